@@ -1,0 +1,5 @@
+"""`python -m hyperevo`."""
+
+from hyperevo.cli import main
+
+main()

@@ -1,0 +1,151 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hyperevo.errors import UserError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Pit ways of writing down a network's weights against each other: direct, DCT, coordinates, evolved CPPNs.",
+    epilog="Examples:  python -m hyperevo run cppn-mnist    |    "
+           "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[list[str] | None, typer.Argument(
+    metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME, or the next free runs/NAME-2, …")]
+    = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. Default: auto.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Default: the config's, or 0.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the run in the folder given by --out.")] = False,
+    fallback: Annotated[bool, typer.Option(help="Without data or network, go on with scikit-learn's digits.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
+) -> None:
+    """Run one search from start to finish.
+
+    Examples: hyperevo run cppn-mnist | hyperevo run dct-mnist task.name=fashion search.population=100 --seed 3
+    """
+    from hyperevo import terminal
+    from hyperevo.config import load_config
+    from hyperevo.runs import create_run
+
+    options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
+    loaded = load_config(config, [*(overrides or []), *options])
+    chosen = terminal.with_fallback(loaded.config, fallback)
+    _go(create_run(loaded.name, chosen, out or _free_folder(loaded.name), overwrite), figures)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
+) -> None:
+    """Go on with a run that was interrupted or killed, from its checkpoint.
+
+    Example: hyperevo resume runs/cppn-mnist
+    """
+    from hyperevo.runs import finished, open_run
+    from hyperevo.runs.run import read_run_config
+
+    read_run_config(folder)
+    if finished(folder):
+        typer.echo(f"{folder} is finished.")
+        typer.echo(folder)
+        return
+    _go(open_run(folder), figures)
+
+
+def _go(run: Any, figures: bool) -> None:
+    from hyperevo import terminal
+    from hyperevo.runs import Interrupted
+
+    try:
+        result = terminal.execute_with_progress(run)
+    except Interrupted as interruption:
+        typer.echo(f"Stopped after round {run.round}. Go on with: python -m hyperevo resume {run.folder}", err=True)
+        raise SystemExit(128 + interruption.signum) from None
+    terminal.print_result(result)
+    if figures:
+        _draw(run.folder)
+    typer.echo(run.folder)
+
+
+def _draw(folder: Path) -> None:
+    from hyperevo.plots import save_run_figures
+
+    for path in save_run_figures(folder):
+        typer.echo(path)
+
+
+def _free_folder(name: str) -> Path:
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{number}" for number in range(2, 10_000))]
+    return next(folder for folder in candidates if not folder.exists())
+
+
+@app.command("list")
+def list_configs(as_json: AsJson = False) -> None:
+    """List the configs that come with hyperevo."""
+    from hyperevo.config import read_toml, shipped_configs
+
+    descriptions = {name: read_toml(path).get("description", "") for name, path in shipped_configs().items()}
+    if as_json:
+        typer.echo(json.dumps(descriptions, indent=1))
+        return
+    for name, description in descriptions.items():
+        typer.echo(f"{name:20}  {description}")
+
+
+@app.command()
+def show(
+    config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a resolved config, where its values come from, and how many genes become how many weights."""
+    from hyperevo import terminal
+    from hyperevo.config import config_values, load_config
+    from hyperevo.runs.compose import count_without_data
+
+    loaded = load_config(config, overrides or [])
+    counts = count_without_data(loaded.config)
+    if as_json:
+        typer.echo(json.dumps({"config": config_values(loaded.config), "origins": loaded.origins, **counts}, indent=1))
+        return
+    terminal.print_config(loaded, counts)
+
+
+@app.command()
+def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Draw a run's figures again, into its folder `figures`."""
+    _draw(folder)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 1 the run failed, 2 bad usage, config or input, 128 + signal."""
+    try:
+        app(prog_name="hyperevo")
+    except UserError as error:
+        _fail(" ".join(str(error).split()), 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,26 @@
+"""Encodings: genotypes to weights, one file each."""
+
+from typing import Any
+
+import torch
+
+from hyperevo.components import load_component
+from hyperevo.encodings._partly_direct import EncodingSettings, PartlyDirect, split_geometry
+from hyperevo.errors import UserError
+from hyperevo.geometry import ParameterGeometry
+
+
+def build_encoding(settings: Any, geometry: dict[str, ParameterGeometry], device: torch.device) -> Any:
+    """The encoding that `settings` describe, for a target's parameters; raises UserError where they do not fit."""
+    module = load_component("encoding", settings.name)
+    direct = settings.direct if isinstance(settings, EncodingSettings) else ()
+    encoded, plain = split_geometry(geometry, direct)
+    try:
+        encoding = module.build(settings, encoded, device)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if not plain:
+        return encoding
+    if not hasattr(encoding, "genes"):
+        raise UserError(f"encoding.direct: genotypes of {settings.name} are graphs and hold no direct parameters")
+    return PartlyDirect(encoding, plain, device)

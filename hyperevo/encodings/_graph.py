@@ -1,0 +1,369 @@
+"""CPPN graphs as plain data, and their evaluation over whole sheets of coordinates.
+
+A `Graph` is a feed-forward CPPN: a topology (hashable, shared by genomes that differ in numbers only) and its numbers.
+Nodes are evaluated once each, over all connections at a time. A node that depends on source coordinates only has one
+value per source unit, shape (1, S); on target coordinates only, (T, 1); broadcasting does the rest. Graphs of one
+topology are evaluated together: `stack` gives their numbers a leading axis P.
+
+Many patterns over all T · S connections need never be built: sin(s + t) = sin s cos t + cos s sin t, and a product of
+a source node and a target node, are sums of few products of one-sided values. `separate` keeps them so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
+
+
+@dataclass(frozen=True)
+class Node:
+    """activation(bias + response · aggregation(weight · source for every source)).
+
+    `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j.
+    """
+
+    activation: str
+    aggregation: str
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Nodes in an order in which every source comes before its use; `outputs` index nodes, one per CPPN output."""
+
+    inputs: int
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def links(self) -> int:
+        """How many links the graph has."""
+        return sum(len(node.sources) for node in self.nodes)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A topology with its numbers: weights (links,) in the nodes' order, biases (nodes,) and responses (nodes,).
+
+    A stack of P graphs has (P, links) and (P, nodes) instead.
+    """
+
+    topology: Topology
+    weights: Tensor
+    biases: Tensor
+    responses: Tensor
+
+    @property
+    def genes(self) -> int:
+        """Numbers that evolution or a gradient can change, of one graph: weights and biases."""
+        return self.weights.shape[-1] + self.biases.shape[-1]
+
+    def to(self, *args, **options) -> "Graph":
+        """The graph with its tensors moved or cast as by `Tensor.to`."""
+        return replace(self, weights=self.weights.to(*args, **options), biases=self.biases.to(*args, **options),
+                       responses=self.responses.to(*args, **options))
+
+
+def stack(graphs: Sequence[Graph]) -> Graph:
+    """Graphs of one topology as one, with a leading axis P on its numbers and on every value computed from it."""
+    topology = graphs[0].topology
+    if any(graph.topology != topology for graph in graphs):
+        raise ValueError("graphs of different topologies cannot be stacked")
+    return Graph(topology, torch.stack([graph.weights for graph in graphs]),
+                 torch.stack([graph.biases for graph in graphs]), torch.stack([graph.responses for graph in graphs]))
+
+
+@dataclass(frozen=True)
+class Separable:
+    """source + target + Σ t · s for (t, s) in products: values over all connections that are not built.
+
+    Source values have shape (…, 1, S) or (…, 1, 1), target values (…, T, 1) or (…, 1, 1).
+    """
+
+    source: Tensor | None = None
+    target: Tensor | None = None
+    products: tuple[tuple[Tensor, Tensor], ...] = ()
+
+    @property
+    def rank(self) -> int:
+        """How many products of a target and a source value are added up, counting one-sided parts."""
+        return len(self.products) + (self.source is not None) + (self.target is not None)
+
+    def pairs(self) -> list[tuple[Tensor | None, Tensor | None]]:
+        """(target, source) factors of every addend; None stands for one."""
+        pairs: list[tuple[Tensor | None, Tensor | None]] = list(self.products)
+        if self.source is not None:
+            pairs.append((None, self.source))
+        if self.target is not None:
+            pairs.append((self.target, None))
+        return pairs
+
+    def dense(self) -> Tensor:
+        """The values themselves, of the smallest shape that holds them."""
+        total = _plus(self.source, self.target)
+        for target, source in self.products:
+            total = target * source if total is None else torch.addcmul(total, target, source)
+        assert total is not None
+        return total
+
+    def factors(self, targets: int, sources: int) -> tuple[Tensor, Tensor]:
+        """left (…, targets, rank) and right (…, sources, rank) with values = left @ right.T."""
+        pairs = self.pairs()
+        like = next(part for pair in pairs for part in pair if part is not None)
+        one = torch.ones((1, 1), dtype=like.dtype, device=like.device)
+        batch = torch.broadcast_shapes(*(part.shape[:-2] for pair in pairs for part in pair if part is not None))
+        left = [(one if pair[0] is None else pair[0]).expand(*batch, targets, 1) for pair in pairs]
+        right = [(one if pair[1] is None else pair[1]).expand(*batch, 1, sources) for pair in pairs]
+        return torch.cat(left, -1), torch.cat(right, -2).transpose(-1, -2)
+
+
+Value = Tensor | Separable
+
+MAXIMUM_RANK = 128
+
+
+@lru_cache(maxsize=4096)
+def _program(topology: Topology, outputs: tuple[int, ...]) -> tuple[tuple[int, Node, int], ...]:
+    """(node index, node, offset of its first weight) for the nodes these outputs need; others are dropped as dead."""
+    needed = {topology.outputs[output] for output in outputs}
+    for index in range(len(topology.nodes) - 1, -1, -1):
+        if index in needed:
+            needed.update(source - topology.inputs for source in topology.nodes[index].sources
+                          if source >= topology.inputs)
+    offsets, total = [], 0
+    for node in topology.nodes:
+        offsets.append(total)
+        total += len(node.sources)
+    return tuple((index, topology.nodes[index], offsets[index]) for index in sorted(needed))
+
+
+def activate(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> list[Tensor]:
+    """Values of some outputs, by their position in `topology.outputs`, over tensors of coordinates.
+
+    inputs: one tensor per CPPN input, of shapes that broadcast: (1, S), (T, 1), (T, S) or (1, 1).
+    Returns one tensor per output, of the smallest shape that holds it. Differentiable in all numbers of the graph.
+    """
+    values = node_values(graph, inputs, outputs)
+    return [values[graph.topology.outputs[output]] for output in outputs]
+
+
+def node_values(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> dict[int, Tensor]:
+    """Values of every node that the outputs need, by node index."""
+    count = graph.topology.inputs
+    weights, biases, responses = _numbers(graph.weights), _numbers(graph.biases), _responses(graph.responses)
+    values: dict[int, Tensor] = {}
+    for index, node, offset in _program(graph.topology, tuple(outputs)):
+        sources = [inputs[source] if source < count else values[source - count] for source in node.sources]
+        links = weights[offset : offset + len(sources)]
+        received = _aggregate(node.aggregation, sources, links, inputs[0])
+        if responses is not None:
+            received = received * responses[index]
+        values[index] = ACTIVATIONS[node.activation](received + biases[index])
+    return values
+
+
+def separate(graph: Graph, inputs: Sequence[Value], outputs: Sequence[int]) -> list[Value]:
+    """As `activate`, with outputs over all connections left in factors where the graph allows it exactly.
+
+    Inputs may be separable too: x1 - x2 is `Separable(x1, -x2)`.
+    """
+    count = graph.topology.inputs
+    weights, biases, responses = _numbers(graph.weights), _numbers(graph.biases), _responses(graph.responses)
+    like = next(value for value in inputs if isinstance(value, Tensor))
+    values: dict[int, Value] = {}
+    for index, node, offset in _program(graph.topology, tuple(outputs)):
+        sources = [inputs[source] if source < count else values[source - count] for source in node.sources]
+        links = weights[offset : offset + len(sources)]
+        received = _aggregate_values(node.aggregation, sources, links, like)
+        if responses is not None:
+            received = _scaled(received, responses[index])
+        values[index] = _activate_value(node.activation, _shifted(received, biases[index]))
+    return [values[graph.topology.outputs[output]] for output in outputs]
+
+
+def _numbers(tensor: Tensor) -> Sequence:
+    """One number per gene: Python floats where no gradient is wanted, as they cost no tensor operation each, or
+    tensors (P, 1, 1) of a stack."""
+    if tensor.dim() == 2:
+        return tensor.T[:, :, None, None].unbind()
+    return tensor.unbind() if tensor.requires_grad else tensor.tolist()
+
+
+def _responses(tensor: Tensor) -> Sequence | None:
+    """The numbers, or None where all are one: neat-python's default, and nothing to multiply by."""
+    if not tensor.requires_grad and bool((tensor == 1).all()):
+        return None
+    return _numbers(tensor)
+
+
+def _aggregate(name: str, sources: list[Tensor], weights: Sequence, like: Tensor) -> Tensor:
+    if not sources:
+        return torch.full((1, 1), EMPTY_AGGREGATION[name], dtype=like.dtype, device=like.device)
+    if name == "sum":
+        return _weighted_sum(sources, weights)
+    return AGGREGATIONS[name]([source * weight for source, weight in zip(sources, weights, strict=True)])
+
+
+def _weighted_sum(sources: list[Tensor], weights: Sequence) -> Tensor:
+    """Sum of weight · source. Terms of one shape are added before they are spread over all connections."""
+    totals: dict[torch.Size, Tensor] = {}
+    for source, weight in zip(sources, weights, strict=True):
+        side = source.shape[-2:]
+        totals[side] = _plus_scaled(totals.get(side), source, weight)
+    return AGGREGATIONS["sum"](list(totals.values()))
+
+
+def _plus_scaled(total: Tensor | None, source: Tensor, weight) -> Tensor:
+    """total + weight · source; in place where that is safe: a total of our own that no gradient flows through."""
+    if total is None:
+        return source * weight
+    if isinstance(weight, Tensor):
+        return torch.addcmul(total, source, weight)
+    return torch.add(total, source, alpha=weight) if total.requires_grad or source.requires_grad \
+        else total.add_(source, alpha=weight)
+
+
+def _plus(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
+def _times(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first * second
+
+
+def _is_source(value: Tensor) -> bool:
+    """Whether a tensor has no value per target unit; a constant counts as a source value."""
+    return value.shape[-2] == 1
+
+
+def _as_separable(value: Value) -> Separable | None:
+    """A one-sided tensor as a sum of one addend; None where the tensor is spread over all connections."""
+    if isinstance(value, Separable):
+        return value
+    if _is_source(value):
+        return Separable(source=value)
+    return Separable(target=value) if value.shape[-1] == 1 else None
+
+
+def _simplest(value: Separable) -> Value:
+    """A tensor where a value is one-sided."""
+    if value.products or (value.source is not None and value.target is not None):
+        return value
+    return value.dense()
+
+
+def _as_tensor(value: Value) -> Tensor:
+    return value.dense() if isinstance(value, Separable) else value
+
+
+def _scaled(value: Value, factor) -> Value:
+    if isinstance(value, Tensor):
+        return value * factor
+    return Separable(None if value.source is None else value.source * factor,
+                     None if value.target is None else value.target * factor,
+                     tuple((target * factor, source) for target, source in value.products))
+
+
+def _shifted(value: Value, bias) -> Value:
+    if isinstance(value, Tensor):
+        return value + bias
+    if value.target is not None:
+        return replace(value, target=value.target + bias)
+    if value.source is not None:
+        return replace(value, source=value.source + bias)
+    constant = torch.as_tensor(bias, dtype=value.products[0][0].dtype, device=value.products[0][0].device)
+    return replace(value, target=constant.reshape(*constant.shape[:-2], 1, 1))
+
+
+def _aggregate_values(name: str, values: list[Value], weights: Sequence, like: Tensor) -> Value:
+    parts = [_as_separable(value) for value in values]
+    if values and None not in parts:
+        if name in ("sum", "mean"):
+            total = _sum_of(parts, weights)
+            return _simplest(total if name == "sum" else _scaled(total, 1 / len(parts)))
+        if name == "product":
+            product = _product_of([_scaled(part, weight) for part, weight in zip(parts, weights, strict=True)])
+            if product is not None:
+                return _simplest(product)
+    if name == "sum" and values:
+        return _partly_separable_sum(values, parts, weights)
+    return _aggregate(name, [_as_tensor(value) for value in values], weights, like)
+
+
+def _sum_of(parts: Sequence[Separable], weights: Sequence) -> Separable:
+    source = target = None
+    products: list[tuple[Tensor, Tensor]] = []
+    for part, weight in zip(parts, weights, strict=True):
+        if part.source is not None:
+            source = _plus_scaled(source, part.source, weight)
+        if part.target is not None:
+            target = _plus_scaled(target, part.target, weight)
+        products += [(first * weight, second) for first, second in part.products]
+    return Separable(source, target, tuple(products))
+
+
+def _partly_separable_sum(values: list[Value], parts: list[Separable | None], weights: Sequence) -> Tensor:
+    """A sum with an addend that is spread over all connections."""
+    built = [(value, weight) for value, part, weight in zip(values, parts, weights, strict=True) if part is None]
+    others = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part is not None]
+    total = _weighted_sum([_as_tensor(value) for value, _ in built], [weight for _, weight in built])
+    if others:
+        total = total + _sum_of([part for part, _ in others], [weight for _, weight in others]).dense()
+    return total
+
+
+def _product_of(parts: list[Separable]) -> Separable | None:
+    """The product, multiplied out; None where it has too many addends to be worth it."""
+    product = parts[0]
+    for part in parts[1:]:
+        if product.rank * part.rank > MAXIMUM_RANK:
+            return None
+        pairs = [(_times(first[0], second[0]), _times(first[1], second[1]))
+                 for first in product.pairs() for second in part.pairs()]
+        source = target = None
+        for pair in pairs:
+            source = _plus(source, pair[1]) if pair[0] is None else source
+            target = _plus(target, pair[0]) if pair[1] is None else target
+        product = Separable(source, target, tuple((first, second) for first, second in pairs
+                                                  if first is not None and second is not None))
+    return product
+
+
+def _activate_value(name: str, value: Value) -> Value:
+    if isinstance(value, Tensor):
+        return ACTIVATIONS[name](value)
+    if name == "identity":
+        return value
+    if name in ADDITION_FORMULAS and not value.products and value.source is not None and value.target is not None:
+        formula, limit = ADDITION_FORMULAS[name]
+        # Beyond this limit neat-python clamps, and the formula no longer holds.
+        if float(value.source.detach().abs().max() + value.target.detach().abs().max()) <= limit:
+            return formula(value.source, value.target)
+    return ACTIVATIONS[name](value.dense())
+
+
+def _sine_of_sum(source: Tensor, target: Tensor) -> Separable:
+    source, target = 5 * source, 5 * target
+    return Separable(products=((target.sin(), source.cos()), (target.cos(), source.sin())))
+
+
+def _cosine_of_sum(source: Tensor, target: Tensor) -> Separable:
+    source, target = 5 * source, 5 * target
+    return Separable(products=((target.cos(), source.cos()), (-target.sin(), source.sin())))
+
+
+def _square_of_sum(source: Tensor, target: Tensor) -> Separable:
+    return Separable(source.square(), target.square(), ((2 * target, source),))
+
+
+ADDITION_FORMULAS = {"sin": (_sine_of_sum, 12.0), "cos": (_cosine_of_sum, 12.0),
+                     "square": (_square_of_sum, float("inf"))}
+"""f(source + target) as a sum of products, and up to which size of the sum it holds."""

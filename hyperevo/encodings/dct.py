@@ -1,0 +1,103 @@
+"""DCT encoding: a low-frequency block of cosine coefficients, transformed back to every weight (Koutník et al. 2010).
+
+    W[n1, n2, …] = Σ_k C[k1, k2, …] Π_a φ_a(k_a, n_a)      φ the orthonormal DCT-II basis of axis a, k_a < K_a
+
+Every parameter is a grid with one axis per coordinate. `axes = "matrix"` gives each weight matrix a 2-D transform over
+its rows and columns; `axes = "sheets"` one axis for every coordinate of the two sheets, 4-D for two planes. The result
+is `Factored`: the cosine bases are shared by the population and the matrix is never built.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from math import pi, prod
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.encodings._partly_direct import EncodingSettings
+from hyperevo.geometry import ParameterGeometry
+from hyperevo.weights import Factored, Weights
+
+
+class Settings(EncodingSettings):
+    """Options of the DCT encoding."""
+
+    name: Literal["dct"] = "dct"
+    axes: Literal["matrix", "sheets"] = "sheets"
+    coefficients: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
+    """How many low frequencies along each axis, target axes first; one number serves for all. An axis that is shorter
+    keeps all of its frequencies."""
+    scale: float = Field(1.0, gt=0)
+    """Weights per unit of coefficient."""
+
+
+def basis(size: int, coefficients: int) -> Tensor:
+    """(size, coefficients) float64: orthonormal DCT-II waves, φ(k, n) = √((1 + [k > 0]) / N) cos(π (n + ½) k / N)."""
+    places = torch.arange(size, dtype=torch.float64)[:, None] + 0.5
+    frequencies = torch.arange(coefficients, dtype=torch.float64)[None, :]
+    waves = torch.cos(pi / size * places * frequencies)
+    return waves * torch.where(frequencies > 0, (2 / size) ** 0.5, (1 / size) ** 0.5)
+
+
+def _product_basis(sizes: Sequence[int], coefficients: Sequence[int], device: torch.device) -> Tensor:
+    """(units, coefficients) float32: the basis over several axes of one side."""
+    bases = [basis(size, count) for size, count in zip(sizes, coefficients, strict=True)]
+    return reduce(torch.kron, bases, torch.ones(1, 1, dtype=torch.float64)).to(device, torch.float32)
+
+
+class DctEncoding:
+    """Genotypes (P, genes) hold every parameter's coefficient block in turn."""
+
+    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+        self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
+        self.blocks = {name: self._block(name, parameter) for name, parameter in geometry.items()}
+        self.genes = sum(prod(target) * prod(source) for target, source in self.blocks.values())
+        self._bases = {name: self._factors(name) for name in geometry}
+
+    def _axes(self, parameter: ParameterGeometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        if self.settings.axes == "matrix":
+            return (parameter.target.units,), () if parameter.source is None else (parameter.source.units,)
+        return parameter.target.sizes, () if parameter.source is None else parameter.source.sizes
+
+    def _block(self, name: str, parameter: ParameterGeometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Coefficients kept along the target's and the source's axes."""
+        target, source = self._axes(parameter)
+        wanted = self.settings.coefficients
+        if len(wanted) == 1:
+            wanted = wanted * (len(target) + len(source))
+        elif parameter.source is None:
+            wanted = wanted[: len(target)]
+        if len(wanted) != len(target) + len(source):
+            raise ValueError(f"encoding.coefficients: {len(wanted)} numbers, but {name} has {len(target + source)} "
+                             f"axes {target + source}")
+        kept = [min(count, size) for count, size in zip(wanted, target + source, strict=True)]
+        return tuple(kept[: len(target)]), tuple(kept[len(target) :])
+
+    def _factors(self, name: str) -> tuple[Tensor, Tensor]:
+        (target_sizes, source_sizes), (target, source) = self._axes(self.geometry[name]), self.blocks[name]
+        return (_product_basis(target_sizes, target, self.device), _product_basis(source_sizes, source, self.device))
+
+    def coefficients(self, genotypes: Tensor) -> dict[str, Tensor]:
+        """Each parameter's coefficients (P, target coefficients, source coefficients)."""
+        sizes = [prod(target) * prod(source) for target, source in self.blocks.values()]
+        parts = genotypes.split(sizes, dim=1)
+        return {name: part.reshape(len(genotypes), prod(target), prod(source))
+                for (name, (target, source)), part in zip(self.blocks.items(), parts, strict=True)}
+
+    def express(self, genotypes: Tensor) -> Weights:
+        """Genotypes (P, genes) → factored weight matrices and dense biases of P networks."""
+        weights: dict[str, Tensor | Factored] = {}
+        for name, core in self.coefficients(genotypes.to(self.device) * self.settings.scale).items():
+            left, right = self._bases[name]
+            if self.geometry[name].source is None:
+                weights[name] = core[:, :, 0] @ left.T
+            else:
+                weights[name] = Factored(left, core, right)
+        return Weights(weights)
+
+
+def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> DctEncoding:
+    """The encoding for a target's parameters."""
+    return DctEncoding(settings, geometry, device)

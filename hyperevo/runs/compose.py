@@ -1,0 +1,78 @@
+"""The four parts of a run, built from its config and checked against each other before any work begins."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hyperevo.components import load_component
+from hyperevo.config import RunConfig
+from hyperevo.encodings import build_encoding
+from hyperevo.errors import UserError
+from hyperevo.geometry import Sheet
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A composed run: task, target, encoding and search, on one device."""
+
+    device: torch.device
+    task: Any
+    target: Any
+    encoding: Any
+    search: Any
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one; a device that is named but not there is a UserError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise UserError(f"device {name!r} is not there: torch {torch.__version__} sees "
+                        f"{torch.cuda.device_count()} CUDA devices")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device 'mps' is not there: torch {torch.__version__} sees no Metal device")
+    return device
+
+
+def compose(config: RunConfig) -> Parts:
+    """Build every part; raises UserError where two of them do not fit."""
+    device = choose_device(config.device)
+    task = _build("task", config.part("task"), device)
+    target = _build("target", config.part("target"), task.inputs, task.classes)
+    encoding = build_encoding(config.part("encoding"), target.geometry, device)
+    search = _build("search", config.part("search"), encoding, config.seed)
+    return Parts(device, task, target, encoding, search)
+
+
+def _build(kind: str, settings: Any, *arguments: Any) -> Any:
+    try:
+        return load_component(kind, settings.name).build(settings, *arguments)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def gene_counts(parts: Parts) -> dict[str, int]:
+    """How many numbers are searched, and how many weights they become.
+
+    `encoded_genes` go through the encoding (for graphs: of a first genome), `direct_parameters` are evolved as they
+    are, `generated_weights` come out of the encoding.
+    """
+    total = sum(parameter.size for parameter in parts.target.geometry.values())
+    if parts.encoding.settings.name == "direct":
+        return {"encoded_genes": 0, "direct_parameters": total, "generated_weights": 0}
+    direct = getattr(parts.encoding, "direct_parameters", 0)
+    genes = getattr(parts.encoding, "genes", None)
+    encoded = parts.search.ask()[0].genes if genes is None else genes - direct
+    return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
+
+
+def count_without_data(config: RunConfig) -> dict[str, int]:
+    """`gene_counts` of a config, for which the data set need not be at hand."""
+    task = load_component("task", config.part("task").name)
+    inputs, classes = Sheet(task.INPUTS), len(task.CLASS_NAMES)
+    target = _build("target", config.part("target"), inputs, classes)
+    encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
+    search = _build("search", config.part("search"), encoding, config.seed)
+    return gene_counts(Parts(torch.device("cpu"), None, target, encoding, search))

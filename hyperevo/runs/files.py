@@ -1,0 +1,95 @@
+"""Files that are written whole or not at all, and logs that a killed process can cut short without harm."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hyperevo.errors import UserError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it over `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain data; floats keep all their digits."""
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Plain data; raises UserError naming the file where it is missing, cut short or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is cut short or damaged: {' '.join(str(error).split())}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors under a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+    temporary.replace(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors on the CPU; raises UserError naming the file where it is missing, cut short or not safetensors."""
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise UserError(f"{path}: is cut short or damaged: {' '.join(str(error).split())}") from error
+
+
+def write_folder(folder: Path, values: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Write `state.json` and `tensors.safetensors` into a new folder that appears under its name only when whole."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write_json(temporary / "state.json", values)
+    write_tensors(temporary / "tensors.safetensors", tensors)
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.replace(folder)
+
+
+def read_folder(folder: Path) -> tuple[Any, dict[str, Tensor]]:
+    """What `write_folder` wrote."""
+    return read_json(folder / "state.json"), read_tensors(folder / "tensors.safetensors")
+
+
+class AppendLog:
+    """A file that only grows. Its length is kept in checkpoints; what a killed process wrote after one is cut off."""
+
+    def __init__(self, path: Path, length: int | None = None):
+        if length is not None and (path.stat().st_size if path.exists() else 0) < length:
+            raise UserError(f"{path}: is shorter than the checkpoint says ({length} bytes)")
+        self._file = path.open("ab")
+        if length is not None:
+            self._file.truncate(length)
+            self._file.seek(length)
+
+    def append(self, content: bytes) -> None:
+        """Add to the end and hand it to the operating system."""
+        self._file.write(content)
+        self._file.flush()
+
+    def length(self) -> int:
+        """Bytes in the file."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,319 @@
+"""One search on disk: made, run, resumed, finished.
+
+A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (nothing
+in it depends on time, so a resumed run's is the same byte for byte), timing.csv, species.csv for searches with
+species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on the way),
+champion/, result.json, figures/ and run.log.
+"""
+
+import csv
+import io
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperevo.components import load_component
+from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
+from hyperevo.errors import UserError
+from hyperevo.runs.checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
+from hyperevo.runs.compose import Parts, compose, gene_counts
+from hyperevo.runs.environment import environment
+from hyperevo.runs.evaluate import evaluate
+from hyperevo.runs.files import AppendLog, write_folder, write_json, write_tensors, write_text
+from hyperevo.runs.fitness_log import pack_fitness, read_fitness
+from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
+
+log = logging.getLogger(__name__)
+
+LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
+
+
+class Interrupted(Exception):
+    """A signal ended the run after a whole generation; its checkpoint is written."""
+
+    def __init__(self, signum: int):
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of ask, evaluate and tell came to."""
+
+    number: int
+    generations: int
+    best: float
+    mean: float
+    validation_accuracy: float | None
+    champion_accuracy: float | None
+    seconds: float
+
+
+@dataclass
+class Champion:
+    """The genotype with the best validation accuracy so far, and the round it was found in."""
+
+    genotype: Genotype
+    round: int
+    validation_accuracy: float
+
+
+@dataclass
+class Run:
+    """A run in memory: its folder, config and parts, and how far it is."""
+
+    folder: Path
+    name: str
+    config: RunConfig
+    parts: Parts
+    round: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    champion: Champion | None = None
+    logs: dict[str, AppendLog] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.generations})"
+
+
+def create_run(name: str, config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
+    """Compose a run, then make its folder; raises UserError, with nothing written, where either cannot be done."""
+    _set_threads(config)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
+        raise UserError(f"{folder} exists; resume it, choose another --out, or pass --overwrite")
+    if overwrite and folder.exists() and any(folder.iterdir()) and not (folder / "config.toml").exists():
+        raise UserError(f"{folder} is not a run (it has no config.toml) and is not overwritten")
+    parts = compose(config)
+    if config.data_checksum not in (None, parts.task.checksum):
+        raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
+                        f"{parts.task.data_name} here has {parts.task.checksum[:12]}…")
+    config = config.model_copy(update={"data_checksum": parts.task.checksum})
+    _make_folder(folder, overwrite)
+    write_text(folder / "config.toml", config_text(config))
+    write_json(folder / "environment.json", environment(parts.device))
+    write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
+                                      "classes": parts.task.classes, "class_names": _class_names(config)})
+    run = Run(folder, name, config, parts)
+    run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
+    _checkpoint(run)
+    return run
+
+
+def _class_names(config: RunConfig) -> list[str]:
+    return list(load_component("task", config.part("task").name).CLASS_NAMES)
+
+
+def _make_folder(folder: Path, overwrite: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(folder.rglob("*"), reverse=True) if overwrite else ():
+            old.rmdir() if old.is_dir() and not old.is_symlink() else old.unlink()
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _log_files(parts: Parts) -> tuple[str, ...]:
+    return (*LOGS, "species.csv") if hasattr(parts.search, "species_sizes") else LOGS
+
+
+def _set_threads(config: RunConfig) -> None:
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+
+
+def read_run_config(folder: Path) -> RunConfig:
+    """The resolved config of a run folder; raises UserError where the folder is not a run."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run folder")
+    if not (folder / "config.toml").is_file():
+        raise UserError(f"{folder}: is not a run: it has no config.toml")
+    return check_config(read_toml(folder / "config.toml"), str(folder / "config.toml"))
+
+
+def open_run(folder: Path) -> Run:
+    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key."""
+    config = read_run_config(folder)
+    checkpoint = latest_checkpoint(folder)
+    _reject_changes(folder, config, checkpoint.config)
+    _set_threads(config)
+    parts = compose(config)
+    if parts.task.checksum != config.data_checksum:
+        raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
+                        f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
+    run = Run(folder, folder.name, config, parts, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+    if checkpoint.champion is not None:
+        run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_accuracy)
+    run.logs = {file: AppendLog(folder / file, checkpoint.lengths[file]) for file in _log_files(parts)}
+    parts.search.restore(checkpoint.search, read_fitness(folder / "fitness.bin"))
+    return run
+
+
+def _reject_changes(folder: Path, config: RunConfig, before: dict[str, Any]) -> None:
+    now, then = dict(flatten(config_values(config))), dict(flatten(before))
+    for key in sorted(now.keys() | then.keys()):
+        if now.get(key) != then.get(key):
+            raise UserError(f"{folder / 'config.toml'}: {key} was changed from {then.get(key)!r} to {now.get(key)!r} "
+                            "since the checkpoint; start a new run for that")
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has its result."""
+    return (folder / "result.json").is_file()
+
+
+def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict[str, Any]:
+    """Go through the remaining rounds and finish: returns what result.json holds.
+
+    Every round ends with a checkpoint. SIGINT and SIGTERM are honoured between rounds by raising `Interrupted`; a
+    second one acts at once.
+    """
+    with _signals() as received:
+        while run.round < run.config.run.generations:
+            observe(_one_round(run))
+            if received:
+                raise Interrupted(received[0])
+    return _finish(run)
+
+
+def _one_round(run: Run) -> Round:
+    started = time.perf_counter()
+    parts, settings = run.parts, run.config.run
+    genotypes, generation = parts.search.ask(), parts.search.generation
+    batch = parts.task.batch(run.config.seed, generation)
+    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
+                                       settings.block))
+    parts.search.tell(fitness)
+    run.evaluations += len(fitness)
+    run.round += 1
+    accuracy = _validate(run) if run.round % settings.validate_every == 0 or run.round == settings.generations else None
+    _record(run, generation, fitness, failed, accuracy)
+    spent = time.perf_counter() - started
+    run.seconds += spent
+    _append_row(run, "timing.csv", {"round": run.round, "seconds": round(spent, 6)})
+    _checkpoint(run)
+    champion = run.champion.validation_accuracy if run.champion else None
+    return Round(run.round, settings.generations, float(fitness.max()), float(fitness.mean()), accuracy, champion,
+                 spent)
+
+
+def _finite(fitness: Tensor) -> tuple[Tensor, int]:
+    """Networks whose outputs overflowed count as worse than all others; how many there were goes into the metrics."""
+    good = torch.isfinite(fitness)
+    if not good.any():
+        raise RuntimeError("no network of the population has a finite fitness")
+    worst = fitness[good].min() - 1
+    return torch.where(good, fitness, worst), int((~good).sum())
+
+
+def _validate(run: Run) -> float:
+    """Validation accuracy of the search's best candidate; it becomes the champion where it beats the last one."""
+    parts = run.parts
+    candidates = parts.search.candidates()
+    accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy, 1)
+    best = int(accuracies.argmax())
+    accuracy = float(accuracies[best])
+    if run.champion is None or accuracy > run.champion.validation_accuracy:
+        run.champion = Champion(candidates[best], run.round, accuracy)
+    return accuracy
+
+
+def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: float | None) -> None:
+    search = run.parts.search
+    row = {"round": run.round, "generation": generation, "evaluations": run.evaluations,
+           "population": len(fitness), "best": float(fitness.max()), "mean": float(fitness.mean()),
+           "deviation": float(fitness.std(correction=0)), "worst": float(fitness.min()), "failed": failed,
+           "validation_accuracy": "" if accuracy is None else accuracy,
+           "champion_accuracy": run.champion.validation_accuracy if run.champion else "", **search.statistics()}
+    _append_row(run, "metrics.csv", row)
+    run.logs["fitness.bin"].append(pack_fitness(fitness))
+    if hasattr(search, "species_sizes"):
+        for species, members in search.species_sizes().items():
+            _append_row(run, "species.csv", {"round": run.round, "species": species, "members": members})
+    if run.champion and run.round in filmstrip_rounds(run.config):
+        folder = run.folder / "filmstrip" / f"{run.round:06d}"
+        write_folder(folder, *pack_genotype(run.champion.genotype))
+
+
+def filmstrip_rounds(config: RunConfig) -> set[int]:
+    """Rounds after which the champion is kept for the filmstrip: spread evenly on a log scale, each a validation."""
+    last, every, wanted = config.run.generations, config.run.validate_every, config.run.filmstrip
+    ratio = max(last / every, 1.0)
+    steps = (ratio ** (frame / max(wanted - 1, 1)) for frame in range(wanted))
+    return {min(round(step) * every, last) for step in steps}
+
+
+def _append_row(run: Run, file: str, row: dict[str, Any]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, row, lineterminator="\n")
+    if run.logs[file].length() == 0:
+        writer.writeheader()
+    writer.writerow(row)
+    run.logs[file].append(text.getvalue().encode())
+
+
+def _checkpoint(run: Run) -> None:
+    champion = run.champion
+    write_checkpoint(run.folder, Checkpoint(
+        config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),
+        {file: handle.length() for file, handle in run.logs.items()},
+        champion.genotype if champion else None, champion.round if champion else 0,
+        champion.validation_accuracy if champion else 0.0))
+
+
+def _finish(run: Run) -> dict[str, Any]:
+    """Look at the test images, once, and write the champion and the result."""
+    champion, parts = run.champion, run.parts
+    if champion is None:
+        raise RuntimeError("the run ended without a validation")
+    population = stack(champion.genotype)
+    test = evaluate(parts.encoding, parts.target, population, parts.task.test(), parts.task.accuracy, 1)
+    with torch.no_grad():
+        weights = parts.encoding.express(population).network(0)
+    plain, tensors = pack_genotype(champion.genotype)
+    write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
+                                           "validation_accuracy": champion.validation_accuracy}, tensors)
+    write_tensors(run.folder / "champion" / "weights.safetensors", weights)
+    result = {"name": run.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
+              "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
+              "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
+              "seconds": round(run.seconds, 3), "seed": run.config.seed, **gene_counts(parts)}
+    write_json(run.folder / "result.json", result)
+    for handle in run.logs.values():
+        handle.close()
+    log.info("test accuracy %.4f on %s after %d evaluations", result["test_accuracy"], result["data"],
+             run.evaluations)
+    return result
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM; after the first, the next has its usual effect."""
+    received: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(signum: int, _: Any) -> None:
+        received.append(signum)
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    try:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            before[signum] = signal.signal(signum, note)
+    except ValueError:  # not in the main thread: the caller handles signals
+        before.clear()
+    try:
+        yield received
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)

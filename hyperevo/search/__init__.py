@@ -1,0 +1,1 @@
+"""Searches: ask for genotypes, tell their fitness, one file each."""

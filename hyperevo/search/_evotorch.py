@@ -1,0 +1,144 @@
+"""evotorch's searches behind ask and tell. This is the only file that knows evotorch.
+
+evotorch calls the fitness function from inside its step. Here the step runs in a thread of its own that hands out a
+population and waits for its fitness: one of the two threads always waits for the other, so the order of events, and
+every bit, is the same as without threads. A search is restored by telling a new one the recorded fitness again: its
+steps depend on nothing else.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.errors import UserError
+
+
+class GaussianSettings(ComponentSettings):
+    """What searches that move a Gaussian have in common. Genes start around 0, in units of the encoding."""
+
+    population: int = Field(60, ge=2)
+    deviation: float = Field(0.1, gt=0)
+    """Standard deviation of the first population around its centre."""
+    centre: float = Field(0.0, ge=0)
+    """Standard deviation of the first centre around 0; where 0 is a dead point, as for layered encodings, not 0."""
+
+
+class _Closed(Exception):
+    """Ends the thread of a search nobody asks any more."""
+
+
+def import_evotorch() -> Any:
+    """evotorch, quiet. Its import takes seconds, so it happens where it is used."""
+    os.environ.setdefault("EVOTORCH_VERBOSE_LEVEL", "0")
+    import evotorch
+    import evotorch.algorithms
+    import evotorch.operators
+    return evotorch
+
+
+class EvotorchSearch:
+    """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
+
+    def __init__(self, make: Callable[[Any, Any, Tensor], Any], genes: int, seed: int, centre: float = 0.0):
+        """`make(evotorch, problem, first_centre)` returns the algorithm."""
+        self.generation = 0
+        self._make, self._genes, self._seed, self._centre = make, genes, seed, centre
+        self._start()
+
+    def _start(self) -> None:
+        evotorch = import_evotorch()
+        self._told: SimpleQueue = SimpleQueue()
+        self._asked: SimpleQueue = SimpleQueue()
+        problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
+                                   vectorized=True, seed=self._seed, dtype=torch.float32)
+        generator = torch.Generator().manual_seed(self._seed)
+        first = torch.randn(self._genes, generator=generator) * self._centre
+        self._algorithm = self._make(evotorch, problem, first)
+        self._last = torch.empty(0, self._genes)
+        self._best = 0
+        ends = (self._algorithm, self._told, self._asked)
+        threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
+        self._population = self._receive()
+
+    def _hand_out(self, population: Any) -> Tensor:
+        """The fitness function evotorch sees; runs in its thread."""
+        self._asked.put((self._algorithm.step_count, population.clone().as_subclass(Tensor)))
+        return _next_fitness(self._told)
+
+    def _receive(self) -> Tensor:
+        message = self._asked.get()
+        if isinstance(message, Exception):
+            raise message
+        self.generation, population = message
+        return population
+
+    def ask(self) -> Tensor:
+        """The population to evaluate next, (P, genes); the same until it is told."""
+        return self._population
+
+    def tell(self, fitness: Tensor) -> None:
+        """Fitness (P,) of the population asked for last."""
+        if fitness.shape != (len(self._population),):
+            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
+        fitness = fitness.detach().to("cpu", torch.float32)
+        self._last, self._best = self._population, int(fitness.argmax())
+        self._told.put(fitness)
+        self._population = self._receive()
+
+    def candidates(self) -> Tensor:
+        """Genotypes worth validating, (C, genes): the centre where the search has one, or else the best just told."""
+        if "center" in self._algorithm.status:
+            return self._algorithm.status["center"].clone().as_subclass(Tensor)[None]
+        return self._last[self._best : self._best + 1]
+
+    def statistics(self) -> dict[str, float]:
+        """Numbers for the metrics of the last generation."""
+        spread = self._algorithm.status["stdev"] if "stdev" in self._algorithm.status else self._last.std(0)
+        return {"step_size": float(torch.as_tensor(spread).mean())}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: the recorded fitness is the state."""
+        return {}
+
+    def restore(self, state: dict[str, Any], told: Sequence[Tensor]) -> None:
+        """Bring a new search to where the fitness `told`, one tensor a tell, left another of the same settings."""
+        for fitness in told:
+            self.tell(fitness)
+
+    def close(self) -> None:
+        """End the search's thread."""
+        self._told.put(None)
+
+
+def _next_fitness(told: SimpleQueue) -> Tensor:
+    fitness = told.get()
+    if fitness is None:
+        raise _Closed
+    return fitness
+
+
+def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) -> None:
+    try:
+        with torch.no_grad():
+            while True:
+                algorithm.step()
+    except _Closed:
+        pass
+    except Exception as error:  # handed to the thread that asks, which raises it
+        asked.put(error)
+
+
+def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int, centre: float = 0.0) \
+        -> EvotorchSearch:
+    """A search over an encoding's genes; raises UserError for genotypes that are graphs."""
+    if not hasattr(encoding, "genes"):
+        raise UserError(f"search.name: encoding {encoding.settings.name!r} has no genotypes of fixed length; "
+                        "use search.name=neat")
+    return EvotorchSearch(make, encoding.genes, seed, centre)

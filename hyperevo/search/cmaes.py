@@ -1,0 +1,22 @@
+"""CMA-ES: covariance matrix adaptation (Hansen & Ostermeier 2001), evotorch's. `separable` for many genes."""
+
+from typing import Any, Literal
+
+from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
+
+
+class Settings(GaussianSettings):
+    """Options of CMA-ES."""
+
+    name: Literal["cmaes"] = "cmaes"
+    separable: bool = False
+    """Adapt the diagonal of the covariance only."""
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+    """The search over an encoding's genes."""
+    return build_evotorch(
+        lambda evotorch, problem, centre: evotorch.algorithms.CMAES(
+            problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
+            separable=settings.separable),
+        encoding, seed, settings.centre)

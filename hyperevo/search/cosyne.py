@@ -1,0 +1,32 @@
+"""CoSyNE: cooperative synapse neuroevolution (Gomez, Schmidhuber & Miikkulainen 2008), evotorch's."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyperevo.components import ComponentSettings
+from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
+
+
+class Settings(ComponentSettings):
+    """Options of CoSyNE."""
+
+    name: Literal["cosyne"] = "cosyne"
+    population: int = Field(60, ge=4, multiple_of=2)
+    tournament: int = Field(4, ge=2)
+    mutation: float = Field(0.3, gt=0)
+    """Standard deviation of the noise added to a mutated gene."""
+    mutation_probability: float = Field(0.1, gt=0, le=1)
+    elites: int = Field(1, ge=1)
+    permute_all: bool = True
+    """Permute every gene among the population, not only those of unfit genotypes."""
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+    """The search over an encoding's genes."""
+    return build_evotorch(
+        lambda evotorch, problem, _: evotorch.algorithms.Cosyne(
+            problem, popsize=settings.population, tournament_size=settings.tournament,
+            mutation_stdev=settings.mutation, mutation_probability=settings.mutation_probability,
+            permute_all=settings.permute_all, num_elites=settings.elites),
+        encoding, seed)

@@ -1,0 +1,32 @@
+"""A genetic algorithm of evotorch: tournaments, one-point crossover, Gaussian mutation, parents evaluated again."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyperevo.components import ComponentSettings
+from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
+
+
+class Settings(ComponentSettings):
+    """Options of the genetic algorithm."""
+
+    name: Literal["genetic"] = "genetic"
+    population: int = Field(60, ge=4, multiple_of=2)
+    tournament: int = Field(4, ge=2)
+    mutation: float = Field(0.05, gt=0)
+    """Standard deviation of the noise added to every gene of a child."""
+    elitist: bool = True
+    """The next population is the best of parents and children, not the children alone."""
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+    """The search over an encoding's genes."""
+
+    def make(evotorch: Any, problem: Any, _: Any) -> Any:
+        operators = [evotorch.operators.OnePointCrossOver(problem, tournament_size=settings.tournament),
+                     evotorch.operators.GaussianMutation(problem, stdev=settings.mutation)]
+        return evotorch.algorithms.GeneticAlgorithm(problem, operators=operators, popsize=settings.population,
+                                                    elitist=settings.elitist)
+
+    return build_evotorch(make, encoding, seed)

@@ -1,0 +1,28 @@
+"""PGPE: policy gradients with parameter-based exploration (Sehnke et al. 2010), symmetric sampling, evotorch's."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
+
+
+class Settings(GaussianSettings):
+    """Options of PGPE."""
+
+    name: Literal["pgpe"] = "pgpe"
+    population: int = Field(60, ge=2, multiple_of=2)
+    """Even: every sample has a mirrored twin."""
+    learning_rate: float = Field(0.05, gt=0)
+    deviation_learning_rate: float = Field(0.1, gt=0)
+    optimizer: Literal["clipup", "adam"] = "adam"
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+    """The search over an encoding's genes."""
+    return build_evotorch(
+        lambda evotorch, problem, centre: evotorch.algorithms.PGPE(
+            problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
+            center_learning_rate=settings.learning_rate, stdev_learning_rate=settings.deviation_learning_rate,
+            optimizer=settings.optimizer),
+        encoding, seed, settings.centre)

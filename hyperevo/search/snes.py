@@ -1,0 +1,24 @@
+"""SNES: separable natural evolution strategy (Schaul, Glasmachers & Schmidhuber 2011), evotorch's."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
+
+
+class Settings(GaussianSettings):
+    """Options of SNES; a learning rate that is not given is evotorch's default for the number of genes."""
+
+    name: Literal["snes"] = "snes"
+    learning_rate: float | None = Field(None, gt=0)
+    deviation_learning_rate: float | None = Field(None, gt=0)
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+    """The search over an encoding's genes."""
+    return build_evotorch(
+        lambda evotorch, problem, centre: evotorch.algorithms.SNES(
+            problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
+            center_learning_rate=settings.learning_rate, stdev_learning_rate=settings.deviation_learning_rate),
+        encoding, seed, settings.centre)

@@ -1,0 +1,1 @@
+"""Targets: networks that take their weights from outside, one file each."""

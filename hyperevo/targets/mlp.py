@@ -1,0 +1,55 @@
+"""Multi-layer perceptron whose layers are sheets: inputs → hidden sheets → one output unit per class."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import ParameterGeometry, Sheet, near_square
+from hyperevo.weights import Weights, project
+
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sin": torch.sin, "identity": lambda values: values}
+
+
+class Settings(ComponentSettings):
+    """Options of the multi-layer perceptron."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[tuple[int, int], ...] = ((16, 16),)
+    """Rows and columns of every hidden sheet."""
+    activation: Literal["tanh", "relu", "sin", "identity"] = "tanh"
+    biases: bool = True
+
+
+class MlpTarget:
+    """P perceptrons at once. `geometry` names and places their parameters."""
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
+        sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), near_square(outputs)]
+        hidden = len(settings.hidden)
+        names = ["hidden"] if hidden == 1 else [f"hidden{layer + 1}" for layer in range(hidden)]
+        self.layers = [*names, "readout"]
+        self.activation = ACTIVATIONS[settings.activation]
+        self.geometry: dict[str, ParameterGeometry] = {}
+        for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
+            self.geometry[f"{name}.weight"] = ParameterGeometry(target, source)
+            if settings.biases:
+                self.geometry[f"{name}.bias"] = ParameterGeometry(target)
+
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """inputs (N, features), the same for all networks → outputs (P, N, classes), not normalised."""
+        values = inputs.T
+        for layer in self.layers:
+            values = project(weights[f"{layer}.weight"], values)
+            bias = weights.get(f"{layer}.bias")
+            if isinstance(bias, Tensor):
+                values = values + bias[:, :, None]
+            if layer != self.layers[-1]:
+                values = self.activation(values)
+        return values.transpose(1, 2)
+
+
+def build(settings: Settings, inputs: Sheet, outputs: int) -> MlpTarget:
+    """The target for a task with one image or vector `inputs` and `outputs` classes."""
+    return MlpTarget(settings, inputs, outputs)

@@ -1,0 +1,1 @@
+"""Tasks: fitness and loss on data or an environment, one file each."""

@@ -1,0 +1,24 @@
+"""The 8 × 8 digits that scikit-learn brings: what a machine without data or network falls back to."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from hyperevo.tasks._images import ImageClassification, ImageSettings, load
+
+INPUTS = (8, 8)
+CLASS_NAMES = tuple("0123456789")
+
+
+class Settings(ImageSettings):
+    """Options of the task."""
+
+    name: Literal["digits"] = "digits"
+    validation: int = Field(300, ge=1)
+    """Training images held out to choose the champion."""
+
+
+def build(settings: Settings, device: torch.device) -> ImageClassification:
+    """The task with its data read; raises UserError when the data cannot be had."""
+    return load(settings, "digits", device)

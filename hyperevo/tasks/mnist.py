@@ -1,0 +1,21 @@
+"""MNIST: handwritten digits, 28 × 28."""
+
+from typing import Literal
+
+import torch
+
+from hyperevo.tasks._images import ImageClassification, ImageSettings, load
+
+INPUTS = (28, 28)
+CLASS_NAMES = tuple("0123456789")
+
+
+class Settings(ImageSettings):
+    """Options of the task."""
+
+    name: Literal["mnist"] = "mnist"
+
+
+def build(settings: Settings, device: torch.device) -> ImageClassification:
+    """The task with its data read; raises UserError when the data cannot be had."""
+    return load(settings, "mnist", device)

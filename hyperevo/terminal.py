@@ -1,0 +1,110 @@
+"""What the command line shows: progress on stderr, results on stdout."""
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
+from hyperevo.data import DataMissing
+from hyperevo.runs import Round, Run, execute
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def with_fallback(config: RunConfig, allowed: bool) -> RunConfig:
+    """The config itself where its data can be had; else, if allowed, the same on digits, after a line that says so."""
+    from hyperevo.components import load_component
+    from hyperevo.data import find_or_fetch
+
+    task = config.part("task")
+    try:
+        find_or_fetch(task.name)
+        return config
+    except DataMissing as error:
+        if not allowed:
+            raise
+        digits = load_component("task", "digits")
+        typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
+                   err=True)
+        kept = {key: value for key, value in task.model_dump(exclude_unset=True).items()
+                if key in digits.Settings.model_fields and key not in ("name", "validation")}
+        return config.model_copy(update={"task": digits.Settings(**kept)})
+
+
+def execute_with_progress(run: Run) -> dict[str, Any]:
+    """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
+    _log_to(run.folder / "run.log")
+    config = run.config
+    title = f"{run.name} on {run.parts.task.data_name}"
+    typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return execute(run, _line_printer(title))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+               TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(run.name, total=config.run.generations, completed=run.round, numbers="")
+        return execute(run, lambda round_: progress.update(bar, completed=round_.number, numbers=_numbers(round_)))
+
+
+def _numbers(round_: Round) -> str:
+    accuracy = "" if round_.champion_accuracy is None else f"  validation {100 * round_.champion_accuracy:.1f} %"
+    return f"best {round_.best:.3f}  mean {round_.mean:.3f}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
+
+
+def _line_printer(title: str) -> Any:
+    last = [0.0]
+    started = time.monotonic()
+    first: list[int] = []
+
+    def show(round_: Round) -> None:
+        first.append(round_.number) if not first else None
+        now = time.monotonic()
+        if now - last[0] < SECONDS_BETWEEN_LINES and round_.number < round_.generations:
+            return
+        last[0] = now
+        done = round_.number - first[0] + 1
+        left = (now - started) / done * (round_.generations - round_.number)
+        print(f"{title}: round {round_.number}/{round_.generations}  {_numbers(round_)}  {left:.0f} s left",
+              file=sys.stderr, flush=True)
+
+    return show
+
+
+def _log_to(path: Path) -> None:
+    logger = logging.getLogger("hyperevo")
+    logger.setLevel(logging.INFO)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """The result in words: test accuracy first."""
+    typer.echo(f"test accuracy {100 * result['test_accuracy']:.2f} % on all {result['test_images']:,} test images of "
+               f"{result['data']}")
+    typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
+               f"{result['generated_weights']:,} generated weights; {result['evaluations']:,} evaluations in "
+               f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation accuracy "
+               f"{100 * result['validation_accuracy']:.2f} %")
+
+
+def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
+    """The resolved config as TOML, the origin of each value that is not a default, and the gene counts."""
+    typer.echo(config_text(loaded.config).rstrip())
+    values = dict(flatten(config_values(loaded.config)))
+    table = Table("key", "value", "from", box=None, padding=(0, 2, 0, 0))
+    for key, origin in loaded.origins.items():
+        table.add_row(key, str(values.get(key, "")), origin)
+    console = Console(soft_wrap=True)
+    console.print("\nset by (all other values are defaults):", markup=False)
+    console.print(table)
+    for name, count in counts.items():
+        typer.echo(f"{name}: {count:,}")
