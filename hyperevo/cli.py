@@ -45,7 +45,7 @@ def run(
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_config(config, [*(overrides or []), *options])
     chosen = terminal.with_fallback(loaded.config, fallback)
-    _go(create_run(loaded.name, chosen, out or _free_folder(loaded.name), overwrite), figures)
+    _go(create_run(chosen, out or _free_folder(chosen.name), overwrite), figures)
 
 
 @app.command()
@@ -131,6 +131,36 @@ def show(
 def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Draw a run's figures again, into its folder `figures`."""
     _draw(folder)
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """List the data sets, and where each is on this machine."""
+    from hyperevo import terminal
+
+    terminal.print_datasets(as_json)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    force: Annotated[bool, typer.Option(help="Download again over what lies in the cache.")] = False,
+) -> None:
+    """Download data sets into the user's cache, with checksums; what is there and right is left alone."""
+    from hyperevo.data import fetch
+
+    for name in names:
+        fetch(name, force)
+        typer.echo(f"{name}: complete")
+
+
+@data_app.command("verify")
+def data_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None) -> None:
+    """Check the files of data sets against their published checksums; exit code 2 where one is missing or wrong."""
+    from hyperevo import terminal
+
+    if not terminal.verify_datasets(names or []):
+        raise SystemExit(2)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,8 +1,8 @@
 """Find encodings, targets, tasks and searches by file name.
 
-A component is a module in one of the four folders. Its file name (with `-` for `_`) is its name in a config. It
-defines `Settings`, a pydantic model of its options, and `build`, which makes the object. A leading underscore marks a
-file that components share. There is no list to edit: a new file is a new component.
+A component is a module in the folder of its kind. Its file name (with `-` for `_`) is its name in a config. It defines
+`Settings`, a pydantic model of its options, and `build`, which makes the object; a data set defines `load` instead. A
+leading underscore marks a file that components share. There is no list to edit: a new file is a new component.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hyperevo.errors import UserError
 
-FOLDERS = {"encoding": "encodings", "target": "targets", "task": "tasks", "search": "search"}
+FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding": "encodings", "search": "search"}
 
 
 class ComponentSettings(BaseModel):
@@ -25,7 +25,7 @@ class ComponentSettings(BaseModel):
 
 
 def component_names(kind: str) -> list[str]:
-    """Names of all components of a kind (`encoding`, `target`, `task` or `search`), sorted."""
+    """Names of all components of a kind (`task`, `target`, `encoding`, `search` or `data set`), sorted."""
     folder = Path(__file__).parent / FOLDERS[kind]
     return sorted(file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_"))
 
@@ -34,7 +34,7 @@ def load_component(kind: str, name: str) -> ModuleType:
     """Import the component called `name`; raises UserError with the nearest match when there is none."""
     known = component_names(kind)
     if name not in known:
-        raise UserError(f"{kind}.name: no {kind} called {name!r}; {nearest(name, known)}")
+        raise UserError(f"no {kind} called {name!r}; {nearest(name, known)}")
     return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
-from hyperevo.components import FOLDERS, component_names, load_component, nearest
+from hyperevo.components import component_names, load_component, nearest
 from hyperevo.errors import UserError
+
+PARTS = ("task", "target", "encoding", "search")
 
 
 class RunSettings(BaseModel):
@@ -39,6 +41,8 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str = ""
+    """What the run is called; the file's name where not given."""
     description: str = ""
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
@@ -61,7 +65,6 @@ class RunConfig(BaseModel):
 class LoadedConfig:
     """A config and, for every key that is not a default, where its value came from."""
 
-    name: str
     config: RunConfig
     origins: dict[str, str] = field(default_factory=dict)
 
@@ -79,14 +82,14 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     Raises UserError, with one line that names the file and key, for anything that is wrong with either.
     """
     path = _find(source)
-    values = read_toml(path)
-    origins = {key: path.name for key, _ in flatten(values)}
+    values = {"name": path.stem} | read_toml(path)
+    origins = {key: path.name for key, _ in flatten(values) if key != "name"}
     for override in overrides:
         key, value = _parse_override(override)
         _assign(values, key, value)
         origins = {old: origin for old, origin in origins.items() if not old.startswith(f"{key}.")}
         origins[key] = "command line"
-    return LoadedConfig(path.stem, check_config(values, path.name, origins), origins)
+    return LoadedConfig(check_config(values, path.name, origins), origins)
 
 
 def _find(source: str) -> Path:
@@ -141,7 +144,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] | None = None) -> RunConfig:
     """Validate a config's values; raises UserError with one line for the first thing that is wrong."""
     resolved = dict(values)
-    for kind in FOLDERS:
+    for kind in PARTS:
         resolved[kind] = _check_component(kind, values.get(kind), file, origins or {})
     return _validate(RunConfig, resolved, file, "", origins or {})
 
@@ -158,7 +161,7 @@ def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, st
     try:
         module = load_component(kind, name)
     except UserError as error:
-        raise UserError(f"{origins.get(f'{kind}.name', file)}: {error}") from error
+        raise UserError(f"{origins.get(f'{kind}.name', file)}: {kind}.name: {error}") from error
     return _validate(module.Settings, values, file, f"{kind}.", origins)
 
 

@@ -1,5 +1,6 @@
 """What the command line shows: progress on stderr, results on stdout."""
 
+import json
 import logging
 import sys
 import time
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
-from hyperevo.data import DataMissing
+from hyperevo.data import DataMissing, data_source, dataset_names, fetch, verify
 from hyperevo.runs import Round, Run, execute
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -21,11 +22,10 @@ SECONDS_BETWEEN_LINES = 10.0
 def with_fallback(config: RunConfig, allowed: bool) -> RunConfig:
     """The config itself where its data can be had; else, if allowed, the same on digits, after a line that says so."""
     from hyperevo.components import load_component
-    from hyperevo.data import find_or_fetch
 
     task = config.part("task")
     try:
-        find_or_fetch(task.name)
+        fetch(task.name)
         return config
     except DataMissing as error:
         if not allowed:
@@ -42,7 +42,7 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
     """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
     _log_to(run.folder / "run.log")
     config = run.config
-    title = f"{run.name} on {run.parts.task.data_name}"
+    title = f"{config.name} on {run.parts.task.data_name}"
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -50,7 +50,7 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(run.name, total=config.run.generations, completed=run.round, numbers="")
+        bar = progress.add_task(config.name, total=config.run.generations, completed=run.round, numbers="")
         return execute(run, lambda round_: progress.update(bar, completed=round_.number, numbers=_numbers(round_)))
 
 
@@ -108,3 +108,35 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
     console.print(table)
     for name, count in counts.items():
         typer.echo(f"{name}: {count:,}")
+
+
+def print_datasets(as_json: bool) -> None:
+    """Every data set: what it is, its terms, and whether it is on this machine."""
+    rows = [{"name": name, "title": data_source(name).TITLE, "terms": data_source(name).TERMS, "state": _state(name)}
+            for name in dataset_names()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:10}{row['title']} ({row['terms']}): {row['state']}")
+
+
+def _state(name: str) -> str:
+    files = verify(name)
+    if wrong := [file for file in files if file.path is not None and file.problem]:
+        return f"{wrong[0].path} {wrong[0].problem}"
+    if any(file.path is None for file in files):
+        return "not here; fetched when it is needed"
+    folders = {str(file.path.parent) for file in files if file.path}
+    return f"in {', '.join(sorted(folders))}" if folders else "comes with a library"
+
+
+def verify_datasets(names: list[str]) -> bool:
+    """One line per file; whether all are there and right. Without names: those data sets that are partly here."""
+    chosen = names or [name for name in dataset_names() if any(file.path for file in verify(name))]
+    good = True
+    for name in chosen:
+        for file in verify(name):
+            good &= file.problem is None
+            typer.echo(f"{name}/{file.name}: {file.problem or 'right'}{f' ({file.path})' if file.path else ''}")
+    return good

@@ -1,14 +1,26 @@
-"""(being written)"""
+"""Image data sets: what they hold, and reading the IDX format."""
+
 import gzip
-import os
+import hashlib
+import struct
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+
+from hyperevo.data._files import require
+from hyperevo.errors import UserError
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images (N, H, W) uint8, labels (N,) uint8, `maximum` the value of a full pixel, sha256 `checksum` of the files."""
+    """Images (N, H, W) uint8 with labels (N,) uint8.
+
+    `maximum` is the value of a full pixel, `checksum` the sha256 over the sha256 of the data set's files.
+    """
+
     name: str
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -18,9 +30,23 @@ class ImageData:
     maximum: int
     checksum: str
 
-def load_images(name):
-    def idx(p):
-        b = gzip.open(p).read(); n = b[3]
-        return np.frombuffer(b, np.uint8, offset=4 + 4 * n).reshape(np.frombuffer(b, ">u4", n, 4)).copy()
-    f = os.environ["HYPEREVO_DATA"] + "/" + name
-    return ImageData(name, idx(f+"/train-images-idx3-ubyte.gz"), idx(f+"/train-labels-idx1-ubyte.gz"), idx(f+"/t10k-images-idx3-ubyte.gz"), idx(f+"/t10k-labels-idx1-ubyte.gz"), 10, 255, "")
+
+def read_idx(path: Path) -> np.ndarray:
+    """An array of bytes in gzipped IDX format; raises UserError naming the file where it is not that."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+        if len(content) < 4 or content[:3] != b"\0\0\x08":
+            raise ValueError("not an IDX file of unsigned bytes")
+        shape = struct.unpack_from(f">{content[3]}I", content, 4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape).copy()
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+        raise UserError(f"{path}: is cut short or damaged: {error}") from error
+
+
+def load_idx_images(name: str, source: ModuleType) -> ImageData:
+    """A data set of four IDX files, laid out as MNIST's; raises UserError where it cannot be had or read."""
+    paths = require(name, source)
+    train_images, train_labels, test_images, test_labels = (read_idx(path) for path in paths.values())
+    checksum = hashlib.sha256("".join(source.FILES.values()).encode()).hexdigest()
+    return ImageData(name, train_images, train_labels, test_images, test_labels, 10, 255, checksum)

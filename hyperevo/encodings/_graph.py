@@ -93,6 +93,15 @@ class Separable:
         """How many products of a target and a source value are added up, counting one-sided parts."""
         return len(self.products) + (self.source is not None) + (self.target is not None)
 
+    def to(self, *args, **options) -> "Separable":
+        """The value with its tensors moved or cast as by `Tensor.to`."""
+        def moved(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.to(*args, **options)
+
+        return Separable(moved(self.source), moved(self.target),
+                         tuple((target.to(*args, **options), source.to(*args, **options))
+                               for target, source in self.products))
+
     def pairs(self) -> list[tuple[Tensor | None, Tensor | None]]:
         """(target, source) factors of every addend; None stands for one."""
         pairs: list[tuple[Tensor | None, Tensor | None]] = list(self.products)
@@ -104,6 +113,10 @@ class Separable:
 
     def dense(self) -> Tensor:
         """The values themselves, of the smallest shape that holds them."""
+        if len(self.products) > 2:
+            left, right = self.factors(max(target.shape[-2] for target, _ in self.pairs() if target is not None),
+                                       max(source.shape[-1] for _, source in self.pairs() if source is not None))
+            return left @ right.transpose(-1, -2)
         total = _plus(self.source, self.target)
         for target, source in self.products:
             total = target * source if total is None else torch.addcmul(total, target, source)
@@ -115,7 +128,7 @@ class Separable:
         pairs = self.pairs()
         like = next(part for pair in pairs for part in pair if part is not None)
         one = torch.ones((1, 1), dtype=like.dtype, device=like.device)
-        batch = torch.broadcast_shapes(*(part.shape[:-2] for pair in pairs for part in pair if part is not None))
+        batch = max((part.shape[:-2] for pair in pairs for part in pair if part is not None), key=len)
         left = [(one if pair[0] is None else pair[0]).expand(*batch, targets, 1) for pair in pairs]
         right = [(one if pair[1] is None else pair[1]).expand(*batch, 1, sources) for pair in pairs]
         return torch.cat(left, -1), torch.cat(right, -2).transpose(-1, -2)
@@ -169,20 +182,154 @@ def node_values(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) 
 def separate(graph: Graph, inputs: Sequence[Value], outputs: Sequence[int]) -> list[Value]:
     """As `activate`, with outputs over all connections left in factors where the graph allows it exactly.
 
-    Inputs may be separable too: x1 - x2 is `Separable(x1, -x2)`.
+    Inputs may be separable too: x1 - x2 is `Separable(x1, -x2)`. Sums of the same sources are computed together.
     """
     count = graph.topology.inputs
-    weights, biases, responses = _numbers(graph.weights), _numbers(graph.biases), _responses(graph.responses)
     like = next(value for value in inputs if isinstance(value, Tensor))
+    graph = graph.to(like.dtype)
+    responses = _responses(graph.responses)
     values: dict[int, Value] = {}
-    for index, node, offset in _program(graph.topology, tuple(outputs)):
-        sources = [inputs[source] if source < count else values[source - count] for source in node.sources]
-        links = weights[offset : offset + len(sources)]
-        received = _aggregate_values(node.aggregation, sources, links, like)
-        if responses is not None:
-            received = _scaled(received, responses[index])
-        values[index] = _activate_value(node.activation, _shifted(received, biases[index]))
+    for group in _groups(graph.topology, tuple(outputs)):
+        sources = [inputs[source] if source < count else values[source - count] for source in group.node.sources]
+        for index, received in zip(group.indices, _receive(graph, group, sources, like), strict=True):
+            values[index] = received if responses is None else _scaled(received, responses[index])
+        _activate_group(group, values, graph.biases)
     return [values[graph.topology.outputs[output]] for output in outputs]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Nodes that are alike in function, aggregation and sources, and where the weights of each begin."""
+
+    node: Node
+    indices: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _groups(topology: Topology, outputs: tuple[int, ...]) -> tuple[_Group, ...]:
+    """The nodes these outputs need, in order of the first of each group: all its sources lie before that."""
+    alike: dict[Node, list[tuple[int, int]]] = {}
+    for index, node, offset in _program(topology, outputs):
+        alike.setdefault(node, []).append((index, offset))
+    return tuple(_Group(node, *(tuple(column) for column in zip(*places, strict=True)))
+                 for node, places in alike.items())
+
+
+def _receive(graph: Graph, group: _Group, sources: list[Value], like: Tensor) -> list[Value]:
+    """What every node of a group aggregates."""
+    name, links = group.node.aggregation, len(sources)
+    if name == "sum" and sources and not any(_is_spread(source) for source in sources):
+        rows = torch.stack([graph.weights[..., start : start + links] for start in group.offsets], dim=-2)
+        return _sums([_as_separable(source) for source in sources], rows)
+    weights = _numbers(graph.weights)
+    return [_aggregate_values(name, sources, weights[start : start + links], like) for start in group.offsets]
+
+
+def _activate_group(group: _Group, values: dict[int, Value], biases: Tensor) -> None:
+    """Replace what the nodes of a group received by what they answer, all at once where they are one-sided alike."""
+    received = [values[index] for index in group.indices]
+    own = [biases[..., index, None, None] for index in group.indices]
+    shifted = [_simplest(_shifted(value, bias)) for value, bias in zip(received, own, strict=True)]
+    name = group.node.activation
+    if len(shifted) == 1 or not all(isinstance(value, Tensor) and _is_source(value) for value in shifted):
+        answers = _activate_sums(name, shifted)
+    else:
+        answers: Sequence[Value] = ACTIVATIONS[name](_rows(shifted)).split(1, dim=-2)
+    values.update(zip(group.indices, answers, strict=True))
+
+
+def _activate_sums(name: str, sums: list[Value]) -> list[Value]:
+    """Sums of a source and a target value, by their addition formula all at once; others one by one."""
+    both = [value for value in sums if isinstance(value, Separable) and not value.products]
+    if name not in ADDITION_FORMULAS or len(both) < len(sums):
+        return [_activate_value(name, value) for value in sums]
+    together = Separable(_rows([value.source for value in both]), _columns([value.target for value in both]))
+    formula, limit = ADDITION_FORMULAS[name]
+    largest = together.source.detach().abs().amax() + together.target.detach().abs().amax()
+    if not float(largest) <= limit:
+        return [_activate_value(name, value) for value in sums]
+    answer = formula(together.source, together.target)
+    sources = [None] * len(both) if answer.source is None else answer.source.split(1, dim=-2)
+    targets = [None] * len(both) if answer.target is None else answer.target.split(1, dim=-1)
+    factors = [list(zip(target.split(1, dim=-1), source.split(1, dim=-2), strict=True))
+               for target, source in answer.products]
+    return [Separable(source, target, products)
+            for source, target, products in zip(sources, targets, zip(*factors, strict=True), strict=True)]
+
+
+def _rows(values: Sequence[Tensor]) -> Tensor:
+    """Source values (…, 1, S) one under the other, (…, k, S)."""
+    return torch.cat(_alike(values), dim=-2)
+
+
+def _columns(values: Sequence[Tensor]) -> Tensor:
+    """Target values (…, T, 1) side by side, (…, T, k)."""
+    return torch.cat(_alike(values), dim=-1)
+
+
+def _alike(values: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Spread to one shape. (`torch.broadcast_tensors` and its kin take longer than the sums computed here.)"""
+    shapes = {value.shape for value in values}
+    if len(shapes) == 1:
+        return values
+    batch = max((shape[:-2] for shape in shapes), key=lambda sizes: (len(sizes), sizes))
+    height, width = (max(shape[axis] for shape in shapes) for axis in (-2, -1))
+    return [value.expand(*batch, height, width) for value in values]
+
+
+def _sums(parts: list[Separable], weights: Tensor) -> list[Value]:
+    """Σ weight · part for every row of weights (…, sums, parts)."""
+    count = weights.shape[-2]
+    sources: Sequence[Tensor | None] = [None] * count
+    targets: Sequence[Tensor | None] = [None] * count
+    if at := [index for index, part in enumerate(parts) if part.source is not None]:
+        sources = (_taken(weights, at) @ _rows([parts[index].source for index in at])).split(1, dim=-2)
+    if at := [index for index, part in enumerate(parts) if part.target is not None]:
+        stacked = _columns([parts[index].target for index in at])
+        targets = (stacked @ _taken(weights, at).transpose(-1, -2)).split(1, dim=-1)
+    products: list[tuple] = [()] * count
+    if owners := [index for index, part in enumerate(parts) for _ in part.products]:
+        left = _columns([target for part in parts for target, _ in part.products])
+        right = [source for part in parts for _, source in part.products]
+        scaled = [left * row for row in _taken(weights, owners).split(1, dim=-2)]
+        products = [tuple(zip(row.split(1, dim=-1), right, strict=True)) for row in scaled]
+    return [_simplest(Separable(*values)) for values in zip(sources, targets, products, strict=True)]
+
+
+def _taken(weights: Tensor, columns: list[int]) -> Tensor:
+    return weights if columns == list(range(weights.shape[-1])) else weights[..., columns]
+
+
+SIDES = {"x1": "source", "y1": "source", "x2": "target", "y2": "target", "one": "constant", "dx": "sum", "dy": "sum",
+         "distance": "spread"}
+"""How the CPPN's inputs depend on the two units: on one, on the sum of a value of each, or on both in any way."""
+
+
+def stays_separable(topology: Topology, input_names: Sequence[str], outputs: Sequence[int]) -> bool:
+    """Whether `separate` leaves these outputs in factors, unless numbers are beyond where the formulas hold."""
+    sides = [SIDES[name] for name in input_names]
+    known: dict[int, str] = {}
+    for index, node, _ in _program(topology, tuple(outputs)):
+        received = {sides[source] if source < topology.inputs else known[source - topology.inputs]
+                    for source in node.sources}
+        known[index] = _side_after(node.activation, _side_of_aggregate(node.aggregation, received))
+    return "spread" not in known.values()
+
+
+def _side_of_aggregate(name: str, received: set[str]) -> str:
+    received = received - {"constant"}
+    if len(received) < 2 and received <= {"source", "target"}:
+        return next(iter(received), "constant")
+    if "spread" in received or name not in ("sum", "mean", "product"):
+        return "spread"
+    return "products" if name == "product" or "products" in received else "sum"
+
+
+def _side_after(activation: str, received: str) -> str:
+    if received in ("sum", "products") and activation != "identity":
+        return "products" if received == "sum" and activation in ADDITION_FORMULAS else "spread"
+    return received
 
 
 def _numbers(tensor: Tensor) -> Sequence:
@@ -218,13 +365,14 @@ def _weighted_sum(sources: list[Tensor], weights: Sequence) -> Tensor:
 
 
 def _plus_scaled(total: Tensor | None, source: Tensor, weight) -> Tensor:
-    """total + weight · source; in place where that is safe: a total of our own that no gradient flows through."""
+    """total + weight · source, where `total` is nobody else's: without a gradient it is changed in place."""
     if total is None:
         return source * weight
     if isinstance(weight, Tensor):
         return torch.addcmul(total, source, weight)
-    return torch.add(total, source, alpha=weight) if total.requires_grad or source.requires_grad \
-        else total.add_(source, alpha=weight)
+    if total.requires_grad or source.requires_grad or total.shape != source.shape:
+        return torch.add(total, source, alpha=weight)
+    return total.add_(source, alpha=weight)
 
 
 def _plus(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -244,6 +392,11 @@ def _is_source(value: Tensor) -> bool:
     return value.shape[-2] == 1
 
 
+def _is_spread(value: Value) -> bool:
+    """Whether a value is a tensor over all connections."""
+    return isinstance(value, Tensor) and value.shape[-2] > 1 and value.shape[-1] > 1
+
+
 def _as_separable(value: Value) -> Separable | None:
     """A one-sided tensor as a sum of one addend; None where the tensor is spread over all connections."""
     if isinstance(value, Separable):
@@ -253,11 +406,13 @@ def _as_separable(value: Value) -> Separable | None:
     return Separable(target=value) if value.shape[-1] == 1 else None
 
 
-def _simplest(value: Separable) -> Value:
-    """A tensor where a value is one-sided."""
-    if value.products or (value.source is not None and value.target is not None):
+def _simplest(value: Value) -> Value:
+    """A tensor where a value is one-sided: it has one part only, or one of them is a constant."""
+    if isinstance(value, Tensor) or value.products:
         return value
-    return value.dense()
+    if value.source is None or value.target is None or value.source.shape[-1] == 1 or value.target.shape[-2] == 1:
+        return value.dense()
+    return value
 
 
 def _as_tensor(value: Value) -> Tensor:

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.weights import Weights
+from hyperevo.weights import Factored, Weight, Weights
 
 
 class Settings(EncodingSettings):
     """Options of the coordinate encoding."""
 
     name: Literal["coordinate"] = "coordinate"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((12, 12), min_length=1)
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((32,), min_length=1)
     """Units in the MLP's hidden layers."""
     activation: Literal["sine", "relu"] = "sine"
     frequency: float = Field(3.0, gt=0)
@@ -78,61 +78,86 @@ class CoordinateEncoding:
                          outputs, widths)
 
     def express(self, genotypes: Tensor) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks."""
-        genotypes = genotypes.to(self.device)
-        values: dict[str, Tensor] = {}
+        """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""
+        values: dict[str, Weight] = {}
         sizes = [generator.genes for generator in self.generators]
-        for generator, genes in zip(self.generators, genotypes.split(sizes, dim=1), strict=True):
-            painted = torch.stack([self._paint(generator, network) for network in genes]) * self.settings.scale
-            for name, part in zip(generator.outputs, painted.split(list(generator.outputs.values()), 1), strict=True):
-                values[name] = part.reshape(len(genotypes), *self.geometry[name].shape)
+        for generator, genes in zip(self.generators, genotypes.to(self.device).split(sizes, dim=1), strict=True):
+            patterns = iter(self._paint(generator, genes))
+            for name, outputs in generator.outputs.items():
+                values[name] = self._parameter(name, [next(patterns) for _ in range(outputs)])
         return Weights({name: values[name] for name in self.geometry})
 
+    def _parameter(self, name: str, patterns: list[Tensor | Factored]) -> Tensor | Factored:
+        """One parameter from its patterns, each (P, T, S): one of the parameter's own shape, or one a target unit."""
+        parameter, scale = self.geometry[name], self.settings.scale
+        first = patterns[0]
+        if isinstance(first, Factored) and name not in self.settings.patterns and parameter.source is not None:
+            return Factored(first.left * scale, first.right)
+        dense = [pattern.dense() if isinstance(pattern, Factored) else pattern for pattern in patterns]
+        return torch.stack(dense, 1).reshape(len(first), *parameter.shape) * scale
+
     def _layers(self, generator: Generator, genes: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """One network's (weights (out, in), biases (out,)) per layer. A gene of size one is a weight of size
-        1 / √inputs, so that one step size suits all layers of a search that moves genes alike."""
+        """(weights (P, out, in), biases (P, out)) per layer. A gene of size one is a number of size 1 / √inputs, so
+        that one step size suits all layers of a search that moves genes alike."""
         layers, start = [], 0
         for before, after in pairwise(generator.widths):
-            block = genes[start : start + (before + 1) * after] / sqrt(before)
-            layers.append((block[: before * after].view(after, before), block[before * after :]))
+            block = genes[:, start : start + (before + 1) * after] / sqrt(before)
+            layers.append((block[:, : before * after].unflatten(1, (after, before)), block[:, before * after :]))
             start += (before + 1) * after
         return layers
 
-    def _paint(self, generator: Generator, genes: Tensor) -> Tensor:
-        """One network's patterns (outputs, T · S). The first layer is computed on each side's few places only."""
+    def _paint(self, generator: Generator, genes: Tensor) -> list[Tensor | Factored]:
+        """One pattern (P, T, S) per output. The first layer is computed on each side's few places only."""
         (weights, biases), *rest = self._layers(generator, genes)
         from_axes = generator.source.shape[1]
-        source = weights[:, :from_axes] @ generator.source.T
-        target = weights[:, from_axes:] @ generator.target.T + biases[:, None]
-        if self.settings.activation == "sine":
-            values = self._second_sine_layer(source, target, *rest.pop(0))
-            if not rest:
-                return values
-            values = torch.sin(values.mul_(self.settings.frequency) if not values.requires_grad
-                               else values * self.settings.frequency)
-        else:
-            values = torch.relu(target[:, :, None] + source[:, None, :]).flatten(1)
-        for index, (weights, biases) in enumerate(rest):
+        source = weights[:, :, :from_axes] @ generator.source.T
+        target = weights[:, :, from_axes:] @ generator.target.T + biases[:, :, None]
+        if self.settings.activation == "relu":
+            values = [self._deeper(torch.relu(t[:, :, None] + s[:, None, :]).flatten(1), layers)
+                      for t, s, *layers in zip(target, source, *map(_by_network, rest), strict=True)]
+            return self._patterns(values, generator)
+        left, right = self._second_sine_layer(source, target, *rest.pop(0))
+        if not rest:
+            return [Factored(output, right) for output in left.unbind(1)]
+        values = [self._deeper(self._activate((a.flatten(0, 1) @ b.T).view(len(a), -1)), layers)
+                  for a, b, *layers in zip(left, right, *map(_by_network, rest), strict=True)]
+        return self._patterns(values, generator)
+
+    def _patterns(self, values: list[Tensor], generator: Generator) -> list[Tensor | Factored]:
+        stacked = torch.stack(values).unflatten(2, (len(generator.target), len(generator.source)))
+        return list(stacked.unbind(1))
+
+    def _deeper(self, values: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The remaining layers of one network over all pairs of places: (units, T · S) → (outputs, T · S)."""
+        for index, (weights, biases) in enumerate(layers):
             values = torch.addmm(biases[:, None], weights, values)
-            if index < len(rest) - 1:
+            if index < len(layers) - 1:
                 values = self._activate(values)
         return values
 
     def _activate(self, values: Tensor) -> Tensor:
-        return torch.sin(self.settings.frequency * values) if self.settings.activation == "sine" else torch.relu(values)
+        if self.settings.activation == "relu":
+            return torch.relu(values)
+        return torch.sin(self.settings.frequency * values)
 
-    def _second_sine_layer(self, source: Tensor, target: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
-        """W sin(ω (t + s)) + b over all pairs of places, (out, T · S), for t (h, T) and s (h, S).
+    def _second_sine_layer(self, source: Tensor, target: Tensor, weights: Tensor, biases: Tensor) \
+            -> tuple[Tensor, Tensor]:
+        """W sin(ω (t + s)) + b over all pairs of places, as left (P, out, T, r) and right (P, S, r), r = 2 h + 1.
 
-        sin(t + s) = sin t cos s + cos t sin s has rank two, so the first hidden layer is never built: the second is
-        one product of rank 2 h.
+        sin(t + s) = sin t cos s + cos t sin s, so h sines over T · S pairs are a matrix of rank 2 h that need not be
+        built. target: (P, h, T), source: (P, h, S).
         """
         omega = self.settings.frequency
-        waves = torch.cat([torch.cos(omega * source), torch.sin(omega * source), torch.ones_like(source[:1])])
-        turned = torch.stack([torch.sin(omega * target), torch.cos(omega * target)])
-        mixed = (weights[:, None, :, None] * turned).flatten(1, 2)
-        constants = biases[:, None, None].expand(-1, 1, target.shape[1])
-        return (torch.cat([mixed, constants], 1).transpose(1, 2).flatten(0, 1) @ waves).view(len(weights), -1)
+        ones = torch.ones_like(source[:, :1, :1])
+        source, target = omega * source, omega * target
+        right = torch.cat([source.cos(), source.sin(), ones.expand(-1, 1, source.shape[2])], 1)
+        turned = torch.cat([target.sin(), target.cos(), ones.expand(-1, 1, target.shape[2])], 1)
+        mixed = torch.cat([weights, weights, biases[:, :, None]], 2)
+        return mixed[:, :, None, :] * turned.transpose(1, 2)[:, None], right.transpose(1, 2)
+
+
+def _by_network(layer: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(*layer, strict=True))
 
 
 def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CoordinateEncoding:

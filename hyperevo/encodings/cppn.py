@@ -7,6 +7,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import torch
@@ -14,9 +15,9 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph, activate
+from hyperevo.encodings._graph import Graph, Separable, Value, separate, stack
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.weights import Weights
+from hyperevo.weights import Factored, Weights, join
 
 
 class Settings(ComponentSettings):
@@ -85,43 +86,55 @@ class CppnEncoding:
             self.output_names.append(label)
         return self.output_names.index(label)
 
-    def _coordinates(self, name: str, parameter: ParameterGeometry) -> list[Tensor]:
-        """The CPPN's inputs for one parameter, float64, each (1, S), (T, 1), (T, S) or (1, 1)."""
-        zero = torch.zeros(1, 1, dtype=torch.float64)
+    def _coordinates(self, name: str, parameter: ParameterGeometry) -> dict[str, Value]:
+        """The CPPN's inputs for one parameter by name, float64, each (1, S), (T, 1), (T, S), (1, 1) or separable."""
+        zero = torch.zeros(1, 1, dtype=torch.float64, device=self.device)
         x1 = y1 = x2 = y2 = zero
         if parameter.source is not None:
-            x1, y1 = (axis[None, :] for axis in parameter.source.plane.T)
+            x1, y1 = (axis[None, :].contiguous().to(self.device) for axis in parameter.source.plane.T)
         if name not in self.settings.patterns:
-            x2, y2 = (axis[:, None] for axis in parameter.target.plane.T)
-        inputs = [x1, y1, x2, y2, zero + 1]
+            x2, y2 = (axis[:, None].contiguous().to(self.device) for axis in parameter.target.plane.T)
+        inputs: dict[str, Value] = {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "one": zero + 1}
         if self.settings.delta:
-            inputs += [x1 - x2, y1 - y2]
+            inputs |= {"dx": Separable(x1, -x2), "dy": Separable(y1, -y2)}
         if self.settings.distance:
-            inputs.append(torch.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2))
-        return [tensor.to(self.device).contiguous() for tensor in inputs]
+            inputs["distance"] = torch.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
+        return inputs
 
     def inputs(self, name: str, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """The CPPN's inputs for every connection of one parameter, in the order of `input_names`."""
-        return [tensor.to(dtype) for tensor in self._places[name]]
+        return [value.dense() if isinstance(value, Separable) else value for value in self._inputs(name, dtype)]
+
+    def _inputs(self, name: str, dtype: torch.dtype) -> list[Value]:
+        return [value.to(dtype) for value in self._places[name].values()]
 
     def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
-        """Paint the weights of P networks; differentiable in the weights and biases of every graph."""
-        inputs = {name: self.inputs(name, dtype) for name in self.geometry}
-        return Weights({name: torch.stack([self._paint(graph, name, inputs[name]) for graph in genotypes])
-                        for name in self.geometry})
+        """Paint the weights of P networks; differentiable in the weights and biases of every graph.
 
-    def _paint(self, graph: Graph, name: str, inputs: list[Tensor]) -> Tensor:
+        Neighbours of one topology are painted together. A weight matrix stays factored where its graph allows it.
+        """
+        inputs = {name: self._inputs(name, dtype) for name in self.geometry}
+        pieces = []
+        for _, group in groupby(genotypes, key=lambda graph: graph.topology):
+            graphs = stack(list(group)).to(self.device, dtype)
+            pieces.append({name: self._paint(graphs, name, inputs[name]) for name in self.geometry})
+        return Weights({name: join([piece[name] for piece in pieces]) for name in self.geometry})
+
+    def _paint(self, graphs: Graph, name: str, inputs: list[Value]) -> Tensor | Factored:
+        """One parameter of a stack of P graphs: (P, T, S), (P, T) for a bias, or factored."""
         painting, parameter = self.paintings[name], self.geometry[name]
-        painted = activate(graph, inputs, painting.values + painting.expression)
-        rows = len(painting.values)
-        columns = parameter.source.units if parameter.source is not None else 1
-        shape = (parameter.target.units, columns) if rows == 1 else (1, columns)
-        values = torch.cat([tensor.expand(shape) for tensor in painted[:rows]])
-        weights = self.weight(values)
+        painted = separate(graphs, inputs, painting.values + painting.expression)
+        rows, sources = len(painting.values), parameter.source.units if parameter.source is not None else 1
+        only = painted[0]
+        if isinstance(only, Separable) and len(painted) == 1 and self.settings.threshold == 0 and parameter.source:
+            left, right = only.factors(parameter.target.units, sources)
+            return Factored(left * self.settings.maximum_weight, right)
+        shape = (len(graphs.weights), parameter.target.units if rows == 1 else 1, sources)
+        spread = [_as_tensor(value).expand(shape) for value in painted]
+        weights = self.weight(torch.cat(spread[:rows], dim=1))
         if painting.expression:
-            present = torch.cat([tensor.expand(shape) for tensor in painted[rows:]]) > 0
-            weights = torch.where(present, weights, torch.zeros_like(weights))
-        return weights.reshape(parameter.shape)
+            weights = torch.where(torch.cat(spread[rows:], dim=1) > 0, weights, torch.zeros_like(weights))
+        return weights.reshape(len(weights), *parameter.shape)
 
     def weight(self, output: Tensor) -> Tensor:
         """The substrate's weight for a CPPN output: see the equation at the head of this file."""
@@ -133,6 +146,10 @@ class CppnEncoding:
     def count(self, genotype: Graph) -> int:
         """Encoded genes of one genotype."""
         return genotype.genes
+
+
+def _as_tensor(value: Value) -> Tensor:
+    return value.dense() if isinstance(value, Separable) else value
 
 
 def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CppnEncoding:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.weights import Factored, Weights
+from hyperevo.weights import Factored, Weight, Weights
 
 
 class Settings(EncodingSettings):
@@ -88,13 +88,13 @@ class DctEncoding:
 
     def express(self, genotypes: Tensor) -> Weights:
         """Genotypes (P, genes) → factored weight matrices and dense biases of P networks."""
-        weights: dict[str, Tensor | Factored] = {}
+        weights: dict[str, Weight] = {}
         for name, core in self.coefficients(genotypes.to(self.device) * self.settings.scale).items():
             left, right = self._bases[name]
             if self.geometry[name].source is None:
                 weights[name] = core[:, :, 0] @ left.T
             else:
-                weights[name] = Factored(left, core, right)
+                weights[name] = Factored(left, right, core)
         return Weights(weights)
 
 

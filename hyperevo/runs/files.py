@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -21,9 +22,9 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write plain data; floats keep all their digits."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+def write_json(path: Path, values: Any, indent: int | None = 1) -> None:
+    """Write plain data; floats keep all their digits. Without indent it is written faster, and on one line."""
+    write_text(path, json.dumps(values, indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -39,7 +40,9 @@ def read_json(path: Path) -> Any:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors under a temporary name, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+    # Clones: tensors that share memory would be refused.
+    save_file({name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+               for name, tensor in tensors.items()}, temporary)
     temporary.replace(path)
 
 
@@ -58,7 +61,7 @@ def write_folder(folder: Path, values: Any, tensors: Mapping[str, Tensor]) -> No
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    write_json(temporary / "state.json", values)
+    write_json(temporary / "state.json", values, indent=None)
     write_tensors(temporary / "tensors.safetensors", tensors)
     if folder.exists():
         shutil.rmtree(folder)

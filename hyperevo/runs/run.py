@@ -71,7 +71,6 @@ class Run:
     """A run in memory: its folder, config and parts, and how far it is."""
 
     folder: Path
-    name: str
     config: RunConfig
     parts: Parts
     round: int = 0
@@ -84,7 +83,7 @@ class Run:
         return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.generations})"
 
 
-def create_run(name: str, config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
+def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
     """Compose a run, then make its folder; raises UserError, with nothing written, where either cannot be done."""
     _set_threads(config)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
@@ -101,7 +100,7 @@ def create_run(name: str, config: RunConfig, folder: Path, overwrite: bool = Fal
     write_json(folder / "environment.json", environment(parts.device))
     write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
                                       "classes": parts.task.classes, "class_names": _class_names(config)})
-    run = Run(folder, name, config, parts)
+    run = Run(folder, config, parts)
     run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
     _checkpoint(run)
     return run
@@ -151,7 +150,7 @@ def open_run(folder: Path) -> Run:
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
-    run = Run(folder, folder.name, config, parts, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+    run = Run(folder, config, parts, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
     if checkpoint.champion is not None:
         run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_accuracy)
     run.logs = {file: AppendLog(folder / file, checkpoint.lengths[file]) for file in _log_files(parts)}
@@ -284,7 +283,7 @@ def _finish(run: Run) -> dict[str, Any]:
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
     write_tensors(run.folder / "champion" / "weights.safetensors", weights)
-    result = {"name": run.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
+    result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
               "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
               "seconds": round(run.seconds, 3), "seed": run.config.seed, **gene_counts(parts)}

@@ -8,6 +8,7 @@ steps depend on nothing else.
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
@@ -60,7 +61,9 @@ class EvotorchSearch:
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         generator = torch.Generator().manual_seed(self._seed)
         first = torch.randn(self._genes, generator=generator) * self._centre
-        self._algorithm = self._make(evotorch, problem, first)
+        with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
+            warnings.filterwarnings("ignore", message="To copy construct from a tensor", category=UserWarning)
+            self._algorithm = self._make(evotorch, problem, first)
         self._last = torch.empty(0, self._genes)
         self._best = 0
         ends = (self._algorithm, self._told, self._asked)

@@ -3,20 +3,22 @@
 from typing import Literal
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry, Sheet, near_square
 from hyperevo.weights import Weights, project
 
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sin": torch.sin, "identity": lambda values: values}
+# In place: a product's result is nobody else's, and its gradient does not need it.
+ACTIVATIONS = {"tanh": torch.tanh_, "relu": torch.relu_, "sin": torch.sin_, "identity": lambda values: values}
 
 
 class Settings(ComponentSettings):
     """Options of the multi-layer perceptron."""
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[tuple[int, int], ...] = ((16, 16),)
+    hidden: tuple[tuple[PositiveInt, PositiveInt], ...] = ((16, 16),)
     """Rows and columns of every hidden sheet."""
     activation: Literal["tanh", "relu", "sin", "identity"] = "tanh"
     biases: bool = True
@@ -44,7 +46,7 @@ class MlpTarget:
             values = project(weights[f"{layer}.weight"], values)
             bias = weights.get(f"{layer}.bias")
             if isinstance(bias, Tensor):
-                values = values + bias[:, :, None]
+                values.add_(bias[:, :, None])
             if layer != self.layers[-1]:
                 values = self.activation(values)
         return values.transpose(1, 2)

@@ -1,0 +1,160 @@
+"""Find, check and download the files of a data set.
+
+A file is looked for in `HYPEREVO_DATA`/<data set>, then in the user's cache, then downloaded into the cache from the
+data set's public mirrors in turn. Wherever it is found, its sha256 is checked; a wrong file is an error that names it
+and is never replaced unasked.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import platformdirs
+
+from hyperevo.errors import UserError
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = (5, 60)
+"""Seconds to connect to a mirror, and to wait for its next bytes."""
+
+
+class DataMissing(UserError):
+    """A data set is nowhere on this machine and cannot be downloaded."""
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """Where one file of a data set is, and what is wrong with it, if anything."""
+
+    name: str
+    path: Path | None
+    problem: str | None
+
+
+def cache_folder() -> Path:
+    """The user's cache of data sets."""
+    return platformdirs.user_cache_path("hyperevo") / "data"
+
+
+def _own_folder() -> Path | None:
+    """The folder `HYPEREVO_DATA` names, read when it is used."""
+    given = os.environ.get("HYPEREVO_DATA")
+    if not given:
+        return None
+    folder = Path(given)
+    if not folder.is_dir():
+        raise UserError(f"HYPEREVO_DATA: no folder {folder}")
+    return folder
+
+
+def locate(dataset: str, file: str) -> Path | None:
+    """Where a file is, unchecked: in HYPEREVO_DATA or the cache."""
+    own = _own_folder()
+    places = [own / dataset / file] if own else []
+    return next((path for path in [*places, cache_folder() / dataset / file] if path.exists()), None)
+
+
+def problem_with(path: Path, sha256: str) -> str | None:
+    """What is wrong with a file, or None."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if found == sha256:
+        return None
+    return f"is damaged or not the published file (sha256 {found[:12]}…, {sha256[:12]}… wanted)"
+
+
+def require(dataset: str, source: ModuleType) -> dict[str, Path]:
+    """Checked paths of all files of a data set, downloaded where they are missing.
+
+    Raises DataMissing where one cannot be had, UserError where one is wrong; both are one line that names the file.
+    """
+    paths = {}
+    for file, sha256 in source.FILES.items():
+        path = locate(dataset, file) or download(dataset, file, sha256, source.MIRRORS)
+        if problem := problem_with(path, sha256):
+            raise UserError(f"{path}: {problem}; delete it or run: hyperevo data fetch {dataset} --force")
+        paths[file] = path
+    return paths
+
+
+def statuses(dataset: str, files: Mapping[str, str]) -> list[FileStatus]:
+    """Every file of a data set, looked for and checked; nothing is downloaded."""
+    found = []
+    for file, sha256 in files.items():
+        path = locate(dataset, file)
+        found.append(FileStatus(file, path, "is missing" if path is None else problem_with(path, sha256)))
+    return found
+
+
+def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Path:
+    """Fetch one file into the cache, whole or not at all, from the first mirror that has the published file."""
+    path = cache_folder() / dataset / file
+    by_hand = (f"place {file} (sha256 {sha256[:12]}…, from {mirrors[0]}{file}) in {path.parent} or in "
+               f"HYPEREVO_DATA/{dataset}")
+    if os.environ.get("HYPEREVO_OFFLINE"):
+        raise DataMissing(f"{dataset}: not on this machine, and HYPEREVO_OFFLINE forbids a download; {by_hand}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
+    reasons = []
+    for mirror in mirrors:
+        try:
+            _retrieve(f"{mirror}{file}", sha256, path)
+            return path
+        except PermissionError as error:
+            raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch says ValueError for a wrong sum
+            log.info("%s%s: %s", mirror, file, error)
+            reasons.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
+    raise DataMissing(f"{dataset}: not on this machine and no mirror can be had ({', '.join(reasons)}); {by_hand}")
+
+
+def _retrieve(url: str, sha256: str, path: Path) -> None:
+    """Download to a temporary file, check it and move it to its name (pooch's way), under a progress bar."""
+    import pooch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    pooch.get_logger().setLevel("WARNING")
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = _Bar(progress, progress.add_task(f"{path.parent.name}/{path.name}", total=None))
+        pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=path.name, path=path.parent,
+                       downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT))
+    log.info("downloaded %s", url)
+
+
+class _Bar:
+    """What pooch expects of a progress bar, drawn by rich."""
+
+    def __init__(self, progress, task):
+        self._progress, self._task, self._total = progress, task, 0
+
+    @property
+    def total(self) -> int:
+        """Bytes to come."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        self._total = value
+        self._progress.update(self._task, total=value or None)
+
+    def update(self, count: int) -> None:
+        """So many more bytes are here."""
+        self._progress.advance(self._task, count)
+
+    def reset(self) -> None:
+        """Start again."""
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """Nothing to do: the display belongs to the caller."""

@@ -1,0 +1,33 @@
+"""Fixtures: the real data sets where they are at hand, and a home that is not the user's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    """Remember where the real data are, before tests hide them."""
+    config.real_data = os.environ.get("HYPEREVO_DATA")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's cache, data or settings, or reaches for the network unasked."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("HYPEREVO_OFFLINE", "1")
+    monkeypatch.delenv("HYPEREVO_DATA", raising=False)
+    return home
+
+
+@pytest.fixture
+def real_data(request, monkeypatch) -> Path:
+    """The folder of real data sets, set as HYPEREVO_DATA; a skip with the reason where there is none."""
+    folder = request.config.real_data
+    if not folder:
+        reason = "HYPEREVO_DATA does not name a folder of data sets"
+        (pytest.fail if os.environ.get("HYPEREVO_REQUIRE_DATA") else pytest.skip)(reason)
+    monkeypatch.setenv("HYPEREVO_DATA", folder)
+    return Path(folder)

@@ -1,0 +1,195 @@
+"""The command line as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.generations=4", "run.validate_every=2",
+         "search.population=12", "threads=1"]
+
+
+@pytest.fixture
+def hyperevo(tmp_path):
+    """Run the command line in an empty folder, with an empty home and no data."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HYPEREVO_", "XDG_"))}
+    environment |= {"HOME": str(tmp_path / "home"), "HYPEREVO_OFFLINE": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+
+    def call(*arguments, check=None, **extra):
+        done = subprocess.run([sys.executable, "-m", "hyperevo", *map(str, arguments)], cwd=tmp_path, text=True,
+                              capture_output=True, env={**environment, **extra}, timeout=200)
+        assert "Traceback" not in done.stderr, done.stderr
+        if check is not None:
+            assert done.returncode == check, done.stderr
+        return done
+
+    call.environment = environment
+    return call
+
+
+def test_help_is_quick_and_says_what_to_type(hyperevo):
+    hyperevo("--help")  # compiles the byte code
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = hyperevo("--help", check=0)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5
+    assert "run cppn-mnist" in done.stdout
+    for command in ("run", "resume", "list", "show", "plot", "data"):
+        assert command in done.stdout
+
+
+def test_run_plot_and_a_second_run(hyperevo, tmp_path):
+    done = hyperevo("run", "dct-mnist", *SMALL, check=0)
+    folder = Path(done.stdout.splitlines()[-1])
+    assert folder == Path("runs/dct-mnist")
+    assert "test accuracy" in done.stdout and "of digits" in done.stdout
+    assert json.loads((tmp_path / folder / "result.json").read_text())["data"] == "digits"
+    figures = sorted((tmp_path / folder / "figures").iterdir())
+    assert figures and all(str(path.relative_to(tmp_path)) in done.stdout for path in figures)
+    before = {path.name: path.read_bytes() for path in figures}
+    hyperevo("plot", folder, check=0)
+    assert {path.name: path.read_bytes() for path in sorted((tmp_path / folder / "figures").iterdir())} == before
+    again = hyperevo("run", "dct-mnist", *SMALL, "--no-figures", check=0)
+    assert again.stdout.splitlines()[-1] == "runs/dct-mnist-2"
+    assert not (tmp_path / "home").exists() or not any((tmp_path / "home").rglob("*.safetensors"))
+
+
+def test_the_main_job_falls_back_to_digits_and_says_so(hyperevo, tmp_path):
+    done = hyperevo("run", "cppn-mnist", *SMALL[1:], "--out", "here", check=0)
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1 and "mnist" in notes[0] and "digits" in notes[0]
+    assert "of digits" in done.stdout
+    assert json.loads((tmp_path / "here" / "result.json").read_text())["data"] == "digits"
+    assert 'name = "digits"' in (tmp_path / "here" / "config.toml").read_text()
+
+
+def test_no_fallback_makes_it_an_error(hyperevo, tmp_path):
+    done = hyperevo("run", "cppn-mnist", "--no-fallback", check=2)
+    assert len(done.stderr.strip().splitlines()) == 1 and "mnist" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_list_and_show(hyperevo):
+    names = json.loads(hyperevo("list", "--json", check=0).stdout)
+    assert {"cppn-mnist", "dct-mnist", "coordinate-mnist", "direct-mnist"} <= set(names)
+    shown = json.loads(hyperevo("show", "dct-mnist", "search.population=50", "--json", check=0).stdout)
+    assert (shown["encoded_genes"], shown["direct_parameters"], shown["generated_weights"]) == (4810, 0, 203_530)
+    assert shown["config"]["search"]["population"] == 50
+    assert shown["origins"]["search.population"] == "command line"
+    direct = json.loads(hyperevo("show", "direct-mnist", "--json", check=0).stdout)
+    assert (direct["encoded_genes"], direct["direct_parameters"], direct["generated_weights"]) == (0, 203_530, 0)
+    assert "generated_weights: 203,520" in hyperevo("show", "coordinate-mnist", check=0).stdout
+
+
+def same_outcome(first: Path, second: Path) -> bool:
+    files = ["metrics.csv", "fitness.bin", "champion/state.json", "champion/tensors.safetensors",
+             "champion/weights.safetensors"]
+    return all((first / file).read_bytes() == (second / file).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("config", ["cppn-mnist", "dct-mnist"])
+def test_killed_run_resumes_to_the_same_bits(hyperevo, tmp_path, config):
+    arguments = [*SMALL, "run.generations=30", "--no-figures"]
+    hyperevo("run", config, *arguments, "--out", "whole", check=0)
+    process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", config, *arguments, "--out", "killed"],
+                               cwd=tmp_path, env=hyperevo.environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "checkpoint" / "00000003").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "result.json").exists()
+    done = hyperevo("resume", "killed", "--no-figures", check=0)
+    assert done.stdout.splitlines()[-1] == "killed"
+    assert same_outcome(tmp_path / "whole", tmp_path / "killed")
+    assert "is finished" in hyperevo("resume", "killed", check=0).stdout
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_saves_and_says_how_to_go_on(hyperevo, tmp_path, signum, code):
+    process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", "dct-mnist", *SMALL, "run.generations=5000",
+                                "--out", "cut", "--no-figures"], cwd=tmp_path, env=hyperevo.environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (tmp_path / "cut" / "checkpoint" / "00000002").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].endswith("python -m hyperevo resume cut")
+
+
+MISTAKES = [
+    (["run", "cpn-mnist"], "no config called 'cpn-mnist'; did you mean 'cppn-mnist'"),
+    (["run", "nowhere.toml"], "nowhere.toml: cannot be read"),
+    (["run", "dct-mnist", "serch.population=3"], "serch: unknown key"),
+    (["run", "dct-mnist", "search.population=many"], "search.population"),
+    (["run", "dct-mnist", "search.population=1"], "search.population"),
+    (["run", "dct-mnist", "task.name=imagenet"], "task.name: no task called 'imagenet'"),
+    (["run", "dct-mnist", "--device", "gpu"], "device"),
+    (["run", "dct-mnist", "task.name=digits", "--device", "cuda:7"], "device 'cuda:7' is not there"),
+    (["run", "dct-mnist", "--seed", "-4"], "seed"),
+    (["run", "dct-mnist", "task.name=digits", "task.images=5000"], "task.images"),
+    (["run", "dct-mnist", "task.name=digits", "encoding.coefficients=[2,2]"], "encoding.coefficients"),
+    (["run", "dct-mnist", "task.name=digits", "encoding.direct=['w']"], "encoding.direct"),
+    (["run", "dct-mnist", "task.name=digits", "search.name=neat", "search={name='neat'}"], "neat"),
+    (["run", "cppn-mnist", "task.name=digits", "search={name='snes'}"], "search.name"),
+    (["run", "cppn-mnist", "task.name=digits", "search.ini=nowhere.ini"], "nowhere.ini"),
+    (["run", "dct-mnist", "task.name=digits", "--out", "taken"], "taken exists"),
+    (["run", "dct-mnist", "task.name=digits", "--out", "file"], "file exists"),
+    (["run", "dct-mnist", "task.name=digits", "--out", "file/below"], "file/below: cannot be written"),
+    (["run", "dct-mnist", "task.name=digits", "--out", "/proc/nowhere"], "/proc/nowhere: cannot be written"),
+    (["run", "dct-mnist", "task.name=digits", "--out", "taken", "--overwrite"], "is not a run"),
+    (["run", "dct-mnist", "task.name=digits", "data_checksum=abc"], "data_checksum"),
+    (["run"], "Missing argument"),
+    (["run", "dct-mnist", "--colour"], "No such option"),
+    (["rum", "dct-mnist"], "No such command"),
+    (["resume", "nowhere"], "nowhere: no such run folder"),
+    (["resume", "taken"], "taken: is not a run"),
+    (["resume", "broken"], "broken/config.toml: is not TOML"),
+    (["plot", "nowhere"], "nowhere: no such run folder"),
+    (["plot", "taken"], "taken: is not a run"),
+    (["show", "dct-mnist", "encoding.coefficients=[0]"], "encoding.coefficients.0"),
+    (["show", "cpn"], "no config called 'cpn'"),
+    (["data", "fetch", "mnst"], "mnst"),
+    (["data", "verify", "mnst"], "mnst"),
+]
+
+
+@pytest.fixture(scope="module")
+def corner(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "taken").mkdir()
+    (folder / "taken" / "thesis.txt").write_text("irreplaceable")
+    (folder / "file").write_text("a file")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.toml").write_text("[task\n")
+    return folder
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(corner, capfd, monkeypatch, arguments, message):
+    from hyperevo.cli import main
+
+    monkeypatch.chdir(corner)
+    monkeypatch.setenv("HYPEREVO_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", ["hyperevo", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capfd.readouterr()
+    assert ended.value.code == 2
+    assert message in captured.err
+    if captured.err.startswith("error:"):
+        assert len(captured.err.strip().splitlines()) == 1
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert (corner / "taken" / "thesis.txt").read_text() == "irreplaceable"
+    assert sorted(path.name for path in corner.iterdir()) == ["broken", "file", "taken"]

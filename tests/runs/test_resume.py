@@ -1,0 +1,137 @@
+"""A run that was cut off anywhere ends bit-identical to one that was not, for every search."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hyperevo.components import component_names
+from hyperevo.config import load_config
+from hyperevo.errors import UserError
+from hyperevo.runs import create_run, execute, open_run
+from hyperevo.runs import run as run_module
+
+SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.generations=6", "run.validate_every=2",
+         "search.population=12", "threads=1"]
+
+
+def small_config(tmp_path: Path, search: str):
+    name = "cppn-mnist" if search == "neat" else "dct-mnist"
+    overrides = [*SMALL, f"search={{name='{search}', population=12}}"] if search != "neat" else SMALL
+    if search != "neat":
+        overrides.append("encoding.coefficients=[2]")
+    return load_config(name, overrides).config
+
+
+class Cut(Exception):
+    """Stands for the end of the process."""
+
+
+def run_until(folder: Path, config, rounds: int):
+    run = create_run(config, folder)
+
+    def observe(seen):
+        if seen.number == rounds:
+            raise Cut
+
+    with pytest.raises(Cut):
+        execute(run, observe)
+    for log in run.logs.values():
+        log.close()
+
+
+def outcome(folder: Path) -> dict:
+    """Everything that must not differ: all files but times, environment and figures."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and not name.startswith(("timing", "environment", "figures", "run.log", "checkpoint")):
+            files[name] = path.read_bytes()
+    result = json.loads(files.pop("result.json"))
+    result.pop("seconds")
+    return {**files, "result": result}
+
+
+@pytest.fixture(scope="module", params=component_names("search"))
+def unbroken(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    config = small_config(folder.parent, request.param)
+    execute(create_run(config, folder))
+    return config, outcome(folder)
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 5])
+def test_resumed_run_equals_unbroken_run(unbroken, tmp_path, rounds):
+    config, expected = unbroken
+    run_until(tmp_path / "run", config, rounds)
+    execute(open_run(tmp_path / "run"))
+    assert outcome(tmp_path / "run") == expected
+
+
+def test_run_cut_between_its_logs_and_its_checkpoint(unbroken, tmp_path, monkeypatch):
+    config, expected = unbroken
+    run = create_run(config, tmp_path / "run")
+    written = []
+    real = run_module.write_checkpoint
+
+    def cut_at_the_fourth(folder, checkpoint):
+        written.append(checkpoint)
+        if len(written) == 4:
+            raise Cut
+        real(folder, checkpoint)
+
+    monkeypatch.setattr(run_module, "write_checkpoint", cut_at_the_fourth)
+    with pytest.raises(Cut):
+        execute(run)
+    monkeypatch.setattr(run_module, "write_checkpoint", real)
+    for log in run.logs.values():
+        log.close()
+    with (tmp_path / "run" / "metrics.csv").open("ab") as metrics:
+        metrics.write(b"half a row, 1.2")
+    execute(open_run(tmp_path / "run"))
+    assert outcome(tmp_path / "run") == expected
+
+
+def test_seed_changes_the_run(tmp_path):
+    config = small_config(tmp_path, "snes")
+    execute(create_run(config, tmp_path / "a"))
+    execute(create_run(config.model_copy(update={"seed": 1}), tmp_path / "b"))
+    assert outcome(tmp_path / "a")["metrics.csv"] != outcome(tmp_path / "b")["metrics.csv"]
+
+
+def test_changed_config_is_refused_by_key(tmp_path):
+    config = small_config(tmp_path, "snes")
+    run_until(tmp_path / "run", config, 2)
+    file = tmp_path / "run" / "config.toml"
+    file.write_text(file.read_text().replace("population = 12", "population = 14"))
+    with pytest.raises(UserError, match=r"search.population was changed from 12 to 14"):
+        open_run(tmp_path / "run")
+
+
+def test_no_more_than_two_checkpoints_are_kept(tmp_path):
+    run_until(tmp_path / "run", small_config(tmp_path, "snes"), 5)
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir()) == ["00000004", "00000005"]
+
+
+@pytest.mark.parametrize("file", ["state.json", "tensors.safetensors"])
+def test_cut_checkpoint_is_one_line_and_the_one_before_still_serves(tmp_path, unbroken, file):
+    config, expected = unbroken
+    run_until(tmp_path / "run", config, 4)
+    newest = tmp_path / "run" / "checkpoint" / "00000004"
+    content = (newest / file).read_bytes()
+    (newest / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=f"00000004/{file}: is cut short or damaged.*go on from round 3"):
+        open_run(tmp_path / "run")
+    for path in newest.iterdir():
+        path.unlink()
+    newest.rmdir()
+    execute(open_run(tmp_path / "run"))
+    assert outcome(tmp_path / "run") == expected
+
+
+def test_no_pickle_is_written(tmp_path, unbroken):
+    run_until(tmp_path / "run", unbroken[0], 3)
+    for path in (tmp_path / "run").rglob("*"):
+        if path.is_file():
+            assert path.suffix in {".toml", ".json", ".csv", ".bin", ".safetensors"}
+            assert not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"))

@@ -1,0 +1,100 @@
+"""evotorch's searches behind ask and tell: they search, and they can be restored bit for bit."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hyperevo.components import component_names, load_component
+from hyperevo.errors import UserError
+
+GENES = 6
+ENCODING = SimpleNamespace(genes=GENES, settings=SimpleNamespace(name="made-up"))
+
+
+def fixed_length(name):
+    return "ini" not in load_component("search", name).Settings.model_fields
+
+
+SEARCHES = [name for name in component_names("search") if fixed_length(name)]
+
+
+def make(name, seed=0):
+    module = load_component("search", name)
+    return module.build(module.Settings(population=20), ENCODING, seed)
+
+
+def fitness_of(population):
+    return -(population - 0.7).square().sum(1)
+
+
+def run(search, rounds):
+    for _ in range(rounds):
+        search.tell(fitness_of(search.ask()))
+    return search
+
+
+def test_all_are_found():
+    assert SEARCHES == ["cmaes", "cosyne", "genetic", "pgpe", "snes", "xnes"]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_moves_towards_the_optimum(name):
+    search = make(name)
+    before = fitness_of(search.ask()).mean()
+    run(search, 150)
+    after = fitness_of(search.candidates()).max()
+    assert after > before / 2
+    assert after > -0.5
+    search.close()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("rounds", [0, 1, 2, 7])
+def test_restored_search_goes_on_bit_for_bit(name, rounds):
+    told = []
+    unbroken = make(name)
+    for _ in range(rounds):
+        told.append(fitness_of(unbroken.ask()))
+        unbroken.tell(told[-1])
+    state = unbroken.state()
+    torch.manual_seed(123)  # neither reads nor disturbs the global generator
+    restored = make(name)
+    restored.restore(state, told)
+    for _ in range(5):
+        assert torch.equal(restored.ask(), unbroken.ask())
+        assert restored.generation == unbroken.generation
+        for search in (unbroken, restored):
+            search.tell(fitness_of(search.ask()))
+        assert torch.equal(restored.candidates(), unbroken.candidates())
+        assert restored.statistics() == unbroken.statistics()
+    unbroken.close()
+    restored.close()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_seed_decides_everything(name):
+    first, same, other = make(name, 1), make(name, 1), make(name, 2)
+    assert torch.equal(run(first, 4).ask(), run(same, 4).ask())
+    assert not torch.equal(first.ask(), run(other, 4).ask())
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_graphs_are_refused_in_one_line(name):
+    module = load_component("search", name)
+    with pytest.raises(UserError, match=r"search.name: encoding 'graphs' has no genotypes of fixed length"):
+        module.build(module.Settings(), SimpleNamespace(settings=SimpleNamespace(name="graphs")), 0)
+
+
+def test_wrong_number_of_fitness_values_is_refused():
+    search = make("snes")
+    with pytest.raises(ValueError, match="population of 20"):
+        search.tell(torch.zeros(3))
+    search.close()
+
+
+def test_an_error_inside_evotorch_reaches_the_caller():
+    search = make("snes")
+    search._algorithm._update_distribution = lambda _: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run(search, 3)
