@@ -26,10 +26,10 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    generations: int = Field(100, ge=1)
+    rounds: int = Field(100, ge=1)
     """Rounds of asking, evaluating and telling."""
     validate_every: int = Field(10, ge=1)
-    """Generations between looks at the validation images, which choose the champion."""
+    """Rounds between looks at the validation images, which choose the champion."""
     block: int = Field(8, ge=1)
     """Networks evaluated at a time; bounds the memory a population needs."""
     filmstrip: int = Field(12, ge=0)

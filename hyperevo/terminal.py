@@ -50,7 +50,7 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(config.name, total=config.run.generations, completed=run.round, numbers="")
+        bar = progress.add_task(config.name, total=config.run.rounds, completed=run.round, numbers="")
         return execute(run, lambda round_: progress.update(bar, completed=round_.number, numbers=_numbers(round_)))
 
 
@@ -67,12 +67,12 @@ def _line_printer(title: str) -> Any:
     def show(round_: Round) -> None:
         first.append(round_.number) if not first else None
         now = time.monotonic()
-        if now - last[0] < SECONDS_BETWEEN_LINES and round_.number < round_.generations:
+        if now - last[0] < SECONDS_BETWEEN_LINES and round_.number < round_.of:
             return
         last[0] = now
         done = round_.number - first[0] + 1
-        left = (now - started) / done * (round_.generations - round_.number)
-        print(f"{title}: round {round_.number}/{round_.generations}  {_numbers(round_)}  {left:.0f} s left",
+        left = (now - started) / done * (round_.of - round_.number)
+        print(f"{title}: round {round_.number}/{round_.of}  {_numbers(round_)}  {left:.0f} s left",
               file=sys.stderr, flush=True)
 
     return show

@@ -71,8 +71,8 @@ def test_fashion_is_one_override():
     (["search.popsize=10"], "command line: search.popsize: unknown key; allowed: .*population"),
     (["search.deviation=-1"], "command line: search.deviation: .*greater than 0"),
     (["search=fast"], "search must be a table with a name, one of"),
-    (["run.generations=0"], "command line: run.generations: .*greater than or equal to 1"),
-    (["run.generation=5"], "command line: run.generation: unknown key; did you mean 'generations'"),
+    (["run.rounds=0"], "command line: run.rounds: .*greater than or equal to 1"),
+    (["run.round=5"], "command line: run.round: unknown key; did you mean 'rounds'"),
     (["seed.value=5"], "override seed.value: 'seed' is a value, not a table"),
 ])
 def test_mistakes_are_one_line_that_names_the_key(tmp_path, overrides, message):

@@ -102,6 +102,12 @@ class Separable:
                          tuple((target.to(*args, **options), source.to(*args, **options))
                                for target, source in self.products))
 
+    def scaled(self, factor) -> "Separable":
+        """The value times a number or a tensor (P, 1, 1)."""
+        return Separable(None if self.source is None else self.source * factor,
+                         None if self.target is None else self.target * factor,
+                         tuple((target * factor, source) for target, source in self.products))
+
     def pairs(self) -> list[tuple[Tensor | None, Tensor | None]]:
         """(target, source) factors of every addend; None stands for one."""
         pairs: list[tuple[Tensor | None, Tensor | None]] = list(self.products)
@@ -219,9 +225,10 @@ def _groups(topology: Topology, outputs: tuple[int, ...]) -> tuple[_Group, ...]:
 def _receive(graph: Graph, group: _Group, sources: list[Value], like: Tensor) -> list[Value]:
     """What every node of a group aggregates."""
     name, links = group.node.aggregation, len(sources)
-    if name == "sum" and sources and not any(_is_spread(source) for source in sources):
+    parts = _all_separable(sources)
+    if name == "sum" and parts:
         rows = torch.stack([graph.weights[..., start : start + links] for start in group.offsets], dim=-2)
-        return _sums([_as_separable(source) for source in sources], rows)
+        return _sums(parts, rows)
     weights = _numbers(graph.weights)
     return [_aggregate_values(name, sources, weights[start : start + links], like) for start in group.offsets]
 
@@ -232,43 +239,54 @@ def _activate_group(group: _Group, values: dict[int, Value], biases: Tensor) -> 
     own = [biases[..., index, None, None] for index in group.indices]
     shifted = [_simplest(_shifted(value, bias)) for value, bias in zip(received, own, strict=True)]
     name = group.node.activation
-    if len(shifted) == 1 or not all(isinstance(value, Tensor) and _is_source(value) for value in shifted):
-        answers = _activate_sums(name, shifted)
-    else:
-        answers: Sequence[Value] = ACTIVATIONS[name](_rows(shifted)).split(1, dim=-2)
+    rows = [value for value in shifted if isinstance(value, Tensor) and _is_source(value)]
+    answers = ACTIVATIONS[name](_rows(rows)).split(1, dim=-2) if len(rows) == len(shifted) \
+        else _activate_sums(name, shifted)
     values.update(zip(group.indices, answers, strict=True))
 
 
-def _activate_sums(name: str, sums: list[Value]) -> list[Value]:
+def _activate_sums(name: str, sums: list[Value]) -> Sequence[Value]:
     """Sums of a source and a target value, by their addition formula all at once; others one by one."""
-    both = [value for value in sums if isinstance(value, Separable) and not value.products]
+    both = [sides for value in sums if (sides := _both_sides(value)) is not None]
     if name not in ADDITION_FORMULAS or len(both) < len(sums):
         return [_activate_value(name, value) for value in sums]
-    together = Separable(_rows([value.source for value in both]), _columns([value.target for value in both]))
-    formula, limit = ADDITION_FORMULAS[name]
-    largest = together.source.detach().abs().amax() + together.target.detach().abs().amax()
-    if not float(largest) <= limit:
+    answer = _by_formula(name, _rows([source for source, _ in both]), _columns([target for _, target in both]))
+    if answer is None:
         return [_activate_value(name, value) for value in sums]
-    answer = formula(together.source, together.target)
-    sources = [None] * len(both) if answer.source is None else answer.source.split(1, dim=-2)
-    targets = [None] * len(both) if answer.target is None else answer.target.split(1, dim=-1)
+    nothing: list[None] = [None] * len(both)
+    sources = nothing if answer.source is None else answer.source.split(1, dim=-2)
+    targets = nothing if answer.target is None else answer.target.split(1, dim=-1)
     factors = [list(zip(target.split(1, dim=-1), source.split(1, dim=-2), strict=True))
                for target, source in answer.products]
     return [Separable(source, target, products)
             for source, target, products in zip(sources, targets, zip(*factors, strict=True), strict=True)]
 
 
-def _rows(values: Sequence[Tensor]) -> Tensor:
+def _both_sides(value: Value) -> tuple[Tensor, Tensor] | None:
+    """(source, target) of a plain sum of the two."""
+    if isinstance(value, Tensor) or value.products or value.source is None or value.target is None:
+        return None
+    return value.source, value.target
+
+
+def _by_formula(name: str, source: Tensor, target: Tensor) -> Separable | None:
+    """f(source + target) as a sum of products; None beyond the limit where neat-python clamps the function."""
+    formula, limit = ADDITION_FORMULAS[name]
+    largest = source.detach().abs().amax() + target.detach().abs().amax()
+    return formula(source, target) if float(largest) <= limit else None
+
+
+def _rows(values: list[Tensor]) -> Tensor:
     """Source values (…, 1, S) one under the other, (…, k, S)."""
     return torch.cat(_alike(values), dim=-2)
 
 
-def _columns(values: Sequence[Tensor]) -> Tensor:
+def _columns(values: list[Tensor]) -> Tensor:
     """Target values (…, T, 1) side by side, (…, T, k)."""
     return torch.cat(_alike(values), dim=-1)
 
 
-def _alike(values: Sequence[Tensor]) -> Sequence[Tensor]:
+def _alike(values: list[Tensor]) -> list[Tensor]:
     """Spread to one shape. (`torch.broadcast_tensors` and its kin take longer than the sums computed here.)"""
     shapes = {value.shape for value in values}
     if len(shapes) == 1:
@@ -283,11 +301,11 @@ def _sums(parts: list[Separable], weights: Tensor) -> list[Value]:
     count = weights.shape[-2]
     sources: Sequence[Tensor | None] = [None] * count
     targets: Sequence[Tensor | None] = [None] * count
-    if at := [index for index, part in enumerate(parts) if part.source is not None]:
-        sources = (_taken(weights, at) @ _rows([parts[index].source for index in at])).split(1, dim=-2)
-    if at := [index for index, part in enumerate(parts) if part.target is not None]:
-        stacked = _columns([parts[index].target for index in at])
-        targets = (stacked @ _taken(weights, at).transpose(-1, -2)).split(1, dim=-1)
+    if rows := {index: part.source for index, part in enumerate(parts) if part.source is not None}:
+        sources = (_taken(weights, list(rows)) @ _rows(list(rows.values()))).split(1, dim=-2)
+    if columns := {index: part.target for index, part in enumerate(parts) if part.target is not None}:
+        turned = _taken(weights, list(columns)).transpose(-1, -2)
+        targets = (_columns(list(columns.values())) @ turned).split(1, dim=-1)
     products: list[tuple] = [()] * count
     if owners := [index for index, part in enumerate(parts) for _ in part.products]:
         left = _columns([target for part in parts for target, _ in part.products])
@@ -392,11 +410,6 @@ def _is_source(value: Tensor) -> bool:
     return value.shape[-2] == 1
 
 
-def _is_spread(value: Value) -> bool:
-    """Whether a value is a tensor over all connections."""
-    return isinstance(value, Tensor) and value.shape[-2] > 1 and value.shape[-1] > 1
-
-
 def _as_separable(value: Value) -> Separable | None:
     """A one-sided tensor as a sum of one addend; None where the tensor is spread over all connections."""
     if isinstance(value, Separable):
@@ -404,6 +417,12 @@ def _as_separable(value: Value) -> Separable | None:
     if _is_source(value):
         return Separable(source=value)
     return Separable(target=value) if value.shape[-1] == 1 else None
+
+
+def _all_separable(values: Sequence[Value]) -> list[Separable]:
+    """The values as separable ones; empty where one of them is spread over all connections."""
+    parts = [part for value in values if (part := _as_separable(value)) is not None]
+    return parts if len(parts) == len(values) else []
 
 
 def _simplest(value: Value) -> Value:
@@ -420,11 +439,7 @@ def _as_tensor(value: Value) -> Tensor:
 
 
 def _scaled(value: Value, factor) -> Value:
-    if isinstance(value, Tensor):
-        return value * factor
-    return Separable(None if value.source is None else value.source * factor,
-                     None if value.target is None else value.target * factor,
-                     tuple((target * factor, source) for target, source in value.products))
+    return value * factor if isinstance(value, Tensor) else value.scaled(factor)
 
 
 def _shifted(value: Value, bias) -> Value:
@@ -439,17 +454,17 @@ def _shifted(value: Value, bias) -> Value:
 
 
 def _aggregate_values(name: str, values: list[Value], weights: Sequence, like: Tensor) -> Value:
-    parts = [_as_separable(value) for value in values]
-    if values and None not in parts:
+    parts = _all_separable(values)
+    if parts:
         if name in ("sum", "mean"):
             total = _sum_of(parts, weights)
-            return _simplest(total if name == "sum" else _scaled(total, 1 / len(parts)))
+            return _simplest(total if name == "sum" else total.scaled(1 / len(parts)))
         if name == "product":
-            product = _product_of([_scaled(part, weight) for part, weight in zip(parts, weights, strict=True)])
+            product = _product_of([part.scaled(weight) for part, weight in zip(parts, weights, strict=True)])
             if product is not None:
                 return _simplest(product)
     if name == "sum" and values:
-        return _partly_separable_sum(values, parts, weights)
+        return _partly_separable_sum(values, weights)
     return _aggregate(name, [_as_tensor(value) for value in values], weights, like)
 
 
@@ -465,10 +480,11 @@ def _sum_of(parts: Sequence[Separable], weights: Sequence) -> Separable:
     return Separable(source, target, tuple(products))
 
 
-def _partly_separable_sum(values: list[Value], parts: list[Separable | None], weights: Sequence) -> Tensor:
+def _partly_separable_sum(values: list[Value], weights: Sequence) -> Tensor:
     """A sum with an addend that is spread over all connections."""
-    built = [(value, weight) for value, part, weight in zip(values, parts, weights, strict=True) if part is None]
-    others = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part is not None]
+    pairs = [(value, _as_separable(value), weight) for value, weight in zip(values, weights, strict=True)]
+    built = [(value, weight) for value, part, weight in pairs if part is None]
+    others = [(part, weight) for _, part, weight in pairs if part is not None]
     total = _weighted_sum([_as_tensor(value) for value, _ in built], [weight for _, weight in built])
     if others:
         total = total + _sum_of([part for part, _ in others], [weight for _, weight in others]).dense()
@@ -497,12 +513,9 @@ def _activate_value(name: str, value: Value) -> Value:
         return ACTIVATIONS[name](value)
     if name == "identity":
         return value
-    if name in ADDITION_FORMULAS and not value.products and value.source is not None and value.target is not None:
-        formula, limit = ADDITION_FORMULAS[name]
-        # Beyond this limit neat-python clamps, and the formula no longer holds.
-        if float(value.source.detach().abs().max() + value.target.detach().abs().max()) <= limit:
-            return formula(value.source, value.target)
-    return ACTIVATIONS[name](value.dense())
+    both = _both_sides(value)
+    answer = _by_formula(name, *both) if both is not None and name in ADDITION_FORMULAS else None
+    return ACTIVATIONS[name](value.dense()) if answer is None else answer
 
 
 def _sine_of_sum(source: Tensor, target: Tensor) -> Separable:

@@ -28,7 +28,7 @@ class Settings(EncodingSettings):
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((32,), min_length=1)
     """Units in the MLP's hidden layers."""
     activation: Literal["sine", "relu"] = "sine"
-    frequency: float = Field(3.0, gt=0)
+    frequency: float = Field(5.0, gt=0)
     """ω in sin(ω z); not used by ReLU."""
     patterns: tuple[str, ...] = ()
     """Weight matrices whose target units have an output each (one readout pattern per class) instead of a place."""

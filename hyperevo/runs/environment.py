@@ -13,6 +13,16 @@ from hyperevo import __version__
 LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn", "safetensors")
 
 
+def peak_memory_gb() -> float:
+    """The most memory this process has held, in 10⁹ bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

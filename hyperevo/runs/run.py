@@ -25,7 +25,7 @@ from hyperevo.config import RunConfig, check_config, config_text, config_values,
 from hyperevo.errors import UserError
 from hyperevo.runs.checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, gene_counts
-from hyperevo.runs.environment import environment
+from hyperevo.runs.environment import environment, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.runs.files import AppendLog, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
@@ -49,7 +49,7 @@ class Round:
     """What one round of ask, evaluate and tell came to."""
 
     number: int
-    generations: int
+    of: int
     best: float
     mean: float
     validation_accuracy: float | None
@@ -80,7 +80,7 @@ class Run:
     logs: dict[str, AppendLog] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.generations})"
+        return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.rounds})"
 
 
 def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
@@ -178,7 +178,7 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     second one acts at once.
     """
     with _signals() as received:
-        while run.round < run.config.run.generations:
+        while run.round < run.config.run.rounds:
             observe(_one_round(run))
             if received:
                 raise Interrupted(received[0])
@@ -195,14 +195,14 @@ def _one_round(run: Run) -> Round:
     parts.search.tell(fitness)
     run.evaluations += len(fitness)
     run.round += 1
-    accuracy = _validate(run) if run.round % settings.validate_every == 0 or run.round == settings.generations else None
+    accuracy = _validate(run) if run.round % settings.validate_every == 0 or run.round == settings.rounds else None
     _record(run, generation, fitness, failed, accuracy)
     spent = time.perf_counter() - started
     run.seconds += spent
     _append_row(run, "timing.csv", {"round": run.round, "seconds": round(spent, 6)})
     _checkpoint(run)
     champion = run.champion.validation_accuracy if run.champion else None
-    return Round(run.round, settings.generations, float(fitness.max()), float(fitness.mean()), accuracy, champion,
+    return Round(run.round, settings.rounds, float(fitness.max()), float(fitness.mean()), accuracy, champion,
                  spent)
 
 
@@ -246,7 +246,7 @@ def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: f
 
 def filmstrip_rounds(config: RunConfig) -> set[int]:
     """Rounds after which the champion is kept for the filmstrip: spread evenly on a log scale, each a validation."""
-    last, every, wanted = config.run.generations, config.run.validate_every, config.run.filmstrip
+    last, every, wanted = config.run.rounds, config.run.validate_every, config.run.filmstrip
     ratio = max(last / every, 1.0)
     steps = (ratio ** (frame / max(wanted - 1, 1)) for frame in range(wanted))
     return {min(round(step) * every, last) for step in steps}
@@ -286,7 +286,7 @@ def _finish(run: Run) -> dict[str, Any]:
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
               "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
-              "seconds": round(run.seconds, 3), "seed": run.config.seed, **gene_counts(parts)}
+              "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed, **gene_counts(parts)}
     write_json(run.folder / "result.json", result)
     for handle in run.logs.values():
         handle.close()

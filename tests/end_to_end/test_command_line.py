@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.generations=4", "run.validate_every=2",
+SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2",
          "search.population=12", "threads=1"]
 
 
@@ -96,7 +96,7 @@ def same_outcome(first: Path, second: Path) -> bool:
 
 @pytest.mark.parametrize("config", ["cppn-mnist", "dct-mnist"])
 def test_killed_run_resumes_to_the_same_bits(hyperevo, tmp_path, config):
-    arguments = [*SMALL, "run.generations=30", "--no-figures"]
+    arguments = [*SMALL, "run.rounds=30", "--no-figures"]
     hyperevo("run", config, *arguments, "--out", "whole", check=0)
     process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", config, *arguments, "--out", "killed"],
                                cwd=tmp_path, env=hyperevo.environment, stdout=subprocess.DEVNULL,
@@ -115,7 +115,7 @@ def test_killed_run_resumes_to_the_same_bits(hyperevo, tmp_path, config):
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_and_says_how_to_go_on(hyperevo, tmp_path, signum, code):
-    process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", "dct-mnist", *SMALL, "run.generations=5000",
+    process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", "dct-mnist", *SMALL, "run.rounds=5000",
                                 "--out", "cut", "--no-figures"], cwd=tmp_path, env=hyperevo.environment, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (tmp_path / "cut" / "checkpoint" / "00000002").exists():

@@ -11,7 +11,7 @@ from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import run as run_module
 
-SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.generations=6", "run.validate_every=2",
+SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2",
          "search.population=12", "threads=1"]
 
 
@@ -48,7 +48,8 @@ def outcome(folder: Path) -> dict:
         if path.is_file() and not name.startswith(("timing", "environment", "figures", "run.log", "checkpoint")):
             files[name] = path.read_bytes()
     result = json.loads(files.pop("result.json"))
-    result.pop("seconds")
+    for measured in ("seconds", "peak_memory_gb"):
+        result.pop(measured)
     return {**files, "result": result}
 
 

@@ -1,0 +1,136 @@
+"""A feed-forward graph in layers: every link runs from left to right, with few crossings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperevo.encodings._graph import Graph, Topology
+
+LANE = 0.45
+"""Room that a link passing through a layer takes, in units of a node's."""
+SWEEPS = 30
+
+
+@dataclass
+class Layout:
+    """Where a graph is drawn.
+
+    Vertices are numbered as a node's sources: inputs first, then nodes; negative ones are points where a long link
+    passes a layer. `routes` are links as (vertices passed, weight).
+    """
+
+    layers: list[list[int]]
+    routes: list[tuple[list[int], float]]
+    heights: dict[int, float]
+    tallest: float
+
+    @property
+    def places(self) -> dict[int, tuple[float, float]]:
+        """(layer, height) of every vertex, heights growing downwards."""
+        return {vertex: (float(layer), self.heights[vertex])
+                for layer, vertices in enumerate(self.layers) for vertex in vertices}
+
+
+def live_nodes(topology: Topology) -> list[int]:
+    """Nodes that an output needs, directly or through others, in the order of evaluation."""
+    live = set(topology.outputs)
+    for index in range(len(topology.nodes) - 1, -1, -1):
+        if index in live:
+            live.update(source - topology.inputs for source in topology.nodes[index].sources
+                        if source >= topology.inputs)
+    return sorted(live)
+
+
+def lay_out(graph: Graph) -> Layout:
+    """Inputs in the first layer, outputs that feed nothing in the last, dead nodes nowhere.
+
+    Within a layer vertices are ordered by the mean height of their neighbours (Sugiyama, Tagawa & Toda 1981); the
+    first and the last layer keep the order of inputs and outputs.
+    """
+    live = live_nodes(graph.topology)
+    links = _links(graph, live)
+    depths = _depths(graph.topology, live, {start for start, _, _ in links})
+    layers: list[list[int]] = [[] for _ in range(max(depths.values()) + 1)]
+    for vertex, depth in depths.items():
+        layers[depth].append(vertex)
+    routes = [_route(start, end, weight, depths, layers) for start, end, weight in links]
+    tallest = max(sum(_room(vertex) for vertex in layer) for layer in layers)
+    layout = Layout(layers, routes, {}, tallest)
+    _order(layout)
+    return layout
+
+
+def _links(graph: Graph, live: Sequence[int]) -> list[tuple[int, int, float]]:
+    """(from, to, weight) of every link into a live node."""
+    weights, links, offset = graph.weights.detach().tolist(), [], 0
+    kept = set(live)
+    for index, node in enumerate(graph.topology.nodes):
+        if index in kept:
+            links += [(source, graph.topology.inputs + index, weights[offset + position])
+                      for position, source in enumerate(node.sources)]
+        offset += len(node.sources)
+    return links
+
+
+def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[int, int]:
+    """The layer of every vertex: one more than its deepest source's."""
+    depths = dict.fromkeys(range(topology.inputs), 0)
+    for index in live:
+        sources = topology.nodes[index].sources
+        depths[topology.inputs + index] = 1 + max((depths[source] for source in sources), default=0)
+    last = max(depths.values())
+    for output in topology.outputs:
+        if topology.inputs + output not in feeding:
+            depths[topology.inputs + output] = last
+    return depths
+
+
+def _route(start: int, end: int, weight: float, depths: dict[int, int],
+           layers: list[list[int]]) -> tuple[list[int], float]:
+    """A link's vertices, with a new one in every layer that it passes."""
+    passed = [start]
+    for depth in range(depths[start] + 1, depths[end]):
+        layers[depth].append(-1 - sum(vertex < 0 for layer in layers for vertex in layer))
+        passed.append(layers[depth][-1])
+    return [*passed, end], weight
+
+
+def _room(vertex: int) -> float:
+    return 1.0 if vertex >= 0 else LANE
+
+
+def _order(layout: Layout) -> None:
+    """Sweeps to the right and to the left in turn."""
+    for layer in layout.layers:
+        spread = layout.tallest / len(layer)
+        layout.heights.update({vertex: (at + 0.5) * spread for at, vertex in enumerate(layer)})
+    neighbours: dict[int, list[int]] = {vertex: [] for layer in layout.layers for vertex in layer}
+    for vertices, _ in layout.routes:
+        for before, after in zip(vertices[:-1], vertices[1:], strict=True):
+            neighbours[before].append(after)
+            neighbours[after].append(before)
+    inner = layout.layers[1:-1]
+    for sweep in range(SWEEPS):
+        for layer in inner if sweep % 2 == 0 else reversed(inner):
+            wanted = {vertex: float(np.mean([layout.heights[other] for other in neighbours[vertex]]))
+                      if neighbours[vertex] else layout.heights[vertex] for vertex in layer}
+            layer.sort(key=lambda vertex: (wanted[vertex], vertex))
+            heights = spaced([wanted[vertex] for vertex in layer], [_room(vertex) for vertex in layer], layout.tallest)
+            layout.heights.update(zip(layer, heights, strict=True))
+
+
+def spaced(wanted: Sequence[float], rooms: Sequence[float], tallest: float) -> list[float]:
+    """Heights closest to the wanted ones (least squares) that keep their order and leave each its room.
+
+    Distances from the tightest packing must not fall, so this is isotonic regression, by pooling adjacent violators.
+    """
+    packed = np.cumsum(rooms) - np.array(rooms) / 2
+    pools: list[tuple[float, int]] = []
+    for distance in np.array(wanted) - packed:
+        pools.append((float(distance), 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (mean, count), (other, more) = pools.pop(), pools.pop()
+            pools.append(((mean * count + other * more) / (count + more), count + more))
+    distances = np.repeat([mean for mean, _ in pools], [count for _, count in pools])
+    return (packed + distances.clip(0, tallest - sum(rooms))).tolist()

@@ -1,0 +1,179 @@
+"""CPPNs: their graph, and what each of their nodes paints."""
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Curve
+from torch import Tensor
+
+from hyperevo.encodings._graph import Graph, Node, Topology, node_values
+from hyperevo.geometry import Sheet
+from hyperevo.plots._layout import Layout, lay_out
+from hyperevo.plots._style import (
+    FAINT,
+    INK,
+    NEGATIVE,
+    POSITIVE,
+    SMALL,
+    in_words,
+    new_figure,
+    rows_and_columns,
+    show_map,
+    symmetric_limit,
+)
+
+HIDDEN_COLOUR, INPUT_COLOUR, OUTPUT_COLOUR = "#f2efe6", "#dfe8df", "#e6e0ee"
+
+
+def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "") -> Figure:
+    """A CPPN in layers: inputs left, outputs right, nodes named by function (and aggregation where it is not a sum).
+
+    Links are as wide as their weights are large, red above and blue below zero. Dead nodes are left out.
+    """
+    layout, topology = lay_out(graph), graph.topology
+    hidden = sum(vertex >= topology.inputs for vertex in layout.heights) - len(set(topology.outputs))
+    last = len(layout.layers) - 1
+    width = min(max(1.25 * last + 4.0, 8.0), 20.0)
+    figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label,
+                        f"the CPPN ({hidden} hidden nodes, {len(layout.routes)} links)",
+                        "coordinates of two units enter left, the weight between them leaves right; "
+                        "small numbers name nodes")
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    # Beside the layers there is room for half a box on the left, and for the outputs' names on the right.
+    names = 0.7 + 0.08 * max(len(name) for name in output_names)
+    inch = last / (width - 0.6 - names)
+    axes.set_xlim(-0.5 * inch, last + names * inch)
+    axes.set_ylim(layout.tallest + 0.2, -0.2)
+    _draw_links(axes, layout)
+    used = {vertices[0] for vertices, _ in layout.routes}
+    for vertex, (x, y) in layout.places.items():
+        if vertex >= 0:
+            _draw_vertex(axes, topology, vertex, x, y, input_names, output_names, vertex in used)
+    _draw_legend(axes, layout)
+    return figure
+
+
+def _largest(layout: Layout) -> float:
+    sizes = [abs(weight) for _, weight in layout.routes]
+    return float(np.percentile(sizes, 95)) or 1.0 if sizes else 1.0
+
+
+def _draw_links(axes: Axes, layout: Layout) -> None:
+    places, largest = layout.places, _largest(layout)
+    for vertices, weight in sorted(layout.routes, key=lambda route: abs(route[1])):
+        share = min(abs(weight) / largest, 1.0)
+        axes.add_patch(PathPatch(_curve([places[vertex] for vertex in vertices]), fill=False,
+                                 linewidth=0.5 + 3.0 * share, alpha=0.3 + 0.55 * share, capstyle="round",
+                                 edgecolor=POSITIVE if weight > 0 else NEGATIVE))
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> Curve:
+    """A smooth curve through points from left to right, level at both ends."""
+    slopes = [0.0, *((after[1] - before[1]) / (after[0] - before[0])
+                     for before, after in zip(points[:-2], points[2:], strict=True)), 0.0]
+    vertices, codes = [points[0]], [Curve.MOVETO]
+    for (x1, y1), (x2, y2), first, second in zip(points[:-1], points[1:], slopes[:-1], slopes[1:], strict=True):
+        reach = 0.4 * (x2 - x1)
+        vertices += [(x1 + reach, y1 + first * reach), (x2 - reach, y2 - second * reach), (x2, y2)]
+        codes += [Curve.CURVE4] * 3
+    return Curve(vertices, codes)
+
+
+def _draw_vertex(axes: Axes, topology: Topology, vertex: int, x: float, y: float, input_names: Sequence[str],
+                 output_names: Sequence[str], used: bool) -> None:
+    box: dict[str, Any] = {"boxstyle": "round,pad=0.32", "facecolor": HIDDEN_COLOUR, "edgecolor": INK, "linewidth": 0.8}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "color": INK, "zorder": 5}
+    if vertex < topology.inputs:
+        faded: dict[str, Any] = {} if used else {"edgecolor": "#bbbbbb", "facecolor": "white"}
+        text = axes.text(x, y, input_names[vertex], **style | ({} if used else {"color": "#999999"}))
+        text.set_bbox(box | {"facecolor": INPUT_COLOUR} | faded)
+        return
+    index = vertex - topology.inputs
+    node = topology.nodes[index]
+    names = [output_names[at] for at, output in enumerate(topology.outputs) if output == index]
+    axes.text(x, y, _function(node), **style).set_bbox(box | ({"facecolor": OUTPUT_COLOUR} if names else {}))
+    axes.annotate(str(index), (x, y), (0, -8.5), textcoords="offset points", ha="center", va="top", fontsize=7.5,
+                  color=FAINT, zorder=6)
+    if names:
+        beside = 10 + 0.29 * SMALL * len(_function(node))
+        axes.annotate(", ".join(names), (x, y), (beside, 0), textcoords="offset points", ha="left", va="center",
+                      fontsize=SMALL, color=INK, zorder=6)
+
+
+def _draw_legend(axes: Axes, layout: Layout) -> None:
+    largest = _largest(layout)
+    lines = [Line2D([], [], color=colour, linewidth=3.5 * share + 0.3, label=f"{sign}{largest * share:.2g}{more}")
+             for sign, colour in (("+", POSITIVE), ("−", NEGATIVE))
+             for share, more in ((1.0, " or more" if sign == "+" else " or less"), (0.3, ""))]
+    axes.legend(handles=lines, title="weight of a link", title_fontsize=SMALL, fontsize=SMALL, ncols=4, frameon=False,
+                loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.1)
+
+
+def _function(node: Node) -> str:
+    return node.activation if node.aggregation == "sum" else f"{node.activation} of {node.aggregation}"
+
+
+def cppn_nodes(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int], target: Sheet, source: Sheet,
+               output_names: Sequence[str], label: str = "", parameter: str = "hidden.weight") -> Figure:
+    """What every node paints that some CPPN outputs need, one small picture each.
+
+    inputs: the CPPN's inputs over one weight matrix, of shapes (1, S), (T, 1), (T, S) or (1, 1), as from
+    `CppnEncoding.inputs`; outputs: positions of the CPPN outputs that paint the matrix. A node's value per source unit
+    is drawn over the source sheet, per target unit over the target sheet; a node of both over the source sheet, for
+    the unit at the centre of the target sheet.
+    """
+    with torch.no_grad():
+        values = node_values(graph, inputs, tuple(outputs))
+    # A panel is about as wide as one word of a name.
+    names = {graph.topology.outputs[output]: output_names[output].replace(" ", "\n") for output in outputs}
+    order = sorted(values, key=lambda index: (index in names, index))
+    rows = ceil(len(order) / 8)
+    columns = ceil(len(order) / rows)
+    figure = new_figure(max(1.5 * columns, 9.0), rows * 1.9 + 1.5, label,
+                        f"what the CPPN's nodes paint for {parameter}", _describe(target, source, values))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(order):]:
+        axes.set_axis_off()
+    for index, axes in zip(order, grid.flat, strict=False):
+        _paint(axes, values[index], target, source)
+        title = f"{index} {_function(graph.topology.nodes[index])}"
+        axes.set_title(f"{names[index]}\n{title}" if index in names else title, fontsize=SMALL,
+                       fontweight="bold" if index in names else "normal")
+    return figure
+
+
+def _describe(target: Sheet, source: Sheet, values: dict[int, Tensor]) -> str:
+    parts = []
+    if any(value.shape[-1] > 1 and value.shape[-2] == 1 for value in values.values()):
+        parts.append(f"from: over the {in_words(source.sizes)} the weights come from")
+    if any(value.shape[-2] > 1 and value.shape[-1] == 1 for value in values.values()):
+        parts.append(f"to: over the {in_words(target.sizes)} they go to")
+    if any(value.shape[-1] > 1 and value.shape[-2] > 1 for value in values.values()):
+        parts.append(f"both: over the {in_words(source.sizes)}, for the unit at the centre of the "
+                     f"{in_words(target.sizes)}")
+    return "\n".join([*parts, "red above zero, blue below, white zero; ± where the colours end"])
+
+
+def _paint(axes: Axes, value: Tensor, target: Sheet, source: Sheet) -> None:
+    tall, wide = value.shape[-2] > 1, value.shape[-1] > 1
+    rows, columns = rows_and_columns((source if wide or not tall else target).sizes)
+    if float(value.max() - value.min()) <= 1e-6 * float(value.abs().max()):
+        show_map(axes, torch.full((rows, columns), torch.nan), 1.0).set_alpha(0.25)
+        axes.text(0.5, 0.5, f"constant\n{float(value.flatten()[0]):.3g}", ha="center", va="center", fontsize=SMALL,
+                  transform=axes.transAxes)
+        return
+    if tall and wide:
+        down, right = rows_and_columns(target.sizes)
+        value = value[down // 2 * right + right // 2]
+    limit = symmetric_limit(value, 100)
+    show_map(axes, value.reshape(rows, columns), limit)
+    side = "both" if tall and wide else "from" if wide else "to"
+    axes.set_xlabel(f"{side}  ±{limit:.2g}", fontsize=SMALL, color=FAINT, labelpad=2)

@@ -1,0 +1,220 @@
+"""All figures of a run folder, drawn without its data set or its search."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hyperevo.components import load_component
+from hyperevo.config import RunConfig
+from hyperevo.encodings import build_encoding
+from hyperevo.encodings._graph import Graph
+from hyperevo.encodings.cppn import CppnEncoding
+from hyperevo.encodings.dct import DctEncoding
+from hyperevo.errors import UserError
+from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.plots.cppn import cppn_graph, cppn_nodes
+from hyperevo.plots.curves import learning_curves, species_over_time
+from hyperevo.plots.dct import dct_coefficients
+from hyperevo.plots.weights import filmstrip, readout_maps, receptive_fields
+from hyperevo.runs.checkpoint import latest_checkpoint
+from hyperevo.runs.files import read_folder, read_json
+from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
+from hyperevo.runs.run import read_run_config
+
+DATA_NAMES = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "digits": "scikit-learn digits"}
+
+NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a run's network reads and answers, and the name of the data set."""
+
+    data: str
+    inputs: Sheet
+    classes: int
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
+
+    folder: Path
+    config: RunConfig
+    task: TaskFacts
+    label: str
+    encoding: Any
+    geometry: dict[str, ParameterGeometry]
+    champion: Genotype
+    weights: dict[str, Tensor]
+
+    @property
+    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
+        """Target and source sheet of every weight matrix, from the inputs to the readout."""
+        return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
+                if parameter.source is not None}
+
+
+def read_task(folder: Path) -> TaskFacts:
+    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
+    values = read_json(folder / "task.json")
+    try:
+        return TaskFacts(str(values["data"]), Sheet(tuple(int(size) for size in values["inputs"])),
+                         int(values["classes"]), tuple(str(name) for name in values["class_names"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+
+
+def open_view(folder: Path) -> RunView:
+    """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet."""
+    config, task = read_run_config(folder), read_task(folder)
+    champion, note = _read_champion(folder, config)
+    try:
+        target = load_component("target", config.part("target").name).build(config.part("target"), task.inputs,
+                                                                            task.classes)
+        encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
+        weights = _express(encoding, champion)
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
+    data = DATA_NAMES.get(task.data, task.data)
+    name = getattr(config, "name", "") or folder.resolve().name
+    label = f"{name} (seed {config.seed}) on {data}{note}"
+    return RunView(folder, config, task, label, encoding, target.geometry, champion, weights)
+
+
+def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
+    """The champion, and what titles say of a run that is not finished."""
+    if (folder / "champion").is_dir():
+        values, tensors = read_folder(folder / "champion")
+        return _unpack(folder / "champion", values.get("genotype"), tensors), ""
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint.champion is None:
+        raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
+                        f"the first is chosen after round {min(config.run.validate_every, config.run.rounds)}")
+    return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
+
+
+def _unpack(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
+    try:
+        return unpack_genotype(plain, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
+
+
+@torch.no_grad()
+def _express(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
+    return encoding.express(stack(genotype)).network(0)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV log; none where the file is missing. What a killed process left of its last line is left out."""
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1].decode()
+    return list(csv.DictReader(io.StringIO(whole)))
+
+
+def run_figures(view: RunView) -> NamedFigures:
+    """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
+    yield from _curves(view)
+    yield from _maps(view)
+    yield from _encoding_figures(view)
+
+
+def _curves(view: RunView) -> NamedFigures:
+    metrics, species = read_rows(view.folder / "metrics.csv"), read_rows(view.folder / "species.csv")
+    result = view.folder / "result.json"
+    test_accuracy = read_json(result).get("test_accuracy") if result.is_file() else None
+    fitness = getattr(view.config.part("task"), "fitness", "")
+    name = {"cross-entropy": "fitness (minus cross-entropy)", "accuracy": "fitness (accuracy)"}.get(fitness, "fitness")
+    if metrics:
+        yield "learning_curves", partial(learning_curves, metrics, test_accuracy, view.label, fitness_name=name)
+    if species:
+        yield "species_over_time", partial(species_over_time, species, view.label)
+
+
+def _maps(view: RunView) -> NamedFigures:
+    names = list(view.matrices)
+    first, last = names[0], names[-1]
+    for name, (target, source) in view.matrices.items():
+        if name != last:
+            yield ("receptive_fields" if name == first else f"receptive_fields_{name}",
+                   partial(receptive_fields, view.weights[name], target, source, view.label, name))
+    yield "readout_maps", partial(readout_maps, view.weights[last], view.matrices[last][1], view.task.class_names,
+                                  view.label, last)
+    frames = _frames(view, first)
+    if len(frames) > 1:
+        yield "filmstrip", partial(filmstrip, frames, *view.matrices[first], view.label, first)
+
+
+def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
+    """(round, weights of one matrix) of every champion that was kept on the way."""
+    frames = []
+    for folder in sorted(path for path in (view.folder / "filmstrip").glob("[0-9]*") if path.is_dir()):
+        genotype = _unpack(folder, *read_folder(folder))
+        frames.append((int(folder.name), _express(view.encoding, genotype)[parameter]))
+    return frames
+
+
+def _encoding_figures(view: RunView) -> NamedFigures:
+    encoding = getattr(view.encoding, "inner", view.encoding)
+    if isinstance(encoding, CppnEncoding) and isinstance(view.champion, Graph):
+        yield from _cppn_figures(view, encoding, view.champion)
+    if isinstance(encoding, DctEncoding) and isinstance(view.champion, Tensor):
+        yield from _dct_figures(view, encoding, view.champion)
+
+
+def _cppn_figures(view: RunView, encoding: CppnEncoding, graph: Graph) -> NamedFigures:
+    yield "cppn_graph", partial(cppn_graph, graph, encoding.input_names, encoding.output_names, view.label)
+    for name in dict.fromkeys([next(iter(view.matrices)), *encoding.settings.patterns]):
+        outputs = encoding.paintings[name].values + encoding.paintings[name].expression
+        yield f"cppn_nodes_{name}", partial(cppn_nodes, graph, encoding.inputs(name), outputs, *view.matrices[name],
+                                            encoding.output_names, view.label, name)
+
+
+def _dct_figures(view: RunView, encoding: DctEncoding, genes: Tensor) -> NamedFigures:
+    coefficients = encoding.coefficients(genes[None, : encoding.genes] * encoding.settings.scale)
+    for name, (target_block, source_block) in encoding.blocks.items():
+        if source_block:
+            yield f"dct_coefficients_{name}", partial(dct_coefficients, coefficients[name][0], target_block,
+                                                      source_block, view.label, name)
+
+
+def save_run_figures(run_folder: Path) -> list[Path]:
+    """Draw every figure that applies to a run into its folder `figures`, as PNG files; returns their paths.
+
+    A run that is not finished is drawn at its newest checkpoint, and every title says so. Raises UserError, in one
+    line, where the folder is no run, has no champion yet, or cannot be written.
+    """
+    view, paths = open_view(run_folder), []
+    folder = run_folder / "figures"
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, draw in run_figures(view):
+            paths.append(folder / f"{name}.png")
+            save_figure(draw(), paths[-1])
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return paths
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG under a temporary name, then rename it, so that the file is whole or not there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # Without matplotlib's version in it, the same figure is the same file.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,102 @@
+"""A champion's weights: receptive fields, readout maps, and how the former came about."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hyperevo.geometry import Sheet
+from hyperevo.plots._style import (
+    TEXT,
+    colour_bar,
+    in_words,
+    new_figure,
+    rows_and_columns,
+    show_map,
+    symmetric_limit,
+    tiled,
+)
+
+
+def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
+                     parameter: str = "hidden.weight") -> Figure:
+    """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet."""
+    picture = tiled(weights, target, source)
+    caption = (f"{target.units} units at their places on a {in_words(target.sizes)}; "
+               f"each tile: one unit's weights from the {in_words(source.sizes)} it reads")
+    width, height = _fit(picture.shape[1] / picture.shape[0], 9.0)
+    figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label, "receptive fields", caption)
+    axes = figure.add_subplot()
+    image = show_map(axes, picture, symmetric_limit(weights))
+    colour_bar(figure, image, axes, parameter)
+    return figure
+
+
+def _fit(aspect: float, longest: float) -> tuple[float, float]:
+    """Width and height in inches of a picture whose longer side is given; very long ones keep some height."""
+    return (longest, max(longest / aspect, 1.5)) if aspect >= 1 else (max(longest * aspect, 1.5), longest)
+
+
+def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = (), label: str = "",
+                 parameter: str = "readout.weight") -> Figure:
+    """Weights (classes, hidden units) as one map per class on the hidden sheet, in one colour scale."""
+    classes = len(weights)
+    columns = min(5, classes)
+    rows = ceil(classes / columns)
+    rows_high, columns_wide = rows_and_columns(hidden.sizes)
+    tile = 2.0 * min(max(rows_high / columns_wide, 0.3), 2.0)
+    figure = new_figure(max(2.0 * columns, 6.0) + 1.2, max(rows * (tile + 0.35), 2.4) + 1.0, label, "readout by class",
+                        f"each map: the weights from a {in_words(hidden.sizes)} to one class")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    limit = symmetric_limit(weights)
+    names = list(class_names) or [str(unit) for unit in range(classes)]
+    for unit, axes in enumerate(grid.flat):
+        if unit >= classes:
+            axes.set_axis_off()
+            continue
+        image = show_map(axes, weights[unit].reshape(rows_high, columns_wide), limit)
+        axes.set_title(names[unit], fontsize=TEXT)
+    colour_bar(figure, image, list(grid.flat), parameter)
+    return figure
+
+
+def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet, label: str = "",
+              parameter: str = "hidden.weight", tiles: int = 4) -> Figure:
+    """The champion's weights (target units, source units) after some rounds, in one colour scale.
+
+    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet.
+    """
+    if not frames:
+        raise ValueError("a filmstrip needs at least one frame")
+    units, shown = _spread(target, tiles)
+    rows = ceil(len(frames) / 6)
+    columns = ceil(len(frames) / rows)
+    pictures = [tiled(weights[units], shown, source) for _, weights in frames]
+    height = 2.2 * min(max(pictures[0].shape[0] / pictures[0].shape[1], 0.3), 2.0)
+    caption = (f"each frame: {shown.units} of the {target.units} units of the best network so far, spread evenly over "
+               f"their sheet; each tile: one unit's weights from the {in_words(source.sizes)} it reads")
+    figure = new_figure(max(2.3 * columns, 10.5) + 1.2, max(rows * (height + 0.35), 2.4) + 1.0, label,
+                        "the champion's weights through the rounds", caption)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    limit = symmetric_limit([weights for _, weights in frames])
+    for axes in grid.flat[len(frames):]:
+        axes.set_axis_off()
+    for (number, _), picture, axes in zip(frames, pictures, grid.flat, strict=False):
+        image = show_map(axes, picture, limit)
+        axes.set_title(f"round {number}", fontsize=TEXT)
+    colour_bar(figure, image, list(grid.flat), parameter)
+    return figure
+
+
+def _spread(sheet: Sheet, tiles: int) -> tuple[Tensor, Sheet]:
+    """Units spread evenly over a sheet, at most `tiles` along each side, and the smaller sheet they make."""
+    rows, columns = rows_and_columns(sheet.sizes)
+    down, right = _middles(rows, tiles), _middles(columns, tiles)
+    return (down[:, None] * columns + right[None, :]).flatten(), Sheet((len(down), len(right)))
+
+
+def _middles(size: int, wanted: int) -> Tensor:
+    count = min(size, wanted)
+    return (torch.arange(count) * size + size // 2) // count
