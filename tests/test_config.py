@@ -1,4 +1,4 @@
-"""Configs: what is shipped is valid, values come from where they should, and mistakes are one line that names the key."""
+"""Configs: what is shipped is valid, values come from where they should, mistakes are one line that names the key."""
 
 import pytest
 

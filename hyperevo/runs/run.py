@@ -286,7 +286,8 @@ def _finish(run: Run) -> dict[str, Any]:
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
               "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
-              "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed, **gene_counts(parts)}
+              "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
+              **gene_counts(parts)}
     write_json(run.folder / "result.json", result)
     for handle in run.logs.values():
         handle.close()

@@ -42,7 +42,7 @@ def server():
     """A mirror on this machine: /good/ has the files, /garbage/ other bytes, /cut/ breaks off, the rest is 404."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             folder, _, name = self.path.strip("/").partition("/")
             content = CONTENT.get(name)
             if content is None or folder not in ("good", "garbage", "cut"):
@@ -137,9 +137,9 @@ def test_a_damaged_file_is_an_error_that_names_it_and_is_not_replaced(damage, se
     monkeypatch.delenv("HYPEREVO_OFFLINE")
     damaged = CONTENT | {"labels.gz": damage(CONTENT["labels.gz"])}
     lay_out(files.cache_folder() / "toy", damaged)
-    with pytest.raises(UserError, match=r"labels.gz: is damaged or not the published file \(sha256 .* --force") as caught:
+    with pytest.raises(UserError, match=r"labels.gz: is damaged or not the published file \(sha256.* --force") as error:
         load_idx_images("toy", source(f"{server}/good/"))
-    assert not isinstance(caught.value, DataMissing)
+    assert not isinstance(error.value, DataMissing)
     assert (files.cache_folder() / "toy" / "labels.gz").read_bytes() == damaged["labels.gz"]
     assert [file.problem is None for file in files.statuses("toy", SUMS)] == [True, False, True, True]
 
