@@ -1,0 +1,57 @@
+"""Dense, factored and mixed weights multiply alike."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperevo.weights import Factored, Pieces, Weights, join, project
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+SHARED_CORE = Factored(random(4, 3), random(5, 2), random(6, 3, 2))
+OWN_OUTER = Factored(random(6, 4, 3), random(6, 5, 3))
+OWN_LEFT = Factored(random(6, 4, 3), random(5, 3))
+OWN_RIGHT = Factored(random(4, 3), random(6, 5, 3))
+ALL_OWN = Factored(random(6, 4, 3), random(6, 5, 2), random(6, 3, 2))
+MIXED = Pieces((random(2, 4, 5), OWN_OUTER[0:3], SHARED_CORE[3:4]))
+
+
+@pytest.mark.parametrize("weight", [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, MIXED, random(6, 4, 5)])
+def test_every_kind_multiplies_as_its_dense_matrices(weight):
+    dense = weight if isinstance(weight, torch.Tensor) else weight.dense()
+    assert len(weight) == 6 and tuple(weight.shape) == tuple(dense.shape) == (6, 4, 5)
+    shared, own = random(5, 7, seed=1), random(6, 5, 7, seed=2)
+    for inputs in (shared, own):
+        expected = torch.stack([dense[p] @ (inputs if inputs.dim() == 2 else inputs[p]) for p in range(6)])
+        torch.testing.assert_close(project(weight, inputs), expected)
+
+
+@given(st.integers(0, 5), st.integers(1, 6))
+def test_a_slice_holds_the_same_networks(start, length):
+    for weight in (SHARED_CORE, OWN_OUTER, OWN_LEFT, ALL_OWN):
+        torch.testing.assert_close(weight[start : start + length].dense(), weight.dense()[start : start + length])
+
+
+def test_joined_tensors_are_one_tensor():
+    joined = join([random(2, 4), random(3, 4)])
+    assert isinstance(joined, torch.Tensor) and joined.shape == (5, 4)
+    assert join([OWN_OUTER]) is OWN_OUTER
+
+
+def test_one_network_is_a_plain_state_dict():
+    weights = Weights({"w": SHARED_CORE, "b": random(6, 4)})
+    network = weights.network(2)
+    torch.testing.assert_close(network["w"], SHARED_CORE.dense()[2])
+    assert network["b"].shape == (4,) and weights.population == 6
+    assert repr(weights) == "Weights(w (6, 4, 5), b (6, 4))"
+
+
+def test_populations_must_agree():
+    with pytest.raises(ValueError, match="differ in their number of networks"):
+        Weights({"a": random(2, 3), "b": random(3, 3)})
+    with pytest.raises(ValueError, match="no factor has a population axis"):
+        Factored(random(4, 3), random(5, 3))
