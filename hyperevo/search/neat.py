@@ -11,17 +11,12 @@ time of every call, so nothing outside is disturbed and a restored search contin
 
 import logging
 import math
-import random
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
 import neat
 import torch
-from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
 from neat.reporting import ReporterSet
 from neat.species import Species
@@ -29,12 +24,19 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.encodings._graph import Graph, Node, Topology, stays_separable
+from hyperevo.encodings._graph import Graph, stays_separable
 from hyperevo.errors import UserError
-from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, OWN_SCALAR_ACTIVATIONS
-
-_GenomeConfig = Any
-"""neat-python's `DefaultGenomeConfig`; its attributes are made from the config's text, unseen by type checkers."""
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.search._neat_genomes import (
+    Genome,
+    float64,
+    graph_from_genome,
+    pack_genomes,
+    unpack_genomes,
+    write_back,
+)
+from hyperevo.search._neat_python import Counter, RandomStream, Reproduction, neat_config
+from hyperevo.search._neat_refine import Refinement, RefineSettings, limits_of, step_keys
 
 logger = logging.getLogger(__name__)
 
@@ -44,32 +46,10 @@ FITNESS_SCALE = 1e6
 SPECIES_STEP = 1.1
 """How much the compatibility threshold moves per generation towards the wished number of species."""
 
-MUTATION_ATTEMPTS = 4
-"""How often a child is mutated anew where its graph would not stay separable, before it is left a plain crossover."""
-
 NOISE_STREAM = 0x6E656174
 """Keeps the noise of a round apart from other draws by seed and round."""
 
 NEAT_PHASE, REFINE_PHASE = 0, 1
-
-
-class RefineSettings(ComponentSettings):
-    """Options of the evolution strategy that refines champions between NEAT generations."""
-
-    rounds: int = Field(40, ge=0)
-    """Rounds on the best species' champion after every NEAT generation; 0 is plain NEAT."""
-    population: int = Field(60, ge=2)
-    """Perturbed copies of the champion per round."""
-    champions: int = Field(1, ge=1)
-    """How many species' champions are refined, best first."""
-    share: float = Field(0.5, gt=0, le=1)
-    """Every further champion gets this share of the rounds of the one before."""
-    step: float = Field(0.1, gt=0)
-    """Standard deviation of the perturbation of a gene that was never refined."""
-    learning_rate: float = Field(1.0, gt=0)
-    """Of the champion's numbers."""
-    step_learning_rate: float | None = Field(None, ge=0)
-    """Of the standard deviations; by default separable NES's (3 + ln n) / (5 √n) for n genes."""
 
 
 class Settings(ComponentSettings):
@@ -169,376 +149,6 @@ class Settings(ComponentSettings):
         return name
 
 
-class _Counter:
-    """`itertools.count` that can be read without being moved."""
-
-    def __init__(self, value: int):
-        self.value = value
-
-    def __iter__(self) -> "_Counter":
-        return self
-
-    def __next__(self) -> int:
-        self.value += 1
-        return self.value - 1
-
-
-class _RandomStream:
-    """A stream of Python's `random` that lends itself as the global one."""
-
-    def __init__(self, seed: int):
-        self.state = random.Random(seed).getstate()
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Within: the global `random` is this stream. After: it is as it was."""
-        outside = random.getstate()
-        random.setstate(self.state)
-        try:
-            yield
-        finally:
-            self.state = random.getstate()
-            random.setstate(outside)
-
-
-class _Genome(DefaultGenome):
-    """neat-python's genome with neutral growth, where the config asks for it, and a crossover that does not look for
-    cycles where there can be none: a child has the links of its fitter parent, in their order, and no others."""
-
-    nodes: dict[int, Any]
-    connections: dict[tuple[int, int], Any]
-
-    def configure_crossover(self, genome1: DefaultGenome, genome2: DefaultGenome, config: _GenomeConfig) -> None:
-        """Matching genes from either parent at random, all others from the fitter one."""
-        fitter, other = (genome1, genome2) if genome1.fitness > genome2.fitness else (genome2, genome1)
-        matching = {gene.innovation: gene for gene in other.connections.values()}
-        for key, gene in fitter.connections.items():
-            match = matching.get(gene.innovation)
-            self.connections[key] = gene.copy() if match is None or match.key != key else gene.crossover(match)
-        for key, node in fitter.nodes.items():
-            twin = other.nodes.get(key)
-            self.nodes[key] = node.copy() if twin is None else node.crossover(twin)
-
-    def mutate(self, config: _GenomeConfig) -> None:
-        """Mutate; what makes a graph that the config does not accept is undone and tried again, a few times."""
-        accepts = getattr(config, "accepts", None)
-        if accepts is None:
-            super().mutate(config)
-            return
-        connections, nodes = self.connections, self.nodes
-        for _ in range(MUTATION_ATTEMPTS):
-            self.connections = {key: link.copy() for key, link in connections.items()}
-            self.nodes = {key: node.copy() for key, node in nodes.items()}
-            super().mutate(config)
-            if accepts(graph_from_genome(self, config).topology):
-                return
-        self.connections, self.nodes = connections, nodes
-
-    def mutate_add_connection(self, config: _GenomeConfig) -> None:
-        """A new link; with neutral growth its weight is 0."""
-        before = len(self.connections)
-        super().mutate_add_connection(config)
-        if getattr(config, "neutral_growth", False) and len(self.connections) > before:
-            next(reversed(self.connections.values())).weight = 0.0
-
-    def mutate_add_node(self, config: _GenomeConfig) -> None:
-        """A new node on a link; with neutral growth the link stays, and the one out of the new node has weight 0."""
-        if not getattr(config, "neutral_growth", False) or not self.connections:
-            super().mutate_add_node(config)
-            return
-        enabled = {key: link.enabled for key, link in self.connections.items()}
-        super().mutate_add_node(config)
-        for key, value in enabled.items():
-            self.connections[key].enabled = value
-        into, out_of = list(self.connections.values())[-2:]
-        into.init_attributes(config)
-        into.enabled, out_of.weight = True, 0.0
-
-
-class _Reproduction(neat.DefaultReproduction):
-    """neat-python's reproduction with spawn counts that always add up: its own takes at most one child from each
-    species before it gives up with an error."""
-
-    def _adjust_spawn_exact(self, spawn_amounts: list[int], pop_size: int, min_species_size: int) -> list[int]:
-        amounts = list(spawn_amounts)
-        while sum(amounts) < pop_size:
-            amounts[amounts.index(min(amounts))] += 1
-        while sum(amounts) > pop_size and max(amounts) > min_species_size:
-            amounts[amounts.index(max(amounts))] -= 1
-        return amounts
-
-
-# --- neat-python's config --------------------------------------------------------------------------------------------
-
-_CONFIG_TYPES = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeciesSet, neat.DefaultStagnation)
-
-
-def neat_config(settings: Settings, inputs: int, outputs: int) -> neat.Config:
-    """neat-python's config for a CPPN of so many inputs and outputs, from the settings or their INI file."""
-    if settings.ini is not None:
-        return _config_from_ini(settings.ini, inputs, outputs)
-    config: Any = object.__new__(neat.Config)
-    _, config.reproduction_type, config.species_set_type, config.stagnation_type = _CONFIG_TYPES
-    config.genome_type = _Genome
-    config.config_information = None
-    config.pop_size, config.fitness_criterion, config.fitness_threshold = settings.population, "max", math.inf
-    config.reset_on_extinction, config.no_fitness_termination, config.seed = True, True, None
-    config.genome_config = DefaultGenome.parse_config(_genome_section(settings, inputs, outputs))
-    config.species_set_config = neat.DefaultSpeciesSet.parse_config(
-        {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)})
-    config.stagnation_config = neat.DefaultStagnation.parse_config(
-        {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
-         "species_elitism": str(settings.species_elitism)})
-    config.reproduction_config = neat.DefaultReproduction.parse_config(
-        {"elitism": str(settings.elitism), "survival_threshold": repr(settings.survival),
-         "min_species_size": str(settings.minimum_species)})
-    config.genome_config.neutral_growth = settings.neutral_growth
-    _register_own_functions(config.genome_config)
-    return config
-
-
-def _genome_section(settings: Settings, inputs: int, outputs: int) -> dict[str, str]:
-    values: dict[str, Any] = {
-        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden, "feed_forward": "true",
-        "initial_connection": f"{settings.connection} {settings.connected}" if "partial" in settings.connection
-        else settings.connection,
-        "compatibility_disjoint_coefficient": settings.disjoint_coefficient,
-        "compatibility_weight_coefficient": settings.weight_coefficient,
-        "node_add_prob": settings.add_node, "node_delete_prob": settings.delete_node,
-        "conn_add_prob": settings.add_link, "conn_delete_prob": settings.delete_link,
-        "single_structural_mutation": str(settings.single_structural_mutation).lower(),
-        "structural_mutation_surer": "default",
-        "activation_default": "random", "activation_options": " ".join(settings.functions),
-        "activation_mutate_rate": settings.function_rate,
-        "aggregation_default": settings.aggregations[0], "aggregation_options": " ".join(settings.aggregations),
-        "aggregation_mutate_rate": settings.aggregation_rate,
-        "enabled_default": "true", "enabled_mutate_rate": settings.toggle_rate,
-    }
-    evolved = (settings.deviation, settings.replace_rate, settings.mutate_rate, settings.mutate_power)
-    for name, mean, (deviation, replaced, mutated, power), limits in (
-            ("weight", 0.0, evolved, (-settings.limit, settings.limit)),
-            ("bias", 0.0, evolved, (-settings.limit, settings.limit)),
-            ("response", 1.0, (0.0, 0.0, 0.0, 0.0), (1.0, 1.0))):
-        values |= {f"{name}_init_mean": mean, f"{name}_init_stdev": deviation, f"{name}_init_type": "gaussian",
-                   f"{name}_replace_rate": replaced, f"{name}_mutate_rate": mutated, f"{name}_mutate_power": power,
-                   f"{name}_min_value": limits[0], f"{name}_max_value": limits[1]}
-    return {name: str(value) for name, value in values.items()}
-
-
-def _register_own_functions(config: _GenomeConfig) -> None:
-    for name, function in OWN_SCALAR_ACTIVATIONS.items():
-        config.add_activation(name, function)
-
-
-def _config_from_ini(path: str, inputs: int, outputs: int) -> neat.Config:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            config: Any = neat.Config(*_CONFIG_TYPES, path)
-        config.genome_type = _Genome
-        _check_ini(config, inputs, outputs)
-        config.stagnation_type(config.stagnation_config, ReporterSet())
-    except Exception as error:
-        # neat-python raises anything from AssertionError to a bare Exception here.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"search.ini: {path}: {reason}") from error
-    return config
-
-
-def _check_ini(config: Any, inputs: int, outputs: int) -> None:
-    genome = config.genome_config
-    _register_own_functions(genome)
-    for key, value, needed in (("num_inputs", genome.num_inputs, inputs), ("num_outputs", genome.num_outputs, outputs)):
-        if value != needed:
-            raise ValueError(f"{key} = {value}, but the encoding needs {key} = {needed}")
-    if not genome.feed_forward:
-        raise ValueError("feed_forward = False, but a CPPN needs feed_forward = True")
-    if config.pop_size < 2:
-        raise ValueError(f"pop_size = {config.pop_size}, but at least 2 are needed")
-    for key, names, known in (("activation_options", genome.activation_options, ACTIVATIONS),
-                              ("aggregation_options", genome.aggregation_options, AGGREGATIONS)):
-        for name in names:
-            if name not in known:
-                raise ValueError(f"{key} holds {name!r}; {nearest(name, known)}")
-    if isinstance(genome.single_structural_mutation, str):
-        # Left out, neat-python takes its own default, the text "false", for true.
-        genome.single_structural_mutation = False
-
-
-# --- genomes and graphs ----------------------------------------------------------------------------------------------
-
-
-def _live_links(genome: DefaultGenome, config: _GenomeConfig) -> dict[int, list[DefaultConnectionGene]]:
-    """Enabled links by target, in the genome's order, for the nodes that some output needs."""
-    incoming: dict[int, list[DefaultConnectionGene]] = {}
-    for gene in genome.connections.values():
-        if gene.enabled:
-            incoming.setdefault(gene.key[1], []).append(gene)
-    live: dict[int, list[DefaultConnectionGene]] = {}
-    waiting = list(config.output_keys)
-    while waiting:
-        node = waiting.pop()
-        if node not in live:
-            live[node] = incoming.get(node, [])
-            waiting.extend(gene.key[0] for gene in live[node] if gene.key[0] >= 0)
-    return live
-
-
-def _in_order(live: dict[int, list[DefaultConnectionGene]]) -> list[int]:
-    """Nodes such that every source comes before its use; equal structures in equal order."""
-    targets: dict[int, list[int]] = {node: [] for node in live}
-    missing: dict[int, int] = {}
-    for node, genes in live.items():
-        sources = [gene.key[0] for gene in genes if gene.key[0] >= 0]
-        missing[node] = len(sources)
-        for source in sources:
-            targets[source].append(node)
-    ready, order = sorted(node for node, count in missing.items() if count == 0), []
-    while ready:
-        order += ready
-        following = []
-        for node in ready:
-            for target in targets[node]:
-                missing[target] -= 1
-                if missing[target] == 0:
-                    following.append(target)
-        ready = sorted(following)
-    return order
-
-
-def _genes_in_graph(genome: DefaultGenome, config: _GenomeConfig,
-                    ) -> tuple[list[DefaultNodeGene], list[list[DefaultConnectionGene]]]:
-    """The graph's nodes in order, and the links into each."""
-    live = _live_links(genome, config)
-    order = _in_order(live)
-    return [genome.nodes[key] for key in order], [live[key] for key in order]
-
-
-def graph_from_genome(genome: DefaultGenome, config: _GenomeConfig) -> Graph:
-    """The CPPN a genome stands for, without disabled links and dead nodes; numbers in float64, as in the genes."""
-    nodes, links = _genes_in_graph(genome, config)
-    place = {key: index for index, key in enumerate(config.input_keys)}
-    place |= {node.key: config.num_inputs + index for index, node in enumerate(nodes)}
-    topology = Topology(
-        config.num_inputs,
-        tuple(Node(node.activation, node.aggregation, tuple(place[gene.key[0]] for gene in incoming))
-              for node, incoming in zip(nodes, links, strict=True)),
-        tuple(place[key] - config.num_inputs for key in config.output_keys))
-    return Graph(topology, _float64([gene.weight for incoming in links for gene in incoming]),
-                 _float64([node.bias for node in nodes]), _float64([node.response for node in nodes]))
-
-
-def write_back(genome: DefaultGenome, config: _GenomeConfig, graph: Graph) -> None:
-    """Give a genome's genes the numbers of a graph of its topology."""
-    nodes, links = _genes_in_graph(genome, config)
-    for gene, weight in zip((gene for incoming in links for gene in incoming), graph.weights.tolist(), strict=True):
-        gene.weight = weight
-    for node, bias, response in zip(nodes, graph.biases.tolist(), graph.responses.tolist(), strict=True):
-        node.bias, node.response = bias, response
-
-
-def _float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-# --- genomes as tensors, for checkpoints -----------------------------------------------------------------------------
-
-
-def _pack(genomes: Sequence[DefaultGenome], names: list[str]) -> dict[str, Tensor]:
-    """Genomes as tensors, in order: what a checkpoint writes in milliseconds. `names` are the words in the genes."""
-    word = {name: index for index, name in enumerate(names)}
-    nodes = [node for genome in genomes for node in genome.nodes.values()]
-    links = [link for genome in genomes for link in genome.connections.values()]
-    return {
-        "genomes": torch.tensor([[genome.key, len(genome.nodes), len(genome.connections)] for genome in genomes]),
-        "node_keys": torch.tensor([[node.key, word[node.activation], word[node.aggregation]] for node in nodes]),
-        "node_numbers": _float64([[node.bias, node.response, node.time_constant] for node in nodes]),
-        "link_keys": torch.tensor([[*link.key, link.innovation, int(link.enabled)] for link in links],
-                                  dtype=torch.int64).reshape(-1, 4),
-        "link_weights": _float64([link.weight for link in links]),
-    }
-
-
-def _unpack(packed: dict[str, Any], names: list[str]) -> list[DefaultGenome]:
-    nodes = zip(packed["node_keys"].tolist(), packed["node_numbers"].tolist(), strict=True)
-    links = zip(packed["link_keys"].tolist(), packed["link_weights"].tolist(), strict=True)
-    genomes = []
-    for key, node_count, link_count in packed["genomes"].tolist():
-        genome = _Genome(key)
-        for _ in range(node_count):
-            (node_key, activation, aggregation), (bias, response, time_constant) = next(nodes)
-            node = DefaultNodeGene(node_key)
-            node.bias, node.response, node.time_constant = bias, response, time_constant
-            node.activation, node.aggregation = names[activation], names[aggregation]
-            genome.nodes[node_key] = node
-        for _ in range(link_count):
-            (source, target, innovation, enabled), weight = next(links)
-            link = DefaultConnectionGene((source, target), innovation=innovation)
-            link.weight, link.enabled = weight, bool(enabled)
-            genome.connections[link.key] = link
-        genomes.append(genome)
-    return genomes
-
-
-# --- refinement ------------------------------------------------------------------------------------------------------
-
-
-def _step_keys(genome: DefaultGenome, config: _GenomeConfig) -> list[tuple[int, int]]:
-    """One key per number that is refined: a link's (source, target), a node's (key, -1)."""
-    nodes, links = _genes_in_graph(genome, config)
-    return [gene.key for incoming in links for gene in incoming] + [(node.key, -1) for node in nodes]
-
-
-def _limits(graph: Graph, config: _GenomeConfig) -> tuple[Tensor, Tensor]:
-    """Smallest and largest value of every refined number."""
-    links, nodes = graph.weights.numel(), graph.biases.numel()
-    return (_float64([config.weight_min_value] * links + [config.bias_min_value] * nodes),
-            _float64([config.weight_max_value] * links + [config.bias_max_value] * nodes))
-
-
-def _utilities(size: int) -> Tensor:
-    """NES's rank weights, best first; they sum to zero."""
-    raw = (math.log(size / 2 + 1) - torch.arange(1, size + 1, dtype=torch.float64).log()).clamp(min=0)
-    return raw / raw.sum() - 1 / size
-
-
-@dataclass
-class _Refinement:
-    """Separable NES on the numbers of one graph: `centre` and `steps` hold its weights, then its biases."""
-
-    genome: int
-    graph: Graph
-    rounds_left: int
-    centre: Tensor
-    steps: Tensor
-
-    def population(self, noise: Tensor) -> list[Graph]:
-        """The perturbed graphs of one round."""
-        return [self.at(numbers) for numbers in self.centre + self.steps * noise]
-
-    def at(self, numbers: Tensor) -> Graph:
-        """The graph with these numbers."""
-        links = self.graph.topology.links
-        return Graph(self.graph.topology, numbers[:links], numbers[links:], self.graph.responses)
-
-    def tell(self, noise: Tensor, fitness: Tensor, settings: RefineSettings, limits: tuple[Tensor, Tensor]) -> None:
-        """Move the centre and the steps towards what was fit."""
-        order = torch.argsort(fitness, descending=True, stable=True)
-        utilities = torch.empty(len(noise), dtype=torch.float64)
-        utilities[order] = _utilities(len(noise))
-        size = len(self.centre)
-        rate = settings.step_learning_rate
-        rate = (3 + math.log(size)) / (5 * math.sqrt(size)) if rate is None else rate
-        move = (utilities[:, None] * noise).sum(0)
-        growth = (utilities[:, None] * (noise.square() - 1)).sum(0)
-        self.centre = (self.centre + settings.learning_rate * self.steps * move).clamp(*limits)
-        self.steps = self.steps * torch.exp(rate / 2 * growth)
-        self.rounds_left -= 1
-
-
-# --- the search ------------------------------------------------------------------------------------------------------
-
-
 class NeatSearch:
     """Ask for graphs, tell their fitness (P,), higher is better. `generation` counts the tells of both phases,
     `neat_generation` those of the whole population."""
@@ -555,17 +165,17 @@ class NeatSearch:
         if settings.separable and settings.ini is None:
             matrices = tuple(range(len(output_names)) if matrix_outputs is None else matrix_outputs)
             self.genome_config.accepts = partial(stays_separable, input_names=self.input_names, outputs=matrices)
-        self._random = _RandomStream(seed)
+        self._random = RandomStream(seed)
         reporters = ReporterSet()
         stagnation = neat.DefaultStagnation(self.config.stagnation_config, reporters)
-        self._reproduction: Any = _Reproduction(self.config.reproduction_config, reporters, stagnation)
-        self._reproduction.genome_indexer = _Counter(1)
+        self._reproduction: Any = Reproduction(self.config.reproduction_config, reporters, stagnation)
+        self._reproduction.genome_indexer = Counter(1)
         self._species: Any = neat.DefaultSpeciesSet(self.config.species_set_config, reporters)
-        self._species.indexer = _Counter(1)
+        self._species.indexer = Counter(1)
         self.generation = self.neat_generation = 0
         self._steps: dict[tuple[int, int], float] = {}
         self._queue: list[list[int]] = []
-        self._refinement: _Refinement | None = None
+        self._refinement: Refinement | None = None
         self._candidates: list[Graph] = []
         self._statistics: dict[str, float | int] = {}
         self._sizes: dict[int, int] = {}
@@ -591,8 +201,8 @@ class NeatSearch:
     def _seed_genome(self) -> DefaultGenome:
         """A genome as the config wants it. Hidden nodes have the same keys in all seeds, or crossover and genetic
         distance could not align them (neat-python numbers them on)."""
-        self.genome_config.node_indexer = _Counter(self.genome_config.num_outputs)
-        genome = _Genome(next(self._reproduction.genome_indexer))
+        self.genome_config.node_indexer = Counter(self.genome_config.num_outputs)
+        genome = Genome(next(self._reproduction.genome_indexer))
         genome.configure_new(self.genome_config)
         if self.settings.ini is None:
             if self.settings.hidden_function is not None:
@@ -691,7 +301,7 @@ class NeatSearch:
         """Members by species of the generation last told."""
         return dict(self._sizes)
 
-    def _noise(self, refinement: _Refinement) -> Tensor:
+    def _noise(self, refinement: Refinement) -> Tensor:
         """Of the coming round: a function of the seed and the number of tells, so there is no state to keep."""
         generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + self.generation) ^ NOISE_STREAM) % 2**63)
         return torch.randn(self.settings.refine.population, len(refinement.centre), generator=generator,
@@ -729,12 +339,12 @@ class NeatSearch:
         key, rounds = self._queue.pop(0)
         graph = graph_from_genome(self.population[key], self.genome_config)
         steps = [self._steps.get(gene, self.settings.refine.step)
-                 for gene in _step_keys(self.population[key], self.genome_config)]
-        self._refinement = _Refinement(key, graph, rounds, torch.cat([graph.weights, graph.biases]), _float64(steps))
+                 for gene in step_keys(self.population[key], self.genome_config)]
+        self._refinement = Refinement(key, graph, rounds, torch.cat([graph.weights, graph.biases]), float64(steps))
 
-    def _tell_refinement(self, refinement: _Refinement, fitness: Tensor) -> None:
+    def _tell_refinement(self, refinement: Refinement, fitness: Tensor) -> None:
         refinement.tell(self._noise(refinement), fitness, self.settings.refine,
-                        _limits(refinement.graph, self.genome_config))
+                        limits_of(refinement.graph, self.genome_config))
         centre = refinement.at(refinement.centre)
         self._candidates = [centre]
         self._statistics = {**self._statistics, "phase": REFINE_PHASE, "nodes": len(centre.topology.nodes),
@@ -742,7 +352,7 @@ class NeatSearch:
         if refinement.rounds_left == 0:
             genome = self.population[refinement.genome]
             write_back(genome, self.genome_config, centre)
-            self._steps |= zip(_step_keys(genome, self.genome_config), refinement.steps.tolist(), strict=True)
+            self._steps |= zip(step_keys(genome, self.genome_config), refinement.steps.tolist(), strict=True)
             self._packed = None
             self._next_refinement()
 
@@ -827,13 +437,13 @@ class NeatSearch:
         """All that the rest of the search depends on: tensors, numbers, text, lists and dictionaries."""
         names = [*ACTIVATIONS, *AGGREGATIONS]
         if self._packed is None:
-            self._packed = _pack(list(self.population.values()), names)
+            self._packed = pack_genomes(list(self.population.values()), names)
         version, words, spare = self._random.state
         tracker = self._reproduction.innovation_tracker
         return {
             **self._packed, **self._refinement_state(),
             "names": names,
-            "fitness": _float64([math.nan if genome.fitness is None else genome.fitness
+            "fitness": float64([math.nan if genome.fitness is None else genome.fitness
                                  for genome in self.population.values()]),
             "random": {"version": version, "words": list(words), "spare": spare},
             "generation": self.generation, "neat_generation": self.neat_generation, "threshold": self._threshold,
@@ -844,7 +454,7 @@ class NeatSearch:
             "innovations": [[*key, number] for key, number in tracker.generation_innovations.items()],
             "species": [_species_state(species) for species in self._species.species.values()],
             "step_keys": torch.tensor(list(self._steps), dtype=torch.int64).reshape(-1, 2),
-            "step_sizes": _float64(list(self._steps.values())),
+            "step_sizes": float64(list(self._steps.values())),
             "statistics": dict(self._statistics),
             "sizes": [[key, size] for key, size in self._sizes.items()],
         }
@@ -858,7 +468,7 @@ class NeatSearch:
 
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
-        genomes = _unpack(state, state["names"])
+        genomes = unpack_genomes(state, state["names"])
         self._packed = None
         self.population = {genome.key: genome for genome in genomes}
         for genome, fitness in zip(genomes, state["fitness"].tolist(), strict=True):
@@ -867,9 +477,9 @@ class NeatSearch:
         self._random.state = (stream["version"], tuple(stream["words"]), stream["spare"])
         self.generation, self.neat_generation = state["generation"], state["neat_generation"]
         self._threshold = state["threshold"]
-        self.genome_config.node_indexer = _Counter(state["next_node"])
-        self._reproduction.genome_indexer = _Counter(state["next_genome"])
-        self._species.indexer = _Counter(state["next_species"])
+        self.genome_config.node_indexer = Counter(state["next_node"])
+        self._reproduction.genome_indexer = Counter(state["next_genome"])
+        self._species.indexer = Counter(state["next_species"])
         tracker = self._reproduction.innovation_tracker
         tracker.global_counter = state["innovation"]
         tracker.generation_innovations = {tuple(key): number for *key, number in state["innovations"]}
@@ -898,7 +508,7 @@ class NeatSearch:
         if state["refined"]:
             key, rounds_left = state["refined"]
             graph = graph_from_genome(self.population[key], self.genome_config)
-            self._refinement = _Refinement(key, graph, rounds_left, state["centre"].clone(), state["steps"].clone())
+            self._refinement = Refinement(key, graph, rounds_left, state["centre"].clone(), state["steps"].clone())
 
 
 def _species_state(species: Species) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
-from hyperevo.search.neat import NeatSearch, RefineSettings, Settings, build, graph_from_genome, neat_config, write_back
+from hyperevo.search._neat_genomes import graph_from_genome, write_back
+from hyperevo.search._neat_python import neat_config
+from hyperevo.search.neat import NeatSearch, RefineSettings, Settings, build
 
 ENCODING = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one", "dx", "dy"],
                            output_names=["hidden.weight", "hidden.weight expressed", "hidden.bias"])

@@ -1,0 +1,160 @@
+"""neat-python itself: its config from ours or from an INI file, and what of it has to be mended or replaced.
+
+neat-python draws from Python's global `random`. `RandomStream` lends it a stream of its own for the time of a call.
+"""
+
+import math
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import neat
+from neat.genome import DefaultGenome
+from neat.reporting import ReporterSet
+
+from hyperevo.components import nearest
+from hyperevo.errors import UserError
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, OWN_SCALAR_ACTIVATIONS
+from hyperevo.search._neat_genomes import Genome, GenomeConfig
+
+
+class Counter:
+    """`itertools.count` that can be read without being moved."""
+
+    def __init__(self, value: int):
+        self.value = value
+
+    def __iter__(self) -> "Counter":
+        return self
+
+    def __next__(self) -> int:
+        self.value += 1
+        return self.value - 1
+
+
+class RandomStream:
+    """A stream of Python's `random` that lends itself as the global one."""
+
+    def __init__(self, seed: int):
+        self.state = random.Random(seed).getstate()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Within: the global `random` is this stream. After: it is as it was."""
+        outside = random.getstate()
+        random.setstate(self.state)
+        try:
+            yield
+        finally:
+            self.state = random.getstate()
+            random.setstate(outside)
+
+
+class Reproduction(neat.DefaultReproduction):
+    """neat-python's reproduction with spawn counts that always add up: its own takes at most one child from each
+    species before it gives up with an error."""
+
+    def _adjust_spawn_exact(self, spawn_amounts: list[int], pop_size: int, min_species_size: int) -> list[int]:
+        amounts = list(spawn_amounts)
+        while sum(amounts) < pop_size:
+            amounts[amounts.index(min(amounts))] += 1
+        while sum(amounts) > pop_size and max(amounts) > min_species_size:
+            amounts[amounts.index(max(amounts))] -= 1
+        return amounts
+
+
+_CONFIG_TYPES = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeciesSet, neat.DefaultStagnation)
+
+
+def neat_config(settings: Any, inputs: int, outputs: int) -> neat.Config:
+    """neat-python's config for a CPPN of so many inputs and outputs, from the settings or their INI file."""
+    if settings.ini is not None:
+        return _config_from_ini(settings.ini, inputs, outputs)
+    config: Any = object.__new__(neat.Config)
+    _, config.reproduction_type, config.species_set_type, config.stagnation_type = _CONFIG_TYPES
+    config.genome_type = Genome
+    config.config_information = None
+    config.pop_size, config.fitness_criterion, config.fitness_threshold = settings.population, "max", math.inf
+    config.reset_on_extinction, config.no_fitness_termination, config.seed = True, True, None
+    config.genome_config = DefaultGenome.parse_config(_genome_section(settings, inputs, outputs))
+    config.species_set_config = neat.DefaultSpeciesSet.parse_config(
+        {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)})
+    config.stagnation_config = neat.DefaultStagnation.parse_config(
+        {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
+         "species_elitism": str(settings.species_elitism)})
+    config.reproduction_config = neat.DefaultReproduction.parse_config(
+        {"elitism": str(settings.elitism), "survival_threshold": repr(settings.survival),
+         "min_species_size": str(settings.minimum_species)})
+    config.genome_config.neutral_growth = settings.neutral_growth
+    _register_own_functions(config.genome_config)
+    return config
+
+
+def _genome_section(settings: Any, inputs: int, outputs: int) -> dict[str, str]:
+    values: dict[str, Any] = {
+        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden, "feed_forward": "true",
+        "initial_connection": f"{settings.connection} {settings.connected}" if "partial" in settings.connection
+        else settings.connection,
+        "compatibility_disjoint_coefficient": settings.disjoint_coefficient,
+        "compatibility_weight_coefficient": settings.weight_coefficient,
+        "node_add_prob": settings.add_node, "node_delete_prob": settings.delete_node,
+        "conn_add_prob": settings.add_link, "conn_delete_prob": settings.delete_link,
+        "single_structural_mutation": str(settings.single_structural_mutation).lower(),
+        "structural_mutation_surer": "default",
+        "activation_default": "random", "activation_options": " ".join(settings.functions),
+        "activation_mutate_rate": settings.function_rate,
+        "aggregation_default": settings.aggregations[0], "aggregation_options": " ".join(settings.aggregations),
+        "aggregation_mutate_rate": settings.aggregation_rate,
+        "enabled_default": "true", "enabled_mutate_rate": settings.toggle_rate,
+    }
+    evolved = (settings.deviation, settings.replace_rate, settings.mutate_rate, settings.mutate_power)
+    for name, mean, (deviation, replaced, mutated, power), limits in (
+            ("weight", 0.0, evolved, (-settings.limit, settings.limit)),
+            ("bias", 0.0, evolved, (-settings.limit, settings.limit)),
+            ("response", 1.0, (0.0, 0.0, 0.0, 0.0), (1.0, 1.0))):
+        values |= {f"{name}_init_mean": mean, f"{name}_init_stdev": deviation, f"{name}_init_type": "gaussian",
+                   f"{name}_replace_rate": replaced, f"{name}_mutate_rate": mutated, f"{name}_mutate_power": power,
+                   f"{name}_min_value": limits[0], f"{name}_max_value": limits[1]}
+    return {name: str(value) for name, value in values.items()}
+
+
+def _register_own_functions(config: GenomeConfig) -> None:
+    for name, function in OWN_SCALAR_ACTIVATIONS.items():
+        config.add_activation(name, function)
+
+
+def _config_from_ini(path: str, inputs: int, outputs: int) -> neat.Config:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            config: Any = neat.Config(*_CONFIG_TYPES, path)
+        config.genome_type = Genome
+        _check_ini(config, inputs, outputs)
+        config.stagnation_type(config.stagnation_config, ReporterSet())
+    except Exception as error:
+        # neat-python raises anything from AssertionError to a bare Exception here.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"search.ini: {path}: {reason}") from error
+    return config
+
+
+def _check_ini(config: Any, inputs: int, outputs: int) -> None:
+    genome = config.genome_config
+    _register_own_functions(genome)
+    for key, value, needed in (("num_inputs", genome.num_inputs, inputs), ("num_outputs", genome.num_outputs, outputs)):
+        if value != needed:
+            raise ValueError(f"{key} = {value}, but the encoding needs {key} = {needed}")
+    if not genome.feed_forward:
+        raise ValueError("feed_forward = False, but a CPPN needs feed_forward = True")
+    if config.pop_size < 2:
+        raise ValueError(f"pop_size = {config.pop_size}, but at least 2 are needed")
+    for key, names, known in (("activation_options", genome.activation_options, ACTIVATIONS),
+                              ("aggregation_options", genome.aggregation_options, AGGREGATIONS)):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{key} holds {name!r}; {nearest(name, known)}")
+    if isinstance(genome.single_structural_mutation, str):
+        # Left out, neat-python takes its own default, the text "false", for true.
+        genome.single_structural_mutation = False
