@@ -15,7 +15,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph, Separable, Value, separate, stack
+from hyperevo.encodings._graph import Graph, stack
+from hyperevo.encodings._separable import Separable, Value, separate
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.weights import Factored, Weights, join
 

@@ -24,7 +24,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.encodings._graph import Graph, stays_separable
+from hyperevo.encodings._graph import Graph
+from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.search._neat_genomes import (

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
 
-from hyperevo.encodings._graph import Graph, Separable, activate, separate, stack, stays_separable
+from hyperevo.encodings._graph import Graph, activate, stack
+from hyperevo.encodings._separable import Separable, separate, stays_separable
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError
