@@ -10,6 +10,8 @@ from hyperevo.encodings._graph import Graph, Topology
 LANE = 0.45
 """Room that a link passing through a layer takes, in units of a node's."""
 SWEEPS = 30
+DENSE = 120
+"""With more links than this none has a lane of its own: they would need more room than all nodes together."""
 
 
 @dataclass
@@ -24,6 +26,11 @@ class Layout:
     routes: list[tuple[list[int], float]]
     heights: dict[int, float]
     tallest: float
+
+    @property
+    def dense(self) -> bool:
+        """Whether links pass straight over what lies between their ends."""
+        return len(self.routes) > DENSE
 
     @property
     def places(self) -> dict[int, tuple[float, float]]:
@@ -54,7 +61,10 @@ def lay_out(graph: Graph) -> Layout:
     layers: list[list[int]] = [[] for _ in range(max(depths.values()) + 1)]
     for vertex, depth in depths.items():
         layers[depth].append(vertex)
-    routes = [_route(start, end, weight, depths, layers) for start, end, weight in links]
+    if len(links) > DENSE:
+        routes = [([start, end], weight) for start, end, weight in links]
+    else:
+        routes = [_route(start, end, weight, depths, layers) for start, end, weight in links]
     tallest = max(sum(_room(vertex) for vertex in layer) for layer in layers)
     layout = Layout(layers, routes, {}, tallest)
     _order(layout)

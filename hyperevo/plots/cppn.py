@@ -40,7 +40,7 @@ def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[
     layout, topology = lay_out(graph), graph.topology
     hidden = sum(vertex >= topology.inputs for vertex in layout.heights) - len(set(topology.outputs))
     last = len(layout.layers) - 1
-    width = min(max(1.25 * last + 4.0, 8.0), 20.0)
+    width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
     figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label,
                         f"the CPPN ({hidden} hidden nodes, {len(layout.routes)} links)",
                         "coordinates of two units enter left, the weight between them leaves right; "
@@ -70,9 +70,15 @@ def _draw_links(axes: Axes, layout: Layout) -> None:
     places, largest = layout.places, _largest(layout)
     for vertices, weight in sorted(layout.routes, key=lambda route: abs(route[1])):
         share = min(abs(weight) / largest, 1.0)
-        axes.add_patch(PathPatch(_curve([places[vertex] for vertex in vertices]), fill=False,
-                                 linewidth=0.5 + 3.0 * share, alpha=0.3 + 0.55 * share, capstyle="round",
-                                 edgecolor=POSITIVE if weight > 0 else NEGATIVE))
+        axes.add_patch(PathPatch(_curve([places[vertex] for vertex in vertices]), fill=False, capstyle="round",
+                                 edgecolor=POSITIVE if weight > 0 else NEGATIVE, **_stroke(share, layout.dense)))
+
+
+def _stroke(share: float, dense: bool) -> dict[str, Any]:
+    """A link's width and opacity. Among hundreds only the strong ones can be followed; the others are a tint."""
+    if dense:
+        return {"linewidth": 0.2 + 2.8 * share**2, "alpha": 0.1 + 0.7 * share**2}
+    return {"linewidth": 0.5 + 3.0 * share, "alpha": 0.3 + 0.55 * share}
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Curve:
@@ -110,9 +116,9 @@ def _draw_vertex(axes: Axes, topology: Topology, vertex: int, x: float, y: float
 
 def _draw_legend(axes: Axes, layout: Layout) -> None:
     largest = _largest(layout)
-    lines = [Line2D([], [], color=colour, linewidth=3.5 * share + 0.3, label=f"{sign}{largest * share:.2g}{more}")
+    lines = [Line2D([], [], color=colour, **_stroke(share, layout.dense), label=f"{sign}{largest * share:.2g}{more}")
              for sign, colour in (("+", POSITIVE), ("−", NEGATIVE))
-             for share, more in ((1.0, " or more" if sign == "+" else " or less"), (0.3, ""))]
+             for share, more in ((1.0, " or more" if sign == "+" else " or less"), (0.5, ""))]
     axes.legend(handles=lines, title="weight of a link", title_fontsize=SMALL, fontsize=SMALL, ncols=4, frameon=False,
                 loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.1)
 

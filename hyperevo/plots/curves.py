@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, bare, new_figure
@@ -50,7 +51,7 @@ def _draw_fitness(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.ndar
     if refining.any():
         _band(axes, places[refining], mean[refining], deviation[refining], " around the refined champion", REFINED)
         axes.errorbar(places[~refining], mean[~refining], deviation[~refining], color=MEAN, fmt="o", markersize=4,
-                      linewidth=1, capsize=2, label="mean ± deviation of the population")
+                      ecolor=(*to_rgb(MEAN), 0.35), elinewidth=1, capsize=2, label="mean ± deviation of the population")
     else:
         _band(axes, places, mean, deviation, "", MEAN)
     axes.plot(places, best, color=BEST, linewidth=1.2, label="best of the round")
