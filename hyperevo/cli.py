@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -174,6 +174,8 @@ def main() -> None:
         app(prog_name="hyperevo")
     except UserError as error:
         _fail(" ".join(str(error).split()), 2)
+    except RunFailed as error:
+        _fail(str(error), 1)
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, gene_counts
 from hyperevo.runs.environment import environment, peak_memory_gb
@@ -210,7 +210,7 @@ def _finite(fitness: Tensor) -> tuple[Tensor, int]:
     """Networks whose outputs overflowed count as worse than all others; how many there were goes into the metrics."""
     good = torch.isfinite(fitness)
     if not good.any():
-        raise RuntimeError("no network of the population has a finite fitness")
+        raise RunFailed("no network of the population has a finite fitness; smaller weights may help")
     worst = fitness[good].min() - 1
     return torch.where(good, fitness, worst), int((~good).sum())
 
@@ -274,7 +274,7 @@ def _finish(run: Run) -> dict[str, Any]:
     """Look at the test images, once, and write the champion and the result."""
     champion, parts = run.champion, run.parts
     if champion is None:
-        raise RuntimeError("the run ended without a validation")
+        raise RunFailed("the run ended without a validation")
     population = stack(champion.genotype)
     test = evaluate(parts.encoding, parts.target, population, parts.task.test(), parts.task.accuracy, 1)
     with torch.no_grad():
