@@ -1,4 +1,4 @@
-"""How far evolution alone gets on MNIST, 784-256-10: every shipped config, several seeds.
+"""How far evolution alone gets on MNIST, 784-256-10: every shipped config, several seeds, and what it owes to what.
 
     python experiments/evolution-alone/run.py [--seeds 3] [--runs DIR] [NAME ...]
 
@@ -14,15 +14,22 @@ from pathlib import Path
 from hyperevo.config import load_config
 from hyperevo.runs import create_run, execute, finished, open_run
 
-NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "direct-mnist")
+NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "direct-mnist", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")
+VARIANTS = {
+    # One champion of the first generation is refined to the end: no change of structure.
+    "cppn-mnist-graph-kept": ("cppn-mnist", ["search.refine.rounds=100000"]),
+    # No evolution strategy: NEAT's own mutation moves the numbers, for the same number of evaluations.
+    "cppn-mnist-neat-only": ("cppn-mnist", ["search.refine.rounds=0", "search.mutate_rate=0.2", "run.rounds=1800"]),
+}
 COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "encoded_genes", "direct_parameters",
-           "generated_weights", "rounds", "evaluations", "seconds")
+           "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")
 
 
 def result(name: str, seed: int, folder: Path) -> dict:
     """The result of one run, made or completed where it is missing."""
     if not finished(folder):
-        config = load_config(name, [f"seed={seed}"]).config
+        base, overrides = VARIANTS.get(name, (name, []))
+        config = load_config(base, [f"name={name}", f"seed={seed}", *overrides]).config
         execute(open_run(folder) if (folder / "config.toml").exists() else create_run(config, folder))
     return json.loads((folder / "result.json").read_text())
 
