@@ -5,9 +5,11 @@ neat-python draws from Python's global `random`. `RandomStream` lends it a strea
 
 import math
 import random
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import neat
@@ -125,11 +127,23 @@ def _register_own_functions(config: GenomeConfig) -> None:
         config.add_activation(name, function)
 
 
-def _config_from_ini(path: str, inputs: int, outputs: int) -> neat.Config:
+def read_ini(path: str) -> str:
+    """An INI file's text under a comment that names the file; raises ValueError where it cannot be read."""
     try:
-        with warnings.catch_warnings():
+        return f"# {path}\n{Path(path).read_text(encoding='utf-8')}"
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _config_from_ini(text: str, inputs: int, outputs: int) -> neat.Config:
+    path = text.partition("\n")[0].removeprefix("# ")
+    try:
+        # neat-python reads from a path only.
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config: Any = neat.Config(*_CONFIG_TYPES, path)
+            file = Path(folder) / "neat.ini"
+            file.write_text(text, encoding="utf-8")
+            config: Any = neat.Config(*_CONFIG_TYPES, str(file))
         config.genome_type = Genome
         _check_ini(config, inputs, outputs)
         config.stagnation_type(config.stagnation_config, ReporterSet())

@@ -36,7 +36,7 @@ from hyperevo.search._neat_genomes import (
     unpack_genomes,
     write_back,
 )
-from hyperevo.search._neat_python import Counter, RandomStream, Reproduction, neat_config
+from hyperevo.search._neat_python import Counter, RandomStream, Reproduction, neat_config, read_ini
 from hyperevo.search._neat_refine import Refinement, RefineSettings, limits_of, step_keys
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class Settings(ComponentSettings):
 
     name: Literal["neat"] = "neat"
     ini: str | None = None
-    """A neat-python INI file that is used instead of all values here but `refine`."""
+    """A neat-python INI file that is used instead of all values here but `refine`. Its text takes the place of its
+    path, so that a run needs the file only once."""
     population: int = Field(60, ge=2)
     functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
     """Activation functions that nodes may have."""
@@ -130,6 +131,11 @@ class Settings(ComponentSettings):
     """This many of the best species never stagnate."""
 
     refine: RefineSettings = RefineSettings()
+
+    @field_validator("ini")
+    @classmethod
+    def _text(cls, ini: str | None) -> str | None:
+        return ini if ini is None or "\n" in ini else read_ini(ini)
 
     @field_validator("functions", "aggregations")
     @classmethod

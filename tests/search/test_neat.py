@@ -538,8 +538,16 @@ def test_bad_ini_is_one_line_that_names_the_file(old, new, said, tmp_path):
 
 
 def test_missing_ini():
-    with pytest.raises(UserError, match=r"search\.ini: /nowhere\.ini: "):
-        build(Settings(ini="/nowhere.ini"), ENCODING, 0)
+    with pytest.raises(ValueError, match=r"/nowhere\.ini: cannot be read: No such file"):
+        Settings(ini="/nowhere.ini")
+
+
+def test_ini_file_is_needed_only_once(tmp_path):
+    (tmp_path / "neat.ini").write_text(INI)
+    settings = Settings(ini=str(tmp_path / "neat.ini"))
+    (tmp_path / "neat.ini").unlink()
+    again = Settings.model_validate(settings.model_dump())
+    assert len(build(again, ENCODING, 0).ask()) == 14
 
 
 @pytest.mark.parametrize(("key", "value"), [("functions", ["sine"]), ("functions", []), ("aggregations", ["summ"]),
