@@ -15,7 +15,7 @@ def dataset_names() -> list[str]:
 
 
 def data_source(name: str) -> ModuleType:
-    """The module of a data set: TITLE, TERMS, FILES (name to sha256), MIRRORS, `load`; UserError for no such name."""
+    """The module of a data set: NAME, TITLE, TERMS, FILES (name to sha256), MIRRORS, `load`; else UserError."""
     return load_component("data set", name)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig
+from hyperevo.data import data_source, dataset_names
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
@@ -29,8 +30,6 @@ from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.runs.run import read_run_config
-
-DATA_NAMES = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "digits": "scikit-learn digits"}
 
 NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
@@ -86,7 +85,7 @@ def open_view(folder: Path) -> RunView:
         weights = _express(encoding, champion)
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    data = DATA_NAMES.get(task.data, task.data)
+    data = data_source(task.data).NAME if task.data in dataset_names() else task.data
     name = getattr(config, "name", "") or folder.resolve().name
     label = f"{name} (seed {config.seed}) on {data}{note}"
     return RunView(folder, config, task, label, encoding, target.geometry, champion, weights)

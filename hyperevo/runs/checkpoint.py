@@ -39,17 +39,19 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
               "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_accuracy}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
-    for old in _checkpoints(folder)[:-2]:
+    # Hidden folders are what a killed process left unfinished.
+    for old in [*checkpoints(folder)[:-2], *(folder / "checkpoint").glob(".*")]:
         shutil.rmtree(old)
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+def checkpoints(folder: Path) -> list[Path]:
+    """A run's whole checkpoints, oldest first."""
     return sorted(path for path in (folder / "checkpoint").glob("[0-9]*") if path.is_dir())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
     """The newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
-    found = _checkpoints(folder)
+    found = checkpoints(folder)
     if not found:
         raise UserError(f"{folder / 'checkpoint'}: holds no checkpoint")
     try:

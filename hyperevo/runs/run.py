@@ -23,7 +23,7 @@ from torch import Tensor
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.runs.checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
+from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, gene_counts
 from hyperevo.runs.environment import environment, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
@@ -141,8 +141,13 @@ def read_run_config(folder: Path) -> RunConfig:
 
 
 def open_run(folder: Path) -> Run:
-    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key."""
+    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key.
+
+    A run that was killed before it wrote its first checkpoint is made anew.
+    """
     config = read_run_config(folder)
+    if not checkpoints(folder):
+        return create_run(config, folder, overwrite=True)
     checkpoint = latest_checkpoint(folder)
     _reject_changes(folder, config, checkpoint.config)
     _set_threads(config)

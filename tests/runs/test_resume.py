@@ -1,6 +1,7 @@
 """A run that was cut off anywhere ends bit-identical to one that was not, for every search."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,15 @@ def test_no_pickle_is_written(tmp_path, unbroken):
         if path.is_file():
             assert path.suffix in {".toml", ".json", ".csv", ".bin", ".safetensors"}
             assert not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"))
+
+
+def test_run_killed_before_its_first_checkpoint_is_made_anew(tmp_path):
+    config = small_config(tmp_path, "snes")
+    execute(create_run(config, tmp_path / "whole"))
+    run = create_run(config, tmp_path / "run")
+    for log in run.logs.values():
+        log.close()
+    shutil.rmtree(tmp_path / "run" / "checkpoint" / "00000000")
+    (tmp_path / "run" / "checkpoint" / ".00000000.12345").mkdir()
+    execute(open_run(tmp_path / "run"))
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
