@@ -53,18 +53,18 @@ def _build(kind: str, settings: Any, *arguments: Any) -> Any:
         raise UserError(str(error)) from error
 
 
-def gene_counts(parts: Parts) -> dict[str, int]:
+def gene_counts(parts: Parts, graph: Any = None) -> dict[str, int]:
     """How many numbers are searched, and how many weights they become.
 
-    `encoded_genes` go through the encoding (for graphs: of a first genome), `direct_parameters` are evolved as they
-    are, `generated_weights` come out of the encoding.
+    `encoded_genes` go through the encoding (where genotypes are graphs: those of `graph`, or of a first genome),
+    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding.
     """
     total = sum(parameter.size for parameter in parts.target.geometry.values())
     if parts.encoding.settings.name == "direct":
         return {"encoded_genes": 0, "direct_parameters": total, "generated_weights": 0}
     direct = getattr(parts.encoding, "direct_parameters", 0)
     genes = getattr(parts.encoding, "genes", None)
-    encoded = parts.search.ask()[0].genes if genes is None else genes - direct
+    encoded = (graph or parts.search.ask()[0]).genes if genes is None else genes - direct
     return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
 
 

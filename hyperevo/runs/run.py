@@ -292,7 +292,7 @@ def _finish(run: Run) -> dict[str, Any]:
               "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
-              **gene_counts(parts)}
+              **gene_counts(parts, champion.genotype)}
     write_json(run.folder / "result.json", result)
     for handle in run.logs.values():
         handle.close()
