@@ -40,12 +40,11 @@ def run(
     """
     from hyperevo import terminal
     from hyperevo.config import load_config
-    from hyperevo.runs import create_run
 
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_config(config, [*(overrides or []), *options])
-    chosen = terminal.with_fallback(loaded.config, fallback)
-    _go(create_run(chosen, out or _free_folder(chosen.name), overwrite), figures)
+    folder = out or _free_folder(loaded.config.name)
+    _go(terminal.create_with_fallback(loaded.config, folder, overwrite, fallback), figures)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +13,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hyperevo.components import load_component
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
-from hyperevo.data import DataMissing, data_source, dataset_names, fetch, verify
-from hyperevo.runs import Round, Run, execute
+from hyperevo.data import DataMissing, data_source, dataset_names, verify
+from hyperevo.runs import Round, Run, create_run, execute
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def with_fallback(config: RunConfig, allowed: bool) -> RunConfig:
-    """The config itself where its data can be had; else, if allowed, the same on digits, after a line that says so."""
-    from hyperevo.components import load_component
-
-    task = config.part("task")
+def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
+    """A new run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
-        fetch(task.name)
-        return config
+        return create_run(config, folder, overwrite)
     except DataMissing as error:
-        if not allowed:
+        if not fallback:
             raise
-        digits = load_component("task", "digits")
         typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
                    err=True)
-        kept = {key: value for key, value in task.model_dump(exclude_unset=True).items()
-                if key in digits.Settings.model_fields and key not in ("name", "validation")}
-        return config.model_copy(update={"task": digits.Settings(**kept)})
+    digits = load_component("task", "digits").Settings
+    kept = {key: value for key, value in config.part("task").model_dump(exclude_unset=True).items()
+            if key in digits.model_fields and key not in ("name", "validation")}
+    return create_run(config.model_copy(update={"task": digits(**kept)}), folder, overwrite)
 
 
 def execute_with_progress(run: Run) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     console = Console(stderr=True)
     if not console.is_terminal:
-        return execute(run, _line_printer(title))
+        return execute(run, _line_printer(title, run.round))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -59,19 +57,16 @@ def _numbers(round_: Round) -> str:
     return f"best {round_.best:.3f}  mean {round_.mean:.3f}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
 
 
-def _line_printer(title: str) -> Any:
-    last = [0.0]
+def _line_printer(title: str, done_before: int) -> Callable[[Round], None]:
     started = time.monotonic()
-    first: list[int] = []
+    last = [0.0]
 
     def show(round_: Round) -> None:
-        first.append(round_.number) if not first else None
         now = time.monotonic()
         if now - last[0] < SECONDS_BETWEEN_LINES and round_.number < round_.of:
             return
         last[0] = now
-        done = round_.number - first[0] + 1
-        left = (now - started) / done * (round_.of - round_.number)
+        left = (now - started) / (round_.number - done_before) * (round_.of - round_.number)
         print(f"{title}: round {round_.number}/{round_.of}  {_numbers(round_)}  {left:.0f} s left",
               file=sys.stderr, flush=True)
 
@@ -133,10 +128,10 @@ def _state(name: str) -> str:
 
 def verify_datasets(names: list[str]) -> bool:
     """One line per file; whether all are there and right. Without names: those data sets that are partly here."""
-    chosen = names or [name for name in dataset_names() if any(file.path for file in verify(name))]
+    checked = {name: verify(name) for name in names or dataset_names()}
     good = True
-    for name in chosen:
-        for file in verify(name):
+    for name, files in checked.items():
+        for file in files if names or any(file.path for file in files) else ():
             good &= file.problem is None
             typer.echo(f"{name}/{file.name}: {file.problem or 'right'}{f' ({file.path})' if file.path else ''}")
     return good

@@ -300,7 +300,8 @@ def _simplest(value: Value) -> Value:
     return value
 
 
-def _as_tensor(value: Value) -> Tensor:
+def as_tensor(value: Value) -> Tensor:
+    """The values themselves, built where they are not."""
     return value.dense() if isinstance(value, Separable) else value
 
 
@@ -308,30 +309,30 @@ def _scaled(value: Value, factor) -> Value:
     return value * factor if isinstance(value, Tensor) else value.scaled(factor)
 
 
-def _shifted(value: Value, bias) -> Value:
+def _shifted(value: Value, bias: Tensor) -> Value:
+    """The value plus a bias (…, 1, 1)."""
     if isinstance(value, Tensor):
         return value + bias
     if value.target is not None:
         return replace(value, target=value.target + bias)
     if value.source is not None:
         return replace(value, source=value.source + bias)
-    constant = torch.as_tensor(bias, dtype=value.products[0][0].dtype, device=value.products[0][0].device)
-    return replace(value, target=constant.reshape(*constant.shape[:-2], 1, 1))
+    return replace(value, target=bias)
 
 
 def _aggregate_values(name: str, values: list[Value], weights: Sequence, like: Tensor) -> Value:
+    """What one node aggregates, but for sums of separable values: those are `_sums`."""
     parts = _all_separable(values)
     if parts:
-        if name in ("sum", "mean"):
-            total = _sum_of(parts, weights)
-            return _simplest(total if name == "sum" else total.scaled(1 / len(parts)))
+        if name == "mean":
+            return _simplest(_sum_of(parts, weights).scaled(1 / len(parts)))
         if name == "product":
             product = _product_of([part.scaled(weight) for part, weight in zip(parts, weights, strict=True)])
             if product is not None:
                 return _simplest(product)
     if name == "sum" and values:
         return _partly_separable_sum(values, weights)
-    return aggregate(name, [_as_tensor(value) for value in values], weights, like)
+    return aggregate(name, [as_tensor(value) for value in values], weights, like)
 
 
 def _sum_of(parts: Sequence[Separable], weights: Sequence) -> Separable:
@@ -351,7 +352,7 @@ def _partly_separable_sum(values: list[Value], weights: Sequence) -> Tensor:
     pairs = [(value, _as_separable(value), weight) for value, weight in zip(values, weights, strict=True)]
     built = [(value, weight) for value, part, weight in pairs if part is None]
     others = [(part, weight) for _, part, weight in pairs if part is not None]
-    total = weighted_sum([_as_tensor(value) for value, _ in built], [weight for _, weight in built])
+    total = weighted_sum([as_tensor(value) for value, _ in built], [weight for _, weight in built])
     if others:
         total = total + _sum_of([part for part, _ in others], [weight for _, weight in others]).dense()
     return total

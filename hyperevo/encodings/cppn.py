@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings._graph import Graph, stack
-from hyperevo.encodings._separable import Separable, Value, separate
+from hyperevo.encodings._separable import Separable, Value, as_tensor, separate
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.weights import Factored, Weights, join
 
@@ -104,7 +104,7 @@ class CppnEncoding:
 
     def inputs(self, name: str, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """The CPPN's inputs for every connection of one parameter, in the order of `input_names`."""
-        return [value.dense() if isinstance(value, Separable) else value for value in self._inputs(name, dtype)]
+        return [as_tensor(value) for value in self._inputs(name, dtype)]
 
     def _inputs(self, name: str, dtype: torch.dtype) -> list[Value]:
         return [value.to(dtype) for value in self._places[name].values()]
@@ -131,7 +131,7 @@ class CppnEncoding:
             left, right = only.factors(parameter.target.units, sources)
             return Factored(left * self.settings.maximum_weight, right)
         shape = (len(graphs.weights), parameter.target.units if rows == 1 else 1, sources)
-        spread = [_as_tensor(value).expand(shape) for value in painted]
+        spread = [as_tensor(value).expand(shape) for value in painted]
         weights = self.weight(torch.cat(spread[:rows], dim=1))
         if painting.expression:
             weights = torch.where(torch.cat(spread[rows:], dim=1) > 0, weights, torch.zeros_like(weights))
@@ -147,10 +147,6 @@ class CppnEncoding:
     def count(self, genotype: Graph) -> int:
         """Encoded genes of one genotype."""
         return genotype.genes
-
-
-def _as_tensor(value: Value) -> Tensor:
-    return value.dense() if isinstance(value, Separable) else value
 
 
 def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CppnEncoding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperevo.encodings._graph import Graph, Topology
+from hyperevo.encodings._graph import Graph, Node, Topology, program
 
 LANE = 0.45
 """Room that a link passing through a layer takes, in units of a node's."""
@@ -41,12 +41,11 @@ class Layout:
 
 def live_nodes(topology: Topology) -> list[int]:
     """Nodes that an output needs, directly or through others, in the order of evaluation."""
-    live = set(topology.outputs)
-    for index in range(len(topology.nodes) - 1, -1, -1):
-        if index in live:
-            live.update(source - topology.inputs for source in topology.nodes[index].sources
-                        if source >= topology.inputs)
-    return sorted(live)
+    return [index for index, _, _ in _live(topology)]
+
+
+def _live(topology: Topology) -> tuple[tuple[int, Node, int], ...]:
+    return program(topology, tuple(range(len(topology.outputs))))
 
 
 def lay_out(graph: Graph) -> Layout:
@@ -56,7 +55,7 @@ def lay_out(graph: Graph) -> Layout:
     first and the last layer keep the order of inputs and outputs.
     """
     live = live_nodes(graph.topology)
-    links = _links(graph, live)
+    links = _links(graph)
     depths = _depths(graph.topology, live, {start for start, _, _ in links})
     layers: list[list[int]] = [[] for _ in range(max(depths.values()) + 1)]
     for vertex, depth in depths.items():
@@ -71,16 +70,11 @@ def lay_out(graph: Graph) -> Layout:
     return layout
 
 
-def _links(graph: Graph, live: Sequence[int]) -> list[tuple[int, int, float]]:
+def _links(graph: Graph) -> list[tuple[int, int, float]]:
     """(from, to, weight) of every link into a live node."""
-    weights, links, offset = graph.weights.detach().tolist(), [], 0
-    kept = set(live)
-    for index, node in enumerate(graph.topology.nodes):
-        if index in kept:
-            links += [(source, graph.topology.inputs + index, weights[offset + position])
-                      for position, source in enumerate(node.sources)]
-        offset += len(node.sources)
-    return links
+    weights = graph.weights.detach().tolist()
+    return [(source, graph.topology.inputs + index, weights[offset + position])
+            for index, node, offset in _live(graph.topology) for position, source in enumerate(node.sources)]
 
 
 def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[int, int]:

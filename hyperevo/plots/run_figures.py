@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.weights import filmstrip, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.files import read_folder, read_json
+from hyperevo.runs.files import read_folder, read_json, whole
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.runs.run import read_run_config
 
@@ -209,11 +208,7 @@ def save_run_figures(run_folder: Path) -> list[Path]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG under a temporary name, then rename it, so that the file is whole or not there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write a figure as PNG, whole or not at all."""
+    with whole(path) as temporary:
         # Without matplotlib's version in it, the same figure is the same file.
         figure.savefig(temporary, format="png", metadata={"Software": None})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

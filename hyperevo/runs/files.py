@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,21 @@ from torch import Tensor
 from hyperevo.errors import UserError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it over `path`."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to: renamed to `path` when all is written, removed when that fails."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Any, indent: int | None = 1) -> None:
@@ -38,12 +49,11 @@ def read_json(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write tensors as safetensors, whole or not at all."""
     # Clones: tensors that share memory would be refused.
-    save_file({name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-               for name, tensor in tensors.items()}, temporary)
-    temporary.replace(path)
+    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    with whole(path) as temporary:
+        save_file(own, temporary)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -281,7 +281,8 @@ def _finish(run: Run) -> dict[str, Any]:
     if champion is None:
         raise RunFailed("the run ended without a validation")
     population = stack(champion.genotype)
-    test = evaluate(parts.encoding, parts.target, population, parts.task.test(), parts.task.accuracy, 1)
+    images = parts.task.test()
+    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, 1)
     with torch.no_grad():
         weights = parts.encoding.express(population).network(0)
     plain, tensors = pack_genotype(champion.genotype)
@@ -289,7 +290,7 @@ def _finish(run: Run) -> dict[str, Any]:
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
     write_tensors(run.folder / "champion" / "weights.safetensors", weights)
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
-              "test_images": len(parts.task.test()[1]), "validation_accuracy": champion.validation_accuracy,
+              "test_images": len(images[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **gene_counts(parts, champion.genotype)}

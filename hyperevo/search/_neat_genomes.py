@@ -141,6 +141,7 @@ def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> Non
 
 
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
+    """Numbers as genes hold them."""
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -160,6 +161,7 @@ def pack_genomes(genomes: Sequence[DefaultGenome], names: list[str]) -> dict[str
 
 
 def unpack_genomes(packed: dict[str, Any], names: list[str]) -> list[DefaultGenome]:
+    """The genomes that `pack_genomes` took apart."""
     nodes = zip(packed["node_keys"].tolist(), packed["node_numbers"].tolist(), strict=True)
     links = zip(packed["link_keys"].tolist(), packed["link_weights"].tolist(), strict=True)
     genomes = []

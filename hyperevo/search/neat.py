@@ -319,7 +319,7 @@ class NeatSearch:
         best = int(fitness.argmax())
         self._candidates = [graph_from_genome(genomes[best], self.genome_config)]
         self._sizes = {key: len(species.members) for key, species in sorted(self._species.species.items())}
-        self._statistics = self._describe(NEAT_PHASE, genomes, self._candidates[0])
+        self._statistics = self._describe(genomes, self._candidates[0])
         for genome, value in zip(genomes, _shared(fitness).tolist(), strict=True):
             genome.fitness = value
         self._queue = self._plan_refinement()
@@ -363,9 +363,9 @@ class NeatSearch:
             self._packed = None
             self._next_refinement()
 
-    def _describe(self, phase: int, genomes: list[DefaultGenome], best: Graph) -> dict[str, float | int]:
+    def _describe(self, genomes: list[DefaultGenome], best: Graph) -> dict[str, float | int]:
         sizes = [genome.size() for genome in genomes]
-        return {"phase": phase, "neat_generation": self.neat_generation, "species": len(self._sizes),
+        return {"phase": NEAT_PHASE, "neat_generation": self.neat_generation, "species": len(self._sizes),
                 "largest_species": max(self._sizes.values()),
                 "mean_nodes": sum(nodes for nodes, _ in sizes) / len(sizes),
                 "mean_links": sum(links for _, links in sizes) / len(sizes),
