@@ -30,8 +30,9 @@ class RunSettings(BaseModel):
     """Rounds of asking, evaluating and telling."""
     validate_every: int = Field(10, ge=1)
     """Rounds between looks at the validation images, which choose the champion."""
-    block: int = Field(8, ge=1)
-    """Networks evaluated at a time; bounds the memory a population needs."""
+    memory_gb: float | None = Field(None, gt=0)
+    """10⁹ bytes that evaluating a population may take: it decides how many networks are evaluated at a time. Half of
+    what is free when the run starts where not given; environment.json records which."""
     filmstrip: int = Field(12, ge=0)
     """Pictures kept of the champion's weights on the way."""
 

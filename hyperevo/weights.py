@@ -1,10 +1,11 @@
 """A population's weights, dense or factored.
 
 `Weights` maps a parameter's name to its values for P networks. A weight matrix is a tensor (P, out, in), or `Factored`
-and never built, or `Pieces` of both; a bias is a tensor (P, out). Targets multiply with `project`, which takes any.
+and never built, or `Deferred` and built when it is needed, or `Pieces` of these; a bias is a tensor (P, out). Targets
+multiply with `project`, which takes any.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,12 +47,12 @@ class Factored:
         left = self.left if self.core is None else self.left @ self.core
         return left @ self.right.transpose(-1, -2)
 
-    def project(self, inputs: Tensor) -> Tensor:
+    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
         """Inputs (in, N) shared by all networks, or (P, in, N), to (P, out, N), in order of rank. What networks share
         is computed once, and inputs that they share meet all their factors in one product."""
         narrow = _meet(self.right.transpose(-1, -2), inputs)
         mixed = narrow if self.core is None else _meet(self.core, narrow)
-        return self.left @ mixed
+        return torch.matmul(self.left, mixed, out=out)
 
 
 def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
@@ -62,10 +63,33 @@ def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """P matrices in several pieces, dense or factored: neighbours in a population that were computed together."""
+class Deferred:
+    """One matrix (1, out, in) that `build` makes when it is needed, and that is forgotten after: a population of such
+    matrices is multiplied while each is still in cache, and takes the memory of one."""
 
-    parts: tuple[Tensor | Factored, ...]
+    build: Callable[[], Tensor]
+    shape: torch.Size
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, networks: slice) -> "Deferred":
+        return self
+
+    def dense(self) -> Tensor:
+        """(1, out, in), built."""
+        return self.build()
+
+    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
+        """Inputs (in, N), or (1, in, N), to (1, out, N)."""
+        return project(self.build(), inputs, out)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """P matrices in several pieces: neighbours in a population that were computed together."""
+
+    parts: tuple["Tensor | Factored | Deferred", ...]
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -75,42 +99,57 @@ class Pieces:
         """(P, out, in)."""
         return torch.Size((len(self), *self.parts[0].shape[1:]))
 
-    def __getitem__(self, networks: slice) -> Tensor:
-        return self.dense()[networks]
+    def __getitem__(self, networks: slice) -> "Pieces":
+        first, last, _ = networks.indices(len(self))
+        chosen, start = [], 0
+        for part in self.parts:
+            own = slice(max(first - start, 0), min(last - start, len(part)))
+            if own.start < own.stop:
+                chosen.append(part if own == slice(0, len(part)) else part[own])
+            start += len(part)
+        return Pieces(tuple(chosen))
 
     def dense(self) -> Tensor:
         """(P, out, in), built."""
         return torch.cat([part if isinstance(part, Tensor) else part.dense() for part in self.parts])
 
-    def project(self, inputs: Tensor) -> Tensor:
+    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
         """Inputs (in, N), or (P, in, N), to (P, out, N), piece by piece."""
-        own = inputs.split([len(part) for part in self.parts]) if inputs.dim() == 3 else [inputs] * len(self.parts)
-        return torch.cat([project(part, values) for part, values in zip(self.parts, own, strict=True)])
+        sizes = [len(part) for part in self.parts]
+        own = inputs.split(sizes) if inputs.dim() == 3 else [inputs] * len(sizes)
+        if out is None:
+            return torch.cat([project(part, values) for part, values in zip(self.parts, own, strict=True)])
+        for part, values, result in zip(self.parts, own, out.split(sizes), strict=True):
+            project(part, values, result)
+        return out
 
 
-Weight = Tensor | Factored | Pieces
+Weight = Tensor | Factored | Deferred | Pieces
 
 
-def join(parts: Sequence[Tensor | Factored]) -> Weight:
+def join(parts: Sequence[Tensor | Factored | Deferred]) -> Weight:
     """Several pieces of a population as one value."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(isinstance(part, Tensor) for part in parts):
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
-    return Pieces(tuple(parts))
+    return parts[0] if len(parts) == 1 else Pieces(tuple(parts))
 
 
-def project(weight: Weight, inputs: Tensor) -> Tensor:
+def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor:
     """Multiply every network's matrix (P, out, in) by inputs (in, N), or (P, in, N), one column per image: (P, out, N).
 
-    Images come last so that one network's values of one unit lie together, and products need no copies.
+    Images come last so that one network's values of one unit lie together, and products need no copies. Without a
+    gradient the products are written where they belong.
     """
+    if out is None and not torch.is_grad_enabled():
+        out = inputs.new_empty(len(weight), weight.shape[1], inputs.shape[-1])
     if not isinstance(weight, Tensor):
-        return weight.project(inputs)
+        return weight.project(inputs, out)
     if inputs.dim() == 3:
-        return weight @ inputs
+        return torch.matmul(weight, inputs, out=out)
     # On the CPU a loop of large products is about twice as fast as one batched product.
-    return torch.stack([matrix @ inputs for matrix in weight])
+    if out is None:
+        return torch.stack([matrix @ inputs for matrix in weight])
+    for matrix, result in zip(weight, out, strict=True):
+        torch.mm(matrix, inputs, out=result)
+    return out
 
 
 class Weights(Mapping[str, Weight]):
@@ -140,10 +179,13 @@ class Weights(Mapping[str, Weight]):
         """Every parameter as a tensor with the leading axis P."""
         return {name: value if isinstance(value, Tensor) else value.dense() for name, value in self._values.items()}
 
+    def networks(self, chosen: slice) -> "Weights":
+        """The weights of some neighbours in the population; nothing is built or copied."""
+        return Weights({name: value[chosen] for name, value in self._values.items()})
+
     def network(self, index: int) -> dict[str, Tensor]:
         """One network's parameters without the population axis: a plain `state_dict`."""
-        chosen = Weights({name: value[index : index + 1] for name, value in self._values.items()})
-        return {name: value[0].contiguous() for name, value in chosen.dense().items()}
+        return {name: value[0].contiguous() for name, value in self.networks(slice(index, index + 1)).dense().items()}
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in self._values.items())

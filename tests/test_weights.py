@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperevo.weights import Factored, Pieces, Weights, join, project
+from hyperevo.weights import Deferred, Factored, Pieces, Weights, join, project
 
 
 def random(*shape, seed=0):
@@ -36,9 +36,16 @@ def test_a_slice_holds_the_same_networks(start, length):
         torch.testing.assert_close(weight[start : start + length].dense(), weight.dense()[start : start + length])
 
 
-def test_joined_tensors_are_one_tensor():
-    joined = join([random(2, 4), random(3, 4)])
-    assert isinstance(joined, torch.Tensor) and joined.shape == (5, 4)
+def test_pieces_are_multiplied_where_they_belong():
+    parts = [random(2, 4, 5), OWN_OUTER[:1], Deferred(lambda: random(1, 4, 5, seed=3), torch.Size((1, 4, 5)))]
+    joined = join(parts)
+    inputs = random(5, 7)
+    assert len(joined) == 4 and tuple(joined.shape) == (4, 4, 5)
+    expected = joined.dense() @ inputs
+    torch.testing.assert_close(project(joined, inputs), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(project(joined, inputs), expected)
+        torch.testing.assert_close(project(joined[1:4], random(3, 5, 7)), joined.dense()[1:4] @ random(3, 5, 7))
     assert join([OWN_OUTER]) is OWN_OUTER
 
 

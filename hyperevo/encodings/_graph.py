@@ -1,14 +1,12 @@
-"""CPPN graphs as plain data, and their evaluation over whole sheets of coordinates.
+"""CPPN graphs as plain data, and the plain way to evaluate one, node by node.
 
 A `Graph` is a feed-forward CPPN: a topology (hashable, shared by genomes that differ in numbers only) and its numbers.
-Nodes are evaluated once each, over all connections at a time. A node that depends on source coordinates only has one
-value per source unit, shape (1, S); on target coordinates only, (T, 1); broadcasting does the rest. Graphs of one
-topology are evaluated together: `stack` gives their numbers a leading axis P.
+Pictures of a CPPN's nodes come from here; whole populations are expressed by `_painting` and `_program`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -36,7 +34,15 @@ class Topology:
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Topologies are keys of several caches, and large.
+        return hash((self.inputs, self.nodes, self.outputs))
+
+    @cached_property
     def links(self) -> int:
         """How many links the graph has."""
         return sum(len(node.sources) for node in self.nodes)
@@ -44,10 +50,7 @@ class Topology:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A topology with its numbers: weights (links,) in the nodes' order, biases (nodes,) and responses (nodes,).
-
-    A stack of P graphs has (P, links) and (P, nodes) instead.
-    """
+    """A topology with its numbers: weights (links,) in the nodes' order, biases (nodes,) and responses (nodes,)."""
 
     topology: Topology
     weights: Tensor
@@ -56,22 +59,18 @@ class Graph:
 
     @property
     def genes(self) -> int:
-        """Numbers that evolution or a gradient can change, of one graph: weights and biases."""
-        return self.weights.shape[-1] + self.biases.shape[-1]
+        """Numbers that evolution or a gradient can change: weights and biases."""
+        return len(self.weights) + len(self.biases)
+
+    def key(self) -> tuple:
+        """Equal for graphs that are equal in all but identity."""
+        numbers = torch.cat([self.weights, self.biases, self.responses]).detach().cpu()
+        return self.topology, numbers.numpy().tobytes()
 
     def to(self, *args, **options) -> "Graph":
         """The graph with its tensors moved or cast as by `Tensor.to`."""
         return replace(self, weights=self.weights.to(*args, **options), biases=self.biases.to(*args, **options),
                        responses=self.responses.to(*args, **options))
-
-
-def stack(graphs: Sequence[Graph]) -> Graph:
-    """Graphs of one topology as one, with a leading axis P on its numbers and on every value computed from it."""
-    topology = graphs[0].topology
-    if any(graph.topology != topology for graph in graphs):
-        raise ValueError("graphs of different topologies cannot be stacked")
-    return Graph(topology, torch.stack([graph.weights for graph in graphs]),
-                 torch.stack([graph.biases for graph in graphs]), torch.stack([graph.responses for graph in graphs]))
 
 
 @lru_cache(maxsize=4096)
@@ -102,56 +101,13 @@ def activate(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> 
 def node_values(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> dict[int, Tensor]:
     """Values of every node that the outputs need, by node index."""
     count = graph.topology.inputs
-    weights, biases, responses = numbers(graph.weights), numbers(graph.biases), responses_of(graph.responses)
     values: dict[int, Tensor] = {}
     for index, node, offset in program(graph.topology, tuple(outputs)):
         sources = [inputs[source] if source < count else values[source - count] for source in node.sources]
-        links = weights[offset : offset + len(sources)]
-        received = aggregate(node.aggregation, sources, links, inputs[0])
-        if responses is not None:
-            received = received * responses[index]
-        values[index] = ACTIVATIONS[node.activation](received + biases[index])
+        links = graph.weights[offset : offset + len(sources)].to(inputs[0].dtype).unbind()
+        received = AGGREGATIONS[node.aggregation](
+            [source * link for source, link in zip(sources, links, strict=True)]) if sources \
+            else inputs[0].new_full((1, 1), EMPTY_AGGREGATION[node.aggregation])
+        values[index] = ACTIVATIONS[node.activation](received * graph.responses[index].to(received.dtype)
+                                                     + graph.biases[index].to(received.dtype))
     return values
-
-
-def numbers(tensor: Tensor) -> Sequence:
-    """One number per gene: Python floats where no gradient is wanted, as they cost no tensor operation each, or
-    tensors (P, 1, 1) of a stack."""
-    if tensor.dim() == 2:
-        return tensor.T[:, :, None, None].unbind()
-    return tensor.unbind() if tensor.requires_grad else tensor.tolist()
-
-
-def responses_of(tensor: Tensor) -> Sequence | None:
-    """The numbers, or None where all are one: neat-python's default, and nothing to multiply by."""
-    if not tensor.requires_grad and bool((tensor == 1).all()):
-        return None
-    return numbers(tensor)
-
-
-def aggregate(name: str, sources: list[Tensor], weights: Sequence, like: Tensor) -> Tensor:
-    if not sources:
-        return torch.full((1, 1), EMPTY_AGGREGATION[name], dtype=like.dtype, device=like.device)
-    if name == "sum":
-        return weighted_sum(sources, weights)
-    return AGGREGATIONS[name]([source * weight for source, weight in zip(sources, weights, strict=True)])
-
-
-def weighted_sum(sources: list[Tensor], weights: Sequence) -> Tensor:
-    """Sum of weight · source. Terms of one shape are added before they are spread over all connections."""
-    totals: dict[torch.Size, Tensor] = {}
-    for source, weight in zip(sources, weights, strict=True):
-        side = source.shape[-2:]
-        totals[side] = plus_scaled(totals.get(side), source, weight)
-    return AGGREGATIONS["sum"](list(totals.values()))
-
-
-def plus_scaled(total: Tensor | None, source: Tensor, weight) -> Tensor:
-    """total + weight · source, where `total` is nobody else's: without a gradient it is changed in place."""
-    if total is None:
-        return source * weight
-    if isinstance(weight, Tensor):
-        return torch.addcmul(total, source, weight)
-    if total.requires_grad or source.requires_grad or total.shape != source.shape:
-        return torch.add(total, source, alpha=weight)
-    return total.add_(source, alpha=weight)

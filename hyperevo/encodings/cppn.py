@@ -5,20 +5,26 @@
 (Stanley, D'Ambrosio & Gauci 2009). The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph, stack
-from hyperevo.encodings._separable import Separable, Value, as_tensor, separate
+from hyperevo.encodings._graph import Graph
+from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
+from hyperevo.encodings._program import answer, graph_numbers
+from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.weights import Factored, Weights, join
+from hyperevo.weights import Deferred, Factored, Weight, Weights, join
+
+POINTS = 16_384
+"""A matrix with more weights is taken apart; smaller ones are painted point by point, up to so many at a time."""
 
 
 class Settings(ComponentSettings):
@@ -54,6 +60,16 @@ class Painting:
     expression: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Coordinate:
+    """A CPPN input over a matrix: the part given by the source unit (S,), that by the target unit (T,), added up; or
+    `both` (T, S), where it is no such sum."""
+
+    source: Tensor | None = None
+    target: Tensor | None = None
+    both: Tensor | None = None
+
+
 class CppnEncoding:
     """Graphs to weights.
 
@@ -72,6 +88,7 @@ class CppnEncoding:
         self.output_names: list[str] = []
         self.paintings = {name: self._plan(name, parameter) for name, parameter in geometry.items()}
         self._places = {name: self._coordinates(name, parameter) for name, parameter in geometry.items()}
+        self._kept: dict[tuple, Any] = {}
 
     def _plan(self, name: str, parameter: ParameterGeometry) -> Painting:
         kind = "weight" if parameter.source is not None else "bias"
@@ -87,55 +104,129 @@ class CppnEncoding:
             self.output_names.append(label)
         return self.output_names.index(label)
 
-    def _coordinates(self, name: str, parameter: ParameterGeometry) -> dict[str, Value]:
-        """The CPPN's inputs for one parameter by name, float64, each (1, S), (T, 1), (T, S), (1, 1) or separable."""
-        zero = torch.zeros(1, 1, dtype=torch.float64, device=self.device)
+    def _coordinates(self, name: str, parameter: ParameterGeometry) -> dict[str, Coordinate]:
+        """The CPPN's inputs for one parameter by name, float64."""
+        zero = torch.zeros(1, dtype=torch.float64, device=self.device)
         x1 = y1 = x2 = y2 = zero
         if parameter.source is not None:
-            x1, y1 = (axis[None, :].contiguous().to(self.device) for axis in parameter.source.plane.T)
+            x1, y1 = (axis.contiguous().to(self.device) for axis in parameter.source.plane.T)
         if name not in self.settings.patterns:
-            x2, y2 = (axis[:, None].contiguous().to(self.device) for axis in parameter.target.plane.T)
-        inputs: dict[str, Value] = {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "one": zero + 1}
+            x2, y2 = (axis.contiguous().to(self.device) for axis in parameter.target.plane.T)
+        inputs = {"x1": Coordinate(source=x1), "y1": Coordinate(source=y1), "x2": Coordinate(target=x2),
+                  "y2": Coordinate(target=y2), "one": Coordinate(zero + 1, zero + 1)}
         if self.settings.delta:
-            inputs |= {"dx": Separable(x1, -x2), "dy": Separable(y1, -y2)}
+            inputs |= {"dx": Coordinate(x1, -x2), "dy": Coordinate(y1, -y2)}
         if self.settings.distance:
-            inputs["distance"] = torch.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
+            inputs["distance"] = Coordinate(both=torch.sqrt((x1 - x2[:, None]) ** 2 + (y1 - y2[:, None]) ** 2))
         return inputs
 
     def inputs(self, name: str, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """The CPPN's inputs for every connection of one parameter, in the order of `input_names`."""
-        return [as_tensor(value) for value in self._inputs(name, dtype)]
-
-    def _inputs(self, name: str, dtype: torch.dtype) -> list[Value]:
-        return [value.to(dtype) for value in self._places[name].values()]
+        """The CPPN's inputs for every connection of one parameter, in the order of `input_names`: tensors of shapes
+        (1, S), (T, 1), (T, S) or (1, 1)."""
+        return [_over_connections(input_name, value).to(dtype) for input_name, value in self._places[name].items()]
 
     def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
         """Paint the weights of P networks; differentiable in the weights and biases of every graph.
 
-        Neighbours of one topology are painted together. A weight matrix stays factored where its graph allows it.
+        Large matrices stay factored where their graph allows it; small ones are painted together, point by point.
         """
-        inputs = {name: self._inputs(name, dtype) for name in self.geometry}
-        pieces = []
-        for _, group in groupby(genotypes, key=lambda graph: graph.topology):
-            graphs = stack(list(group)).to(self.device, dtype)
-            pieces.append({name: self._paint(graphs, name, inputs[name]) for name in self.geometry})
-        return Weights({name: join([piece[name] for piece in pieces]) for name in self.geometry})
+        graphs = list(genotypes)
+        numbers, starts = graph_numbers(graphs)
+        numbers = numbers.to(self.device)
+        wide = {name for name in self.geometry if self._is_wide(name)}
+        values: dict[str, Weight] = {}
+        for names in self._gather([name for name in self.geometry if name not in wide]):
+            values |= self._paint_points(graphs, numbers, starts, names, dtype)
+        for name in wide:
+            values[name] = self._paint_wide(graphs, numbers, starts, name, dtype)
+        return Weights({name: values[name] for name in self.geometry})
 
-    def _paint(self, graphs: Graph, name: str, inputs: list[Value]) -> Tensor | Factored:
-        """One parameter of a stack of P graphs: (P, T, S), (P, T) for a bias, or factored."""
-        painting, parameter = self.paintings[name], self.geometry[name]
-        painted = separate(graphs, inputs, painting.values + painting.expression)
-        rows, sources = len(painting.values), parameter.source.units if parameter.source is not None else 1
-        only = painted[0]
-        if isinstance(only, Separable) and len(painted) == 1 and self.settings.threshold == 0 and parameter.source:
-            left, right = only.factors(parameter.target.units, sources)
-            return Factored(left * self.settings.maximum_weight, right)
-        shape = (len(graphs.weights), parameter.target.units if rows == 1 else 1, sources)
-        spread = [as_tensor(value).expand(shape) for value in painted]
-        weights = self.weight(torch.cat(spread[:rows], dim=1))
-        if painting.expression:
-            weights = torch.where(torch.cat(spread[rows:], dim=1) > 0, weights, torch.zeros_like(weights))
-        return weights.reshape(len(weights), *parameter.shape)
+    def _is_wide(self, name: str) -> bool:
+        parameter = self.geometry[name]
+        return parameter.source is not None and name not in self.settings.patterns and parameter.size > POINTS
+
+    def _gather(self, names: list[str]) -> list[list[str]]:
+        """Parameters that are painted together: up to POINTS points."""
+        batches: list[list[str]] = []
+        room = 0
+        for name in names:
+            points = self._points(name, torch.float64).shape[1]
+            if points > room:
+                batches.append([])
+                room = POINTS
+            batches[-1].append(name)
+            room -= points
+        return batches
+
+    def _points(self, name: str, dtype: torch.dtype) -> Tensor:
+        """(inputs, points): the CPPN's inputs wherever it has to be asked for a parameter."""
+        if (name, dtype) not in self._kept:
+            inputs = torch.broadcast_tensors(*self.inputs(name, dtype))
+            self._kept[name, dtype] = torch.stack([values.reshape(-1) for values in inputs])
+        return self._kept[name, dtype]
+
+    def _paint_points(self, graphs: list[Graph], numbers: Tensor, starts: np.ndarray, names: list[str],
+                      dtype: torch.dtype) -> dict[str, Tensor]:
+        """Parameters of P networks, (P, *shape) each."""
+        paintings = [self.paintings[name] for name in names]
+        asked = tuple(sorted({output for painting in paintings for output in painting.values + painting.expression}))
+        points = [self._points(name, dtype) for name in names]
+        answers = answer(graphs, numbers, starts, torch.cat(points, 1), asked)
+        parts = answers.split([part.shape[1] for part in points], dim=2)
+        painted = {}
+        for name, painting, part in zip(names, paintings, parts, strict=True):
+            weights = self.weight(part[:, [asked.index(output) for output in painting.values]])
+            if painting.expression:
+                expressed = part[:, [asked.index(output) for output in painting.expression]] > 0
+                weights = torch.where(expressed, weights, torch.zeros_like(weights))
+            painted[name] = weights.reshape(len(graphs), *self.geometry[name].shape)
+        return painted
+
+    def _canvas(self, name: str, dtype: torch.dtype) -> Canvas:
+        if (name, dtype, "canvas") not in self._kept:
+            places, parameter = self._places[name], self.geometry[name]
+            assert parameter.source is not None
+            sizes = {"source": parameter.source.units, "target": parameter.target.units}
+            sides = {side: torch.stack([_or_zero(getattr(value, side), units, self.device)
+                                        for value in places.values()]).to(dtype) for side, units in sizes.items()}
+            spread = tuple(value.both.to(dtype) for value in places.values() if value.both is not None)
+            self._kept[name, dtype, "canvas"] = Canvas(tuple(places), tuple(SIDES[place] for place in places),
+                                                       sides["source"], sides["target"], spread)
+        return self._kept[name, dtype, "canvas"]
+
+    def _paint_wide(self, graphs: list[Graph], numbers: Tensor, starts: np.ndarray, name: str,
+                    dtype: torch.dtype) -> Weight:
+        """One matrix of P networks: left in factors where that is exact, else painted when it is needed, or at once
+        where a gradient is wanted."""
+        painting, shape = self.paintings[name], torch.Size((1, *self.geometry[name].shape))
+        differentiable = numbers.requires_grad and torch.is_grad_enabled()
+        pieces: list[Tensor | Factored | Deferred] = []
+        for planned in plan(graphs, numbers, starts, self._canvas(name, dtype), painting.values + painting.expression):
+            if not callable(planned):
+                pieces.append(self._finish(planned))
+            elif differentiable:
+                pieces.append(self._build(planned()))
+            else:
+                pieces.append(Deferred(partial(self._build_planned, planned), shape))
+        return join(pieces)
+
+    def _finish(self, painted: list[Painted]) -> Tensor | Factored:
+        """Weights from the outputs that paint them, in factors where no function lies between."""
+        if self.settings.threshold == 0 and len(painted) == 1 and isinstance(painted[0], tuple):
+            left, right = painted[0]
+            if left.shape[2] <= MAXIMUM_RANK:
+                return Factored(left * self.settings.maximum_weight, right)
+        return self._build(painted)
+
+    def _build_planned(self, planned: Callable[[], list[Painted]]) -> Tensor:
+        return self._build(planned())
+
+    def _build(self, painted: list[Painted]) -> Tensor:
+        values, *expression = (build_painted(output) for output in painted)
+        weights = self.weight(values)
+        for expressed in expression:
+            weights = torch.where(expressed > 0, weights, torch.zeros_like(weights))
+        return weights
 
     def weight(self, output: Tensor) -> Tensor:
         """The substrate's weight for a CPPN output: see the equation at the head of this file."""
@@ -147,6 +238,21 @@ class CppnEncoding:
     def count(self, genotype: Graph) -> int:
         """Encoded genes of one genotype."""
         return genotype.genes
+
+
+def _over_connections(name: str, value: Coordinate) -> Tensor:
+    if value.both is not None:
+        return value.both
+    source = None if value.source is None else value.source[None, :]
+    if value.target is None or SIDES[name] == "constant":
+        assert source is not None
+        return source
+    return value.target[:, None] if source is None else source + value.target[:, None]
+
+
+def _or_zero(values: Tensor | None, units: int, device: torch.device) -> Tensor:
+    zero = torch.zeros(1, dtype=torch.float64, device=device)
+    return (zero if values is None else values).expand(units)
 
 
 def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CppnEncoding:

@@ -1,11 +1,13 @@
 """What a run ran on: kept beside its results."""
 
+import ctypes
 import os
 import platform
 import sys
 from importlib.metadata import version
 from typing import Any
 
+import psutil
 import torch
 
 from hyperevo import __version__
@@ -21,6 +23,23 @@ def peak_memory_gb() -> float:
         return 0.0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def free_memory_gb(device: torch.device) -> float:
+    """Memory that a device could still give to this process, in 10⁹ bytes."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return free / 1e9
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc not to hand freed memory back to the system: every new tensor would be paged in anew, which can take
+    longer than computing it. Elsewhere there is nothing to ask."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    trim_threshold, mapped_at_most = -1, -4
+    library.mallopt(trim_threshold, 2**31 - 1)
+    library.mallopt(mapped_at_most, 0)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

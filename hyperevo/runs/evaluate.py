@@ -6,15 +6,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperevo.encodings._graph import Graph
+
+BLOCK = 32
+"""Networks evaluated at a time, where memory allows: more are not faster."""
+
 
 @torch.no_grad()
 def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Tensor],
-             measure: Callable[[Tensor, Tensor], Tensor], block: int) -> Tensor:
+             measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float) -> Tensor:
     """(P,) float32 on the CPU: `measure(outputs, labels)` of every genotype on the same batch.
 
-    Blocks bound memory; they do not change what one network computes with another.
+    Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
+    all, are evaluated once.
     """
     inputs, labels = batch
-    parts = [measure(target.forward(encoding.express(genotypes[start : start + block]), inputs), labels)
-             for start in range(0, len(genotypes), block)]
-    return torch.cat(parts).float().cpu()
+    distinct, places = _distinct(genotypes)
+    block = block_size(target, len(inputs), memory_gb)
+    parts = [measure(target.forward(encoding.express(distinct[start : start + block]), inputs), labels)
+             for start in range(0, len(distinct), block)]
+    return torch.cat(parts).float().cpu()[places]
+
+
+def block_size(target: Any, examples: int, memory_gb: float) -> int:
+    """Networks that fit into the memory at a time, a power of two up to BLOCK; 1 where not even that many fit.
+
+    Counted in float32: every weight, and every unit's value for every example, twice, for what is in the making.
+    """
+    weights = sum(parameter.size for parameter in target.geometry.values())
+    fitting = memory_gb * 1e9 / (4 * (weights + 2 * target.units * examples))
+    block = BLOCK
+    while block > max(fitting, 1):
+        block //= 2
+    return block
+
+
+def _distinct(genotypes: Any) -> tuple[Any, list[int]]:
+    """Genotypes without repetitions, and the place of each of the population among them. Only reproduction of graphs
+    leaves exact copies; tensors of genes are taken as they are."""
+    if not isinstance(genotypes, list) or not all(isinstance(graph, Graph) for graph in genotypes):
+        return genotypes, list(range(len(genotypes)))
+    first: dict[Any, int] = {}
+    places = [first.setdefault(graph.key(), len(first)) for graph in genotypes]
+    order = {place: graph for graph, place in zip(reversed(genotypes), reversed(places), strict=True)}
+    return [order[place] for place in range(len(first))], places

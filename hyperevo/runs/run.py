@@ -25,9 +25,9 @@ from hyperevo.config import RunConfig, check_config, config_text, config_values,
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, gene_counts
-from hyperevo.runs.environment import environment, peak_memory_gb
+from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
-from hyperevo.runs.files import AppendLog, write_folder, write_json, write_tensors, write_text
+from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
 
@@ -73,6 +73,7 @@ class Run:
     folder: Path
     config: RunConfig
     parts: Parts
+    memory_gb: float
     round: int = 0
     evaluations: int = 0
     seconds: float = 0.0
@@ -95,12 +96,13 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
         raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
                         f"{parts.task.data_name} here has {parts.task.checksum[:12]}…")
     config = config.model_copy(update={"data_checksum": parts.task.checksum})
+    memory_gb = config.run.memory_gb or round(free_memory_gb(parts.device) / 2, 3)
     _make_folder(folder, overwrite)
     write_text(folder / "config.toml", config_text(config))
-    write_json(folder / "environment.json", environment(parts.device))
+    write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
     write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
                                       "classes": parts.task.classes, "class_names": _class_names(config)})
-    run = Run(folder, config, parts)
+    run = Run(folder, config, parts, memory_gb)
     run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
     _checkpoint(run)
     return run
@@ -127,6 +129,7 @@ def _log_files(parts: Parts) -> tuple[str, ...]:
 
 
 def _set_threads(config: RunConfig) -> None:
+    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
 
@@ -155,7 +158,12 @@ def open_run(folder: Path) -> Run:
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
-    run = Run(folder, config, parts, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+    # The same memory as before means the same blocks, and so the same bits.
+    recorded = read_json(folder / "environment.json").get("memory_gb")
+    if not isinstance(recorded, int | float):
+        raise UserError(f"{folder / 'environment.json'}: has no memory_gb")
+    memory_gb = float(recorded)
+    run = Run(folder, config, parts, memory_gb, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
     if checkpoint.champion is not None:
         run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_accuracy)
     run.logs = {file: AppendLog(folder / file, checkpoint.lengths[file]) for file in _log_files(parts)}
@@ -196,7 +204,7 @@ def _one_round(run: Run) -> Round:
     genotypes, generation = parts.search.ask(), parts.search.generation
     batch = parts.task.batch(run.config.seed, generation)
     fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       settings.block))
+                                       run.memory_gb))
     parts.search.tell(fitness)
     run.evaluations += len(fitness)
     run.round += 1
@@ -224,7 +232,8 @@ def _validate(run: Run) -> float:
     """Validation accuracy of the search's best candidate; it becomes the champion where it beats the last one."""
     parts = run.parts
     candidates = parts.search.candidates()
-    accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy, 1)
+    accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy,
+                          run.memory_gb)
     best = int(accuracies.argmax())
     accuracy = float(accuracies[best])
     if run.champion is None or accuracy > run.champion.validation_accuracy:
@@ -282,7 +291,7 @@ def _finish(run: Run) -> dict[str, Any]:
         raise RunFailed("the run ended without a validation")
     population = stack(champion.genotype)
     images = parts.task.test()
-    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, 1)
+    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb)
     with torch.no_grad():
         weights = parts.encoding.express(population).network(0)
     plain, tensors = pack_genotype(champion.genotype)

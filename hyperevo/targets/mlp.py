@@ -10,8 +10,16 @@ from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry, Sheet, near_square
 from hyperevo.weights import Weights, project
 
+
+def tanh_in_place(values: Tensor) -> Tensor:
+    """tanh, as 2 sigmoid(2z) - 1 where that is faster: on the CPU, where no gradient is wanted. Right to 1e-7."""
+    if torch.is_grad_enabled() or values.device.type != "cpu" or values.dtype != torch.float32:
+        return values.tanh_()
+    return values.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
 # In place: a product's result is nobody else's, and its gradient does not need it.
-ACTIVATIONS = {"tanh": torch.tanh_, "relu": torch.relu_, "sin": torch.sin_, "identity": lambda values: values}
+ACTIVATIONS = {"tanh": tanh_in_place, "relu": torch.relu_, "sin": torch.sin_, "identity": lambda values: values}
 
 
 class Settings(ComponentSettings):
@@ -25,7 +33,7 @@ class Settings(ComponentSettings):
 
 
 class MlpTarget:
-    """P perceptrons at once. `geometry` names and places their parameters."""
+    """P perceptrons at once. `geometry` names and places their parameters; `units` counts the values of one example."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
         sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), near_square(outputs)]
@@ -34,6 +42,7 @@ class MlpTarget:
         self.layers = [*names, "readout"]
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry: dict[str, ParameterGeometry] = {}
+        self.units = sum(sheet.units for sheet in sheets[1:])
         for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
             self.geometry[f"{name}.weight"] = ParameterGeometry(target, source)
             if settings.biases:

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
 
-from hyperevo.encodings._graph import Graph, activate, stack
-from hyperevo.encodings._separable import Separable, separate, stays_separable
+from hyperevo.encodings._graph import Graph, activate
+from hyperevo.encodings._painting import Canvas, build_painted, plan
+from hyperevo.encodings._program import answer, graph_numbers
+from hyperevo.encodings._separable import SIDES, stays_separable
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError
@@ -211,9 +213,7 @@ def test_separable_search_stays_separable_and_grows():
     for _ in range(30):
         graphs = search.ask()
         assert all(stays_separable(graph.topology, encoding.input_names, [0]) for graph in graphs)
-        for graph in graphs[:3]:
-            value = separate(graph, encoding.inputs("hidden.weight"), [0])[0]
-            assert isinstance(value, Separable) or 1 in value.shape[-2:]
+        assert all(isinstance(painted, tuple) for painted in planned(graphs, [0]))
         step(search)
     assert search.statistics()["mean_nodes"] > 3 + 5
 
@@ -312,6 +312,47 @@ def spread(values: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack([value.expand(len(PLACES[1]), len(PLACES[0])) for value in values])
 
 
+def reference(graphs: list[Graph]) -> torch.Tensor:
+    """(P, outputs, T, S), node by node."""
+    return torch.stack([spread(activate(graph, coordinates(torch.float64), range(OUTPUTS))) for graph in graphs])
+
+
+def planned(graphs: list[Graph], outputs, together: bool = False) -> list:
+    """What `plan` makes of the outputs, over the whole grid of places."""
+    inputs = coordinates(torch.float64)
+    sides = tuple(SIDES[name] for name in ("x1", "y1", "x2", "y2", "one"))
+    source, target = ([values.flatten().expand(units) if side in (own, "constant") else torch.zeros(units).double()
+                       for values, side in zip(inputs, sides, strict=True)]
+                      for own, units in (("source", len(PLACES[0])), ("target", len(PLACES[1]))))
+    canvas = Canvas(("x1", "y1", "x2", "y2", "one"), sides, torch.stack(source), torch.stack(target), ())
+    numbers, starts = graph_numbers(graphs)
+    pieces = plan(graphs, numbers, starts, canvas, tuple(outputs), together)
+    built = [[part if isinstance(part, tuple) else part.clone() for part in (piece() if callable(piece) else piece)]
+             for piece in pieces]
+    return [part for piece in built for part in piece]
+
+
+def one_by_one(graphs: list[Graph], together: bool = False) -> torch.Tensor:
+    """(P, outputs, T, S): each graph's spread nodes in turn."""
+    painted = [[build_painted(part)[0] for part in planned([graph], range(OUTPUTS), together)] for graph in graphs]
+    return torch.stack([torch.stack(outputs) for outputs in painted])
+
+
+def together(graphs: list[Graph]) -> torch.Tensor:
+    """(P, outputs, T, S): the spread nodes of all graphs level by level."""
+    return one_by_one(graphs, together=True)
+
+
+def point_by_point(graphs: list[Graph]) -> torch.Tensor:
+    """(P, outputs, T, S): every node at every connection."""
+    inputs = torch.stack([values.flatten() for values in torch.broadcast_tensors(*coordinates(torch.float64))])
+    answers = answer(graphs, *graph_numbers(graphs), inputs, tuple(range(OUTPUTS)))
+    return answers.unflatten(2, (len(PLACES[1]), len(PLACES[0])))
+
+
+WAYS = (one_by_one, together, point_by_point)
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.integers(0, 25))
 def test_graphs_equal_neat_pythons_networks(seed, mutations):
@@ -326,11 +367,8 @@ def test_graphs_equal_neat_pythons_networks(seed, mutations):
     graph = graph_from_genome(genome, config.genome_config)
     ours = spread(activate(graph, coordinates(torch.float64), range(OUTPUTS)))
     assert close(ours, theirs, 1e-9)
-    kept_apart = separate(graph, coordinates(torch.float64), range(OUTPUTS))
-    assert close(spread([value.dense() if isinstance(value, Separable) else value for value in kept_apart]),
-                 theirs, 1e-8)
-    stacked = activate(stack([graph, graph]), coordinates(torch.float64), range(OUTPUTS))
-    assert close(spread([value.expand(2, *value.shape[1:])[1] for value in stacked]), theirs, 1e-9)
+    for way in WAYS:
+        assert close(way([graph, graph])[1], theirs, 1e-8), way
 
 
 def single_node_genome(activation: str, aggregation: str, config: neat.Config) -> DefaultGenome:
@@ -398,23 +436,13 @@ def test_gradients_agree_however_a_graph_is_evaluated(seed):
                                   add_node=0.6), INPUTS, OUTPUTS)
     graph = graph_from_genome(evolved_genome(2 * seed, 6, config), config.genome_config)
     gradients = []
-    for way in (activate, separate):
+    for way in (reference, *WAYS):
         weights = graph.weights.clone().requires_grad_()
         biases = graph.biases.clone().requires_grad_()
-        learned = Graph(graph.topology, weights, biases, graph.responses)
-        values = way(learned, coordinates(torch.float64), range(OUTPUTS))
-        total = spread([value.dense() if isinstance(value, Separable) else value for value in values]).square().sum()
+        total = way([Graph(graph.topology, weights, biases, graph.responses)]).square().sum()
         gradients.append(torch.cat(torch.autograd.grad(total, [weights, biases], allow_unused=False)))
-    assert torch.allclose(*gradients, rtol=1e-6, atol=1e-8)
-
-
-def test_delta_inputs_may_stay_in_parts():
-    config = neat_config(Settings(hidden=4, add_node=0.6), 3, 1)
-    graph = graph_from_genome(evolved_genome(4, 5, config), config.genome_config)
-    x1, y1, x2, y2, one = coordinates(torch.float64)
-    built = activate(graph, [x1 - x2, y1 - y2, one], [0])[0]
-    apart = separate(graph, [Separable(x1, -x2), Separable(y1, -y2), one], [0])[0]
-    assert torch.allclose(built, apart.dense() if isinstance(apart, Separable) else apart, atol=1e-10)
+    for other in gradients[1:]:
+        assert torch.allclose(gradients[0], other, rtol=1e-6, atol=1e-8)
 
 
 # neat-python INI files
