@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +34,11 @@ class Canvas:
     """Where a matrix lies: the CPPN's inputs by their side, and what depends on both units.
 
     source (inputs, S) and target (inputs, T): the part of every input that is given by one unit, else 0.
-    spread: inputs (T, S) that are not sums of such parts. `sides`: of every input, see `SIDES`.
+    spread: inputs (T, S) that are not sums of such parts. grid: rows and columns of targets, then of sources.
     """
 
     names: tuple[str, ...]
-    sides: tuple[str, ...]
+    grid: torch.Size
     source: Tensor
     target: Tensor
     spread: tuple[Tensor, ...]
@@ -71,14 +72,14 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
     together = canvas.source.device.type != "cpu" if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
     gains = () if together or differentiable else GAINS
-    splits = [split(graph.topology, canvas.sides, outputs, clamped_nodes(graph, canvas.names, outputs), gains)
+    splits = [split(graph.topology, canvas.names, outputs, clamped_nodes(graph, canvas.names, outputs), gains)
               for graph in graphs]
     sides = _one_sided(splits, numbers, starts, canvas)
     spread = [place for place, own in enumerate(splits) if own.spread]
     painted: dict[int, Planned] = {}
     if not together:
         own = numbers.to(canvas.source.dtype).unbind() if differentiable else numbers.tolist()
-        scratch = None if differentiable else Scratch(canvas)
+        scratch = None if differentiable else Scratch()
         painted |= {place: partial(_paint_one, splits[place], place, sides, own[2 + starts[place] :], canvas, scratch)
                     for place in spread}
     else:
@@ -134,19 +135,17 @@ def _chosen(values: Tensor, rows: Sequence[np.ndarray], places: Sequence[int], o
 
 
 class Scratch:
-    """Tensors of a block's shape that are used again and again, and so stay in cache."""
+    """Tensors of the size of a block that are used again and again, and so stay in cache."""
 
-    def __init__(self, canvas: Canvas):
-        self._canvas = canvas
+    def __init__(self) -> None:
         self._free: list[Tensor] = []
         self._lent: list[Tensor] = []
 
-    def take(self, height: int) -> Tensor:
-        """(height, S), of any content."""
-        sources = self._canvas.source.shape[1]
-        whole = self._free.pop() if self._free else self._canvas.source.new_empty(block_height(sources), sources)
+    def take(self, shape: torch.Size, like: Tensor) -> Tensor:
+        """A tensor of this shape and of any content."""
+        whole = self._free.pop() if self._free else like.new_empty(shape.numel())
         self._lent.append(whole)
-        return whole[:height]
+        return (whole if len(whole) == shape.numel() else whole[: shape.numel()]).view(shape)
 
     def take_back(self) -> None:
         """All that was lent is free again."""
@@ -154,80 +153,129 @@ class Scratch:
         self._lent = []
 
 
-def block_height(sources: int) -> int:
-    """Target units whose connections are painted at a time."""
-    return max(1, BLOCK // sources)
+def blocks_of(grid: torch.Size) -> list[tuple[slice, slice]]:
+    """Target rows and columns of the blocks of a matrix, the largest first."""
+    rows, columns, sources = grid[0], grid[1], grid[2] * grid[3]
+    high = max(1, BLOCK // (columns * sources))
+    wide = columns if columns * sources <= BLOCK else max(1, BLOCK // sources)
+    return [(slice(row, min(row + high, rows)), slice(column, min(column + wide, columns)))
+            for row in range(0, rows, high) for column in range(0, columns, wide)]
 
 
 def _paint_one(taken: Split, place: int, sides: _Sides, numbers: Sequence, canvas: Canvas,
                scratch: Scratch | None) -> list[Painted]:
     """(1, T, S) per output. `numbers` are those of the graph: Python numbers, which cost no tensor operation each, or
     tensors where a gradient is wanted; then there is no scratch, and nothing is done in place."""
-    source = sides.source[sides.source_rows[place]].unbind()
-    target = sides.target[sides.target_rows[place]]
-    height, targets = block_height(len(source[0])), target.shape[1]
-    blocks = []
-    for first in range(0, targets, height):
-        rows = slice(first, min(first + height, targets))
+    grid = canvas.grid
+    source = sides.source[sides.source_rows[place]].unflatten(1, grid[2:])
+    target = sides.target[sides.target_rows[place]].unflatten(1, grid[:2])
+    inputs = [values.view(grid) for values in canvas.spread]
+    blocks = blocks_of(grid)
+    painted = []
+    for rows, columns in blocks:
         if scratch is not None:
             scratch.take_back()
-        painted = _paint_block(taken, source, target[:, rows], numbers, [values[rows] for values in canvas.spread],
-                               scratch)
-        if height >= targets:
-            return [values[None] for values in painted]
-        blocks.append([values.clone() for values in painted] if scratch is not None else painted)
-    return [torch.cat(parts)[None] for parts in zip(*blocks, strict=True)]
+        one = _Block(taken, source, target[:, rows, columns], numbers, scratch)
+        painted.append(one.paint([values[rows, columns] for values in inputs]))
+        if scratch is not None and len(blocks) > 1:
+            painted[-1] = [values.clone() for values in painted[-1]]
+    return [_assembled(parts, blocks, grid) for parts in zip(*painted, strict=True)]
 
 
-def _paint_block(taken: Split, source: Sequence[Tensor], target: Tensor, numbers: Sequence,
-                 inputs: Sequence[Tensor], scratch: Scratch | None) -> list[Tensor]:
-    """All spread nodes over some target units: target (rows, units)."""
-    shape = (target.shape[1], len(source[0]))
-    columns = target[:, :, None].unbind()
-    values = list(inputs)
-    for node in taken.spread:
-        out = None if scratch is None else scratch.take(shape[0])
-        received = _receive(node, values, source, columns, numbers, out)
-        values.append(ACTIVATIONS[node.row.activation](received) if scratch is None
-                      else _answer_in_place(node, received))
-    return [(values[value.spread] if value.spread is not None else _built(value, source, columns)).expand(shape)
-            for value in taken.outputs]
+def _assembled(parts: Sequence[Tensor], blocks: list[tuple[slice, slice]], grid: torch.Size) -> Tensor:
+    """(1, T, S) from blocks (target rows, target columns, S)."""
+    across = sum(rows.start == 0 for rows, _ in blocks)
+    rows = [torch.cat(list(parts[place : place + across]), 1) if across > 1 else parts[place]
+            for place in range(0, len(parts), across)]
+    whole = torch.cat(rows) if len(rows) > 1 else rows[0]
+    return whole.reshape(1, grid[0] * grid[1], grid[2] * grid[3])
 
 
-def _receive(node: Spread, values: list[Tensor], source: Sequence[Tensor], columns: Sequence[Tensor],
-             numbers: Sequence, out: Tensor | None) -> Tensor:
-    """What a node receives: in `out` where there is one and it has the shape of a block."""
-    row = node.row
-    links = [row.factor * (numbers[link] if link >= 0 else 1.0) for link in row.links]
-    sources = [values[place] for place in row.sources]
-    if row.aggregation != "sum":
-        total = AGGREGATIONS[row.aggregation]([value * link for value, link in zip(sources, links, strict=True)])
-        return total if node.start.empty else total + _built(node.start, source, columns)
-    total = _built(node.start, source, columns, out)
-    for value, link in zip(sources, links, strict=True):
-        if out is None:
-            total = torch.addcmul(total, value, link) if isinstance(link, Tensor) else total + value * link
-        else:
-            total = torch.add(total, value, alpha=link, out=out)
-    return total
+class _Block:
+    """All spread nodes of one graph over a block of connections, (target rows, target columns, source rows, source
+    columns); a value has size 1 along axes on which it does not depend.
+
+    source (rows, source rows, source columns), target (rows, target rows, target columns): the one-sided values.
+    """
+
+    def __init__(self, taken: Split, source: Tensor, target: Tensor, numbers: Sequence, scratch: Scratch | None):
+        self.taken, self.numbers, self.scratch = taken, numbers, scratch
+        self.source, self.target = source.unbind(), target.unbind()
+        self.shape = torch.Size((*target.shape[1:], *source.shape[1:]))
+
+    def paint(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Every output over the block."""
+        values = list(inputs)
+        for node in self.taken.spread:
+            received = self._receive(node, values)
+            values.append(ACTIVATIONS[node.row.activation](received) if self.scratch is None
+                          else _answer_in_place(node, received))
+        return [(values[value.spread] if value.spread is not None else self._built(value)).expand(self.shape)
+                for value in self.taken.outputs]
+
+    def _receive(self, node: Spread, values: list[Tensor]) -> Tensor:
+        """What a node receives, in a tensor that is nobody else's."""
+        row = node.row
+        links = [row.factor * (self.numbers[link] if link >= 0 else 1.0) for link in row.links]
+        sources = [values[place] for place in row.sources]
+        if row.aggregation != "sum":
+            total = AGGREGATIONS[row.aggregation]([value * link for value, link in zip(sources, links, strict=True)])
+            return total if node.start.empty else total + self._built(node.start)
+        out = None
+        if self.scratch is not None and len(node.axes) == 4:
+            out = self.scratch.take(self.shape, self.source[0])
+        total = self._built(node.start, out)
+        for value, link in zip(sources, links, strict=True):
+            total = self._plus(total, value, link, out)
+        return total
+
+    def _plus(self, total: Tensor, value: Tensor, link: Any, out: Tensor | None) -> Tensor:
+        """total + link · value, in `out` where the sum has its shape."""
+        if self.scratch is None:
+            return total + value * link
+        if out is not None and _spread_shape(total, value) == self.shape:
+            return torch.add(total, value, alpha=link, out=out)
+        return torch.add(total, value, alpha=link)
+
+    def _built(self, value: Value, out: Tensor | None = None) -> Tensor:
+        """A value of one-sided rows, new, of the smallest shape that holds it; in `out` where it has its shape."""
+        source = [] if value.source is None else [self._source_view(value.source)]
+        target = [] if value.target is None or value.constant else [self._target_view(value.target)]
+        if value.products:
+            left = [self._target_view(row) for row, _ in value.products]
+            right = [self._source_view(row) for _, row in value.products]
+            left += [torch.ones_like(left[0][:1, :1]) for _ in source] + target
+            right += source + [torch.ones_like(right[0][..., :1, :1]) for _ in target]
+            return _sum_of_products(left, right, out)
+        if not source or not target:
+            return (source or target)[0].clone()
+        total_shape = _spread_shape(source[0], target[0])
+        return torch.add(source[0], target[0], out=out if out is not None and total_shape == self.shape else None)
+
+    def _source_view(self, row: int) -> Tensor:
+        axes = self.taken.source_axes[row]
+        return self.source[row][None, None, : None if 2 in axes else 1, : None if 3 in axes else 1]
+
+    def _target_view(self, row: int) -> Tensor:
+        axes = self.taken.target_axes[row]
+        return self.target[row][: None if 0 in axes else 1, : None if 1 in axes else 1, None, None]
 
 
-def _built(value: Value, source: Sequence[Tensor], columns: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-    """A value of one-sided rows, new, of the smallest shape that holds it; columns are target rows (T, 1)."""
-    left = [columns[target] for target, _ in value.products]
-    right = [source[own] for _, own in value.products]
-    if not left:
-        if value.source is None:
-            assert value.target is not None
-            return columns[value.target].clone()
-        if value.target is None or value.constant:
-            return source[value.source][None].clone()
-        return torch.add(source[value.source], columns[value.target], out=out)
-    if value.source is not None:
-        left, right = [*left, torch.ones_like(left[0])], [*right, source[value.source]]
-    if value.target is not None:
-        left, right = [*left, columns[value.target]], [*right, torch.ones_like(right[0])]
-    return torch.mm(torch.cat(left, 1), torch.stack(right), out=out)
+def _spread_shape(first: Tensor, second: Tensor) -> tuple[int, ...]:
+    return tuple(map(max, first.shape, second.shape))
+
+
+def _sum_of_products(left: list[Tensor], right: list[Tensor], out: Tensor | None) -> Tensor:
+    """Σ left · right of values (target rows, target columns, 1, 1) and (1, 1, source rows, source columns), as one
+    matrix product."""
+    high, wide = (max(value.shape[axis] for value in left) for axis in (0, 1))
+    deep, long = (max(value.shape[axis] for value in right) for axis in (2, 3))
+    columns = torch.stack([value.expand(high, wide, 1, 1).reshape(-1) for value in left], 1)
+    rows = torch.stack([value.expand(1, 1, deep, long).reshape(-1) for value in right])
+    if out is not None and out.shape == (high, wide, deep, long):
+        torch.mm(columns, rows, out=out.view(len(columns), -1))
+        return out
+    return (columns @ rows).view(high, wide, deep, long)
 
 
 def _answer_in_place(node: Spread, received: Tensor) -> Tensor:
@@ -270,10 +318,8 @@ def _paint_together(splits: Sequence[Split], places: Sequence[int], sides: _Side
     shape, first = (1, sides.target.shape[1], sides.source.shape[1]), 0
     painted: list[list[Painted]] = []
     for place, own in zip(places, rows, strict=True):
-        source = sides.source[sides.source_rows[place]].unbind()
-        columns = sides.target[sides.target_rows[place]][:, :, None].unbind()
         painted.append([
-            (_built(value, source, columns).expand(shape) if value.spread is None
+            (build_painted(_factors(value, [place], sides)) if value.spread is None
              else values[_row_of(value.spread, first, len(inputs), steps)].view(shape))
             for value in splits[place].outputs])
         first += len(own.rows)

@@ -9,6 +9,7 @@ one-sided becomes rows of two small programs, what is not stays a `Spread` node 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import prod
 
 from hyperevo.encodings._graph import Graph, Topology, program
 from hyperevo.encodings._program import LINEAR, ONE, ZERO, Row, Rows, node_rows
@@ -16,6 +17,12 @@ from hyperevo.encodings._program import LINEAR, ONE, ZERO, Row, Rows, node_rows
 SIDES = {"x1": "source", "y1": "source", "x2": "target", "y2": "target", "one": "constant", "dx": "sum", "dy": "sum",
          "distance": "spread"}
 """How the CPPN's inputs depend on the two units: on one, on the sum of a value of each, or on both in any way."""
+
+AXES = {"x1": {3}, "y1": {2}, "x2": {1}, "y2": {0}, "one": set(), "dx": {1, 3}, "dy": {0, 2}, "distance": {0, 1, 2, 3}}
+"""Which of the four axes of a matrix, (target rows, target columns, source rows, source columns), an input changes
+along. A node has one value per place on its own axes only."""
+
+SIDE_AXES = {"source": {2, 3}, "target": {0, 1}}
 
 LARGEST_INPUT = {"dx": 2.0, "dy": 2.0, "distance": 2.0 * 2.0**0.5}
 """Of inputs that are not coordinates, which end at 1."""
@@ -65,38 +72,43 @@ class Value:
 @dataclass(frozen=True)
 class Spread:
     """A node over all connections: what it receives from one-sided rows, and a row whose sources are spread inputs and
-    spread nodes. Its bias is in the one-sided part. A wave that is not `clamped` never reaches WAVE_LIMIT."""
+    spread nodes. Its bias is in the one-sided part. A wave that is not `clamped` never reaches WAVE_LIMIT. `axes` are
+    those of the matrix along which it changes."""
 
     start: Value
     row: Row
     clamped: bool = True
+    axes: frozenset[int] = frozenset(range(4))
 
 
 @dataclass(frozen=True)
 class Split:
-    """A graph taken apart: one-sided rows, spread nodes in the order of evaluation, and the asked outputs."""
+    """A graph taken apart: one-sided rows and the axes of each (inputs first), spread nodes in the order of evaluation,
+    and the asked outputs."""
 
     source: Rows
     target: Rows
+    source_axes: tuple[frozenset[int], ...]
+    target_axes: tuple[frozenset[int], ...]
     spread: tuple[Spread, ...]
     outputs: tuple[Value, ...]
 
 
 @lru_cache(maxsize=8192)
-def split(topology: Topology, sides: tuple[str, ...], outputs: tuple[int, ...],
+def split(topology: Topology, names: tuple[str, ...], outputs: tuple[int, ...],
           clamped: frozenset[int] = frozenset(), gains: tuple[tuple[str, float], ...] = ()) -> Split:
     """Take a graph apart for some of its outputs.
 
-    sides: of every input (see SIDES). clamped: nodes whose waves may be clamped and so do not follow their addition
+    names: of the inputs (see SIDES). clamped: nodes whose waves may be clamped and so do not follow their addition
     formula. gains: activations whose spread nodes are to receive a multiple of what they would.
     """
-    splitter = _Splitter(topology, sides, clamped, dict(gains))
+    splitter = _Splitter(topology, names, clamped, dict(gains))
     for index, _, offset in program(topology, outputs):
         splitter.add(index, offset)
     values = tuple(splitter.nodes[topology.outputs[output]] for output in outputs)
     inputs = topology.inputs
     return Split(Rows(inputs, tuple(splitter.rows["source"])), Rows(inputs, tuple(splitter.rows["target"])),
-                 tuple(splitter.spread), values)
+                 tuple(splitter.axes["source"]), tuple(splitter.axes["target"]), tuple(splitter.spread), values)
 
 
 @dataclass
@@ -104,12 +116,16 @@ class _Splitter:
     """Takes the nodes of a graph one by one."""
 
     topology: Topology
-    sides: tuple[str, ...]
+    names: tuple[str, ...]
     clamped: frozenset[int]
     gains: dict[str, float]
     nodes: dict[int, Value] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=lambda: {"source": [], "target": []})
     spread: list[Spread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.axes = {side: [frozenset(AXES[name] & own) for name in self.names] for side, own in SIDE_AXES.items()}
+        self.spread_inputs = [place for place, name in enumerate(self.names) if SIDES[name] == "spread"]
 
     def add(self, index: int, offset: int) -> None:
         """One node, whose sources were added before."""
@@ -127,25 +143,33 @@ class _Splitter:
             self.nodes[index] = self._other(index, offset, values)
 
     def _input(self, place: int) -> Value:
-        side = self.sides[place]
+        side = SIDES[self.names[place]]
         if side == "spread":
-            return Value(spread=self._spread_inputs().index(place))
+            return Value(spread=self.spread_inputs.index(place))
         return Value(source=place if side != "target" else None, target=place if side != "source" else None,
                      constant=side == "constant")
-
-    def _spread_inputs(self) -> list[int]:
-        return [place for place, side in enumerate(self.sides) if side == "spread"]
 
     def _row(self, side: str, row: Row) -> int:
         """The id of a row, which is added unless there is an equal one."""
         rows = self.rows[side]
         if row not in rows:
             rows.append(row)
+            self.axes[side].append(frozenset().union(*(self.axes[side][source] for source in row.sources)))
         return self.topology.inputs + rows.index(row)
 
     def _spread(self, start: Value, row: Row, clamped: bool = True) -> Value:
-        self.spread.append(Spread(start, row, clamped))
-        return Value(spread=len(self._spread_inputs()) + len(self.spread) - 1)
+        axes = self._axes(start).union(*(self._spread_axes(source) for source in row.sources))
+        self.spread.append(Spread(start, row, clamped, axes))
+        return Value(spread=len(self.spread_inputs) + len(self.spread) - 1)
+
+    def _axes(self, value: Value) -> frozenset[int]:
+        rows = [("source", value.source), ("target", None if value.constant else value.target)]
+        rows += [pair for target, source in value.products for pair in (("target", target), ("source", source))]
+        return frozenset().union(*(self.axes[side][row] for side, row in rows if row is not None))
+
+    def _spread_axes(self, place: int) -> frozenset[int]:
+        inputs = self.spread_inputs
+        return frozenset(range(4)) if place < len(inputs) else self.spread[place - len(inputs)].axes
 
     def _one_sided(self, index: int, offset: int, values: list[Value], sides: set[str]) -> Value:
         """A constant is computed on both sides: which one needs it is not known yet."""
@@ -232,7 +256,7 @@ class _Splitter:
         """An aggregation that needs every value over all connections."""
         built = tuple(self._built(value) for value in values)
         *before, last = node_rows(self.topology, index, offset, built,
-                                  len(self._spread_inputs()) + len(self.spread))
+                                  len(self.spread_inputs) + len(self.spread))
         for row in before:
             self._spread(Value(), row)
         gain = self.gains.get(last.activation, 1.0)
@@ -267,21 +291,21 @@ def _weighted(parts: Sequence[tuple[int, int]], bias: int, factor: float, gain: 
 
 def clamped_nodes(graph: Graph, input_names: Sequence[str], outputs: tuple[int, ...]) -> frozenset[int]:
     """Nodes whose waves may be clamped, as far as the sizes of numbers tell; others never are."""
+    steps = program(graph.topology, outputs)
+    if not any(node.activation in WAVES for _, node, _ in steps):
+        return frozenset()
     weights, biases, responses = (part.tolist() for part in (graph.weights.detach(), graph.biases.detach(),
                                                              graph.responses.detach()))
-    largest = [LARGEST_INPUT.get(name, 1.0) for name in input_names]
-    place: dict[int, float] = {}
+    inputs = graph.topology.inputs
+    largest = dict(enumerate(LARGEST_INPUT.get(name, 1.0) for name in input_names))
     clamped = []
-    for index, node, offset in program(graph.topology, outputs):
-        total = 1.0 if node.aggregation == "product" else 0.0
-        for link, source in enumerate(node.sources):
-            size = abs(weights[offset + link]) * (largest[source] if source < len(largest)
-                                                  else place[source - len(largest)])
-            total = total * size if node.aggregation == "product" else total + size
-        total = abs(responses[index]) * total + abs(biases[index])
+    for index, node, offset in steps:
+        sizes = [abs(weights[offset + link]) * largest[source] for link, source in enumerate(node.sources)]
+        total = abs(responses[index]) * (prod(sizes) if node.aggregation == "product" else sum(sizes)) \
+            + abs(biases[index])
         if node.activation in WAVES and not total <= WAVE_LIMIT:
             clamped.append(index)
-        place[index] = _largest_answer(node.activation, total)
+        largest[inputs + index] = _largest_answer(node.activation, total)
     return frozenset(clamped)
 
 
@@ -297,5 +321,4 @@ def _largest_answer(activation: str, received: float) -> float:
 
 def stays_separable(topology: Topology, input_names: Sequence[str], outputs: Sequence[int]) -> bool:
     """Whether `split` leaves these outputs without a spread node, unless numbers are beyond where the formulas hold."""
-    sides = tuple(SIDES[name] for name in input_names)
-    return not split(topology, sides, tuple(outputs)).spread
+    return not split(topology, tuple(input_names), tuple(outputs)).spread

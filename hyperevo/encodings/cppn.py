@@ -20,7 +20,7 @@ from hyperevo.encodings._graph import Graph
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
-from hyperevo.geometry import ParameterGeometry
+from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
 
 POINTS = 16_384
@@ -190,8 +190,8 @@ class CppnEncoding:
             sides = {side: torch.stack([_or_zero(getattr(value, side), units, self.device)
                                         for value in places.values()]).to(dtype) for side, units in sizes.items()}
             spread = tuple(value.both.to(dtype) for value in places.values() if value.both is not None)
-            self._kept[name, dtype, "canvas"] = Canvas(tuple(places), tuple(SIDES[place] for place in places),
-                                                       sides["source"], sides["target"], spread)
+            grid = torch.Size((*_rows_and_columns(parameter.target), *_rows_and_columns(parameter.source)))
+            self._kept[name, dtype, "canvas"] = Canvas(tuple(places), grid, sides["source"], sides["target"], spread)
         return self._kept[name, dtype, "canvas"]
 
     def _paint_wide(self, graphs: list[Graph], numbers: Tensor, starts: np.ndarray, name: str,
@@ -248,6 +248,11 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
         assert source is not None
         return source
     return value.target[:, None] if source is None else source + value.target[:, None]
+
+
+def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:
+    """As `Sheet.plane` lays the units out."""
+    return (1, sheet.sizes[0]) if len(sheet.sizes) == 1 else (sheet.sizes[0], sheet.sizes[1])
 
 
 def _or_zero(values: Tensor | None, units: int, device: torch.device) -> Tensor:

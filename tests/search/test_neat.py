@@ -261,7 +261,8 @@ EVERY = Settings(functions=tuple(ACTIVATIONS), aggregations=tuple(AGGREGATIONS),
                  deviation=1.0, add_node=0.6, add_link=0.9, delete_node=0.05, delete_link=0.1, toggle_rate=0.1,
                  aggregation_rate=0.2, function_rate=0.2, replace_rate=0.1, population=2)
 INPUTS, OUTPUTS = 5, 3
-PLACES = Sheet((3, 2)).plane, Sheet((2, 2)).plane
+GRIDS = (3, 2), (2, 2)
+PLACES = Sheet(GRIDS[0]).plane, Sheet(GRIDS[1]).plane
 
 
 def evolved_genome(seed: int, mutations: int, config: neat.Config) -> DefaultGenome:
@@ -324,7 +325,8 @@ def planned(graphs: list[Graph], outputs, together: bool = False) -> list:
     source, target = ([values.flatten().expand(units) if side in (own, "constant") else torch.zeros(units).double()
                        for values, side in zip(inputs, sides, strict=True)]
                       for own, units in (("source", len(PLACES[0])), ("target", len(PLACES[1]))))
-    canvas = Canvas(("x1", "y1", "x2", "y2", "one"), sides, torch.stack(source), torch.stack(target), ())
+    grid = torch.Size((*GRIDS[1], *GRIDS[0]))
+    canvas = Canvas(("x1", "y1", "x2", "y2", "one"), grid, torch.stack(source), torch.stack(target), ())
     numbers, starts = graph_numbers(graphs)
     pieces = plan(graphs, numbers, starts, canvas, tuple(outputs), together)
     built = [[part if isinstance(part, tuple) else part.clone() for part in (piece() if callable(piece) else piece)]
