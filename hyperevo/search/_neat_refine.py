@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings._graph import Graph
-from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
+from hyperevo.search._neat_genomes import GenomeConfig, float64, structure_of
 
 
 class RefineSettings(ComponentSettings):
@@ -34,8 +34,8 @@ class RefineSettings(ComponentSettings):
 
 def step_keys(genome: DefaultGenome, config: GenomeConfig) -> list[tuple[int, int]]:
     """One key per number that is refined: a link's (source, target), a node's (key, -1)."""
-    nodes, links = genes_in_graph(genome, config)
-    return [gene.key for incoming in links for gene in incoming] + [(node.key, -1) for node in nodes]
+    _, nodes, links = structure_of(genome, config)
+    return links + [(key, -1) for key in nodes]
 
 
 def limits_of(graph: Graph, config: GenomeConfig) -> tuple[Tensor, Tensor]:

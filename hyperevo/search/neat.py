@@ -12,10 +12,11 @@ time of every call, so nothing outside is disturbed and a restored search contin
 import logging
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import neat
+import numpy as np
 import torch
 from neat.genome import DefaultGenome
 from neat.reporting import ReporterSet
@@ -32,12 +33,21 @@ from hyperevo.search._neat_genomes import (
     Genome,
     float64,
     graph_from_genome,
+    graphs_from_genomes,
     pack_genomes,
     unpack_genomes,
     write_back,
 )
-from hyperevo.search._neat_python import Counter, RandomStream, Reproduction, neat_config, read_ini
+from hyperevo.search._neat_python import (
+    Counter,
+    RandomStream,
+    Reproduction,
+    neat_config,
+    read_ini,
+    without_garbage_collection,
+)
 from hyperevo.search._neat_refine import Refinement, RefineSettings, limits_of, step_keys
+from hyperevo.search._neat_species import GeneTable, SpeciesSet
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +187,7 @@ class NeatSearch:
         stagnation = neat.DefaultStagnation(self.config.stagnation_config, reporters)
         self._reproduction: Any = Reproduction(self.config.reproduction_config, reporters, stagnation)
         self._reproduction.genome_indexer = Counter(1)
-        self._species: Any = neat.DefaultSpeciesSet(self.config.species_set_config, reporters)
+        self._species: Any = SpeciesSet(self.config.species_set_config, reporters)
         self._species.indexer = Counter(1)
         self.generation = self.neat_generation = 0
         self._steps: dict[tuple[int, int], float] = {}
@@ -247,20 +257,17 @@ class NeatSearch:
     def _threshold_for(self, species: int) -> float:
         """The distance that parts the population into about this many species, from the first genome outwards."""
         genomes = list(self.population.values())
-        known: dict[tuple[int, int], float] = {}
+        table = GeneTable(genomes, self.genome_config)
+        distances = lru_cache(maxsize=None)(lambda leader: table.distances([genomes[leader]])[0])
 
         def count(threshold: float) -> int:
-            leaders: list[DefaultGenome] = []
-            for genome in genomes:
-                for leader in leaders:
-                    pair = (leader.key, genome.key)
-                    if pair not in known:
-                        known[pair] = leader.distance(genome, self.genome_config)
-                    if known[pair] < threshold:
-                        break
-                else:
-                    leaders.append(genome)
-            return len(leaders)
+            leaders, free = 0, np.ones(len(genomes), dtype=bool)
+            while free.any() and leaders <= species:
+                leader = int(free.argmax())
+                free &= distances(leader) >= threshold
+                free[leader] = False
+                leaders += 1
+            return leaders
 
         low, high = 0.0, 1.0
         while count(high) > species and high < 1e9:
@@ -281,7 +288,8 @@ class NeatSearch:
         """The graphs whose fitness is wanted next. Asking twice gives the same."""
         if self._refinement is not None:
             return self._refinement.population(self._noise(self._refinement))
-        return [graph_from_genome(genome, self.genome_config) for genome in self.population.values()]
+        with without_garbage_collection():
+            return graphs_from_genomes(list(self.population.values()), self.genome_config)
 
     def tell(self, fitness: Tensor) -> None:
         """Fitness (P,) of what was asked for, in its order; what is not finite counts as worst."""
@@ -364,11 +372,11 @@ class NeatSearch:
             self._next_refinement()
 
     def _describe(self, genomes: list[DefaultGenome], best: Graph) -> dict[str, float | int]:
-        sizes = [genome.size() for genome in genomes]
         return {"phase": NEAT_PHASE, "neat_generation": self.neat_generation, "species": len(self._sizes),
                 "largest_species": max(self._sizes.values()),
-                "mean_nodes": sum(nodes for nodes, _ in sizes) / len(sizes),
-                "mean_links": sum(links for _, links in sizes) / len(sizes),
+                "mean_nodes": sum(len(genome.nodes) for genome in genomes) / len(genomes),
+                "mean_links": sum(len([True for link in genome.connections.values() if link.enabled])
+                                  for genome in genomes) / len(genomes),
                 "nodes": len(best.topology.nodes), "links": best.topology.links, "step": 0.0}
 
     # Reproduction
@@ -382,6 +390,10 @@ class NeatSearch:
         self.config.species_set_config.compatibility_threshold = value
 
     def _reproduce(self) -> None:
+        with without_garbage_collection():
+            self._next_generation()
+
+    def _next_generation(self) -> None:
         self._limit_species()
         with self._random.lent():
             self.population = self._reproduction.reproduce(self.config, self._species, self.config.pop_size,
@@ -434,6 +446,8 @@ class NeatSearch:
     def _population_changed(self) -> None:
         """New genes since the last checkpoint; and steps of genes that no genome holds any more are forgotten."""
         self._packed = None
+        if not self._steps:
+            return
         held = {key for genome in self.population.values() for key in genome.connections}
         held |= {(key, -1) for genome in self.population.values() for key in genome.nodes}
         self._steps = {key: step for key, step in self._steps.items() if key in held}

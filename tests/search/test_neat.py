@@ -410,7 +410,8 @@ def test_painted_weights_equal_neat_pythons_queries(seed, mutations):
     genome = evolved_genome(2 * seed, mutations, config)
     genome.nodes[0].activation = "identity"
     graph = graph_from_genome(genome, config.genome_config)
-    painted, rounded = (encoding.express([graph], dtype).dense()["weight"][0] for dtype in (torch.float64, torch.float32))
+    painted, rounded = (encoding.express([graph], dtype).dense()["weight"][0]
+                        for dtype in (torch.float64, torch.float32))
     network = neat.nn.FeedForwardNetwork.create(genome, config)
     for target, second in enumerate(PLACES[1].tolist()):
         for source, first in enumerate(PLACES[0].tolist()):
