@@ -1,8 +1,8 @@
 """A population's weights, dense or factored.
 
 `Weights` maps a parameter's name to its values for P networks. A weight matrix is a tensor (P, out, in), or `Factored`
-and never built, or `Deferred` and built when it is needed, or `Pieces` of these; a bias is a tensor (P, out). Targets
-multiply with `project`, which takes any.
+or `Perturbed` and never built, or `Deferred` and built when it is needed, or `Pieces` of these; a bias is a tensor
+(P, out). Targets multiply with `project`, which takes any.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,6 +63,41 @@ def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Perturbed:
+    """P matrices that differ from one by a change of low rank, `base + left @ right.T`.
+
+    base: (out, in), shared by all networks; left: (P, out, r); right: (P, in, r).
+    """
+
+    base: Tensor
+    left: Tensor
+    right: Tensor
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(P, out, in), as the dense matrices would have."""
+        return torch.Size((len(self), *self.base.shape))
+
+    def __getitem__(self, networks: slice) -> "Perturbed":
+        return Perturbed(self.base, self.left[networks], self.right[networks])
+
+    def dense(self) -> Tensor:
+        """(P, out, in), built."""
+        return torch.baddbmm(self.base.expand(self.shape), self.left, self.right.transpose(1, 2))
+
+    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
+        """Inputs (in, N) shared by all networks, or (P, in, N), to (P, out, N). Shared inputs meet the base once."""
+        narrow = _meet(self.right.transpose(1, 2), inputs)
+        shared = (self.base @ inputs).expand(*self.shape[:2], inputs.shape[-1])
+        if out is None:
+            return torch.baddbmm(shared, self.left, narrow)
+        return torch.baddbmm(shared, self.left, narrow, out=out)
+
+
+@dataclass(frozen=True)
 class Deferred:
     """One matrix (1, out, in) that `build` makes when it is needed, and that is forgotten after: a population of such
     matrices is multiplied while each is still in cache, and takes the memory of one."""
@@ -89,7 +124,7 @@ class Deferred:
 class Pieces:
     """P matrices in several pieces: neighbours in a population that were computed together."""
 
-    parts: tuple["Tensor | Factored | Deferred", ...]
+    parts: tuple["Tensor | Factored | Perturbed | Deferred", ...]
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -124,10 +159,10 @@ class Pieces:
         return out
 
 
-Weight = Tensor | Factored | Deferred | Pieces
+Weight = Tensor | Factored | Perturbed | Deferred | Pieces
 
 
-def join(parts: Sequence[Tensor | Factored | Deferred]) -> Weight:
+def join(parts: Sequence[Tensor | Factored | Perturbed | Deferred]) -> Weight:
     """Several pieces of a population as one value."""
     return parts[0] if len(parts) == 1 else Pieces(tuple(parts))
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from hyperevo.weights import Deferred, Factored, Pieces, Weights, join, project
+from hyperevo.weights import Deferred, Factored, Perturbed, Pieces, Weights, join, project
 
 
 def random(*shape, seed=0):
@@ -17,22 +19,26 @@ OWN_OUTER = Factored(random(6, 4, 3), random(6, 5, 3))
 OWN_LEFT = Factored(random(6, 4, 3), random(5, 3))
 OWN_RIGHT = Factored(random(4, 3), random(6, 5, 3))
 ALL_OWN = Factored(random(6, 4, 3), random(6, 5, 2), random(6, 3, 2))
-MIXED = Pieces((random(2, 4, 5), OWN_OUTER[0:3], SHARED_CORE[3:4]))
+PERTURBED = Perturbed(random(4, 5, seed=4), random(6, 4, 2), random(6, 5, 2))
+MIXED = Pieces((random(2, 4, 5), OWN_OUTER[0:2], PERTURBED[2:3], SHARED_CORE[3:4]))
+KINDS = [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, PERTURBED, MIXED, random(6, 4, 5)]
 
 
-@pytest.mark.parametrize("weight", [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, MIXED, random(6, 4, 5)])
+@pytest.mark.parametrize("weight", KINDS)
 def test_every_kind_multiplies_as_its_dense_matrices(weight):
     dense = weight if isinstance(weight, torch.Tensor) else weight.dense()
     assert len(weight) == 6 and tuple(weight.shape) == tuple(dense.shape) == (6, 4, 5)
     shared, own = random(5, 7, seed=1), random(6, 5, 7, seed=2)
     for inputs in (shared, own):
         expected = torch.stack([dense[p] @ (inputs if inputs.dim() == 2 else inputs[p]) for p in range(6)])
-        torch.testing.assert_close(project(weight, inputs), expected)
+        torch.testing.assert_close(project(weight, inputs), expected, atol=1e-10, rtol=0)
+        with torch.no_grad():
+            torch.testing.assert_close(project(weight, inputs), expected, atol=1e-10, rtol=0)
 
 
 @given(st.integers(0, 5), st.integers(1, 6))
 def test_a_slice_holds_the_same_networks(start, length):
-    for weight in (SHARED_CORE, OWN_OUTER, OWN_LEFT, ALL_OWN):
+    for weight in (SHARED_CORE, OWN_OUTER, OWN_LEFT, ALL_OWN, PERTURBED, MIXED):
         torch.testing.assert_close(weight[start : start + length].dense(), weight.dense()[start : start + length])
 
 
@@ -47,6 +53,46 @@ def test_pieces_are_multiplied_where_they_belong():
         torch.testing.assert_close(project(joined, inputs), expected)
         torch.testing.assert_close(project(joined[1:4], random(3, 5, 7)), joined.dense()[1:4] @ random(3, 5, 7))
     assert join([OWN_OUTER]) is OWN_OUTER
+
+
+def test_perturbed_matrices_are_one_and_their_changes():
+    base, left, right = PERTURBED.base, PERTURBED.left, PERTURBED.right
+    for network in range(6):
+        torch.testing.assert_close(PERTURBED.dense()[network], base + left[network] @ right[network].T)
+
+
+def test_gradient_reaches_every_part_of_perturbed_matrices():
+    for inputs in (random(5, 7, seed=1), random(6, 5, 7, seed=2)):
+        parts = [part.clone().requires_grad_() for part in (PERTURBED.base, PERTURBED.left, PERTURBED.right)]
+        project(Perturbed(*parts), inputs).square().sum().backward()
+        same = [part.detach().clone().requires_grad_() for part in parts]
+        (Perturbed(*same).dense() @ inputs).square().sum().backward()
+        for part, expected in zip(parts, same, strict=True):
+            torch.testing.assert_close(part.grad, expected.grad)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the numbers in the largest memory that any operation's result lies in."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.numbers = max(self.numbers, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return result
+
+
+@pytest.mark.parametrize("shape", [(80, 3), (50, 80, 3)])
+def test_perturbed_matrices_are_not_built(shape):
+    weight = Perturbed(random(60, 80), random(50, 60, 1), random(50, 80, 1))
+    with torch.no_grad(), LargestTensor() as largest:
+        project(weight, random(*shape))
+    assert largest.numbers <= max(50 * 60 * 3, 50 * 80 * 3)
+    with LargestTensor() as largest:
+        weight.dense()
+    assert largest.numbers == 50 * 60 * 80
 
 
 def test_one_network_is_a_plain_state_dict():

@@ -1,5 +1,7 @@
 """Direct encoding: one gene for every weight."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.weights import Weights
+from hyperevo.weights import Factored, Perturbed, Weight, Weights
 
 
 class Settings(ComponentSettings):
@@ -19,6 +21,24 @@ class Settings(ComponentSettings):
     """Weight per unit of gene."""
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """P genotypes around one, whose P × genes numbers are never built.
+
+    centre: (genes,); noise: what every genotype adds to it, by parameter and in units of a gene, `Factored` for a
+    matrix and a tensor (P, out) for a bias.
+    """
+
+    centre: Tensor
+    noise: Mapping[str, Factored | Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.noise.values())))
+
+    def __getitem__(self, chosen: slice) -> "Neighbours":
+        return Neighbours(self.centre, {name: noise[chosen] for name, noise in self.noise.items()})
+
+
 class DirectEncoding:
     """Genotypes (P, genes) are the parameters one after the other."""
 
@@ -26,12 +46,28 @@ class DirectEncoding:
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
 
-    def express(self, genotypes: Tensor) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks."""
-        parts = (genotypes.to(self.device) * self.settings.scale).split(
-            [parameter.size for parameter in self.geometry.values()], dim=1)
-        return Weights({name: part.reshape(len(genotypes), *parameter.shape)
-                        for (name, parameter), part in zip(self.geometry.items(), parts, strict=True)})
+    def express(self, genotypes: Tensor | Neighbours) -> Weights:
+        """Genotypes (P, genes), or P `Neighbours` → the weights of P networks; of neighbours, matrices `Perturbed`."""
+        if isinstance(genotypes, Neighbours):
+            return self._express_neighbours(genotypes)
+        parts = self._split(genotypes.to(self.device) * self.settings.scale)
+        return Weights({name: part.reshape(len(genotypes), *self.geometry[name].shape)
+                        for name, part in parts.items()})
+
+    def _split(self, values: Tensor) -> dict[str, Tensor]:
+        """(…, genes) → (…, size) of every parameter."""
+        sizes = [parameter.size for parameter in self.geometry.values()]
+        return dict(zip(self.geometry, values.split(sizes, dim=-1), strict=True))
+
+    def _express_neighbours(self, genotypes: Neighbours) -> Weights:
+        scale, values = self.settings.scale, dict[str, Weight]()
+        for name, part in self._split(genotypes.centre.to(self.device) * scale).items():
+            noise, base = genotypes.noise[name], part.reshape(self.geometry[name].shape)
+            if isinstance(noise, Factored):
+                values[name] = Perturbed(base, noise.left.to(self.device) * scale, noise.right.to(self.device))
+            else:
+                values[name] = base + noise.to(self.device) * scale
+        return Weights(values)
 
 
 def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> DirectEncoding:

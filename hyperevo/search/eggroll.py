@@ -1,0 +1,146 @@
+"""EGGROLL: an evolution strategy whose noise on a weight matrix has low rank (Sarkar et al. 2025, arXiv 2511.16652).
+
+    E_i = A_i B_iᵀ / √r               A_i (out, r) and B_i (in, r) standard normal; for a bias, E_i itself
+    f_i = fitness(W + σ E_i)
+    g   = Σ_i rank(f_i) E_i / P       which the centre W climbs, by Adam or plain ascent; ranks run from -½ to ½
+
+No E_i is ever built: a network multiplies by W and by its two factors, and g is one product of all A, weighted, with
+all B. A population's noise takes P · r · (out + in) numbers and not P · out · in, and g, a sum over the population,
+has a high rank all the same. Individuals come in pairs, with σ E and -σ E.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.encodings.direct import DirectEncoding, Neighbours
+from hyperevo.errors import UserError
+from hyperevo.geometry import ParameterGeometry
+from hyperevo.weights import Factored
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+NOISE_STREAM = 0x6567_6772_6F6C_6C00
+"""Keeps the noise apart from the images of the same seed and generation."""
+
+
+class Settings(ComponentSettings):
+    """Options of EGGROLL. Sizes are in units of a gene of the direct encoding."""
+
+    name: Literal["eggroll"] = "eggroll"
+    population: int = Field(1000, ge=2, multiple_of=2)
+    rank: int = Field(1, ge=1)
+    """r, the rank of the noise on a weight matrix."""
+    deviation: float = Field(0.3, gt=0)
+    """σ, the standard deviation of the noise."""
+    centre: float = Field(1.0, ge=0)
+    """Standard deviation of the first centre around 0, which is a saddle of networks with layers."""
+    learning_rate: float = Field(0.1, gt=0)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    decay: float = Field(1.0, gt=0, le=1)
+    """Factor on σ and on the learning rate from one generation to the next."""
+
+
+class EggrollSearch:
+    """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
+
+    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], seed: int):
+        self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
+        genes = sum(parameter.size for parameter in geometry.values())
+        generator = torch.Generator().manual_seed(seed)
+        self._centre = torch.randn(genes, generator=generator) * settings.centre
+        self._optimizer = OPTIMIZERS[settings.optimizer]([self._centre], lr=settings.learning_rate, maximize=True)
+        self._population = self._neighbours()
+
+    def _decayed(self, value: float) -> float:
+        return value * self.settings.decay**self.generation
+
+    def _neighbours(self) -> Neighbours:
+        """The population of this generation: a function of the centre, the seed and the generation."""
+        generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + self.generation) ^ NOISE_STREAM) % 2**63)
+        deviation = self._decayed(self.settings.deviation)
+        noise = {name: draw_pairs(parameter, self.settings, deviation, generator)
+                 for name, parameter in self.geometry.items()}
+        return Neighbours(self._centre.clone(), noise)
+
+    def ask(self) -> Neighbours:
+        """The population to evaluate next; the same until it is told."""
+        return self._population
+
+    def tell(self, fitness: Tensor) -> None:
+        """Fitness (P,) of the population asked for last; raises ValueError for another number of values."""
+        if fitness.shape != (len(self._population),):
+            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
+        shaped = centred_ranks(fitness.detach().to("cpu", torch.float32))
+        slopes = [mean_noise(noise, shaped).flatten() for noise in self._population.noise.values()]
+        self._centre.grad = torch.cat(slopes) / self._decayed(self.settings.deviation)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._decayed(self.settings.learning_rate)
+        self._optimizer.step()
+        self.generation += 1
+        self._population = self._neighbours()
+
+    def candidates(self) -> Tensor:
+        """The genotype worth validating, (1, genes): the centre."""
+        return self._centre.clone()[None]
+
+    def statistics(self) -> dict[str, float]:
+        """Numbers for the metrics: σ, and the size of the centre's genes."""
+        return {"step_size": self._decayed(self.settings.deviation),
+                "centre_size": float(self._centre.square().mean().sqrt())}
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the search depends on: tensors and the generation. Noise is drawn again."""
+        moments = self._optimizer.state[self._centre]
+        return {"generation": self.generation, "centre": self._centre.clone(),
+                **{f"optimizer.{key}": value.clone() for key, value in moments.items() if isinstance(value, Tensor)}}
+
+    def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
+        """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
+        self.generation = state["generation"]
+        self._centre.copy_(state["centre"])
+        moments = {key.removeprefix("optimizer."): value.clone() for key, value in state.items()
+                   if key.startswith("optimizer.")}
+        self._optimizer.state[self._centre] = moments
+        self._population = self._neighbours()
+
+
+def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: float, generator: torch.Generator) \
+        -> Factored | Tensor:
+    """Noise σ E on one parameter for P networks, the second half that of the first with the other sign: a matrix's
+    `Factored`, a bias's (P, out)."""
+    pairs, units = settings.population // 2, parameter.target.units
+    if parameter.source is None:
+        noise = torch.randn(pairs, units, generator=generator) * deviation
+        return torch.cat([noise, -noise])
+    left = torch.randn(pairs, units, settings.rank, generator=generator) * (deviation / settings.rank**0.5)
+    right = torch.randn(pairs, parameter.source.units, settings.rank, generator=generator)
+    return Factored(torch.cat([left, -left]), torch.cat([right, right]))
+
+
+def centred_ranks(fitness: Tensor) -> Tensor:
+    """(P,) → (P,) from -½ for the lowest to ½ for the highest; equal values share the mean of their ranks."""
+    ordered = fitness.sort().values
+    twice = torch.searchsorted(ordered, fitness) + torch.searchsorted(ordered, fitness, right=True) - 1
+    return twice / (2 * (len(fitness) - 1)) - 0.5
+
+
+def mean_noise(noise: Factored | Tensor, shaped: Tensor) -> Tensor:
+    """Σ_i shaped_i noise_i / P of noise in pairs, in the shape of one parameter. A pair's two terms are one."""
+    pairs = len(noise) // 2
+    balance = (shaped[:pairs] - shaped[pairs:]) / len(noise)
+    if isinstance(noise, Factored):
+        left, right = noise.left[:pairs] * balance[:, None, None], noise.right[:pairs]
+        return torch.tensordot(left, right, dims=([0, 2], [0, 2]))
+    return balance @ noise[:pairs]
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> EggrollSearch:
+    """The search over a direct encoding's weights; raises UserError for an encoding without matrices to perturb."""
+    if not isinstance(encoding, DirectEncoding):
+        raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
+                        f"not {encoding.settings.name}")
+    return EggrollSearch(settings, encoding.geometry, seed)
