@@ -10,12 +10,13 @@ from functools import cached_property
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A regular grid of units. `sizes` is (rows, columns) for an image, (length,) for a line."""
+    """A regular grid of units. `sizes` is (rows, columns) for an image, (length,) for a line, (channels, rows, columns)
+    for feature maps or for what a convolution's kernel reads."""
 
     sizes: tuple[int, ...]
 
@@ -37,27 +38,38 @@ class Sheet:
         return torch.stack([grid.reshape(-1) for grid in grids], dim=1)
 
     @property
-    def plane(self) -> Tensor:
-        """(units, 2) float64: x and y of every unit. A line lies along x; further axes are refused."""
+    def places(self) -> Tensor:
+        """(units, 2 or 3) float64: x and y of every unit, and z where there is a third axis, such as the channels of
+        (channels, rows, columns). A line lies along x; further axes are refused."""
         places = self.coordinates
         if places.shape[1] == 1:
             return torch.cat([places, torch.zeros_like(places)], dim=1)
-        if places.shape[1] == 2:
-            return places.flip(1)
-        raise ValueError(f"a sheet of sizes {self.sizes} has no place on a plane")
+        if places.shape[1] > 3:
+            raise ValueError(f"a sheet of sizes {self.sizes} has more than three axes")
+        return places.flip(1)
 
 
 @dataclass(frozen=True)
 class ParameterGeometry:
-    """One weight matrix, shape (target units, source units), or one bias, shape (target units,), and its sheets."""
+    """One weight matrix, shape (target units, source units), or one bias, shape (target units,), and its sheets.
+
+    A convolution's kernel is a matrix too: its target units are the output channels, its source units the input
+    channels, rows and columns that it reads. `tensor` is its shape in a `state_dict` where that is another.
+    """
 
     target: Sheet
     source: Sheet | None = None
+    tensor: tuple[int, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the parameter for one network."""
         return (self.target.units,) if self.source is None else (self.target.units, self.source.units)
+
+    @property
+    def tensor_shape(self) -> tuple[int, ...]:
+        """Shape of the parameter in a `state_dict`."""
+        return self.tensor or self.shape
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -74,3 +86,33 @@ def near_square(units: int) -> Sheet:
     """The sheet of two axes for `units` units whose rows and columns differ least: 256 → 16 × 16, 10 → 2 × 5."""
     rows = next(rows for rows in range(int(units**0.5), 0, -1) if units % rows == 0)
     return Sheet((rows, units // rows))
+
+
+def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str, ParameterGeometry]:
+    """Where every parameter of a module sits, by its name in the `state_dict`; one that is shared is named once.
+
+    Units of a linear layer lie on a sheet as near to a square as their number allows, or on `inputs`, where a layer
+    reads just as many values; channels of a convolution on a line; gates of a recurrent layer, one line each, below
+    each other. Anything else is a grid: its first axis the target's, all others the source's.
+    """
+    geometry: dict[str, ParameterGeometry] = {}
+    for prefix, part in module.named_modules():
+        for name, parameter in part.named_parameters(prefix, recurse=False):
+            geometry[name] = _place(part, name.removeprefix(f"{prefix}."), tuple(parameter.shape), inputs)
+    # Parameters that several parts share are kept under their first name, as `named_parameters` has it.
+    return {name: geometry[name] for name, _ in module.named_parameters()}
+
+
+def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | None) -> ParameterGeometry:
+    if isinstance(part, nn.Linear):
+        target = near_square(part.out_features)
+        source = inputs if inputs is not None and inputs.units == part.in_features else near_square(part.in_features)
+        return ParameterGeometry(target, source if name == "weight" else None)
+    if isinstance(part, nn.RNNBase | nn.RNNCellBase) and len(shape) > 0:
+        gates = shape[0] // part.hidden_size
+        target = Sheet((gates, part.hidden_size)) if gates > 1 else Sheet((part.hidden_size,))
+        if target.units == shape[0]:
+            return ParameterGeometry(target, Sheet(shape[1:]) if len(shape) > 1 else None)
+    if len(shape) < 2:
+        return ParameterGeometry(Sheet(shape or (1,)), None, shape)
+    return ParameterGeometry(Sheet(shape[:1]), Sheet(shape[1:]), shape)

@@ -210,9 +210,14 @@ class Weights(Mapping[str, Weight]):
         """P, the number of networks."""
         return len(next(iter(self._values.values())))
 
+    def tensor(self, name: str) -> Tensor:
+        """One parameter as a tensor with the leading axis P."""
+        value = self._values[name]
+        return value if isinstance(value, Tensor) else value.dense()
+
     def dense(self) -> dict[str, Tensor]:
         """Every parameter as a tensor with the leading axis P."""
-        return {name: value if isinstance(value, Tensor) else value.dense() for name, value in self._values.items()}
+        return {name: self.tensor(name) for name in self._values}
 
     def networks(self, chosen: slice) -> "Weights":
         """The weights of some neighbours in the population; nothing is built or copied."""

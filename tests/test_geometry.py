@@ -8,12 +8,12 @@ from hyperevo.geometry import ParameterGeometry, Sheet, near_square
 
 
 def test_image_is_read_left_to_right_and_down():
-    places = Sheet((2, 3)).plane
+    places = Sheet((2, 3)).places
     assert places.tolist() == [[-1, -1], [0, -1], [1, -1], [-1, 1], [0, 1], [1, 1]]
 
 
 def test_a_line_lies_along_x():
-    assert Sheet((3,)).plane.tolist() == [[-1, 0], [0, 0], [1, 0]]
+    assert Sheet((3,)).places.tolist() == [[-1, 0], [0, 0], [1, 0]]
 
 
 @given(st.integers(1, 2000))

@@ -14,13 +14,14 @@ from math import prod
 from hyperevo.encodings._graph import Graph, Topology, program
 from hyperevo.encodings._program import LINEAR, ONE, ZERO, Row, Rows, node_rows
 
-SIDES = {"x1": "source", "y1": "source", "x2": "target", "y2": "target", "one": "constant", "dx": "sum", "dy": "sum",
-         "distance": "spread"}
+SIDES = {"x1": "source", "y1": "source", "z1": "source", "x2": "target", "y2": "target", "z2": "target",
+         "one": "constant", "dx": "sum", "dy": "sum", "distance": "spread"}
 """How the CPPN's inputs depend on the two units: on one, on the sum of a value of each, or on both in any way."""
 
-AXES = {"x1": {3}, "y1": {2}, "x2": {1}, "y2": {0}, "one": set(), "dx": {1, 3}, "dy": {0, 2}, "distance": {0, 1, 2, 3}}
+AXES = {"x1": {3}, "y1": {2}, "z1": {2}, "x2": {1}, "y2": {0}, "z2": {0}, "one": set(), "dx": {1, 3}, "dy": {0, 2},
+        "distance": {0, 1, 2, 3}}
 """Which of the four axes of a matrix, (target rows, target columns, source rows, source columns), an input changes
-along. A node has one value per place on its own axes only."""
+along. A node has one value per place on its own axes only. Channels are stacked on the axis of the rows."""
 
 SIDE_AXES = {"source": {2, 3}, "target": {0, 1}}
 

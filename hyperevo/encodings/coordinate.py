@@ -71,11 +71,11 @@ class CoordinateEncoding:
         return [self._generator(source, target, outputs) for (source, target), outputs in places.items()]
 
     def _generator(self, source, target, outputs: dict[str, int]) -> Generator:
-        from_places = target.plane.new_zeros(1, 0) if source is None else source.plane
-        inputs = from_places.shape[1] + 2
-        widths = (inputs, *self.settings.hidden, sum(outputs.values()))
-        return Generator(from_places.to(self.device, torch.float32), target.plane.to(self.device, torch.float32),
-                         outputs, widths)
+        places = target.places
+        from_places = places.new_zeros(1, 0) if source is None else source.places
+        widths = (from_places.shape[1] + places.shape[1], *self.settings.hidden, sum(outputs.values()))
+        return Generator(from_places.to(self.device, torch.float32), places.to(self.device, torch.float32), outputs,
+                         widths)
 
     def express(self, genotypes: Tensor) -> Weights:
         """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""

@@ -82,7 +82,11 @@ class CppnEncoding:
             raise ValueError(f"encoding.patterns: no weight matrix called {unknown[0]!r}; "
                              f"allowed: {', '.join(matrices)}")
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
-        self.input_names = ["x1", "y1", "x2", "y2", "one"]
+        sheets = {side: [getattr(parameter, side) for parameter in geometry.values() if getattr(parameter, side)]
+                  for side in ("source", "target")}
+        self.input_names = [f"{axis}{number}" for number, side in enumerate(sheets, start=1)
+                            for axis in ("xyz" if any(len(sheet.sizes) > 2 for sheet in sheets[side]) else "xy")]
+        self.input_names += ["one"]
         self.input_names += ["dx", "dy"] if settings.delta else []
         self.input_names += ["distance"] if settings.distance else []
         self.output_names: list[str] = []
@@ -107,13 +111,13 @@ class CppnEncoding:
     def _coordinates(self, name: str, parameter: ParameterGeometry) -> dict[str, Coordinate]:
         """The CPPN's inputs for one parameter by name, float64."""
         zero = torch.zeros(1, dtype=torch.float64, device=self.device)
-        x1 = y1 = x2 = y2 = zero
-        if parameter.source is not None:
-            x1, y1 = (axis.contiguous().to(self.device) for axis in parameter.source.plane.T)
-        if name not in self.settings.patterns:
-            x2, y2 = (axis.contiguous().to(self.device) for axis in parameter.target.plane.T)
-        inputs = {"x1": Coordinate(source=x1), "y1": Coordinate(source=y1), "x2": Coordinate(target=x2),
-                  "y2": Coordinate(target=y2), "one": Coordinate(zero + 1, zero + 1)}
+        target = None if name in self.settings.patterns else parameter.target
+        x1, y1, z1 = _axes(parameter.source, zero)
+        x2, y2, z2 = _axes(target, zero)
+        known = {"x1": Coordinate(source=x1), "y1": Coordinate(source=y1), "z1": Coordinate(source=z1),
+                 "x2": Coordinate(target=x2), "y2": Coordinate(target=y2), "z2": Coordinate(target=z2),
+                 "one": Coordinate(zero + 1, zero + 1)}
+        inputs = {name: place for name, place in known.items() if name in self.input_names}
         if self.settings.delta:
             inputs |= {"dx": Coordinate(x1, -x2), "dy": Coordinate(y1, -y2)}
         if self.settings.distance:
@@ -240,6 +244,12 @@ class CppnEncoding:
         return genotype.genes
 
 
+def _axes(sheet: Sheet | None, zero: Tensor) -> list[Tensor]:
+    """x, y and z of a sheet's units; 0 along axes that it does not have."""
+    places = [] if sheet is None else [axis.contiguous().to(zero.device) for axis in sheet.places.T]
+    return places + [zero] * (3 - len(places))
+
+
 def _over_connections(name: str, value: Coordinate) -> Tensor:
     if value.both is not None:
         return value.both
@@ -251,8 +261,8 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
 
 
 def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:
-    """As `Sheet.plane` lays the units out."""
-    return (1, sheet.sizes[0]) if len(sheet.sizes) == 1 else (sheet.sizes[0], sheet.sizes[1])
+    """As `Sheet.places` lays the units out; channels are stacked on the rows."""
+    return sheet.units // sheet.sizes[-1], sheet.sizes[-1]
 
 
 def _or_zero(values: Tensor | None, units: int, device: torch.device) -> Tensor:

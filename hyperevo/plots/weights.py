@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.geometry import Sheet
+from hyperevo.geometry import Sheet, near_square
 from hyperevo.plots._style import (
     TEXT,
     colour_bar,
@@ -22,16 +22,31 @@ from hyperevo.plots._style import (
 
 def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
                      parameter: str = "hidden.weight") -> Figure:
-    """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet."""
-    picture = tiled(weights, target, source)
+    """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet. A
+    convolution's kernels are tiles in rows of input channels and columns of output channels."""
+    kernels = len(source.sizes) == 3
     caption = (f"{target.units} units at their places on a {in_words(target.sizes)}; "
                f"each tile: one unit's weights from the {in_words(source.sizes)} it reads")
+    if kernels:
+        weights, target, source = by_channel(weights, target, source)
+        caption = (f"columns: {target.sizes[1]} output channels; rows: {target.sizes[0]} input channels; each tile: "
+                   f"a {in_words(source.sizes).replace('sheet', 'kernel')}")
+    picture = tiled(weights, target, source)
     width, height = _fit(picture.shape[1] / picture.shape[0], 9.0)
-    figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label, "receptive fields", caption)
+    figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label,
+                        "kernels" if kernels else "receptive fields", caption)
     axes = figure.add_subplot()
     image = show_map(axes, picture, symmetric_limit(weights))
     colour_bar(figure, image, axes, parameter)
     return figure
+
+
+def by_channel(weights: Tensor, target: Sheet, source: Sheet) -> tuple[Tensor, Sheet, Sheet]:
+    """Weights from feature maps (channels, rows, columns), with every pair of an input channel and a target unit as a
+    unit of its own: their weights, the sheet (channels, units) they lie on, and what each reads, (rows, columns)."""
+    channels, *kernel = source.sizes
+    pairs = weights.reshape(target.units, channels, -1).transpose(0, 1).flatten(0, 1)
+    return pairs, Sheet((channels, target.units)), Sheet(tuple(kernel))
 
 
 def _fit(aspect: float, longest: float) -> tuple[float, float]:
@@ -45,7 +60,8 @@ def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = ()
     classes = len(weights)
     columns = min(5, classes)
     rows = ceil(classes / columns)
-    rows_high, columns_wide = rows_and_columns(hidden.sizes)
+    maps = _readout_maps(weights, hidden)
+    rows_high, columns_wide = maps[0].shape
     tile = 2.0 * min(max(rows_high / columns_wide, 0.3), 2.0)
     figure = new_figure(max(2.0 * columns, 6.0) + 1.2, max(rows * (tile + 0.35), 2.4) + 1.0, label, "readout by class",
                         f"each map: the weights from a {in_words(hidden.sizes)} to one class")
@@ -56,10 +72,18 @@ def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = ()
         if unit >= classes:
             axes.set_axis_off()
             continue
-        image = show_map(axes, weights[unit].reshape(rows_high, columns_wide), limit)
+        image = show_map(axes, maps[unit], limit)
         axes.set_title(names[unit], fontsize=TEXT)
     colour_bar(figure, image, list(grid.flat), parameter)
     return figure
+
+
+def _readout_maps(weights: Tensor, hidden: Sheet) -> list[Tensor]:
+    """A picture for every class; feature maps are tiles on a sheet as near to a square as their number allows."""
+    if len(hidden.sizes) < 3:
+        return list(weights.reshape(len(weights), *rows_and_columns(hidden.sizes)))
+    channels, *sizes = hidden.sizes
+    return [tiled(own.reshape(channels, -1), near_square(channels), Sheet(tuple(sizes))) for own in weights]
 
 
 def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet, label: str = "",
@@ -70,6 +94,10 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet
     """
     if not frames:
         raise ValueError("a filmstrip needs at least one frame")
+    if len(source.sizes) == 3:
+        pairs = [by_channel(weights, target, source) for _, weights in frames]
+        frames = [(number, own) for (number, _), (own, _, _) in zip(frames, pairs, strict=True)]
+        _, target, source = pairs[0]
     units, shown = _spread(target, tiles)
     rows = ceil(len(frames) / 6)
     columns = ceil(len(frames) / rows)

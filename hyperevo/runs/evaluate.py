@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.encodings._graph import Graph
+from hyperevo.weights import Weights
 
 BLOCK = 32
 """Networks evaluated at a time, where memory allows: more are not faster."""
@@ -14,8 +15,11 @@ BLOCK = 32
 
 @torch.no_grad()
 def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Tensor],
-             measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float) -> Tensor:
+             measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
+             calibration: Tensor | None = None) -> Tensor:
     """(P,) float32 on the CPU: `measure(outputs, labels)` of every genotype on the same batch.
+
+    calibration: inputs from which every network takes its own running statistics first, where its target keeps any.
 
     Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
     all, are evaluated once.
@@ -23,9 +27,16 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
     inputs, labels = batch
     distinct, places = _distinct(genotypes)
     block = block_size(target, len(inputs), memory_gb)
-    parts = [measure(target.forward(encoding.express(distinct[start : start + block]), inputs), labels)
-             for start in range(0, len(distinct), block)]
+    parts = []
+    for start in range(0, len(distinct), block):
+        weights = calibrated(target, encoding.express(distinct[start : start + block]), calibration)
+        parts.append(measure(target.forward(weights, inputs), labels))
     return torch.cat(parts).float().cpu()[places]
+
+
+def calibrated(target: Any, weights: Weights, inputs: Tensor | None) -> Weights:
+    """The weights, with every network's own buffers where the target has any and inputs to take them from are given."""
+    return weights if inputs is None or not hasattr(target, "calibrate") else target.calibrate(weights, inputs)
 
 
 def block_size(target: Any, examples: int, memory_gb: float) -> int:

@@ -26,7 +26,7 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, gene_counts
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
-from hyperevo.runs.evaluate import evaluate
+from hyperevo.runs.evaluate import calibrated, evaluate
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
@@ -233,12 +233,17 @@ def _validate(run: Run) -> float:
     parts = run.parts
     candidates = parts.search.candidates()
     accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy,
-                          run.memory_gb)
+                          run.memory_gb, _calibration(run))
     best = int(accuracies.argmax())
     accuracy = float(accuracies[best])
     if run.champion is None or accuracy > run.champion.validation_accuracy:
         run.champion = Champion(candidates[best], run.round, accuracy)
     return accuracy
+
+
+def _calibration(run: Run) -> Tensor:
+    """Training inputs that no generation sees, from which running statistics are taken."""
+    return run.parts.task.batch(run.config.seed, -1)[0]
 
 
 def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: float | None) -> None:
@@ -291,9 +296,13 @@ def _finish(run: Run) -> dict[str, Any]:
         raise RunFailed("the run ended without a validation")
     population = stack(champion.genotype)
     images = parts.task.test()
-    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb)
+    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb,
+                    _calibration(run))
     with torch.no_grad():
-        weights = parts.encoding.express(population).network(0)
+        weights = calibrated(parts.target, parts.encoding.express(population), _calibration(run)).network(0)
+    geometry = parts.target.geometry
+    weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
+               for name, value in weights.items()}
     plain, tensors = pack_genotype(champion.genotype)
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
                                            "validation_accuracy": champion.validation_accuracy}, tensors)

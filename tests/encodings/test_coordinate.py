@@ -39,7 +39,7 @@ def test_equals_one_query_per_connection(activation, hidden):
     weights = encoding.express(genes).dense()
     pair, single = (4, *hidden, 1), (2, *hidden, 4)
     first = sum((before + 1) * after for before, after in zip(pair, pair[1:], strict=False))
-    pixels, units = GEOMETRY["hidden.weight"].source.plane, GEOMETRY["hidden.weight"].target.plane
+    pixels, units = GEOMETRY["hidden.weight"].source.places, GEOMETRY["hidden.weight"].target.places
     for network in range(2):
         for unit in range(12):
             for pixel in range(10):

@@ -33,8 +33,8 @@ def test_champion_equals_neat_python_queried_connection_by_connection(overrides)
     settings = config.encoding
     for name, parameter in geometry.items():
         patterned = name in settings.patterns
-        source = parameter.source.plane if parameter.source else torch.zeros(1, 2, dtype=torch.float64)
-        target = torch.zeros(parameter.target.units, 2, dtype=torch.float64) if patterned else parameter.target.plane
+        source = parameter.source.places if parameter.source else torch.zeros(1, 2, dtype=torch.float64)
+        target = torch.zeros(parameter.target.units, 2, dtype=torch.float64) if patterned else parameter.target.places
         count = parameter.size
         for flat in torch.randint(count, (min(CONNECTIONS, count),), generator=generator).tolist():
             unit, origin = divmod(flat, len(source))

@@ -242,8 +242,8 @@ def test_an_output_that_feeds_another_node_is_named():
 
 def test_cppn_nodes_are_drawn_over_the_right_sheet():
     source, target = Sheet((2, 3)), Sheet((4, 5))
-    x1, y1 = (axis[None, :] for axis in source.plane.T)
-    x2, y2 = (axis[:, None] for axis in target.plane.T)
+    x1, y1 = (axis[None, :] for axis in source.places.T)
+    x2, y2 = (axis[:, None] for axis in target.places.T)
     one = torch.ones(1, 1, dtype=torch.float64)
     nodes = [Node("identity", "sum", (0,)), Node("identity", "sum", (2,)), Node("identity", "sum", (4,)),
              Node("identity", "sum", (5, 6, 7))]

@@ -17,11 +17,11 @@ SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rou
 
 
 def small_config(tmp_path: Path, search: str):
-    name = "cppn-mnist" if search == "neat" else "dct-mnist"
-    overrides = [*SMALL, f"search={{name='{search}', population=12}}"] if search != "neat" else SMALL
-    if search != "neat":
-        overrides.append("encoding.coefficients=[2]")
-    return load_config(name, overrides).config
+    own = {"neat": "cppn-mnist", "eggroll": "eggroll-mnist"}
+    if search in own:
+        return load_config(own[search], SMALL).config
+    return load_config("dct-mnist", [*SMALL, f"search={{name='{search}', population=12}}",
+                                     "encoding.coefficients=[2]"]).config
 
 
 class Cut(Exception):
