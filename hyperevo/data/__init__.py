@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from hyperevo.components import component_names, load_component
-from hyperevo.data._files import DataMissing, FileStatus, cache_folder, download, require, statuses
+from hyperevo.data._files import DataMissing, FileStatus, available, cache_folder, download, require, statuses
 from hyperevo.data._images import ImageData
 
 __all__ = ["DataMissing", "FileStatus", "ImageData", "data_source", "dataset_names", "fetch", "load_images", "verify"]
@@ -39,4 +39,4 @@ def fetch(name: str, force: bool = False) -> None:
 
 def verify(name: str) -> list[FileStatus]:
     """Every file of a data set: where it is and what is wrong with it. Nothing is downloaded."""
-    return statuses(name, data_source(name).FILES)
+    return statuses(name, available(name, data_source(name)))

@@ -70,13 +70,20 @@ def problem_with(path: Path, sha256: str) -> str | None:
     return f"is damaged or not the published file (sha256 {found[:12]}…, {sha256[:12]}… wanted)"
 
 
+def available(dataset: str, source: ModuleType) -> Mapping[str, str]:
+    """The files that a data set is read from, name to sha256: those it was unpacked to where all of them are here, else
+    the published ones."""
+    unpacked: Mapping[str, str] = getattr(source, "UNPACKED", {})
+    return unpacked if unpacked and all(locate(dataset, file) for file in unpacked) else source.FILES
+
+
 def require(dataset: str, source: ModuleType) -> dict[str, Path]:
     """Checked paths of all files of a data set, downloaded where they are missing.
 
     Raises DataMissing where one cannot be had, UserError where one is wrong; both are one line that names the file.
     """
     paths = {}
-    for file, sha256 in source.FILES.items():
+    for file, sha256 in available(dataset, source).items():
         path = locate(dataset, file) or download(dataset, file, sha256, source.MIRRORS)
         if problem := problem_with(path, sha256):
             raise UserError(f"{path}: {problem}; delete it or run: hyperevo data fetch {dataset} --force")

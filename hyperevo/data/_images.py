@@ -16,7 +16,7 @@ from hyperevo.errors import UserError
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images (N, H, W) uint8 with labels (N,) uint8.
+    """Images (N, H, W), or (N, channels, H, W), uint8 with labels (N,) uint8.
 
     `maximum` is the value of a full pixel, `checksum` the sha256 over the sha256 of the data set's files.
     """

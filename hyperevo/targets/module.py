@@ -53,7 +53,8 @@ class ModuleTarget:
         self.module, self.shape = module.eval().requires_grad_(False), tuple(shape)
         self.geometry = module_geometry(module, inputs)
         self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-        self._normalisations: list[Any] = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
+        self._normalisations: list[Any] = [part for part in module.modules()
+                                           if getattr(part, "running_mean", None) is not None]
         # torch.vmap has no rule for the recurrent layers.
         self._mappable = not any(isinstance(part, nn.RNNBase) for part in module.modules())
         self.units = self._count_units()

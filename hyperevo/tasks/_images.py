@@ -18,13 +18,23 @@ from hyperevo.geometry import Sheet
 
 Batch = tuple[Tensor, Tensor]
 
+ORDER_STREAM = 0x6F726465
+"""Keeps the order of an epoch's images apart from other draws by seed and number."""
+
 
 class ImageSettings(ComponentSettings):
     """Options of an image classification task."""
 
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     images: int = Field(500, ge=1)
-    """Fresh training images per generation."""
+    """Training images per generation."""
+    sampling: Literal["fresh", "epochs"] = "fresh"
+    """Images drawn anew for every generation, or all training images in turn, in a new order every epoch; what does not
+    fill a batch at the end of an epoch is left out."""
+    pad: int = Field(0, ge=0)
+    """Training images get a border of so many empty pixels and are cropped back to their size at a random place."""
+    flip: bool = False
+    """Half of the training images are mirrored."""
     validation: int = Field(5000, ge=1)
     """Training images held out to choose the champion."""
     scale_outputs: float = Field(0.0, ge=0)
@@ -33,7 +43,8 @@ class ImageSettings(ComponentSettings):
 
 
 class ImageClassification:
-    """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away."""
+    """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away; colour images have the
+    mean of every channel taken away and are divided by its standard deviation."""
 
     def __init__(self, settings: ImageSettings, data: ImageData, device: torch.device | str = "cpu"):
         held_out = len(data.train_images) - settings.validation
@@ -41,25 +52,69 @@ class ImageClassification:
             raise ValueError(f"task.images: {settings.images} a generation and task.validation {settings.validation} "
                              f"are more than the {len(data.train_images)} training images of {data.name}")
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
+        self._order: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
         self.device = torch.device(device)
-        height, width = data.train_images.shape[1:]
-        self.inputs, self.classes = Sheet((height, width)), data.classes
+        self.inputs, self.classes = Sheet(data.train_images.shape[1:]), data.classes
         pixels = torch.from_numpy(data.train_images).reshape(len(data.train_images), -1)
         labels = torch.from_numpy(data.train_labels).long()
         self._train = pixels[:held_out].to(self.device), labels[:held_out].to(self.device)
         self._range = float(data.maximum)
-        self._mean = self._train[0].double().mean(0).float() / self._range
+        self._mean, self._spread = self._statistics()
         self.validation = self._prepare(pixels[held_out:], labels[held_out:])
         self._test = data.test_images, data.test_labels
 
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """What is taken away from the pixels, and what they are divided by after."""
+        images = self._train[0]
+        if len(self.inputs.sizes) < 3:
+            return images.double().mean(0).float() / self._range, torch.ones((), device=self.device)
+        channels = images.unflatten(1, (self.inputs.sizes[0], -1)).unbind(1)
+        shares = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in channels]).double()
+        shares, values = shares / shares.sum(1, keepdim=True), torch.arange(256, device=images.device) / self._range
+        means = shares @ values.double()
+        spreads = (shares @ values.double().square() - means.square()).sqrt()
+        repeats = self.inputs.units // self.inputs.sizes[0]
+        return means.float().repeat_interleave(repeats), spreads.float().repeat_interleave(repeats)
+
     def _prepare(self, pixels: Tensor, labels: Tensor) -> Batch:
-        return pixels.to(self.device).float() / self._range - self._mean, labels.to(self.device)
+        return (pixels.to(self.device).float() / self._range - self._mean) / self._spread, labels.to(self.device)
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """Fresh training images (N, pixels) and labels (N,) of one generation."""
+        """Training images (N, pixels) and labels (N,) of one generation: a function of the seed and the generation."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**63)
-        chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator).to(self.device)
-        return self._prepare(self._train[0][chosen], self._train[1][chosen])
+        if self.settings.sampling == "epochs" and generation >= 0:
+            chosen = self._in_turn(seed, generation)
+        else:
+            chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator)
+        pixels = self._train[0][chosen.to(self.device)]
+        return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)])
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches all training images make."""
+        return len(self._train[0]) // self.settings.images
+
+    def _in_turn(self, seed: int, generation: int) -> Tensor:
+        epoch, place = divmod(generation, self.batches_per_epoch)
+        if self._order[0] != (seed, epoch):
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63 ^ ORDER_STREAM)
+            self._order = (seed, epoch), torch.randperm(len(self._train[0]), generator=generator)
+        return self._order[1][place * self.settings.images : (place + 1) * self.settings.images]
+
+    def _augmented(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """The images (N, pixels) moved and mirrored, all at once."""
+        pad, (rows, columns), count = self.settings.pad, self.inputs.sizes[-2:], len(pixels)
+        if not pad and not self.settings.flip:
+            return pixels
+        images = torch.nn.functional.pad(pixels.reshape(count, -1, rows, columns), [pad] * 4)
+        places = torch.randint(2 * pad + 1, (2, count, 1), generator=generator)
+        down, right = places[0] + torch.arange(rows), places[1] + torch.arange(columns)
+        if self.settings.flip:
+            mirrored = torch.rand(count, 1, generator=generator) < 0.5
+            right = torch.where(mirrored, right.flip(1), right)
+        numbers, channels = torch.arange(count)[:, None, None, None], torch.arange(images.shape[1])[:, None, None]
+        chosen = (numbers, channels, down[:, None, :, None], right[:, None, None, :])
+        return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
 
     def test(self) -> Batch:
         """All test images and labels; for the end of a run."""

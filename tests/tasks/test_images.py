@@ -64,3 +64,62 @@ def test_too_few_images_is_an_error_that_names_the_key():
         make_task().__class__(ImageSettings(images=8, validation=45),
                               ImageData("made-up", np.zeros((50, 4, 5), np.uint8), np.zeros(50, np.uint8),
                                         np.zeros((5, 4, 5), np.uint8), np.zeros(5, np.uint8), 3, 255, ""))
+
+
+def test_epochs_show_every_training_image_once_in_an_order_of_their_own():
+    task = make_task(sampling="epochs")
+    assert task.batches_per_epoch == 5
+    epochs = [torch.cat([task.batch(0, 5 * epoch + place)[0] for place in range(5)]) for epoch in range(2)]
+    assert all(len(epoch.unique(dim=0)) == 40 for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert torch.equal(task.batch(0, 3)[0], epochs[0][24:32])  # going back is possible
+    assert not torch.equal(task.batch(1, 0)[0], task.batch(0, 0)[0])
+
+
+def colour_task(**options) -> ImageClassification:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 3, 4, 5), dtype=np.uint8)
+    labels = random.integers(0, 3, 60, dtype=np.uint8)
+    data = ImageData("made-up", images[:50], labels[:50], images[50:], labels[50:], 3, 255, "0" * 64)
+    return ImageClassification(ImageSettings(images=8, validation=10, **options), data)
+
+
+def test_colour_images_have_every_channel_scaled_to_mean_0_and_deviation_1():
+    task = colour_task(sampling="epochs")
+    assert task.inputs.sizes == (3, 4, 5)
+    seen = torch.cat([task.batch(0, place)[0] for place in range(5)]).view(-1, 3, 20)
+    torch.testing.assert_close(seen.mean((0, 2)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.std((0, 2), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("make", [make_task, colour_task])
+@pytest.mark.parametrize(("pad", "flip"), [(1, False), (0, True), (2, True)])
+def test_every_image_is_one_of_its_crops(make, pad, flip):
+    plain, moved = make(sampling="epochs"), make(sampling="epochs", pad=pad, flip=flip)
+    seen = set()
+    for generation in range(60):
+        before, after = (task.batch(0, generation) for task in (plain, moved))
+        assert torch.equal(before[1], after[1])
+        sizes = (-1, *((1, 4, 5) if len(plain.inputs.sizes) == 2 else plain.inputs.sizes))
+        empty = ((0 - plain._mean) / plain._spread).expand(plain.inputs.units).view(sizes)
+        for image, crop in zip(*(batch[0].view(sizes) for batch in (before, after)), strict=True):
+            found = list(_matches(image, crop, empty[0], pad, flip))
+            assert found
+            seen |= set(found)
+    assert len(seen) == (2 * pad + 1) ** 2 * (1 + flip)  # all of them happen
+
+
+def _matches(image, crop, empty, pad, flip):
+    """(down, right, mirrored) for which the crop is this image, moved and then mirrored, before the mean is taken."""
+    for down in range(-pad, pad + 1):
+        for right in range(-pad, pad + 1):
+            for mirrored in (False, True)[: 1 + flip]:
+                raw = (crop - empty).flip(2) if mirrored else crop - empty
+                expected = torch.zeros_like(raw)
+                rows, columns = raw.shape[1:]
+                moves = ((down, rows), (right, columns))
+                into = [slice(max(0, -move), min(size, size - move)) for move, size in moves]
+                out_of = [slice(max(0, move), min(size, size + move)) for move, size in moves]
+                expected[:, into[0], into[1]] = (image - empty)[:, out_of[0], out_of[1]]
+                if torch.allclose(raw, expected, atol=1e-4):
+                    yield down, right, mirrored
