@@ -62,8 +62,10 @@ def _neat_python_generation(search: NeatSearch, fitness: torch.Tensor) -> float:
         members = {member: population[member] for member in own.members}
         representative = own.representative
         species.species[key].update(members.get(representative.key) or _plain(representative), members)
-    reproduction = neat.DefaultReproduction(config.reproduction_config, reporters,
-                                            neat.DefaultStagnation(config.stagnation_config, reporters))
+    stagnation = neat.DefaultStagnation(config.stagnation_config, reporters)
+    reproduction: Any = neat.DefaultReproduction(config.reproduction_config, reporters, stagnation)
+    # Its own can fail to add up, and stop.
+    reproduction._adjust_spawn_exact = search._reproduction._adjust_spawn_exact
     reproduction.genome_indexer = Counter(search._reproduction.genome_indexer.value)
     reproduction.innovation_tracker = copy.deepcopy(search._reproduction.innovation_tracker)
     outside = random.getstate()
@@ -79,7 +81,8 @@ def _neat_python_generation(search: NeatSearch, fitness: torch.Tensor) -> float:
 def _plain(genome: DefaultGenome) -> DefaultGenome:
     """The genome as neat-python's own class."""
     plain = DefaultGenome(genome.key)
-    plain.nodes = {key: node.copy() for key, node in genome.nodes.items()}
-    plain.connections = {key: link.copy() for key, link in genome.connections.items()}
+    twin = copy.copy(genome)  # its genes become objects; the search's stay as they are
+    plain.nodes = {key: node.copy() for key, node in twin.nodes.items()}
+    plain.connections = {key: link.copy() for key, link in twin.connections.items()}
     plain.fitness = genome.fitness
     return plain

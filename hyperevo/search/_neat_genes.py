@@ -1,144 +1,256 @@
-"""What neat-python does to genes, several times faster: the same draws in the same order, and so the same genes.
+"""The genes of many genomes as columns of numbers, and neat-python's crossover and mutation of all of them at once.
 
-neat-python looks up every attribute and rate of every gene by a name put together from text.
+A column holds one attribute of one kind of gene, genome after genome. Functions and aggregations are numbers of words.
+The links of a key (source, target) have the key source · 2³² + target here.
 """
 
-from collections.abc import Iterable, Mapping
-from random import choice, gauss, random
-from typing import Any
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import numpy as np
 from neat.genes import DefaultConnectionGene, DefaultNodeGene
 
-_new = object.__new__
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 
-FLOATS = {attribute.name: attribute for gene in (DefaultNodeGene, DefaultConnectionGene)
-          for attribute in gene._gene_attributes if hasattr(attribute, "mutate_power_name")}
+NAMES = [*ACTIVATIONS, *AGGREGATIONS]
+WORDS = {name: number for number, name in enumerate(NAMES)}
 
-
-def copy_link(gene: DefaultConnectionGene) -> DefaultConnectionGene:
-    """A link of its own with the same values. (Set one by one: Python is quickest so.)"""
-    twin = _new(DefaultConnectionGene)
-    twin.key = gene.key
-    twin.innovation = gene.innovation
-    twin.weight = gene.weight
-    twin.enabled = gene.enabled
-    return twin
+NODE_NUMBERS = ("bias", "response", "time_constant")
+NODE_WORDS = ("activation", "aggregation")
 
 
-def copy_node(gene: DefaultNodeGene) -> DefaultNodeGene:
-    """A node of its own with the same values."""
-    twin = _new(DefaultNodeGene)
-    twin.key = gene.key
-    twin.bias = gene.bias
-    twin.response = gene.response
-    twin.activation = gene.activation
-    twin.aggregation = gene.aggregation
-    twin.time_constant = gene.time_constant
-    return twin
+class Genes:
+    """One kind of gene of N genomes: how many each of them has, and columns."""
+
+    def __init__(self, sizes: np.ndarray, columns: dict[str, np.ndarray]):
+        self.sizes, self.columns = sizes, columns
+        self.starts = np.cumsum(sizes) - sizes
+
+    def __len__(self) -> int:
+        return len(self["key"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    @cached_property
+    def owners(self) -> np.ndarray:
+        """The genome of every gene."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    def of(self, genomes: np.ndarray) -> "Genes":
+        """A copy of the genes of these genomes."""
+        sizes = self.sizes[genomes]
+        rows = np.arange(sizes.sum()) + np.repeat(self.starts[genomes] - np.cumsum(sizes) + sizes, sizes)
+        return self.rows(sizes, rows)
+
+    def rows(self, sizes: np.ndarray, rows: np.ndarray) -> "Genes":
+        """A copy of these rows for genomes of these sizes."""
+        return Genes(sizes, {name: column[rows] for name, column in self.columns.items()})
+
+    def where(self, mask: np.ndarray) -> "Genes":
+        """A copy of the genes in the mask."""
+        return self.rows(np.bincount(self.owners[mask], minlength=len(self.sizes)), np.flatnonzero(mask))
+
+    def find(self, genomes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """The row of the gene with this key in this genome, for pairs of both; -1 where there is none."""
+        codes, rows = self._index
+        asked = genomes * (len(self.kinds) + 1) + self.kind_of(keys)
+        place = np.searchsorted(codes[:-1], asked)
+        return np.where(codes[place] == asked, rows[place], -1)
+
+    @cached_property
+    def _index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of genome and key, sorted, and their rows; -1 behind both."""
+        codes = self.owners * (len(self.kinds) + 1) + self.kind
+        order = np.argsort(codes)
+        return np.append(codes[order], -1), np.append(order, -1)
+
+    @cached_property
+    def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
+        kinds, kind = np.unique(self["key"], return_inverse=True)
+        return kinds, kind
+
+    @property
+    def kinds(self) -> np.ndarray:
+        """All keys, sorted."""
+        return self._kinds[0]
+
+    @property
+    def kind(self) -> np.ndarray:
+        """The place of every gene's key among `kinds`."""
+        return self._kinds[1]
+
+    def kind_of(self, keys: np.ndarray) -> np.ndarray:
+        """The places of any keys among `kinds`; behind them all for a key that no gene has."""
+        kind = np.searchsorted(self.kinds, keys)
+        return np.where(np.append(self.kinds, 0)[kind] == keys, kind, len(self.kinds))
 
 
-def cross_links(first: DefaultConnectionGene, second: DefaultConnectionGene) -> DefaultConnectionGene:
-    """`first.crossover(second)`: each value from either; a link that one parent has disabled often stays disabled."""
-    child = copy_link(first)
-    if not random() > 0.5:
-        child.weight = second.weight
-    if not random() > 0.5:
-        child.enabled = second.enabled
-    if not (first.enabled and second.enabled) and random() < 0.75:
-        child.enabled = False
-    return child
+class Pool(NamedTuple):
+    """All genes of N genomes."""
+
+    nodes: Genes
+    links: Genes
+
+    def of(self, genomes: np.ndarray) -> "Pool":
+        """A copy of the genes of these genomes."""
+        return Pool(self.nodes.of(genomes), self.links.of(genomes))
 
 
-def cross_nodes(first: DefaultNodeGene, second: DefaultNodeGene) -> DefaultNodeGene:
-    """`first.crossover(second)`: each value from either."""
-    child = copy_node(first)
-    if not random() > 0.5:
-        child.bias = second.bias
-    if not random() > 0.5:
-        child.response = second.response
-    if not random() > 0.5:
-        child.activation = second.activation
-    if not random() > 0.5:
-        child.aggregation = second.aggregation
-    if not random() > 0.5:
-        child.time_constant = second.time_constant
-    return child
+def join(pools: Sequence[Pool]) -> Pool:
+    """The genomes of the first, then those of the second, and so on."""
+    return Pool(join_genes([pool.nodes for pool in pools]), join_genes([pool.links for pool in pools]))
 
 
-def mutate_links(links: Iterable[Any], config: Any) -> None:
-    """`link.mutate(config)` of every link."""
-    rate, power = config.weight_mutate_rate, config.weight_mutate_power
-    replaced, low, high = rate + config.weight_replace_rate, config.weight_min_value, config.weight_max_value
-    enabling = config.enabled_mutate_rate + config.enabled_rate_to_true_add
-    disabling = config.enabled_mutate_rate + config.enabled_rate_to_false_add
-    for link in links:
-        drawn = random()
-        if drawn < rate:
-            link.weight = max(min(link.weight + gauss(0.0, power), high), low)
-        elif drawn < replaced:
-            link.weight = FLOATS["weight"].init_value(config)
-        toggling = disabling if link.enabled else enabling
-        if toggling > 0 and random() < toggling:
-            link.enabled = random() < 0.5
+def join_genes(parts: Sequence[Genes]) -> Genes:
+    """The same of one kind of gene."""
+    return Genes(np.concatenate([part.sizes for part in parts]),
+                 {name: np.concatenate([part[name] for part in parts]) for name in parts[0].columns})
 
 
-def mutate_nodes(nodes: Iterable[Any], config: Any) -> None:
-    """`node.mutate(config)` of every node."""
-    bias, response, constant = _all_rates(config)
-    activation, aggregation = config.activation_mutate_rate, config.aggregation_mutate_rate
-    for node in nodes:
-        drawn = random()
-        if drawn < bias[1]:
-            node.bias = _mutated("bias", node.bias, drawn, bias, config)
-        drawn = random()
-        if drawn < response[1]:
-            node.response = _mutated("response", node.response, drawn, response, config)
-        if activation > 0 and random() < activation:
-            node.activation = choice(config.activation_options)
-        if aggregation > 0 and random() < aggregation:
-            node.aggregation = choice(config.aggregation_options)
-        drawn = random()
-        if drawn < constant[1]:
-            node.time_constant = _mutated("time_constant", node.time_constant, drawn, constant, config)
+# Between columns and neat-python's objects
 
 
-Rates = tuple[float, float, float, float, float]
+def node_columns(nodes: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Columns of neat-python's nodes."""
+    return {"key": np.array([node.key for node in nodes], dtype=np.int64),
+            **{name: np.array([getattr(node, name) for node in nodes], dtype=np.float64) for name in NODE_NUMBERS},
+            **{name: np.array([WORDS[getattr(node, name)] for node in nodes], dtype=np.int64) for name in NODE_WORDS}}
 
 
-def _all_rates(config: Any) -> tuple[Rates, Rates, Rates]:
-    """Of bias, response and time constant; kept with the config, whose rates do not change."""
-    known = config.__dict__.get("known_rates")
-    if known is None:
-        known = config.known_rates = (_rates("bias", config), _rates("response", config),
-                                      _rates("time_constant", config))
-    return known
+def link_columns(links: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Columns of neat-python's links."""
+    keys = np.array([link.key for link in links], dtype=np.int64).reshape(-1, 2)
+    return {"key": link_key(keys[:, 0], keys[:, 1]),
+            "innovation": np.array([link.innovation for link in links], dtype=np.int64),
+            "weight": np.array([link.weight for link in links], dtype=np.float64),
+            "enabled": np.array([link.enabled for link in links], dtype=bool)}
 
 
-def _rates(name: str, config: Any) -> Rates:
-    """Mutation rate, that and the replacement rate, mutation power, smallest and largest value."""
+def link_key(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """One number for a pair of nodes."""
+    return (sources << 32) + targets
+
+
+def ends(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sources and targets of links."""
+    return keys >> 32, keys & 0xFFFFFFFF
+
+
+def pairs(keys: np.ndarray) -> list[tuple[int, int]]:
+    """The keys of links as neat-python writes them."""
+    sources, targets = ends(keys)
+    return list(zip(sources.tolist(), targets.tolist(), strict=True))
+
+
+def objects(pool: Pool, genome: int) -> tuple[dict[int, Any], dict[tuple[int, int], Any]]:
+    """neat-python's nodes and links of one genome, by key."""
+    nodes, links = pool.of(np.array([genome]))
+    made_nodes, made_links = {}, {}
+    for key, *values in zip(*(nodes[name].tolist() for name in ("key", *NODE_NUMBERS, *NODE_WORDS)), strict=True):
+        node: Any = DefaultNodeGene(key)
+        node.bias, node.response, node.time_constant = values[:3]
+        node.activation, node.aggregation = NAMES[values[3]], NAMES[values[4]]
+        made_nodes[key] = node
+    for pair, innovation, weight, enabled in zip(pairs(links["key"]), *(links[name].tolist() for name in (
+            "innovation", "weight", "enabled")), strict=True):
+        link: Any = DefaultConnectionGene(pair, innovation=innovation)
+        link.weight, link.enabled = weight, enabled
+        made_links[pair] = link
+    return made_nodes, made_links
+
+
+# Crossover
+
+
+def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Generator) -> Pool:
+    """Children of pairs of genomes: matching genes from either parent at random, all others from the fitter one. A
+    child has the genes of its fitter parent, in their order, and no others: there can be no new cycle."""
+    nodes, links = pool.of(fitter)
+    match = pool.nodes.find(other[nodes.owners], nodes["key"])
+    _mix(nodes, pool.nodes, np.flatnonzero(match >= 0), match, (*NODE_NUMBERS, *NODE_WORDS), draws)
+    match = pool.links.find(other[links.owners], links["key"])
+    same = np.flatnonzero((match >= 0) & (pool.links["innovation"][match] == links["innovation"]))
+    # A link that one parent has disabled often stays disabled.
+    doubtful = ~(links["enabled"][same] & pool.links["enabled"][match[same]])
+    _mix(links, pool.links, same, match, ("weight", "enabled"), draws)
+    links["enabled"][same[doubtful & (draws.random(len(same)) < 0.75)]] = False
+    return Pool(nodes, links)
+
+
+def _mix(genes: Genes, pool: Genes, rows: np.ndarray, match: np.ndarray, names: Sequence[str],
+         draws: np.random.Generator) -> None:
+    """Each value of these rows from their matches in the pool by a chance of one half."""
+    for name in names:
+        taken = rows[~(draws.random(len(rows)) > 0.5)]
+        genes[name][taken] = pool[name][match[taken]]
+
+
+# Mutation of all but the structure
+
+
+def mutate_genes(pool: Pool, config: Any, draws: np.random.Generator) -> None:
+    """neat-python's mutation of every gene, in place."""
+    _mutate_numbers(pool.links["weight"], "weight", config, draws)
+    _mutate_switches(pool.links["enabled"], "enabled", config, draws)
+    for name in NODE_NUMBERS:
+        _mutate_numbers(pool.nodes[name], name, config, draws)
+    for name in NODE_WORDS:
+        _mutate_words(pool.nodes[name], name, config, draws)
+
+
+def _mutate_numbers(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
     rate, replaced, power, low, high = (getattr(config, f"{name}_{option}") for option in (
         "mutate_rate", "replace_rate", "mutate_power", "min_value", "max_value"))
-    return rate, rate + replaced, power, low, high
+    if rate + replaced <= 0:
+        return
+    drawn = draws.random(len(values))
+    moved, anew = drawn < rate, np.flatnonzero((drawn >= rate) & (drawn < replaced + rate))
+    values[moved] = np.clip(values + power * draws.standard_normal(len(values)), low, high)[moved]
+    values[anew] = new_numbers(len(anew), name, config, draws)
 
 
-def _mutated(name: str, value: float, drawn: float, rates: Rates, config: Any) -> float:
-    rate, _, power, low, high = rates
-    return max(min(value + gauss(0.0, power), high), low) if drawn < rate else FLOATS[name].init_value(config)
+def _mutate_switches(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
+    rate, enabling, disabling = (getattr(config, f"{name}_{option}") for option in (
+        "mutate_rate", "rate_to_true_add", "rate_to_false_add"))
+    drawn = np.flatnonzero(draws.random(len(values)) < rate + np.where(values, disabling, enabling))
+    values[drawn] = draws.random(len(drawn)) < 0.5
 
 
-def closes_cycle(links: Mapping[tuple[int, int], Any], link: tuple[int, int]) -> bool:
-    """Whether a graph without cycles would have one with a link more."""
-    start, end = link
-    targets: dict[int, list[int]] = {}
-    for first, second in links:
-        targets.setdefault(first, []).append(second)
-    reached, waiting = {end}, [end]
-    while waiting:
-        node = waiting.pop()
-        if node == start:
-            return True
-        for target in targets.get(node, ()):
-            if target not in reached:
-                reached.add(target)
-                waiting.append(target)
-    return False
+def _mutate_words(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
+    drawn = np.flatnonzero(draws.random(len(values)) < getattr(config, f"{name}_mutate_rate"))
+    values[drawn] = _any_words(len(drawn), name, config, draws)
+
+
+# What new genes start with
+
+
+def new_numbers(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
+    """First values of an attribute that is a number."""
+    mean, deviation, kind, low, high = (getattr(config, f"{name}_{option}") for option in (
+        "init_mean", "init_stdev", "init_type", "min_value", "max_value"))
+    if "gauss" in kind.lower() or "normal" in kind.lower():
+        return np.clip(mean + deviation * draws.standard_normal(count), low, high)
+    low, high = max(low, mean - 2 * deviation), min(high, mean + 2 * deviation)
+    return low + (high - low) * draws.random(count)
+
+
+def new_switches(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
+    """First values of an attribute that is true or false."""
+    default = str(getattr(config, f"{name}_default")).lower()
+    if default in ("random", "none"):
+        return draws.random(count) < 0.5
+    return np.full(count, default in ("1", "on", "yes", "true"))
+
+
+def new_words(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
+    """First values of an attribute that is a word, as numbers."""
+    default = getattr(config, f"{name}_default")
+    return _any_words(count, name, config, draws) if default.lower() in ("random", "none") \
+        else np.full(count, WORDS[default])
+
+
+def _any_words(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
+    options = getattr(config, f"{name}_options")
+    return np.array([WORDS[option] for option in options])[draws.integers(len(options), size=count)]

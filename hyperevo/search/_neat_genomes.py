@@ -1,168 +1,168 @@
-"""neat-python's genomes: their graphs, and their genes as tensors for checkpoints."""
+"""neat-python's genomes: their genes in pools, their graphs, and their genes as tensors for checkpoints."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from random import choice, random
+from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
 from torch import Tensor
 
 from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.search._neat_genes import (
-    closes_cycle,
-    copy_link,
-    copy_node,
-    cross_links,
-    cross_nodes,
-    mutate_links,
-    mutate_nodes,
+    NAMES,
+    NODE_NUMBERS,
+    NODE_WORDS,
+    WORDS,
+    Genes,
+    Pool,
+    ends,
+    join,
+    link_columns,
+    link_key,
+    node_columns,
+    objects,
 )
 
 GenomeConfig = Any
 """neat-python's `DefaultGenomeConfig`; its attributes are made from the config's text, unseen by type checkers."""
 
-MUTATION_ATTEMPTS = 4
-"""How often a child is mutated anew where its graph would not stay separable, before it is left a plain crossover."""
-
 
 class Genome(DefaultGenome):
-    """neat-python's genome with neutral growth, where the config asks for it, and a crossover that does not look for
-    cycles where there can be none: a child has the links of its fitter parent, in their order, and no others."""
+    """neat-python's genome. Its genes are in a pool of many genomes' until somebody asks for `nodes` or `connections`:
+    from then on they are neat-python's objects. Crossover is only noted here; `breed` makes all children at once."""
 
     nodes: dict[int, Any]
     connections: dict[tuple[int, int], Any]
+    place: tuple[Pool, int] | None = None
+    """The pool, and which of its genomes this is; None for one of objects."""
+    parents: tuple["Genome", "Genome"] | None = None
+    """Of a child that is not made yet: the fitter one first."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("nodes", "connections") or self.place is None:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        self.nodes, self.connections = objects(*self.place)
+        self.place = None
+        return getattr(self, name)
 
     def configure_crossover(self, genome1: DefaultGenome, genome2: DefaultGenome, config: GenomeConfig) -> None:
-        """Matching genes from either parent at random, all others from the fitter one."""
-        fitter, other = (genome1, genome2) if genome1.fitness > genome2.fitness else (genome2, genome1)
-        for key, gene in fitter.connections.items():
-            match = other.connections.get(key)
-            matches = match is not None and match.innovation == gene.innovation
-            self.connections[key] = cross_links(gene, match) if matches else copy_link(gene)
-        for key, node in fitter.nodes.items():
-            twin = other.nodes.get(key)
-            self.nodes[key] = copy_node(node) if twin is None else cross_nodes(node, twin)
+        """Note the parents."""
+        self.parents = (genome1, genome2) if genome1.fitness > genome2.fitness else (genome2, genome1)
 
     def mutate(self, config: GenomeConfig) -> None:
-        """Mutate; what makes a graph that the config does not accept is undone and tried again, a few times."""
-        accepts = getattr(config, "accepts", None)
-        if accepts is None:
-            self._mutate_once(config)
-            return
-        connections, nodes = self.connections, self.nodes
-        for _ in range(MUTATION_ATTEMPTS):
-            self.connections = {key: copy_link(link) for key, link in connections.items()}
-            self.nodes = {key: copy_node(node) for key, node in nodes.items()}
-            self._mutate_once(config)
-            if accepts(structure_of(self, config).topology):
-                return
-        self.connections, self.nodes = connections, nodes
+        """Nothing: `breed` mutates."""
 
-    def _mutate_once(self, config: GenomeConfig) -> None:
-        """neat-python's `mutate`: at most one structural mutation or up to four, then the numbers."""
-        chances = (config.node_add_prob, config.node_delete_prob, config.conn_add_prob, config.conn_delete_prob)
-        mutations = (self.mutate_add_node, self.mutate_delete_node, self.mutate_add_connection,
-                     lambda _: self.mutate_delete_connection())
-        if config.single_structural_mutation:
-            drawn, reached = random(), 0.0
-            for chance, mutation in zip(chances, mutations, strict=True):
-                reached += chance
-                if drawn < reached / max(1, sum(chances)):
-                    mutation(config)
-                    break
-        else:
-            for chance, mutation in zip(chances, mutations, strict=True):
-                if random() < chance:
-                    mutation(config)
-        mutate_links(self.connections.values(), config)
-        mutate_nodes(self.nodes.values(), config)
 
-    def mutate_add_connection(self, config: GenomeConfig) -> None:
-        """A new link where there is none, not between outputs and closing no cycle; with neutral growth its weight
-        is 0."""
-        target = choice(list(self.nodes))
-        source = choice(list((set(self.nodes) - set(config.output_keys)) | set(config.input_keys)))
-        key = (source, target)
-        if key in self.connections:
-            if config.check_structural_mutation_surer():
-                self.connections[key].enabled = True
-            return
-        if (source in config.output_keys and target in config.output_keys) or (
-                config.feed_forward and closes_cycle(self.connections, key)):
-            return
-        innovation = config.innovation_tracker.get_innovation_number(source, target, "add_connection")
-        link = self.create_connection(config, source, target, innovation)
-        self.connections[key] = link
-        if getattr(config, "neutral_growth", False):
-            link.weight = 0.0
+def gather(genomes: Sequence[Any]) -> Pool:
+    """A pool of these genomes, in order. It may be the one they are in, or a copy."""
+    places: list[Any] = [getattr(genome, "place", None) for genome in genomes]
+    if None in places or not places:
+        loose = [genome for genome, place in zip(genomes, places, strict=True) if place is None]
+        own, count = _pool_of_objects(loose), iter(range(len(loose)))
+        places = [place or (own, next(count)) for place in places]
+    pools = list({id(pool): pool for pool, _ in places}.values()) or [own]
+    *starts, total = np.cumsum([0, *(len(pool.nodes.sizes) for pool in pools)]).tolist()
+    start = dict(zip(map(id, pools), starts, strict=True))
+    order = np.array([start[id(pool)] + row for pool, row in places], dtype=np.int64)
+    pool = pools[0] if len(pools) == 1 else join(pools)
+    return pool if np.array_equal(order, np.arange(total)) else pool.of(order)
 
-    def mutate_add_node(self, config: GenomeConfig) -> None:
-        """A new node on a link; with neutral growth the link stays, and the one out of the new node has weight 0."""
-        if not getattr(config, "neutral_growth", False) or not self.connections:
-            super().mutate_add_node(config)
-            return
-        enabled = {key: link.enabled for key, link in self.connections.items()}
-        super().mutate_add_node(config)
-        for key, value in enabled.items():
-            self.connections[key].enabled = value
-        into, out_of = list(self.connections.values())[-2:]
-        into.init_attributes(config)
-        into.enabled, out_of.weight = True, 0.0
+
+def settle(genomes: Sequence[Genome], pool: Pool) -> None:
+    """Put genomes into a pool that holds their genes, in order."""
+    for number, genome in enumerate(genomes):
+        genome.place, genome.parents = (pool, number), None
+        genome.__dict__.pop("nodes", None)
+        genome.__dict__.pop("connections", None)
+
+
+def _pool_of_objects(genomes: Sequence[DefaultGenome]) -> Pool:
+    nodes, links = [genome.nodes for genome in genomes], [genome.connections for genome in genomes]
+    return Pool(Genes(_sizes(nodes), node_columns([node for own in nodes for node in own.values()])),
+                Genes(_sizes(links), link_columns([link for own in links for link in own.values()])))
+
+
+def _sizes(parts: Sequence[Any]) -> np.ndarray:
+    return np.array([len(part) for part in parts], dtype=np.int64)
 
 
 class Structure(NamedTuple):
-    """What a genome's graph is but for its numbers: the topology, and the keys of its nodes and of their links."""
+    """What a genome's graph is but for its numbers: the topology, and which of the genome's nodes, and of its enabled
+    links, are in it."""
 
     topology: Topology
-    nodes: list[int]
-    links: list[tuple[int, int]]
+    nodes: tuple[int, ...]
+    links: tuple[int, ...]
 
+
+_FUNCTIONS = [(activation, aggregation) for activation in NAMES for aggregation in NAMES]
+"""By the number of the one times how many there are, plus the number of the other."""
 
 _structures: dict[tuple, Structure] = {}
 STRUCTURES_KEPT = 20_000
 
 
-def structure_of(genome: DefaultGenome, config: GenomeConfig) -> Structure:
-    """The structure of a genome's graph; those that were seen lately are not worked out again."""
-    shape = (config.num_inputs, config.num_outputs,
-             tuple([(key, node.activation, node.aggregation) for key, node in genome.nodes.items()]),
-             tuple([key for key, link in genome.connections.items() if link.enabled]))
-    known = _structures.get(shape)
-    if known is None:
-        if len(_structures) >= STRUCTURES_KEPT:
-            _structures.clear()
-        known = _structures[shape] = _trace(genome, shape[-1], config)
-    return known
+def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
+    """The structures of genomes' graphs; those that were seen lately are not worked out again."""
+    nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
+    functions = nodes["activation"] * len(NAMES) + nodes["aggregation"]
+    sources, targets = _places(nodes, links, config)
+    words, pairs = functions.astype(np.int32).tobytes(), link_key(sources, targets).tobytes()
+    each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
+    structures = []
+    for (node, node_end), (link, link_end) in zip(_slices(nodes), _slices(links), strict=True):
+        shape = config.num_inputs, config.num_outputs, words[4 * node : 4 * node_end], pairs[8 * link : 8 * link_end]
+        known = _structures.get(shape)
+        if known is None:
+            if len(_structures) >= STRUCTURES_KEPT:
+                _structures.clear()
+            known = _structures[shape] = _trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
+                                                each_target[link:link_end])
+        structures.append(known)
+    return structures
 
 
-def _trace(genome: DefaultGenome, enabled: Sequence[tuple[int, int]], config: GenomeConfig) -> Structure:
-    """The nodes that some output needs, every source before its use, and the enabled links into each."""
-    incoming: dict[int, list[int]] = {}
-    for source, target in enabled:
-        incoming.setdefault(target, []).append(source)
-    inputs = config.num_inputs
-    place = {key: index for index, key in enumerate(config.input_keys)}
-    rows, nodes, links = [], [], []
+def _slices(genes: Genes) -> list[tuple[int, int]]:
+    """Where the genes of every genome start and end."""
+    return list(zip(genes.starts.tolist(), (genes.starts + genes.sizes).tolist(), strict=True))
 
-    def visit(key: int) -> None:
-        sources = incoming.get(key, [])
-        for source in sources:
-            if source not in place:
-                visit(source)
-        node = genome.nodes[key]
-        place[key] = inputs + len(rows)
-        rows.append((node.activation, node.aggregation, tuple([place[source] for source in sources])))
-        nodes.append(key)
-        links.extend([(source, key) for source in sources])
 
-    for output in config.output_keys:
-        if output not in place:
-            visit(output)
-    topology = _topology(inputs, tuple(rows), tuple([place[key] - inputs for key in config.output_keys]))
-    return Structure(topology, nodes, links)
+def _places(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Links' sources, as places among the inputs and then the nodes of the genome, and targets, among its nodes. The
+    keys of inputs are -1, -2 …"""
+    (sources, targets), starts = ends(links["key"]), nodes.starts[links.owners]
+    inner = config.num_inputs + nodes.find(links.owners, sources) - starts
+    return np.where(sources < 0, -1 - sources, inner), nodes.find(links.owners, targets) - starts
+
+
+def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], targets: list[int]) -> Structure:
+    """The nodes that some output needs, every source before its use, and the links into each. The first nodes are the
+    outputs, as neat-python makes them."""
+    incoming: list[list[int]] = [[] for _ in functions]
+    for number, target in enumerate(targets):
+        incoming[target].append(number)
+    place = [*range(inputs), *[-1] * len(functions)]
+    rows: list[tuple[str, str, tuple[int, ...]]] = []
+    nodes: list[int] = []
+    links: list[int] = []
+    waiting = [*range(outputs - 1, -1, -1)]
+    while waiting:
+        node = waiting[-1]
+        places = [place[sources[number]] for number in incoming[node]]
+        if -1 in places:
+            waiting += [sources[number] - inputs for number in reversed(incoming[node]) if place[sources[number]] < 0]
+            continue
+        waiting.pop()
+        if place[inputs + node] < 0:
+            place[inputs + node] = inputs + len(rows)
+            rows.append((*_FUNCTIONS[functions[node]], tuple(places)))
+            nodes.append(node)
+            links += incoming[node]
+    topology = _topology(inputs, tuple(rows), tuple([at - inputs for at in place[inputs : inputs + outputs]]))
+    return Structure(topology, tuple(nodes), tuple(links))
 
 
 @lru_cache(maxsize=8192)
@@ -180,27 +180,37 @@ def graph_from_genome(genome: DefaultGenome, config: GenomeConfig) -> Graph:
 
 
 def graphs_from_genomes(genomes: Sequence[DefaultGenome], config: GenomeConfig) -> list[Graph]:
-    """`graph_from_genome` of many; their numbers are views of one tensor, which takes a fraction of the time."""
-    topologies, numbers, sizes = [], [], []
-    for genome in genomes:
-        topology, keys, links = structure_of(genome, config)
-        topologies.append(topology)
-        connections, nodes = genome.connections, [genome.nodes[key] for key in keys]
-        numbers += [connections[key].weight for key in links]
-        numbers += [node.bias for node in nodes]
-        numbers += [node.response for node in nodes]
-        sizes += [len(links), len(keys), len(keys)]
-    parts = iter(float64(numbers).split(sizes))
-    return [Graph(topology, next(parts), next(parts), next(parts)) for topology in topologies]
+    """`graph_from_genome` of many; their numbers are views of few tensors, which takes a fraction of the time."""
+    pool = gather(genomes)
+    structures = structures_of(pool, config)
+    topologies, nodes, links = zip(*structures, strict=True) if structures else ((), (), ())
+    weights, = _parts(pool.links.where(pool.links["enabled"]), links, "weight")
+    biases, responses = _parts(pool.nodes, nodes, "bias", "response")
+    return [Graph(*parts) for parts in zip(topologies, weights, biases, responses, strict=True)]
+
+
+def _parts(genes: Genes, own: Sequence[tuple[int, ...]], *names: str) -> list[Sequence[Tensor]]:
+    """Attributes of each genome's own genes, given by their places in it."""
+    sizes = _sizes(own)
+    rows = np.fromiter(chain.from_iterable(own), np.int64, sizes.sum()) + np.repeat(genes.starts, sizes)
+    return [torch.from_numpy(genes[name][rows]).split(sizes.tolist()) for name in names]
+
+
+def genes_in_graph(genome: DefaultGenome, config: GenomeConfig) -> tuple[list[Any], list[Any]]:
+    """The nodes and links that are in a genome's graph, in the order of the graph's."""
+    _, nodes, links = structures_of(gather([genome]), config)[0]
+    own = list(genome.nodes.values())
+    enabled = [link for link in genome.connections.values() if link.enabled]
+    return [own[place] for place in nodes], [enabled[place] for place in links]
 
 
 def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> None:
     """Give a genome's genes the numbers of a graph of its topology."""
-    _, nodes, links = structure_of(genome, config)
+    nodes, links = genes_in_graph(genome, config)
     for link, weight in zip(links, graph.weights.tolist(), strict=True):
-        genome.connections[link].weight = weight
-    for key, bias, response in zip(nodes, graph.biases.tolist(), graph.responses.tolist(), strict=True):
-        genome.nodes[key].bias, genome.nodes[key].response = bias, response
+        link.weight = weight
+    for node, bias, response in zip(nodes, graph.biases.tolist(), graph.responses.tolist(), strict=True):
+        node.bias, node.response = bias, response
 
 
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
@@ -208,38 +218,30 @@ def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def pack_genomes(genomes: Sequence[DefaultGenome], names: list[str]) -> dict[str, Tensor]:
-    """Genomes as tensors, in order: what a checkpoint writes in milliseconds. `names` are the words in the genes."""
-    word = {name: index for index, name in enumerate(names)}
-    nodes = [node for genome in genomes for node in genome.nodes.values()]
-    links = [link for genome in genomes for link in genome.connections.values()]
-    return {
-        "genomes": torch.tensor([[genome.key, len(genome.nodes), len(genome.connections)] for genome in genomes]),
-        "node_keys": torch.tensor([[node.key, word[node.activation], word[node.aggregation]] for node in nodes]),
-        "node_numbers": float64([[node.bias, node.response, node.time_constant] for node in nodes]),
-        "link_keys": torch.tensor([[*link.key, link.innovation, int(link.enabled)] for link in links],
-                                  dtype=torch.int64).reshape(-1, 4),
-        "link_weights": float64([link.weight for link in links]),
+def pack_genomes(genomes: Sequence[DefaultGenome]) -> dict[str, Tensor]:
+    """Genomes as tensors, in order: what a checkpoint writes in milliseconds. Words are numbers of `NAMES`."""
+    nodes, links = gather(genomes)
+    keys = np.array([genome.key for genome in genomes])
+    columns = {
+        "genomes": [keys, nodes.sizes, links.sizes],
+        "node_keys": [nodes[name] for name in ("key", *NODE_WORDS)],
+        "node_numbers": [nodes[name] for name in NODE_NUMBERS],
+        "link_keys": [*ends(links["key"]), links["innovation"], links["enabled"]],
     }
+    packed = {name: torch.from_numpy(np.stack(own, axis=1)) for name, own in columns.items()}
+    return {**packed, "link_weights": torch.from_numpy(links["weight"].copy())}
 
 
-def unpack_genomes(packed: dict[str, Any], names: list[str]) -> list[DefaultGenome]:
-    """The genomes that `pack_genomes` took apart."""
-    nodes = zip(packed["node_keys"].tolist(), packed["node_numbers"].tolist(), strict=True)
-    links = zip(packed["link_keys"].tolist(), packed["link_weights"].tolist(), strict=True)
-    genomes = []
-    for key, node_count, link_count in packed["genomes"].tolist():
-        genome = Genome(key)
-        for _ in range(node_count):
-            (node_key, activation, aggregation), (bias, response, time_constant) = next(nodes)
-            node = DefaultNodeGene(node_key)
-            node.bias, node.response, node.time_constant = bias, response, time_constant
-            node.activation, node.aggregation = names[activation], names[aggregation]
-            genome.nodes[node_key] = node
-        for _ in range(link_count):
-            (source, target, innovation, enabled), weight = next(links)
-            link = DefaultConnectionGene((source, target), innovation=innovation)
-            link.weight, link.enabled = weight, bool(enabled)
-            genome.connections[link.key] = link
-        genomes.append(genome)
+def unpack_genomes(packed: dict[str, Any], names: list[str]) -> list[Genome]:
+    """The genomes that `pack_genomes` took apart, with words as numbers of `names`."""
+    keys, node_sizes, link_sizes = packed["genomes"].numpy().T
+    key, *words = packed["node_keys"].numpy().T
+    source, target, innovation, enabled = packed["link_keys"].numpy().T
+    word = np.array([WORDS[name] for name in names])
+    nodes = {"key": key.copy(), **dict(zip(NODE_NUMBERS, packed["node_numbers"].numpy().T.copy(), strict=True)),
+             **dict(zip(NODE_WORDS, word[words], strict=True))}
+    links = {"key": link_key(source, target), "innovation": innovation.copy(),
+             "weight": packed["link_weights"].numpy().copy(), "enabled": enabled.astype(bool)}
+    genomes = [Genome(key) for key in keys.tolist()]
+    settle(genomes, Pool(Genes(node_sizes.copy(), nodes), Genes(link_sizes.copy(), links)))
     return genomes

@@ -20,6 +20,7 @@ from neat.reporting import ReporterSet
 from hyperevo.components import nearest
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, OWN_SCALAR_ACTIVATIONS
+from hyperevo.search._neat_breeding import breed
 from hyperevo.search._neat_genomes import Genome, GenomeConfig
 
 
@@ -68,8 +69,16 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 class Reproduction(neat.DefaultReproduction):
-    """neat-python's reproduction with spawn counts that always add up: its own takes at most one child from each
-    species before it gives up with an error."""
+    """neat-python's reproduction, with all children made at once, and with spawn counts that always add up: its own
+    takes at most one child from each species before it gives up with an error."""
+
+    def reproduce(self, config: Any, species: Any, pop_size: int, generation: int) -> dict[int, Genome]:
+        """The next population."""
+        population = super().reproduce(config, species, pop_size, generation)
+        children = [genome for genome in population.values() if genome.parents]
+        if children:
+            breed(children, config.genome_config)
+        return population
 
     def _adjust_spawn_exact(self, spawn_amounts: list[int], pop_size: int, min_species_size: int) -> list[int]:
         amounts = list(spawn_amounts)

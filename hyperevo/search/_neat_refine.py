@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings._graph import Graph
-from hyperevo.search._neat_genomes import GenomeConfig, float64, structure_of
+from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 
 
 class RefineSettings(ComponentSettings):
@@ -34,8 +34,8 @@ class RefineSettings(ComponentSettings):
 
 def step_keys(genome: DefaultGenome, config: GenomeConfig) -> list[tuple[int, int]]:
     """One key per number that is refined: a link's (source, target), a node's (key, -1)."""
-    _, nodes, links = structure_of(genome, config)
-    return links + [(key, -1) for key in nodes]
+    nodes, links = genes_in_graph(genome, config)
+    return [link.key for link in links] + [(node.key, -1) for node in nodes]
 
 
 def limits_of(graph: Graph, config: GenomeConfig) -> tuple[Tensor, Tensor]:

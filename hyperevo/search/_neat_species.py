@@ -4,7 +4,6 @@ Distances and species are neat-python's to the last bit: the terms of a distance
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import neat
@@ -12,7 +11,8 @@ import numpy as np
 from neat.genome import DefaultGenome
 from neat.species import Species
 
-from hyperevo.search._neat_genomes import GenomeConfig
+from hyperevo.search._neat_genes import NODE_NUMBERS, NODE_WORDS, Genes
+from hyperevo.search._neat_genomes import GenomeConfig, gather
 
 
 class GeneTable:
@@ -20,76 +20,51 @@ class GeneTable:
 
     def __init__(self, genomes: Sequence[DefaultGenome], config: GenomeConfig):
         self._config = config
-        self._words: dict[str, int] = {}
-        self._nodes = _ByGene([genome.nodes for genome in genomes], self._node_columns(
-            [node for genome in genomes for node in genome.nodes.values()]))
-        self._links = _ByGene([genome.connections for genome in genomes], _link_columns(
-            [link for genome in genomes for link in genome.connections.values()]))
-
-    def _node_columns(self, nodes: list[Any]) -> list[np.ndarray]:
-        words = [node.activation for node in nodes], [node.aggregation for node in nodes]
-        for word in set(chain(*words)):
-            self._words.setdefault(word, len(self._words))
-        return [np.array([node.bias for node in nodes]), np.array([node.response for node in nodes]),
-                np.array([node.time_constant for node in nodes]),
-                *(np.array([self._words[word] for word in column]) for column in words)]
+        nodes, links = gather(genomes)
+        self._nodes, self._links = _ByGene(nodes), _ByGene(links)
 
     def distances(self, genomes: Sequence[DefaultGenome]) -> np.ndarray:
         """(len(genomes), N): neat-python's `genome.distance(other, config)` for each of these and all others."""
-        nodes = self._node_columns([node for genome in genomes for node in genome.nodes.values()])
-        links = _link_columns([link for genome in genomes for link in genome.connections.values()])
-        return self._part([genome.nodes for genome in genomes], nodes, self._nodes) \
-            + self._part([genome.connections for genome in genomes], links, self._links)
+        nodes, links = gather(genomes)
+        return self._part(nodes, self._nodes, (*NODE_NUMBERS, *NODE_WORDS)) \
+            + self._part(links, self._links, ("weight", "enabled"))
 
-    def _part(self, genes: Sequence[dict[Any, Any]], columns: list[np.ndarray], table: "_ByGene") -> np.ndarray:
+    def _part(self, genes: Genes, table: "_ByGene", names: Sequence[str]) -> np.ndarray:
         """The part of the distances that one kind of gene makes."""
-        sizes = np.array([len(own) for own in genes])[:, None]
-        owner, gene, place = table.matches(genes)
-        pairs = owner * len(table.sizes) + table.holders[place]
+        gene, place = table.matches(genes)
+        pairs = genes.owners[gene] * len(table.genes.sizes) + table.genes.owners[place]
         # Numbers differ by their distance, words and switches by 1; added up column by column as neat-python does.
         apart = np.zeros(len(place))
-        for ours, theirs in zip(columns, table.columns, strict=True):
-            mine, other = ours[gene], theirs[place]
+        for name in names:
+            mine, other = genes[name][gene], table.genes[name][place]
             apart += np.abs(mine - other) if mine.dtype == np.float64 else mine != other
         apart *= self._config.compatibility_weight_coefficient
-        shape = (len(genes), len(table.sizes))
+        sizes, others = genes.sizes[:, None], table.genes.sizes
+        shape = (len(sizes), len(others))
         total = np.bincount(pairs, apart, minlength=shape[0] * shape[1]).reshape(shape)
         shared = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
-        disjoint = sizes + table.sizes - 2 * shared
+        disjoint = sizes + others - 2 * shared
         # Without genes on either side there is no distance.
         return (total + self._config.compatibility_disjoint_coefficient * disjoint) \
-            / np.maximum(np.maximum(sizes, table.sizes), 1)
-
-
-def _link_columns(links: list[Any]) -> list[np.ndarray]:
-    return [np.array([link.weight for link in links], dtype=np.float64),
-            np.array([link.enabled for link in links], dtype=bool)]
+            / np.maximum(np.maximum(sizes, others), 1)
 
 
 class _ByGene:
-    """One kind of gene of N genomes, sorted by key: the genome that holds each, and columns of what it is there."""
+    """One kind of gene of N genomes, and where those of the same key are."""
 
-    def __init__(self, genes: Sequence[dict[Any, Any]], columns: list[np.ndarray]):
-        self.sizes = np.array([len(own) for own in genes])
-        keys = list(chain.from_iterable(genes))
-        self._numbers: dict[Any, int] = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        number = np.array([self._numbers[key] for key in keys], dtype=np.int64)
-        order = np.argsort(number, kind="stable")
-        self.holders = np.repeat(np.arange(len(genes)), self.sizes)[order]
-        self.columns = [column[order] for column in columns]
-        self._held = np.bincount(number, minlength=len(self._numbers))
+    def __init__(self, genes: Genes):
+        self.genes = genes
+        self._order = np.argsort(genes.kind, kind="stable")
+        # No gene is of the last kind: that of keys that are not here.
+        self._held = np.bincount(genes.kind, minlength=len(genes.kinds) + 1)
         self._first = np.cumsum(self._held) - self._held
 
-    def matches(self, genes: Sequence[dict[Any, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All pairs of a gene of these genomes with the same gene in the table, in the order of the former: whose gene
-        it is, which of all their genes, and its row in the table."""
-        number = np.array([self._numbers.get(key, -1) for key in chain.from_iterable(genes)], dtype=np.int64)
-        gene = np.flatnonzero(number >= 0)
-        number = number[gene]
-        held = self._held[number]
-        owner = np.repeat(np.arange(len(genes)), [len(own) for own in genes])[gene]
-        row = np.arange(held.sum()) + np.repeat(self._first[number] - np.cumsum(held) + held, held)
-        return np.repeat(owner, held), np.repeat(gene, held), row
+    def matches(self, genes: Genes) -> tuple[np.ndarray, np.ndarray]:
+        """All pairs of one of these genes with the same one in the table, in the order of the former: their rows."""
+        kind = self.genes.kind_of(genes["key"])
+        held = self._held[kind]
+        place = np.arange(held.sum()) + np.repeat(self._first[kind] - np.cumsum(held) + held, held)
+        return np.repeat(np.arange(len(kind)), held), self._order[place]
 
 
 class SpeciesSet(neat.DefaultSpeciesSet):

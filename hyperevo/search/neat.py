@@ -29,12 +29,16 @@ from hyperevo.encodings._graph import Graph
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
     Genome,
     float64,
+    gather,
     graph_from_genome,
     graphs_from_genomes,
     pack_genomes,
+    settle,
+    structures_of,
     unpack_genomes,
     write_back,
 )
@@ -210,12 +214,20 @@ class NeatSearch:
             self.genome_config.innovation_tracker = self._reproduction.innovation_tracker
             self.population = {genome.key: genome for genome in (self._seed_genome()
                                                                  for _ in range(self.config.pop_size))}
+            self._check_seeds(self._settle())
             if self.settings.ini is None and self.settings.compatibility_threshold is None:
                 self._threshold = self._threshold_for(self._wished_species or 1)
             self._species.speciate(self.config, self.population, self.neat_generation)
         self._population_changed()
 
-    def _seed_genome(self) -> DefaultGenome:
+    def _check_seeds(self, pool: Pool) -> None:
+        accepts = getattr(self.genome_config, "accepts", None)
+        if accepts is not None and not all(accepts(structure.topology)
+                                           for structure in structures_of(pool, self.genome_config)):
+            raise UserError("search.separable: the seed genomes are not separable; use hidden_function = sin, cos or "
+                            "square, output_function = identity, no locality, and no distance among the inputs")
+
+    def _seed_genome(self) -> Genome:
         """A genome as the config wants it. Hidden nodes have the same keys in all seeds, or crossover and genetic
         distance could not align them (neat-python numbers them on)."""
         self.genome_config.node_indexer = Counter(self.genome_config.num_outputs)
@@ -227,11 +239,6 @@ class NeatSearch:
                     genome.nodes[key].activation = self.settings.hidden_function
             if self.settings.locality:
                 self._add_locality(genome)
-            self._fix_outputs(genome)
-        accepts = getattr(self.genome_config, "accepts", None)
-        if accepts is not None and not accepts(graph_from_genome(genome, self.genome_config).topology):
-            raise UserError("search.separable: the seed genomes are not separable; use hidden_function = sin, cos or "
-                            "square, output_function = identity, no locality, and no distance among the inputs")
         return genome
 
     def _add_locality(self, genome: DefaultGenome) -> None:
@@ -248,11 +255,18 @@ class NeatSearch:
         for output in expressed:
             genome.nodes[output].bias = -1.0
 
-    def _fix_outputs(self, genome: DefaultGenome) -> None:
+    def _settle(self) -> Pool:
+        """Put the population into one pool, with all outputs of their function."""
+        genomes = list(self.population.values())
+        pool = gather(genomes)
         if self.settings.ini is None and self.settings.output_function is not None:
-            for key in self.genome_config.output_keys:
-                genome.nodes[key].activation = self.settings.output_function
-                genome.nodes[key].aggregation = "sum"
+            # Where this is the pool they were in already, it changes nothing.
+            nodes = pool.nodes
+            outputs = (nodes["key"] >= 0) & (nodes["key"] < self.genome_config.num_outputs)
+            nodes["activation"][outputs] = WORDS[self.settings.output_function]
+            nodes["aggregation"][outputs] = WORDS["sum"]
+        settle(genomes, pool)
+        return pool
 
     def _threshold_for(self, species: int) -> float:
         """The distance that parts the population into about this many species, from the first genome outwards."""
@@ -371,12 +385,11 @@ class NeatSearch:
             self._packed = None
             self._next_refinement()
 
-    def _describe(self, genomes: list[DefaultGenome], best: Graph) -> dict[str, float | int]:
+    def _describe(self, genomes: list[Genome], best: Graph) -> dict[str, float | int]:
+        nodes, links = gather(genomes)
         return {"phase": NEAT_PHASE, "neat_generation": self.neat_generation, "species": len(self._sizes),
                 "largest_species": max(self._sizes.values()),
-                "mean_nodes": sum(len(genome.nodes) for genome in genomes) / len(genomes),
-                "mean_links": sum(len([True for link in genome.connections.values() if link.enabled])
-                                  for genome in genomes) / len(genomes),
+                "mean_nodes": len(nodes) / len(genomes), "mean_links": int(links["enabled"].sum()) / len(genomes),
                 "nodes": len(best.topology.nodes), "links": best.topology.links, "step": 0.0}
 
     # Reproduction
@@ -406,8 +419,7 @@ class NeatSearch:
             self._steps.clear()
             self._start_population()
             return
-        for genome in self.population.values():
-            self._fix_outputs(genome)
+        self._settle()
         self._move_threshold()
         self._merge_species()
         self._species.speciate(self.config, self.population, self.neat_generation)
@@ -434,36 +446,38 @@ class NeatSearch:
     def _merge_species(self) -> None:
         """Forget species that have come closer to an older one than the threshold; their members are shared out.
         neat-python never merges species, so a rising threshold alone would not lower their number."""
-        kept: list[Species] = []
-        for _, species in sorted(self._species.species.items()):
-            if self._wished_species and any(
-                    older.representative.distance(species.representative, self.genome_config) < self._threshold
-                    for older in kept):
-                del self._species.species[species.key]
+        if not self._wished_species:
+            return
+        species = sorted(self._species.species)
+        leaders = [self._species.species[key].representative for key in species]
+        near = GeneTable(leaders, self.genome_config).distances(leaders) < self._threshold
+        kept: list[int] = []
+        for place, key in enumerate(species):
+            if near[kept, place].any():
+                del self._species.species[key]
             else:
-                kept.append(species)
+                kept.append(place)
 
     def _population_changed(self) -> None:
         """New genes since the last checkpoint; and steps of genes that no genome holds any more are forgotten."""
         self._packed = None
         if not self._steps:
             return
-        held = {key for genome in self.population.values() for key in genome.connections}
-        held |= {(key, -1) for genome in self.population.values() for key in genome.nodes}
+        nodes, links = gather(list(self.population.values()))
+        held = {*pairs(links["key"]), *((key, -1) for key in nodes["key"].tolist())}
         self._steps = {key: step for key, step in self._steps.items() if key in held}
 
     # Checkpoints
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the search depends on: tensors, numbers, text, lists and dictionaries."""
-        names = [*ACTIVATIONS, *AGGREGATIONS]
         if self._packed is None:
-            self._packed = pack_genomes(list(self.population.values()), names)
+            self._packed = pack_genomes(list(self.population.values()))
         version, words, spare = self._random.state
         tracker = self._reproduction.innovation_tracker
         return {
             **self._packed, **self._refinement_state(),
-            "names": names,
+            "names": list(NAMES),
             "fitness": float64([math.nan if genome.fitness is None else genome.fitness
                                  for genome in self.population.values()]),
             "random": {"version": version, "words": list(words), "spare": spare},

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import neat
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +26,8 @@ from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
-from hyperevo.search._neat_genomes import graph_from_genome, write_back
+from hyperevo.search._neat_breeding import mutate
+from hyperevo.search._neat_genomes import gather, graph_from_genome, settle, write_back
 from hyperevo.search._neat_python import neat_config
 from hyperevo.search.neat import NeatSearch, RefineSettings, Settings, build
 
@@ -188,15 +190,15 @@ def test_refinement_improves_the_champion_and_writes_it_back():
 
 
 def test_neutral_growth_changes_structure_and_not_the_function():
-    search = build(Settings(population=4, hidden=2, connection="full_direct"), ENCODING, 0)
+    search = build(Settings(population=4, hidden=2, connection="full_direct", add_node=1, add_link=1, delete_node=0,
+                            delete_link=0, mutate_rate=0, toggle_rate=0, function_rate=0), ENCODING, 0)
     config, genome = search.genome_config, next(iter(search.population.values()))
     inputs = [*coordinates(torch.float64), torch.zeros(1, 1), torch.zeros(1, 1)]
     before = spread(activate(graph_from_genome(genome, config), inputs, range(3)))
-    links = len(genome.connections)
-    with search._random.lent():
-        for _ in range(20):
-            genome.mutate_add_node(config)
-            genome.mutate_add_connection(config)
+    links, pool = len(genome.connections), gather([genome])
+    for seed in range(20):
+        pool = mutate(pool, config, np.random.default_rng(seed))
+    settle([genome], pool)
     assert len(genome.nodes) == 3 + 2 + 20
     assert len(genome.connections) > links + 40
     assert all(link.enabled for link in genome.connections.values())
@@ -262,7 +264,7 @@ EVERY = Settings(functions=tuple(ACTIVATIONS), aggregations=tuple(AGGREGATIONS),
                  aggregation_rate=0.2, function_rate=0.2, replace_rate=0.1, population=2)
 INPUTS, OUTPUTS = 5, 3
 GRIDS = (3, 2), (2, 2)
-PLACES = Sheet(GRIDS[0]).plane, Sheet(GRIDS[1]).plane
+PLACES = Sheet(GRIDS[0]).places, Sheet(GRIDS[1]).places
 
 
 def evolved_genome(seed: int, mutations: int, config: neat.Config) -> DefaultGenome:
