@@ -132,6 +132,20 @@ def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folde
     _draw(folder)
 
 
+@app.command()
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
+    = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default torch's choice.")] = None,
+    quick: Annotated[bool, typer.Option(help="Tiny sizes: shows that all runs, not how fast.")] = False,
+) -> None:
+    """Measure how fast populations are expressed and evaluated here, beside the matrix product alone and others."""
+    from hyperevo import terminal
+
+    terminal.run_benchmark(device, threads, quick, json_file)
+
+
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """List the data sets, and where each is on this machine."""

@@ -54,12 +54,14 @@ class ParameterGeometry:
     """One weight matrix, shape (target units, source units), or one bias, shape (target units,), and its sheets.
 
     A convolution's kernel is a matrix too: its target units are the output channels, its source units the input
-    channels, rows and columns that it reads. `tensor` is its shape in a `state_dict` where that is another.
+    channels, rows and columns that it reads. `tensor` is its shape in a `state_dict` where that is another. `initial`
+    is what a parameter without a source starts from.
     """
 
     target: Sheet
     source: Sheet | None = None
     tensor: tuple[int, ...] | None = None
+    initial: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,6 +72,12 @@ class ParameterGeometry:
     def tensor_shape(self) -> tuple[int, ...]:
         """Shape of the parameter in a `state_dict`."""
         return self.tensor or self.shape
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the weights at which values keep their size through ReLU, √(2 / inputs) (He et al.
+        2015); 0 for a parameter without a source."""
+        return 0.0 if self.source is None else (2 / self.source.units) ** 0.5
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -103,6 +111,11 @@ def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str,
     return {name: geometry[name] for name, _ in module.named_parameters()}
 
 
+def _initial(part: nn.Module, name: str) -> float:
+    """Normalisations multiply by 1 and add 0 at first."""
+    return 1.0 if name == "weight" and "Norm" in type(part).__name__ else 0.0
+
+
 def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | None) -> ParameterGeometry:
     if isinstance(part, nn.Linear):
         target = near_square(part.out_features)
@@ -114,5 +127,5 @@ def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | N
         if target.units == shape[0]:
             return ParameterGeometry(target, Sheet(shape[1:]) if len(shape) > 1 else None)
     if len(shape) < 2:
-        return ParameterGeometry(Sheet(shape or (1,)), None, shape)
+        return ParameterGeometry(Sheet(shape or (1,)), None, shape, _initial(part, name))
     return ParameterGeometry(Sheet(shape[:1]), Sheet(shape[1:]), shape)

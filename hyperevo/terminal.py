@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,7 +17,10 @@ from rich.table import Table
 from hyperevo.components import load_component
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
+from hyperevo.errors import UserError
 from hyperevo.runs import Round, Run, create_run, execute
+from hyperevo.runs.compose import choose_device
+from hyperevo.runs.files import write_json
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -135,3 +139,67 @@ def verify_datasets(names: list[str]) -> bool:
             good &= file.problem is None
             typer.echo(f"{name}/{file.name}: {file.problem or 'right'}{f' ({file.path})' if file.path else ''}")
     return good
+
+
+def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path | None) -> None:
+    """Measure, print tables, and write the figures to a file where one is wanted."""
+    from hyperevo.benchmark import measure
+
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UserError(f"--json {json_file}: its folder does not exist")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    figures = measure(choose_device(device), quick)
+    if json_file is not None:
+        write_json(json_file, figures)
+    for title, rows in _benchmark_tables(figures).items():
+        table = Table(*rows[0], title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for row in rows[1:]:
+            table.add_row(*row)
+        Console(soft_wrap=True).print(table)
+        typer.echo("")
+
+
+def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    cppn, dct, neat, growth, machine = (figures[key] for key in ("cppn", "dct", "neat", "growth", "machine"))
+    spent = cppn["seconds_per_network"]
+    where = f"{machine['device_name']}, {machine['threads']} threads" + (", quick: sizes too small to mean anything"
+                                                                        if machine["quick"] else "")
+    return {
+        f"784-256-10, {cppn['population']} CPPNs of {cppn['hidden']} hidden nodes that all differ, {cppn['images']} "
+        f"images ({where})": [
+            ("", "ms per network", "against express + evaluate"),
+            ("matrix product of the first layer alone", _ms(spent["matrix_product"]),
+             f"{cppn['ratio_to_matrix_product']:.2f} × this"),
+            ("express + evaluate", _ms(spent["express_and_evaluate"]),
+             f"{cppn['networks_per_second']:,.0f} networks a second"),
+            ("express, every matrix built and kept", _ms(spent["express"]), ""),
+            ("evaluate, of matrices already built", _ms(spent["evaluate"]), ""),
+            ("the same by torch.vmap", _ms(spent["evaluate_by_vmap"]),
+             f"{cppn['evaluate_speedup_over_vmap']:.2f} × slower than evaluate"),
+            ("one torch call per node, network by network", _ms(spent["node_by_node"]),
+             f"{cppn['speedup_over_node_by_node']:.1f} × slower"),
+            (f"neat-python ({cppn['neat_python_sampled_queries']} queries and {cppn['neat_python_sampled_images']} "
+             "image timed, scaled up)", _ms(cppn["neat_python_seconds_per_network_scaled_up"]),
+             f"{cppn['speedup_over_neat_python']:,.0f} × slower")],
+        "First layer from 8 × 8 × 8 × 8 cosine coefficients": [
+            ("", "ms per network", "against the factored product"),
+            ("factored", _ms(dct["seconds_per_network"]["factored"]),
+             f"{dct['ratio_to_matrix_product']:.2f} × the matrix product alone"),
+            ("matrix built, then multiplied", _ms(dct["seconds_per_network"]["dense"]),
+             f"{dct['factored_speedup']:.1f} × slower, differs by {dct['largest_relative_difference']:.0e}")],
+        f"NEAT's bookkeeping, population {neat['population']}": [
+            ("", "ms per generation", ""),
+            ("hyperevo, ask + tell", _ms(neat["seconds"]),
+             f"{neat['bookkeeping_ratio_to_neat_python']:.2f} × neat-python's"),
+            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), "")],
+        "Growth": [("", "", "ms per network"), *(
+            (name if place == 0 else "", f"{row[name]:,}", _ms(row["seconds_per_network"]) + (
+                f"  {row['nanoseconds_per_connection']:.1f} ns per connection" if name == "connections" else ""))
+            for name, rows in growth.items() for place, row in enumerate(rows))],
+        f"Peak memory of all this: {figures['peak_memory_gb']:.2f} GB": [("",)],
+    }
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:,.2f}"

@@ -14,7 +14,7 @@ def build_encoding(settings: Any, geometry: dict[str, ParameterGeometry], device
     """The encoding that `settings` describe, for a target's parameters; raises UserError where they do not fit."""
     module = load_component("encoding", settings.name)
     direct = settings.direct if isinstance(settings, EncodingSettings) else ()
-    encoded, plain = split_geometry(geometry, direct)
+    encoded, plain = split_geometry(geometry, direct, getattr(module, "generates", lambda parameter: True))
     try:
         encoding = module.build(settings, encoded, device)
     except ValueError as error:

@@ -1,9 +1,11 @@
 """Some parameters written down by an encoding, the others directly, in one genotype."""
 
-from collections.abc import Sequence
+import fnmatch
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
@@ -17,7 +19,10 @@ class EncodingSettings(ComponentSettings):
     """What every encoding but the direct one can be told."""
 
     direct: tuple[str, ...] = ()
-    """Parameters that are evolved or trained as they are; the encoding generates the others."""
+    """Parameters that are evolved or trained as they are, by name or pattern, such as "*.bias"; the encoding generates
+    the others."""
+    direct_scale: float = Field(0.05, gt=0)
+    """Weight per unit of a direct parameter's gene."""
 
 
 class PartlyDirect:
@@ -25,9 +30,14 @@ class PartlyDirect:
 
     def __init__(self, inner: Any, geometry: dict[str, ParameterGeometry], device: torch.device):
         self.inner, self.settings = inner, inner.settings
-        self._direct = DirectEncoding(Settings(), geometry, device)
+        self.device = device
+        self._direct = DirectEncoding(Settings(scale=inner.settings.direct_scale), geometry, device)
         self.direct_parameters = self._direct.genes
         self.genes = inner.genes + self.direct_parameters
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, genes) for a gradient to start from."""
+        return torch.cat([self.inner.sample(size, generator), self._direct.sample(size, generator)], 1)
 
     def express(self, genotypes: Tensor) -> Weights:
         """Genotypes (P, genes) → the weights of P networks."""
@@ -35,13 +45,16 @@ class PartlyDirect:
         return Weights({**self.inner.express(encoded), **self._direct.express(direct)})
 
 
-def split_geometry(geometry: dict[str, ParameterGeometry], direct: Sequence[str]) \
+def split_geometry(geometry: dict[str, ParameterGeometry], direct: Sequence[str],
+                   generates: Callable[[ParameterGeometry], bool]) \
         -> tuple[dict[str, ParameterGeometry], dict[str, ParameterGeometry]]:
-    """(encoded, direct) parameters; raises UserError for a name the target does not have."""
-    for name in direct:
-        if name not in geometry:
-            raise UserError(f"encoding.direct: the target has no parameter {name!r}; {nearest(name, geometry)}")
-    if len(set(direct)) == len(geometry):
+    """(encoded, direct) parameters, the latter named or of a kind that the encoding does not generate; raises UserError
+    for a name the target does not have."""
+    for pattern in direct:
+        if not fnmatch.filter(geometry, pattern):
+            raise UserError(f"encoding.direct: the target has no parameter {pattern!r}; {nearest(pattern, geometry)}")
+    plain = {name: place for name, place in geometry.items()
+             if not generates(place) or any(fnmatch.fnmatchcase(name, pattern) for pattern in direct)}
+    if len(plain) == len(geometry):
         raise UserError("encoding.direct names every parameter of the target; use encoding.name=direct")
-    return ({name: place for name, place in geometry.items() if name not in direct},
-            {name: place for name, place in geometry.items() if name in direct})
+    return {name: place for name, place in geometry.items() if name not in plain}, plain

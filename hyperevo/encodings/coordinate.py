@@ -77,6 +77,19 @@ class CoordinateEncoding:
         return Generator(from_places.to(self.device, torch.float32), places.to(self.device, torch.float32), outputs,
                          widths)
 
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, genes) for a gradient to start from: values keep their size through the layers, biases spread the
+        waves or the bends over the sheet, and the outputs have the size of the weights they paint."""
+        parts = []
+        for own in self.generators:
+            gain = sqrt(2) if self.settings.activation == "relu" else 1.0
+            painted = max(self.geometry[name].deviation for name in own.outputs) / self.settings.scale
+            for layer, (before, after) in enumerate(pairwise(own.widths), start=1):
+                last = layer == len(own.widths) - 1
+                parts.append(torch.randn(size, before * after, generator=generator) * (painted if last else gain))
+                parts.append(torch.randn(size, after, generator=generator) * (0.0 if last else 1.0))
+        return torch.cat(parts, 1)
+
     def express(self, genotypes: Tensor) -> Weights:
         """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""
         values: dict[str, Weight] = {}

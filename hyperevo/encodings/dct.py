@@ -9,7 +9,7 @@ is `Factored`: the cosine bases are shared by the population and the matrix is n
 
 from collections.abc import Sequence
 from functools import reduce
-from math import pi, prod
+from math import pi, prod, sqrt
 from typing import Annotated, Literal
 
 import torch
@@ -78,6 +78,16 @@ class DctEncoding:
     def _factors(self, name: str) -> tuple[Tensor, Tensor]:
         (target_sizes, source_sizes), (target, source) = self._axes(self.geometry[name]), self.blocks[name]
         return (_product_basis(target_sizes, target, self.device), _product_basis(source_sizes, source, self.device))
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, genes) for a gradient to start from. The bases are orthonormal, so the squares of the coefficients and
+        of the weights have one sum."""
+        parts = []
+        for name, (target, source) in self.blocks.items():
+            parameter, count = self.geometry[name], prod(target) * prod(source)
+            deviation = parameter.deviation * sqrt(parameter.size / count)
+            parts.append(torch.randn(size, count, generator=generator) * deviation)
+        return torch.cat(parts, 1) / self.settings.scale
 
     def coefficients(self, genotypes: Tensor) -> dict[str, Tensor]:
         """Each parameter's coefficients (P, target coefficients, source coefficients)."""

@@ -46,6 +46,12 @@ class DirectEncoding:
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
 
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, genes) for a gradient to start from: weights of a size that keeps values in range."""
+        parts = [torch.randn(size, parameter.size, generator=generator) * parameter.deviation + parameter.initial
+                 for parameter in self.geometry.values()]
+        return torch.cat(parts, 1) / self.settings.scale
+
     def express(self, genotypes: Tensor | Neighbours) -> Weights:
         """Genotypes (P, genes), or P `Neighbours` → the weights of P networks; of neighbours, matrices `Perturbed`."""
         if isinstance(genotypes, Neighbours):

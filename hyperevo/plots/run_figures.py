@@ -19,6 +19,7 @@ from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
+from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
@@ -169,6 +170,8 @@ def _encoding_figures(view: RunView) -> NamedFigures:
     encoding = getattr(view.encoding, "inner", view.encoding)
     if isinstance(encoding, CppnEncoding) and isinstance(view.champion, Graph):
         yield from _cppn_figures(view, encoding, view.champion)
+    if isinstance(encoding, FixedGraphEncoding) and isinstance(view.champion, Tensor):
+        yield from _cppn_figures(view, encoding.painter, encoding.graphs(view.champion[None, : encoding.genes])[0])
     if isinstance(encoding, DctEncoding) and isinstance(view.champion, Tensor):
         yield from _dct_figures(view, encoding, view.champion)
 

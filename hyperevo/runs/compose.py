@@ -43,6 +43,8 @@ def compose(config: RunConfig) -> Parts:
     target = _build("target", config.part("target"), task.inputs, task.classes)
     encoding = build_encoding(config.part("encoding"), target.geometry, device)
     search = _build("search", config.part("search"), encoding, config.seed)
+    if hasattr(search, "plan"):
+        search.plan(config.run.rounds)
     return Parts(device, task, target, encoding, search)
 
 

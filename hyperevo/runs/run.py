@@ -30,6 +30,7 @@ from hyperevo.runs.evaluate import calibrated, evaluate
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
+from hyperevo.runs.learn import Fitness, differentiable_fitness
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Run:
     seconds: float = 0.0
     champion: Champion | None = None
     logs: dict[str, AppendLog] = field(default_factory=dict)
+    fitness: Fitness | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.rounds})"
@@ -200,13 +202,8 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
 
 def _one_round(run: Run) -> Round:
     started = time.perf_counter()
-    parts, settings = run.parts, run.config.run
-    genotypes, generation = parts.search.ask(), parts.search.generation
-    batch = parts.task.batch(run.config.seed, generation)
-    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       run.memory_gb))
-    parts.search.tell(fitness)
-    run.evaluations += len(fitness)
+    settings, generation = run.config.run, run.parts.search.generation
+    fitness, failed = _learn(run) if hasattr(run.parts.search, "learns") else _evolve(run)
     run.round += 1
     accuracy = _validate(run) if run.round % settings.validate_every == 0 or run.round == settings.rounds else None
     _record(run, generation, fitness, failed, accuracy)
@@ -217,6 +214,37 @@ def _one_round(run: Run) -> Round:
     champion = run.champion.validation_accuracy if run.champion else None
     return Round(run.round, settings.rounds, float(fitness.max()), float(fitness.mean()), accuracy, champion,
                  spent)
+
+
+def _evolve(run: Run) -> tuple[Tensor, int]:
+    """One generation: fitness (P,), and how many networks failed."""
+    parts = run.parts
+    genotypes = parts.search.ask()
+    batch = parts.task.batch(run.config.seed, parts.search.generation)
+    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
+                                       run.memory_gb))
+    parts.search.tell(fitness)
+    run.evaluations += len(fitness)
+    return fitness, failed
+
+
+def _learn(run: Run) -> tuple[Tensor, int]:
+    """A round's steps along the gradient: mean fitness (P,) over them."""
+    parts, settings = run.parts, run.config.part("search")
+    if run.fitness is None:
+        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, settings)
+    seen = []
+    for _ in range(settings.steps_per_round):
+        images, labels = parts.task.batch(run.config.seed, parts.search.generation)
+        fitness = run.fitness(parts.search.ask(), images, labels)
+        parts.search.tell(fitness)
+        seen.append(fitness.detach())
+        run.evaluations += len(fitness)
+    mean = torch.stack(seen).mean(0).float().cpu()
+    if not torch.isfinite(mean).all():
+        raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
+                        "or search.clip may help")
+    return mean, 0
 
 
 def _finite(fitness: Tensor) -> tuple[Tensor, int]:
@@ -233,17 +261,14 @@ def _validate(run: Run) -> float:
     parts = run.parts
     candidates = parts.search.candidates()
     accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy,
-                          run.memory_gb, _calibration(run))
+                          run.memory_gb, parts.task.calibration())
+    if hasattr(parts.search, "validated"):
+        parts.search.validated(accuracies)
     best = int(accuracies.argmax())
     accuracy = float(accuracies[best])
     if run.champion is None or accuracy > run.champion.validation_accuracy:
         run.champion = Champion(candidates[best], run.round, accuracy)
     return accuracy
-
-
-def _calibration(run: Run) -> Tensor:
-    """Training inputs that no generation sees, from which running statistics are taken."""
-    return run.parts.task.batch(run.config.seed, -1)[0]
 
 
 def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: float | None) -> None:
@@ -297,9 +322,9 @@ def _finish(run: Run) -> dict[str, Any]:
     population = stack(champion.genotype)
     images = parts.task.test()
     test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb,
-                    _calibration(run))
+                    parts.task.calibration())
     with torch.no_grad():
-        weights = calibrated(parts.target, parts.encoding.express(population), _calibration(run)).network(0)
+        weights = calibrated(parts.target, parts.encoding.express(population), parts.task.calibration()).network(0)
     geometry = parts.target.geometry
     weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
                for name, value in weights.items()}
@@ -311,13 +336,23 @@ def _finish(run: Run) -> dict[str, Any]:
               "test_images": len(images[1]), "validation_accuracy": champion.validation_accuracy,
               "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
-              **gene_counts(parts, champion.genotype)}
+              **gene_counts(parts, champion.genotype), **_of_everyone(parts, images, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     for handle in run.logs.values():
         handle.close()
     log.info("test accuracy %.4f on %s after %d evaluations", result["test_accuracy"], result["data"],
              run.evaluations)
     return result
+
+
+def _of_everyone(parts: Parts, images: tuple[Tensor, Tensor], memory_gb: float) -> dict[str, list[float]]:
+    """Test accuracy of the best genotype of everyone in the population, where the search keeps it: of all the seeds
+    that a gradient trained."""
+    if not hasattr(parts.search, "selected"):
+        return {}
+    accuracies = evaluate(parts.encoding, parts.target, parts.search.selected(), images, parts.task.accuracy, memory_gb,
+                          parts.task.calibration())
+    return {"test_accuracies": accuracies.tolist()}
 
 
 @contextmanager

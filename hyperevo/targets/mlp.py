@@ -18,8 +18,13 @@ def tanh_in_place(values: Tensor) -> Tensor:
     return values.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
+def sin_in_place(values: Tensor) -> Tensor:
+    """sin, in place where no gradient is wanted, which needs what it was computed from."""
+    return values.sin() if torch.is_grad_enabled() else values.sin_()
+
+
 # In place: a product's result is nobody else's, and its gradient does not need it.
-ACTIVATIONS = {"tanh": tanh_in_place, "relu": torch.relu_, "sin": torch.sin_, "identity": lambda values: values}
+ACTIVATIONS = {"tanh": tanh_in_place, "relu": torch.relu_, "sin": sin_in_place, "identity": lambda values: values}
 
 
 class Settings(ComponentSettings):

@@ -18,6 +18,8 @@ from hyperevo.geometry import Sheet
 
 Batch = tuple[Tensor, Tensor]
 
+CALIBRATION_IMAGES = 2000
+
 ORDER_STREAM = 0x6F726465
 """Keeps the order of an epoch's images apart from other draws by seed and number."""
 
@@ -82,7 +84,7 @@ class ImageClassification:
     def batch(self, seed: int, generation: int) -> Batch:
         """Training images (N, pixels) and labels (N,) of one generation: a function of the seed and the generation."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**63)
-        if self.settings.sampling == "epochs" and generation >= 0:
+        if self.settings.sampling == "epochs":
             chosen = self._in_turn(seed, generation)
         else:
             chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator)
@@ -115,6 +117,11 @@ class ImageClassification:
         numbers, channels = torch.arange(count)[:, None, None, None], torch.arange(images.shape[1])[:, None, None]
         chosen = (numbers, channels, down[:, None, :, None], right[:, None, None, :])
         return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
+
+    def calibration(self) -> Tensor:
+        """The first training images (N, pixels), from which networks may take running statistics."""
+        pixels, labels = (part[:CALIBRATION_IMAGES] for part in self._train)
+        return self._prepare(pixels, labels)[0]
 
     def test(self) -> Batch:
         """All test images and labels; for the end of a run."""

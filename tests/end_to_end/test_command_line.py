@@ -41,8 +41,23 @@ def test_help_is_quick_and_says_what_to_type(hyperevo):
         times.append(time.perf_counter() - started)
     assert min(times) < 0.5
     assert "run cppn-mnist" in done.stdout
-    for command in ("run", "resume", "list", "show", "plot", "data"):
+    for command in ("run", "resume", "list", "show", "plot", "bench", "data"):
         assert command in done.stdout
+
+
+def test_bench_prints_tables_and_writes_its_figures(hyperevo, tmp_path):
+    done = hyperevo("bench", "--quick", "--json", "figures.json", "--device", "cpu", check=0)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    cppn, dct, neat = figures["cppn"], figures["dct"], figures["neat"]
+    per_network = cppn["seconds_per_network"]
+    assert per_network.keys() >= {"express", "evaluate", "express_and_evaluate", "matrix_product", "node_by_node"}
+    assert cppn["ratio_to_matrix_product"] > 1 and f"{cppn['ratio_to_matrix_product']:.2f} × this" in done.stdout
+    assert cppn["speedup_over_neat_python"] == pytest.approx(
+        cppn["neat_python_seconds_per_network_scaled_up"] / per_network["express_and_evaluate"])
+    assert dct["factored_speedup"] > 0 and dct["largest_relative_difference"] < 1e-4
+    assert neat["bookkeeping_ratio_to_neat_python"] > 0 and neat["neat_python_seconds"] > 0
+    assert set(figures["growth"]) == {"population", "connections", "hidden", "images"}
+    assert figures["peak_memory_gb"] > 0 and figures["machine"]["quick"]
 
 
 def test_run_plot_and_a_second_run(hyperevo, tmp_path):
@@ -158,6 +173,8 @@ MISTAKES = [
     (["resume", "broken"], "broken/config.toml: is not TOML"),
     (["plot", "nowhere"], "nowhere: no such run folder"),
     (["plot", "taken"], "taken: is not a run"),
+    (["bench", "--json", "nowhere/figures.json"], "--json nowhere/figures.json: its folder does not exist"),
+    (["bench", "--device", "cuda:7"], "device 'cuda:7' is not there"),
     (["show", "dct-mnist", "encoding.coefficients=[0]"], "encoding.coefficients.0"),
     (["show", "cpn"], "no config called 'cpn'"),
     (["data", "fetch", "mnst"], "mnst"),

@@ -1,0 +1,99 @@
+"""Fixed graph: a CPPN whose graph stays as it is, and whose numbers are the genes.
+
+What NEAT found can so be trained by gradient, or moved by any search over numbers. Genotypes (P, genes) hold the
+weights of all links and then the biases of all nodes; responses stay those of the graph.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hyperevo.encodings._graph import Graph, Node, Topology
+from hyperevo.encodings.cppn import CppnEncoding
+from hyperevo.encodings.cppn import Settings as CppnSettings
+from hyperevo.geometry import ParameterGeometry
+from hyperevo.weights import Weights
+
+
+class Settings(CppnSettings):
+    """Options of the fixed graph; those of the CPPN encoding must be the ones the graph evolved with."""
+
+    name: Literal["fixed-graph"] = "fixed-graph"  # type: ignore[assignment]
+    graph: str
+    """A run folder, whose champion is taken. The graph takes the place of the path: the folder is needed once."""
+    start: Literal["evolved", "random"] = "evolved"
+    """What a gradient starts from: the graph's own numbers, the same for a whole population, or normal ones."""
+    deviation: float = Field(0.5, gt=0)
+    """Standard deviation of random numbers."""
+
+    @field_validator("graph")
+    @classmethod
+    def _text(cls, graph: str) -> str:
+        return graph if graph.startswith("{") else _champion_as_text(Path(graph))
+
+
+def _champion_as_text(run: Path) -> str:
+    """The graph of a run's champion as JSON; raises ValueError where there is none."""
+    try:
+        plain = json.loads((run / "champion" / "state.json").read_text(encoding="utf-8"))["genotype"]
+        tensors = load_file(run / "champion" / "tensors.safetensors")
+        if plain["kind"] != "graph":
+            raise ValueError("its champion is not a graph")
+        return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
+                           **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
+    except OSError as error:
+        raise ValueError(f"{run}: is not a finished run: {error.strerror or error}") from error
+    except Exception as error:  # whatever a damaged file makes of json and safetensors
+        raise ValueError(f"{run}: holds no champion that is a graph: {error}") from error
+
+
+def _graph_from_text(text: str) -> Graph:
+    try:
+        values = json.loads(text)
+        nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in
+                      values["nodes"])
+        numbers = [torch.tensor(values[name], dtype=torch.float64) for name in ("weights", "biases", "responses")]
+        return Graph(Topology(values["inputs"], nodes, tuple(values["outputs"])), *numbers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"encoding.graph: is neither a run folder nor a graph: {error!r}") from error
+
+
+class FixedGraphEncoding:
+    """Genotypes (P, genes) to the weights that one graph paints with their numbers."""
+
+    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+        self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
+        self.painter = CppnEncoding(settings, geometry, device)
+        self.graph = _graph_from_text(settings.graph)
+        for kind, has, needs in (("inputs", self.graph.topology.inputs, len(self.painter.input_names)),
+                                 ("outputs", len(self.graph.topology.outputs), len(self.painter.output_names))):
+            if has != needs:
+                raise ValueError(f"encoding.graph: has {has} {kind}, and the encoding needs {needs}")
+        self.genes = self.graph.genes
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, genes) for a gradient to start from."""
+        if self.settings.start == "random":
+            return torch.randn(size, self.genes, generator=generator) * self.settings.deviation
+        return torch.cat([self.graph.weights, self.graph.biases]).float().expand(size, -1)
+
+    def graphs(self, genotypes: Tensor) -> Sequence[Graph]:
+        """The graph with every genotype's numbers."""
+        links = self.graph.topology.links
+        return [Graph(self.graph.topology, own[:links], own[links:], self.graph.responses.to(own))
+                for own in genotypes]
+
+    def express(self, genotypes: Tensor) -> Weights:
+        """Genotypes (P, genes) → the weights of P networks."""
+        return self.painter.express(self.graphs(genotypes))
+
+
+def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> Any:
+    """The encoding for a target's parameters."""
+    return FixedGraphEncoding(settings, geometry, device)

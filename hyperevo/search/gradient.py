@@ -1,0 +1,167 @@
+"""Gradient search: P genotypes, each with a start of its own, follow the gradient of their own loss, all at once.
+
+    loss_p = -fitness_p + generated_decay / 2 · Σ w²        w the weights that the encoding generates
+
+`ask` gives the genotypes as one leaf tensor, `tell` takes their fitness with its graph and takes one step. All
+optimisers here treat every number alike, so P genotypes in one tensor learn what each would learn alone.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.errors import UserError
+
+
+class Settings(ComponentSettings):
+    """Options of the gradient search."""
+
+    name: Literal["gradient"] = "gradient"
+    population: int = Field(1, ge=1)
+    """Genotypes trained side by side, each from a start of its own. They see the same images."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """sgd is Nesterov's."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """The largest one of a schedule that moves it."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Of sgd."""
+    schedule: Literal["constant", "one-cycle", "cosine", "steps"] = "constant"
+    """one-cycle: up to the learning rate in the first 30 % of all steps, then down to 0, both as a cosine."""
+    steps: tuple[tuple[int, float], ...] = ()
+    """For the schedule `steps`: [step, learning rate from there on]."""
+    clip: float | None = Field(None, gt=0)
+    """Largest norm of one genotype's gradient."""
+    weight_decay: float = Field(0.0, ge=0)
+    """On genes; adamw's is apart from the gradient."""
+    generated_decay: float = Field(0.0, ge=0)
+    """On the weights that an encoding generates (on weight matrices and kernels of a direct one)."""
+    steps_per_round: int = Field(50, ge=1)
+    """Steps between two entries of the metrics, each with a checkpoint."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 multiplies in half precision, where the device is quicker for it; genes stay float32."""
+    compile: bool = False
+    """Let torch.compile join the small operations; the first step then takes long."""
+
+    @model_validator(mode="after")
+    def _steps_belong_to_their_schedule(self) -> "Settings":
+        if (self.schedule == "steps") != bool(self.steps):
+            raise ValueError('steps and schedule = "steps" need each other')
+        if list(self.steps) != sorted(self.steps):
+            raise ValueError("steps are not in order")
+        return self
+
+
+OPTIMIZERS: dict[str, Callable[[list[Tensor], Settings], torch.optim.Optimizer]] = {
+    "adam": lambda genes, settings: torch.optim.Adam(genes, settings.learning_rate,
+                                                     weight_decay=settings.weight_decay),
+    "adamw": lambda genes, settings: torch.optim.AdamW(genes, settings.learning_rate,
+                                                       weight_decay=settings.weight_decay),
+    "sgd": lambda genes, settings: torch.optim.SGD(genes, settings.learning_rate, momentum=settings.momentum,
+                                                   nesterov=settings.momentum > 0, weight_decay=settings.weight_decay),
+}
+
+WARM_UP = 0.3
+"""The share of a one-cycle schedule in which the learning rate rises, from a 25th of its height."""
+
+
+class GradientSearch:
+    """Ask for genotypes (P, genes), tell their fitness (P,) with its graph. `generation` counts steps."""
+
+    learns = True
+
+    def __init__(self, settings: Settings, start: Tensor):
+        self.settings, self.generation, self.total_steps = settings, 0, 0
+        self._genes = start.clone().requires_grad_()
+        self._optimizer = OPTIMIZERS[settings.optimizer]([self._genes], settings)
+        self._best = start.clone()
+        self._best_accuracies = torch.full((len(start),), -1.0)
+        self._norms = torch.zeros(len(start))
+
+    def plan(self, rounds: int) -> None:
+        """Say how long the run is: schedules end with it."""
+        self.total_steps = rounds * self.settings.steps_per_round
+
+    def ask(self) -> Tensor:
+        """The genotypes (P, genes), a leaf that wants a gradient."""
+        return self._genes
+
+    def learning_rate(self) -> float:
+        """Of the coming step."""
+        settings = self.settings
+        share = self.generation / max(self.total_steps, 1)
+        if settings.schedule == "steps":
+            return ([settings.learning_rate] + [rate for step, rate in settings.steps if step <= self.generation])[-1]
+        if settings.schedule == "cosine":
+            return settings.learning_rate * (1 + math.cos(math.pi * share)) / 2
+        if settings.schedule == "one-cycle" and share < WARM_UP:
+            return settings.learning_rate * (1 + (1 / 25 - 1) * (1 + math.cos(math.pi * share / WARM_UP)) / 2)
+        if settings.schedule == "one-cycle":
+            return settings.learning_rate * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP))) / 2
+        return settings.learning_rate
+
+    def tell(self, fitness: Tensor) -> None:
+        """Fitness (P,) of the genotypes, higher is better, with its graph: take one step along its gradient."""
+        if fitness.shape != (len(self._genes),):
+            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._genes)}")
+        self._optimizer.zero_grad(set_to_none=True)
+        (-fitness.sum()).backward()
+        gradient = self._genes.grad
+        assert gradient is not None
+        self._norms = gradient.norm(dim=1)
+        if self.settings.clip is not None:
+            gradient.mul_((self.settings.clip / self._norms.clamp(min=self.settings.clip))[:, None])
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self._optimizer.step()
+        self.generation += 1
+
+    def candidates(self) -> Tensor:
+        """All genotypes are worth validating, (P, genes)."""
+        return self._genes.detach().clone()
+
+    def validated(self, accuracies: Tensor) -> None:
+        """Validation accuracy (P,) of the candidates: every one of the population keeps its own best genotype."""
+        better = accuracies > self._best_accuracies
+        self._best[better] = self._genes.detach()[better]
+        self._best_accuracies = torch.where(better, accuracies, self._best_accuracies)
+
+    def selected(self) -> Tensor:
+        """Every one's best genotype by validation accuracy, (P, genes)."""
+        return self._best.clone()
+
+    def statistics(self) -> dict[str, float]:
+        """Numbers for the metrics: the learning rate and the mean norm of the last gradients."""
+        return {"learning_rate": self.learning_rate(), "gradient_norm": float(self._norms.mean())}
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the search depends on: tensors and the step."""
+        moments = self._optimizer.state[self._genes]
+        return {"generation": self.generation, "genes": self._genes.detach().clone(), "best": self._best.clone(),
+                "best_accuracies": self._best_accuracies.clone(), "norms": self._norms.clone(),
+                **{f"optimizer.{key}": value.clone() for key, value in moments.items() if isinstance(value, Tensor)}}
+
+    def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
+        """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
+        self.generation = state["generation"]
+        with torch.no_grad():
+            self._genes.copy_(state["genes"])
+        self._best, self._best_accuracies, self._norms = (
+            state[key].to(self._genes.device).clone() for key in ("best", "best_accuracies", "norms"))
+        self._optimizer.state[self._genes] = {
+            key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
+            for key, value in state.items() if key.startswith("optimizer.")}
+
+
+def build(settings: Settings, encoding: Any, seed: int) -> GradientSearch:
+    """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
+    if not hasattr(encoding, "genes"):
+        raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
+                        "needs a fixed one: set encoding.graph")
+    generators = [torch.Generator().manual_seed(seed * 1_000_003 + place) for place in range(settings.population)]
+    start = torch.cat([encoding.sample(1, generator) for generator in generators])
+    return GradientSearch(settings, start.to(encoding.device))

@@ -1,0 +1,69 @@
+"""Fitness does not depend on how a population is cut into blocks, or on how many threads share them."""
+
+import pytest
+import torch
+
+from hyperevo.benchmark import random_graphs
+from hyperevo.encodings import cppn, dct
+from hyperevo.geometry import Sheet
+from hyperevo.runs import evaluate as evaluation
+from hyperevo.runs.evaluate import block_size, evaluate
+from hyperevo.targets import mlp
+
+TARGET = mlp.build(mlp.Settings(hidden=((12, 12),)), Sheet((14, 14)), 10)
+BATCH = torch.rand(50, 196, generator=torch.Generator().manual_seed(0)), torch.zeros(50, dtype=torch.long)
+
+
+def mean_output(outputs, labels):
+    return outputs.mean((1, 2))
+
+
+def population(kind):
+    if kind == "dct":
+        encoding = dct.DctEncoding(dct.Settings(coefficients=(3,)), TARGET.geometry)
+        return encoding, torch.randn(37, encoding.genes, generator=torch.Generator().manual_seed(1))
+    encoding = cppn.CppnEncoding(cppn.Settings(), TARGET.geometry)
+    graphs = random_graphs(encoding, 12)
+    return encoding, graphs + graphs[3:5]
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", ["dct", "cppn"])
+def test_threads_and_blocks_share_the_work_and_change_no_result(kind, monkeypatch):
+    encoding, genotypes = population(kind)
+    torch.set_num_threads(1)
+    alone = evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0)
+    assert alone.shape == (len(genotypes),)
+    for count in (2, 3):
+        torch.set_num_threads(count)
+        together = evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0)
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+        assert torch.equal(evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0), together)
+        assert torch.get_num_threads() == count
+    monkeypatch.setattr(evaluation, "BLOCK", 4)
+    torch.testing.assert_close(evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0), alone,
+                               atol=1e-5, rtol=1e-5)
+
+
+def test_a_failure_in_a_thread_is_raised_and_leaves_the_threads_as_they_were():
+    encoding, genotypes = population("dct")
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        evaluate(encoding, TARGET, genotypes, BATCH, lambda outputs, labels: 1 / 0, 4.0)
+    assert torch.get_num_threads() == 2
+
+
+def test_no_gradient_is_kept_in_any_thread():
+    encoding, genotypes = population("dct")
+    torch.set_num_threads(2)
+    assert not evaluate(encoding, TARGET, genotypes.requires_grad_(), BATCH, mean_output, 4.0).requires_grad
+
+
+def test_memory_decides_how_many_networks_are_evaluated_at_a_time():
+    assert [block_size(TARGET, 50, memory) for memory in (4.0, 0.002, 1e-9)] == [32, 8, 1]
