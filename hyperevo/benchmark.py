@@ -14,14 +14,14 @@ import neat
 import torch
 from torch import Tensor
 
-from hyperevo.encodings import cppn, dct
+from hyperevo.encodings import build_encoding, cppn, dct, direct, embedding
 from hyperevo.encodings._graph import Graph, Node, Topology, activate
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.runs.environment import environment, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search._neat_benchmark import bookkeeping
 from hyperevo.search.neat import Settings as NeatSettings
-from hyperevo.targets import mlp
+from hyperevo.targets import convnet, mlp, wide_resnet
 from hyperevo.weights import Weights, project
 
 HIDDEN, LINKS = 8, 3
@@ -39,6 +39,7 @@ def measure(device: torch.device, quick: bool = False) -> dict[str, Any]:
         "cppn": measure_cppn(device, population, images, turns=2 if quick else 7),
         "dct": measure_dct(device, population, images, turns=2 if quick else 7),
         "neat": bookkeeping(40, 3) if quick else bookkeeping(),
+        "gradient": measure_gradient(device, quick),
         "growth": measure_growth(device, quick),
         "peak_memory_gb": peak_memory_gb(),
     }
@@ -258,6 +259,48 @@ def measure_dct(device: torch.device, population: int, images: int, turns: int) 
             "factored_speedup": ratio(times["dense"], times["factored"]),
             "ratio_to_matrix_product": ratio(times["factored"], times["matrix_product"]),
             "largest_relative_difference": error}
+
+
+# Gradients
+
+
+def measure_gradient(device: torch.device, quick: bool) -> dict[str, Any]:
+    """One step, forwards and backwards: a wide residual network whose kernels are generated beside one trained
+    directly, and five networks at once beside one."""
+    images, depth, turns = (8, 10, 2) if quick else (128, 40, 3)
+    network = wide_resnet.build(wide_resnet.Settings(depth=depth), Sheet((3, 32, 32)), 10)
+    hyper = embedding.Settings(direct=("conv1.*", "*.shortcut.*", "readout.*"))
+    photographs = torch.rand(images, 3 * 32 * 32, device=device)
+    small = mnist_convnet()
+    pictures = torch.rand(20 if quick else 1000, 28 * 28, device=device)
+    own = embedding.Settings(embedding=4, direct=("convolution1.weight", "readout.weight"))
+    times = in_turns({
+        "wide_resnet_direct": _step(network, direct.Settings(), photographs, 1, device),
+        "wide_resnet_generated": _step(network, hyper, photographs, 1, device),
+        "convnet_alone": _step(small, own, pictures, 1, device),
+        "five_convnets": _step(small, own, pictures, 5, device),
+    }, device, turns)
+    return {"wide_resnet_images": images, "convnet_images": len(pictures),
+            "seconds_per_step": {name: statistics.median(spent) for name, spent in times.items()},
+            "generated_ratio_to_direct": ratio(times["wide_resnet_generated"], times["wide_resnet_direct"]),
+            "five_at_once_ratio_to_five_in_turn": ratio(times["five_convnets"], times["convnet_alone"]) / 5}
+
+
+def mnist_convnet() -> convnet.ConvNetTarget:
+    """The MNIST network of Ha, Dai & Le (2016)."""
+    return convnet.build(convnet.Settings(), Sheet((28, 28)), 10)
+
+
+def _step(target: Any, settings: Any, inputs: Tensor, population: int, device: torch.device) -> Work:
+    """The gradient of a loss by all genes of a population."""
+    encoding = build_encoding(settings, target.geometry, device)
+    genes = encoding.sample(population, torch.Generator().manual_seed(0)).to(device).requires_grad_()
+
+    def work() -> None:
+        loss = target.forward(encoding.express(genes), inputs).logsumexp(2).mean(1).sum()
+        torch.autograd.grad(loss, genes)
+
+    return work
 
 
 # Growth

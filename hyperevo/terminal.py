@@ -2,6 +2,7 @@
 
 import json
 import logging
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
 
 def _numbers(round_: Round) -> str:
     accuracy = "" if round_.champion_accuracy is None else f"  validation {100 * round_.champion_accuracy:.1f} %"
-    return f"best {round_.best:.3f}  mean {round_.mean:.3f}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
+    fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
+    return f"{fitness}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
 
 
 def _line_printer(title: str, done_before: int) -> Callable[[Round], None]:
@@ -89,6 +91,9 @@ def print_result(result: dict[str, Any]) -> None:
     """The result in words: test accuracy first."""
     typer.echo(f"test accuracy {100 * result['test_accuracy']:.2f} % on all {result['test_images']:,} test images of "
                f"{result['data']}")
+    if len(seeds := result.get("test_accuracies", [])) > 1:
+        typer.echo(f"all {len(seeds)}: {', '.join(f'{100 * one:.2f}' for one in seeds)} %, "
+                   f"mean {100 * statistics.mean(seeds):.2f} %")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights; {result['evaluations']:,} evaluations in "
                f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation accuracy "
@@ -162,7 +167,8 @@ def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path
 
 def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     cppn, dct, neat, growth, machine = (figures[key] for key in ("cppn", "dct", "neat", "growth", "machine"))
-    spent = cppn["seconds_per_network"]
+    spent, gradient = cppn["seconds_per_network"], figures["gradient"]
+    steps = gradient["seconds_per_step"]
     where = f"{machine['device_name']}, {machine['threads']} threads" + (", quick: sizes too small to mean anything"
                                                                         if machine["quick"] else "")
     return {
@@ -176,7 +182,7 @@ def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]
             ("express, every matrix built and kept", _ms(spent["express"]), ""),
             ("evaluate, of matrices already built", _ms(spent["evaluate"]), ""),
             ("the same by torch.vmap", _ms(spent["evaluate_by_vmap"]),
-             f"{cppn['evaluate_speedup_over_vmap']:.2f} × slower than evaluate"),
+             f"{cppn['evaluate_speedup_over_vmap']:.2f} × the time of evaluate"),
             ("one torch call per node, network by network", _ms(spent["node_by_node"]),
              f"{cppn['speedup_over_node_by_node']:.1f} × slower"),
             (f"neat-python ({cppn['neat_python_sampled_queries']} queries and {cppn['neat_python_sampled_images']} "
@@ -193,6 +199,14 @@ def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]
             ("hyperevo, ask + tell", _ms(neat["seconds"]),
              f"{neat['bookkeeping_ratio_to_neat_python']:.2f} × neat-python's"),
             ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), "")],
+        f"A step along the gradient, forwards and backwards, {gradient['wide_resnet_images']} photographs": [
+            ("", "ms per step", ""),
+            ("wide residual network, trained directly", _ms(steps["wide_resnet_direct"]), ""),
+            ("the same, its kernels generated from embeddings", _ms(steps["wide_resnet_generated"]),
+             f"{gradient['generated_ratio_to_direct']:.2f} × direct"),
+            ("MNIST ConvNet with a generated kernel", _ms(steps["convnet_alone"]), ""),
+            ("five of these at once", _ms(steps["five_convnets"]),
+             f"{gradient['five_at_once_ratio_to_five_in_turn']:.2f} × five in turn")],
         "Growth": [("", "", "ms per network"), *(
             (name if place == 0 else "", f"{row[name]:,}", _ms(row["seconds_per_network"]) + (
                 f"  {row['nanoseconds_per_connection']:.1f} ns per connection" if name == "connections" else ""))

@@ -6,8 +6,9 @@ Nothing here needs a screen, uses `pyplot` or chooses a backend.
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
+from hyperevo.plots.embeddings import embedding_map
 from hyperevo.plots.run_figures import save_run_figures
 from hyperevo.plots.weights import filmstrip, readout_maps, receptive_fields
 
-__all__ = ["cppn_graph", "cppn_nodes", "dct_coefficients", "filmstrip", "learning_curves", "readout_maps",
-           "receptive_fields", "save_run_figures", "species_over_time"]
+__all__ = ["cppn_graph", "cppn_nodes", "dct_coefficients", "embedding_map", "filmstrip", "learning_curves",
+           "readout_maps", "receptive_fields", "save_run_figures", "species_over_time"]

@@ -23,20 +23,24 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | None = None, label: str = "",
                     x: str = "evaluations", fitness_name: str = "fitness") -> Figure:
-    """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`.
+    """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`; of
+    a search by gradient, over its steps.
 
     rows: one mapping a round with the columns of a run's metrics.csv.
     """
     if not rows:
         raise ValueError("learning curves need at least one round")
+    learned = "learning_rate" in rows[0]
+    x = "generation" if learned else x
     figure = new_figure(9.5, 7.0, label, "fitness and accuracy")
     upper, lower = figure.subplots(2, 1, sharex=True)
     places = column(rows, x)
     _draw_fitness(upper, rows, places)
-    upper.set_ylabel(f"{fitness_name}\non fresh training images", fontsize=TEXT)
+    upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
     _draw_accuracy(lower, rows, places, test_accuracy)
     lower.set_ylabel("accuracy", fontsize=TEXT)
-    lower.set_xlabel("networks evaluated" if x == "evaluations" else x, fontsize=TEXT)
+    lower.set_xlabel({"evaluations": "networks evaluated", "generation": "steps along the gradient"}.get(x, x),
+                     fontsize=TEXT)
     lower.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (upper, lower):
         bare(axes)
@@ -90,8 +94,12 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.nda
         axes.axhline(test_accuracy, color=TEST, linewidth=1.2, linestyle="--")
         axes.plot(places[-1:], [test_accuracy], "D", color=TEST, markersize=8, clip_on=False, zorder=5,
                   label=f"test, champion: {test_accuracy:.2%}")
-    axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    # What is all near the top is looked at more closely.
+    reached = [*validation[seen][seen.sum() // 4 :], *([] if test_accuracy is None else [test_accuracy])]
+    low = float(min(reached, default=0.0))
+    bottom = 0.0 if low < 0.8 or low == 1 else low - 0.3 * (1 - low)
+    axes.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
+    axes.yaxis.set_major_formatter("{x:.0%}" if bottom < 0.96 else "{x:.1%}")
 
 
 def species_over_time(rows: Sequence[Mapping[str, Any]], label: str = "") -> Figure:

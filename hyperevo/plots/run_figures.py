@@ -19,12 +19,14 @@ from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
+from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
+from hyperevo.plots.embeddings import embedding_map
 from hyperevo.plots.weights import filmstrip, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, whole
@@ -174,6 +176,14 @@ def _encoding_figures(view: RunView) -> NamedFigures:
         yield from _cppn_figures(view, encoding.painter, encoding.graphs(view.champion[None, : encoding.genes])[0])
     if isinstance(encoding, DctEncoding) and isinstance(view.champion, Tensor):
         yield from _dct_figures(view, encoding, view.champion)
+    if isinstance(encoding, EmbeddingEncoding) and isinstance(view.champion, Tensor):
+        yield from _embedding_figures(view, encoding, view.champion)
+
+
+def _embedding_figures(view: RunView, encoding: EmbeddingEncoding, genes: Tensor) -> NamedFigures:
+    embeddings = {name: values[0] for name, values in encoding.embeddings(genes[None, : encoding.genes]).items()}
+    if sum(values[..., 0].numel() for values in embeddings.values()) >= 3:
+        yield "embeddings", partial(embedding_map, embeddings, view.label)
 
 
 def _cppn_figures(view: RunView, encoding: CppnEncoding, graph: Graph) -> NamedFigures:

@@ -56,6 +56,8 @@ class Round:
     validation_accuracy: float | None
     champion_accuracy: float | None
     seconds: float
+    learned: bool = False
+    """Whether the round was steps along a gradient, and fitness is minus their loss."""
 
 
 @dataclass
@@ -212,8 +214,8 @@ def _one_round(run: Run) -> Round:
     _append_row(run, "timing.csv", {"round": run.round, "seconds": round(spent, 6)})
     _checkpoint(run)
     champion = run.champion.validation_accuracy if run.champion else None
-    return Round(run.round, settings.rounds, float(fitness.max()), float(fitness.mean()), accuracy, champion,
-                 spent)
+    return Round(run.round, settings.rounds, float(fitness.max()), float(fitness.mean()), accuracy, champion, spent,
+                 hasattr(run.parts.search, "learns"))
 
 
 def _evolve(run: Run) -> tuple[Tensor, int]:

@@ -57,7 +57,10 @@ class ConvNetTarget:
             kernels, biases = weights.tensor(f"{name}.weight"), weights.tensor(f"{name}.bias")
             kernels = kernels.reshape(-1, *self.geometry[f"{name}.weight"].tensor_shape[1:])
             maps = conv2d(maps, kernels, biases.reshape(-1), padding="same", groups=groups)
-            maps, groups = max_pool2d(torch.relu_(maps), self.settings.pool), population
+            # Pooling is several times as fast, forwards and backwards, where a pixel's channels lie together; and the
+            # largest of some ReLUs is the ReLU of the largest.
+            together = maps.contiguous(memory_format=torch.channels_last)
+            maps, groups = torch.relu_(max_pool2d(together, self.settings.pool).contiguous()), population
         features = maps.unflatten(1, (population, -1)).flatten(2).permute(1, 2, 0)
         values = project(weights["readout.weight"], features)
         return values.add_(weights.tensor("readout.bias")[:, :, None]).transpose(1, 2)

@@ -56,6 +56,7 @@ def test_bench_prints_tables_and_writes_its_figures(hyperevo, tmp_path):
         cppn["neat_python_seconds_per_network_scaled_up"] / per_network["express_and_evaluate"])
     assert dct["factored_speedup"] > 0 and dct["largest_relative_difference"] < 1e-4
     assert neat["bookkeeping_ratio_to_neat_python"] > 0 and neat["neat_python_seconds"] > 0
+    assert figures["gradient"]["generated_ratio_to_direct"] > 0
     assert set(figures["growth"]) == {"population", "connections", "hidden", "images"}
     assert figures["peak_memory_gb"] > 0 and figures["machine"]["quick"]
 

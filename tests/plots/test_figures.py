@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
 from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.geometry import Sheet
@@ -12,6 +13,7 @@ from hyperevo.plots import (
     cppn_graph,
     cppn_nodes,
     dct_coefficients,
+    embedding_map,
     filmstrip,
     learning_curves,
     readout_maps,
@@ -21,6 +23,8 @@ from hyperevo.plots import (
 from hyperevo.plots._layout import lay_out, live_nodes, spaced
 from hyperevo.plots._style import mosaic, symmetric_limit, tiled
 from hyperevo.plots.curves import SPECIES_COLOURS, tabulate_species
+from hyperevo.plots.embeddings import principal_components
+from hyperevo.plots.weights import by_channel
 
 LABEL = "run (seed 0) on MNIST"
 
@@ -276,3 +280,43 @@ def test_no_pyplot_and_no_backend_is_chosen():
             "assert matplotlib.rcParams._get_backend_or_none() is None")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_kernels_are_tiles_of_input_by_output_channels():
+    target, source = Sheet((5,)), Sheet((3, 2, 2))
+    weights = torch.arange(60.0).view(5, 12)
+    pairs, sheet, kernel = by_channel(weights, target, source)
+    assert sheet.sizes == (3, 5) and kernel.sizes == (2, 2)
+    for channel in range(3):
+        for unit in range(5):
+            assert torch.equal(pairs[channel * 5 + unit], weights[unit].view(3, 4)[channel])
+    figure = receptive_fields(weights, target, source, LABEL, "convolution.weight")
+    assert "kernels" in title(figure) and "3 input channels" in figure.get_supxlabel()
+    assert_symmetric(figure)
+    assert len(maps(readout_maps(random_weights(4, 12), source, "abcd", LABEL))) == 4
+    assert len(maps(filmstrip([(1, weights), (2, weights)], target, source, LABEL))) == 2
+
+
+def embeddings_of_layers(size=6):
+    return {f"layer{depth}": random_weights(1 + depth % 2, 1 + depth % 3, size) + depth for depth in range(5)}
+
+
+def test_embeddings_lie_on_their_principal_components():
+    embeddings = embeddings_of_layers()
+    every = torch.cat([values.flatten(0, 1) for values in embeddings.values()])
+    places, shares = principal_components(every.double())
+    expected = PCA(2).fit(every.double().numpy())
+    assert np.allclose(np.abs(places.numpy()), np.abs(expected.transform(every.double().numpy())), atol=1e-8)
+    assert np.allclose(shares, expected.explained_variance_ratio_)
+    assert torch.allclose(principal_components(-every.double())[0].abs(), places.abs())
+    figure = embedding_map(embeddings, LABEL)
+    assert f"{len(every)} embeddings of 5 layers" in title(figure)
+    dots = sum(len(collection.get_offsets()) for collection in figure.axes[0].collections)
+    assert dots == len(every)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_embeddings_of_few_numbers_have_a_map_too(size):
+    assert embedding_map(embeddings_of_layers(size), LABEL).axes
+    with pytest.raises(ValueError, match="at least three"):
+        embedding_map({"only": random_weights(1, 2, 4)})

@@ -1,0 +1,52 @@
+"""What the studies share: run what is missing, resume what was broken, and write a table from the runs' own results."""
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hyperevo.config import load_config
+from hyperevo.runs import create_run, execute, finished, open_run
+
+Variants = Mapping[str, tuple[str, Sequence[str]]]
+"""By name: a shipped config, and overrides."""
+
+
+def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> argparse.Namespace:
+    """The command line of a study: which runs, how many seeds, and where the run folders are."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=names)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--runs", type=Path, default=Path(runs))
+    return parser.parse_args()
+
+
+def result(name: str, seed: int, folder: Path, variants: Variants) -> dict:
+    """The result of one run, made or completed where it is missing."""
+    if not finished(folder):
+        base, overrides = variants.get(name, (name, []))
+        config = load_config(base, [f"name={name}", f"seed={seed}", *overrides]).config
+        execute(open_run(folder) if (folder / "config.toml").exists() else create_run(config, folder))
+    return json.loads((folder / "result.json").read_text())
+
+
+def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str]) -> None:
+    """Run every name with every seed, and keep the table up to date after each."""
+    for name in options.names:
+        for seed in range(options.seeds):
+            row = result(name, seed, options.runs / f"{name}-{seed}", variants)
+            # Another study's process may have written a row in the meantime.
+            rows = read_table(table) | {(name, seed): row}
+            with table.open("w", newline="") as file:
+                writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows[key] for key in sorted(rows))
+
+
+def read_table(table: Path) -> dict[tuple[str, int], dict]:
+    """The rows of a table by name and seed."""
+    if not table.exists():
+        return {}
+    with table.open(newline="") as file:
+        return {(row["name"], int(row["seed"])): row for row in csv.DictReader(file)}
