@@ -138,10 +138,18 @@ def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) ->
         asked.put(error)
 
 
-def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int, centre: float = 0.0) \
-        -> EvotorchSearch:
-    """A search over an encoding's genes; raises UserError for genotypes that are graphs."""
+MOST_GENES_OF_A_COVARIANCE = 10_000
+"""A full covariance of more takes gigabytes and hours."""
+
+
+def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int, centre: float = 0.0,
+                   covariance: bool = False) -> EvotorchSearch:
+    """A search over an encoding's genes, perhaps with a full `covariance`; raises UserError for genotypes that are
+    graphs, or too long for one."""
     if not hasattr(encoding, "genes"):
         raise UserError(f"search.name: encoding {encoding.settings.name!r} has no genotypes of fixed length; "
                         "use search.name=neat")
+    if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
+        raise UserError(f"search.name: a covariance of {encoding.genes:,} genes is too large; use search.name=snes, or "
+                        "cmaes with separable=true")
     return EvotorchSearch(make, encoding.genes, seed, centre)
