@@ -12,6 +12,10 @@ from hyperevo.runs import create_run, execute, finished, open_run
 Variants = Mapping[str, tuple[str, Sequence[str]]]
 """By name: a shipped config, and overrides."""
 
+GRADIENT_COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "test_images", "encoded_genes",
+                    "direct_parameters", "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")
+"""Of a study along the gradient; evaluations are steps."""
+
 
 def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> argparse.Namespace:
     """The command line of a study: which runs, how many seeds, and where the run folders are."""

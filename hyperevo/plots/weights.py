@@ -1,6 +1,6 @@
 """A champion's weights: receptive fields, readout maps, and how the former came about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import torch
@@ -38,6 +38,19 @@ def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str =
     axes = figure.add_subplot()
     image = show_map(axes, picture, symmetric_limit(weights))
     colour_bar(figure, image, axes, parameter)
+    return figure
+
+
+def kernels_side_by_side(kernels: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "") -> Figure:
+    """One convolution's kernels from several runs, (output channels, input channels · rows · columns) each by the run's
+    name, every run in colours of its own scale: what differs is their pattern, not their size."""
+    figure = new_figure(5.6 * len(kernels), 6.4, label, " and ".join(kernels),
+                        f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
+                        f"a {source.sizes[1]} × {source.sizes[2]} kernel")
+    for axes, (name, weights) in zip(figure.subplots(1, len(kernels), squeeze=False)[0], kernels.items(), strict=True):
+        image = show_map(axes, tiled(*by_channel(weights, target, source)), symmetric_limit(weights))
+        axes.set_title(name, fontsize=TEXT)
+        colour_bar(figure, image, axes, "weight")
     return figure
 
 
