@@ -21,8 +21,8 @@ def embedding_map(embeddings: Mapping[str, Tensor], label: str = "") -> Figure:
     if len(every) < 3:
         raise ValueError("a map of embeddings needs at least three of them")
     places, shares = principal_components(every)
-    figure = new_figure(12.0, 5.6, label, f"{len(every)} embeddings of {len(embeddings)} layers",
-                        "each dot: one tile of 16 × 16 channels or less; axes: principal components, with the share of "
+    figure = new_figure(13.0, 5.6, label, f"{len(every)} embeddings of {len(embeddings)} layers",
+                        "each dot: the embedding of one tile of a layer; axes: principal components, with the share of "
                         "the variance that lies along them")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     _by_layer(figure, left, places, embeddings)
@@ -70,4 +70,4 @@ def _by_tile(axes, places: Tensor, embeddings: Mapping[str, Tensor]) -> None:
     if len(kinds) > len(TILES):
         axes.scatter([], [], color=TILES[-1], s=26, label="further tiles")
     axes.set_title("by place of the tile in its layer", fontsize=TEXT)
-    axes.legend(fontsize=SMALL, loc="best", framealpha=0.9)
+    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
