@@ -1,0 +1,1 @@
+"""Encodings side by side, over seeds, at one budget."""

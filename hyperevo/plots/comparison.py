@@ -1,0 +1,181 @@
+"""Runs side by side: accuracy against size and effort, what the first layer looks at, and how smooth it is."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hyperevo.geometry import Sheet
+from hyperevo.plots._style import (
+    FAINT,
+    INK,
+    SMALL,
+    TEXT,
+    bare,
+    colour_bar,
+    new_figure,
+    show_map,
+    symmetric_limit,
+    tiled,
+)
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#56b4e9", "#882255", "#666666", "#117733", "#332288",
+           "#999933", "#cc6677")
+"""Okabe and Ito's, then Paul Tol's; a name keeps its colour in all figures of a comparison."""
+MARKERS = "osD^vP*Xh<>p"
+
+Points = Mapping[str, Sequence[tuple[float, float]]]
+"""By name, (x, y) of every seed."""
+Curves = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
+"""By name, x and y of every seed along its run."""
+
+
+def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
+
+
+def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "",
+                           accuracy: str = "test accuracy") -> Figure:
+    """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats."""
+    figure = new_figure(9.0, 5.6, label, f"{accuracy} against size",
+                        "every small mark is one seed, a large one their mean; the line joins the Pareto front")
+    axes = figure.add_subplot()
+    styles, means = _styles(list(points)), {}
+    for name, own in points.items():
+        colour, marker = styles[name]
+        sizes, values = np.array(own, dtype=float).T
+        axes.scatter(sizes, values, s=16, color=colour, alpha=0.6, linewidth=0)
+        means[name] = sizes.mean(), values.mean()
+        axes.scatter(*means[name], s=90, color=colour, marker=marker, edgecolor="white", linewidth=0.8, label=name,
+                     zorder=3)
+    axes.plot(*np.array([means[name] for name in front], dtype=float).T, color=INK, linewidth=1, linestyle="--",
+              zorder=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("searched numbers (encoded genes and direct parameters)", fontsize=TEXT)
+    axes.set_ylabel(accuracy, fontsize=TEXT)
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    _finish(axes, len(points))
+    return figure
+
+
+def accuracy_along(curves: Curves, x: str, label: str = "", accuracy: str = "validation accuracy of the champion",
+                   log: bool = False) -> Figure:
+    """Accuracy as runs go on, over `x`: the mean over seeds as a line, every seed as a thin one."""
+    figure = new_figure(9.0, 5.6, label, f"accuracy against {x}", "thick: mean over seeds, as far as all of them go; "
+                        "thin: every seed")
+    axes = figure.add_subplot()
+    styles = _styles(list(curves))
+    for name, own in curves.items():
+        colour, _ = styles[name]
+        for places, values in own:
+            axes.plot(places, values, color=colour, linewidth=0.7, alpha=0.5, drawstyle="steps-post")
+        grid, middle = mean_curve(own)
+        axes.plot(grid, middle, color=colour, linewidth=2.2, drawstyle="steps-post", label=name)
+    if log:
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel(accuracy, fontsize=TEXT)
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    _finish(axes, len(curves))
+    return figure
+
+
+def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of step functions, wherever one of them steps, from where all have begun to where the first ends."""
+    first, last = max(places[0] for places, _ in curves), min(places[-1] for places, _ in curves)
+    every = np.unique(np.concatenate([places for places, _ in curves]))
+    grid = every[(every >= first) & (every <= last)]
+    values = [own[np.searchsorted(places, grid, side="right") - 1] for places, own in curves]
+    return grid, np.mean(values, axis=0)
+
+
+def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "",
+                                  tiles: int = 6) -> Figure:
+    """The first layer's weights (target units, source units) of one run per name: the same `tiles` × `tiles` units of
+    each, every run's weights divided by their own size, in one scale."""
+    units, shown = _evenly(target, tiles)
+    scaled = {name: own[units] / own.std().clamp(min=1e-12) for name, own in weights.items()}
+    columns = min(len(scaled), 4)
+    rows = ceil(len(scaled) / columns)
+    figure = new_figure(3.4 * columns + 0.8, 3.6 * rows + 0.9, label, "what hidden units look at",
+                        "the same units of every network at their places; weights divided by their standard deviation")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    limit = symmetric_limit(list(scaled.values()))
+    for axes in grid.flat[len(scaled):]:
+        axes.set_axis_off()
+    for axes, (name, own) in zip(grid.flat, scaled.items(), strict=False):
+        image = show_map(axes, tiled(own, shown, source), limit)
+        axes.set_title(name, fontsize=TEXT)
+    colour_bar(figure, image, list(grid.flat), "weight in standard deviations")
+    return figure
+
+
+def _evenly(sheet: Sheet, tiles: int) -> tuple[Tensor, Sheet]:
+    rows, columns = sheet.units // sheet.sizes[-1], sheet.sizes[-1]
+    down, right = ((torch.arange(count := min(size, tiles)) * size + size // 2) // count for size in (rows, columns))
+    return (down[:, None] * columns + right[None, :]).flatten(), Sheet((len(down), len(right)))
+
+
+def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies, in waves along the longer side of the source sheet, and the share of the weights' power at each:
+    the two-dimensional Fourier transform of every unit's weights (target units, source units), summed over directions
+    and units. The mean of every unit's weights is frequency 0."""
+    rows, columns = source.units // source.sizes[-1], source.sizes[-1]
+    power = torch.fft.fft2(weights.double().reshape(-1, rows, columns)).abs().square().mean(0)
+    longer = max(rows, columns)
+    down, right = (torch.fft.fftfreq(size, 1 / longer, dtype=torch.float64) for size in (rows, columns))
+    rings = torch.sqrt(down[:, None] ** 2 + right[None, :] ** 2).round().long().flatten()
+    shares = torch.zeros(int(rings.max()) + 1, dtype=torch.float64).index_add_(0, rings, power.flatten())
+    kept = longer // 2 + 1
+    return np.arange(kept), (shares / shares.sum())[:kept].numpy()
+
+
+def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "") -> Figure:
+    """How smooth each encoding's weights are: the share of their power at every spatial frequency."""
+    figure = new_figure(9.0, 5.2, label, "how smooth the generated weights are",
+                        "Fourier transform of every hidden unit's weights over the inputs; all directions and units summed")
+    axes = figure.add_subplot()
+    for name, (colour, marker) in _styles(list(weights)).items():
+        frequencies, shares = spectrum(weights[name], source)
+        axes.plot(frequencies, np.maximum(shares, 1e-9), color=colour, marker=marker, markersize=4, linewidth=1.4,
+                  label=name)
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-6))
+    axes.set_xlabel("spatial frequency, waves across the image", fontsize=TEXT)
+    axes.set_ylabel("share of the power", fontsize=TEXT)
+    _finish(axes, len(weights))
+    return figure
+
+
+def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", name: str = "fitness") -> Figure:
+    """The fitness of every network of the last generation, by run: all of them as dots, their quartiles as a box."""
+    figure = new_figure(9.0, 0.6 * len(fitness) + 2.6, label, f"{name} in the last generation",
+                        "dots: networks; boxes: their middle half, with the median")
+    axes = figure.add_subplot()
+    noise = np.random.default_rng(0)
+    names = list(fitness)
+    for place, (own, (colour, _)) in enumerate(_styles(names).items()):
+        values = fitness[own]
+        axes.scatter(values, place + noise.uniform(-0.22, 0.22, len(values)), s=9, color=colour, alpha=0.5, linewidth=0)
+        axes.boxplot(values, positions=[place], orientation="horizontal", widths=0.5, showfliers=False,
+                     medianprops={"color": INK}, boxprops={"color": INK}, whiskerprops={"color": FAINT},
+                     capprops={"color": FAINT})
+    axes.set_yticks(range(len(names)), names, fontsize=SMALL)
+    axes.invert_yaxis()
+    axes.set_xlabel(name, fontsize=TEXT)
+    bare(axes)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    return figure
+
+
+def _finish(axes: Axes, names: int) -> None:
+    bare(axes)
+    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
+                ncols=1 if names <= 16 else 2)
