@@ -140,7 +140,7 @@ def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
 def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "") -> Figure:
     """How smooth each encoding's weights are: the share of their power at every spatial frequency."""
     figure = new_figure(9.0, 5.2, label, "how smooth the generated weights are",
-                        "Fourier transform of every hidden unit's weights over the inputs; all directions and units summed")
+                        "Fourier transform of every hidden unit's weights over the inputs; directions and units summed")
     axes = figure.add_subplot()
     for name, (colour, marker) in _styles(list(weights)).items():
         frequencies, shares = spectrum(weights[name], source)
