@@ -28,6 +28,12 @@ class RunSettings(BaseModel):
 
     rounds: int = Field(100, ge=1)
     """Rounds of asking, evaluating and telling."""
+    evaluations: int | None = Field(None, ge=1)
+    """The run ends with the round that reaches so many evaluations of a network, if that is earlier."""
+    images: int | None = Field(None, ge=1)
+    """Or so many examples shown to networks, each counted once for each of them."""
+    seconds: float | None = Field(None, gt=0)
+    """Or so many seconds; what a run comes to then depends on the machine."""
     validate_every: int = Field(10, ge=1)
     """Rounds between looks at the validation images, which choose the champion."""
     memory_gb: float | None = Field(None, gt=0)

@@ -35,10 +35,16 @@ def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallb
             raise
         typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
                    err=True)
+    return create_run(config.model_copy(update={"task": _on_digits(config.part("task"))}), folder, overwrite)
+
+
+def _on_digits(task: Any) -> Any:
+    """A task's settings, for digits instead of its own data."""
     digits = load_component("task", "digits").Settings
-    kept = {key: value for key, value in config.part("task").model_dump(exclude_unset=True).items()
-            if key in digits.model_fields and key not in ("name", "validation")}
-    return create_run(config.model_copy(update={"task": digits(**kept)}), folder, overwrite)
+    if hasattr(task, "data"):
+        return task.model_copy(update={"data": "digits", "validation": digits().validation})
+    return digits(**{key: value for key, value in task.model_dump(exclude_unset=True).items()
+                     if key in digits.model_fields and key not in ("name", "validation")})
 
 
 def execute_with_progress(run: Run) -> dict[str, Any]:
@@ -89,14 +95,15 @@ def _log_to(path: Path) -> None:
 
 def print_result(result: dict[str, Any]) -> None:
     """The result in words: test accuracy first."""
-    typer.echo(f"test accuracy {100 * result['test_accuracy']:.2f} % on all {result['test_images']:,} test images of "
+    measure = result.get("measure", "accuracy")
+    typer.echo(f"test {measure} {100 * result['test_accuracy']:.2f} % on all {result['test_images']:,} test images of "
                f"{result['data']}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
         typer.echo(f"all {len(seeds)}: {', '.join(f'{100 * one:.2f}' for one in seeds)} %, "
                    f"mean {100 * statistics.mean(seeds):.2f} %")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights; {result['evaluations']:,} evaluations in "
-               f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation accuracy "
+               f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation {measure} "
                f"{100 * result['validation_accuracy']:.2f} %")
 
 

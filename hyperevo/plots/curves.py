@@ -22,9 +22,9 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | None = None, label: str = "",
-                    x: str = "evaluations", fitness_name: str = "fitness") -> Figure:
+                    x: str = "evaluations", fitness_name: str = "fitness", measure: str = "accuracy") -> Figure:
     """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`; of
-    a search by gradient, over its steps.
+    a search by gradient, over its steps. `measure` is what accuracy is called.
 
     rows: one mapping a round with the columns of a run's metrics.csv.
     """
@@ -32,13 +32,13 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
         raise ValueError("learning curves need at least one round")
     learned = "learning_rate" in rows[0]
     x = "generation" if learned else x
-    figure = new_figure(9.5, 7.0, label, "fitness and accuracy")
+    figure = new_figure(9.5, 7.0, label, f"fitness and {measure}")
     upper, lower = figure.subplots(2, 1, sharex=True)
     places = column(rows, x)
     _draw_fitness(upper, rows, places)
     upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
     _draw_accuracy(lower, rows, places, test_accuracy)
-    lower.set_ylabel("accuracy", fontsize=TEXT)
+    lower.set_ylabel(measure, fontsize=TEXT)
     lower.set_xlabel({"evaluations": "networks evaluated", "generation": "steps along the gradient"}.get(x, x),
                      fontsize=TEXT)
     lower.xaxis.set_major_formatter("{x:,.0f}")

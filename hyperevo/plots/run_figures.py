@@ -27,7 +27,7 @@ from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
-from hyperevo.plots.weights import filmstrip, readout_maps, receptive_fields
+from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, whole
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
@@ -44,6 +44,9 @@ class TaskFacts:
     inputs: Sheet
     classes: int
     class_names: tuple[str, ...]
+    """Empty where outputs are no classes."""
+    measure: str = "accuracy"
+    """What is called accuracy elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def read_task(folder: Path) -> TaskFacts:
     values = read_json(folder / "task.json")
     try:
         return TaskFacts(str(values["data"]), Sheet(tuple(int(size) for size in values["inputs"])),
-                         int(values["classes"]), tuple(str(name) for name in values["class_names"]))
+                         int(values["classes"]), tuple(str(name) for name in values["class_names"]),
+                         str(values.get("measure", "accuracy")))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
 
@@ -138,9 +142,11 @@ def _curves(view: RunView) -> NamedFigures:
     result = view.folder / "result.json"
     test_accuracy = read_json(result).get("test_accuracy") if result.is_file() else None
     fitness = getattr(view.config.part("task"), "fitness", "")
-    name = {"cross-entropy": "fitness (minus cross-entropy)", "accuracy": "fitness (accuracy)"}.get(fitness, "fitness")
+    name = {"cross-entropy": "fitness (minus cross-entropy)", "squared-error": "fitness (minus squared error)",
+            "accuracy": "fitness (accuracy)"}.get(fitness, "fitness")
     if metrics:
-        yield "learning_curves", partial(learning_curves, metrics, test_accuracy, view.label, fitness_name=name)
+        yield "learning_curves", partial(learning_curves, metrics, test_accuracy, view.label, fitness_name=name,
+                                         measure=view.task.measure)
     if species:
         yield "species_over_time", partial(species_over_time, species, view.label)
 
@@ -152,8 +158,12 @@ def _maps(view: RunView) -> NamedFigures:
         if name != last:
             yield ("receptive_fields" if name == first else f"receptive_fields_{name}",
                    partial(receptive_fields, view.weights[name], target, source, view.label, name))
-    yield "readout_maps", partial(readout_maps, view.weights[last], view.matrices[last][1], view.task.class_names,
-                                  view.label, last)
+    if view.task.class_names:
+        yield "readout_maps", partial(readout_maps, view.weights[last], view.matrices[last][1], view.task.class_names,
+                                      view.label, last)
+    else:
+        yield "projective_fields", partial(projective_fields, view.weights[last], *view.matrices[last], view.label,
+                                           last)
     frames = _frames(view, first)
     if len(frames) > 1:
         yield "filmstrip", partial(filmstrip, frames, *view.matrices[first], view.label, first)

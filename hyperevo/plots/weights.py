@@ -24,17 +24,29 @@ def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str =
                      parameter: str = "hidden.weight") -> Figure:
     """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet. A
     convolution's kernels are tiles in rows of input channels and columns of output channels."""
-    kernels = len(source.sizes) == 3
+    if len(source.sizes) == 3:
+        caption = (f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
+                   f"a {in_words(source.sizes[1:]).replace('sheet', 'kernel')}")
+        return _tiles(*by_channel(weights, target, source), label, "kernels", caption, parameter)
     caption = (f"{target.units} units at their places on a {in_words(target.sizes)}; "
                f"each tile: one unit's weights from the {in_words(source.sizes)} it reads")
-    if kernels:
-        weights, target, source = by_channel(weights, target, source)
-        caption = (f"columns: {target.sizes[1]} output channels; rows: {target.sizes[0]} input channels; each tile: "
-                   f"a {in_words(source.sizes).replace('sheet', 'kernel')}")
-    picture = tiled(weights, target, source)
+    return _tiles(weights, target, source, label, "receptive fields", caption, parameter)
+
+
+def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
+                      parameter: str = "readout.weight") -> Figure:
+    """Weights (target units, source units) as tiles, each what one source unit writes, at its place on its sheet."""
+    caption = (f"{source.units} units at their places on a {in_words(source.sizes)}; "
+               f"each tile: one unit's weights to the {in_words(target.sizes)} it writes")
+    return _tiles(weights.T, source, target, label, "projective fields", caption, parameter)
+
+
+def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, caption: str,
+           parameter: str) -> Figure:
+    """Weights (outer units, inner units), a tile per outer unit."""
+    picture = tiled(weights, outer, inner)
     width, height = _fit(picture.shape[1] / picture.shape[0], 9.0)
-    figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label,
-                        "kernels" if kernels else "receptive fields", caption)
+    figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label, title, caption)
     axes = figure.add_subplot()
     image = show_map(axes, picture, symmetric_limit(weights))
     colour_bar(figure, image, axes, parameter)

@@ -43,9 +43,21 @@ def compose(config: RunConfig) -> Parts:
     target = _build("target", config.part("target"), task.inputs, task.classes)
     encoding = build_encoding(config.part("encoding"), target.geometry, device)
     search = _build("search", config.part("search"), encoding, config.seed)
+    _check_gradient(search, config)
     if hasattr(search, "plan"):
         search.plan(config.run.rounds)
     return Parts(device, task, target, encoding, search)
+
+
+def follows_gradient(search: Any, config: RunConfig) -> bool:
+    """Whether a search wants gradients: of everything, or of what its genomes learn."""
+    learn = getattr(config.part("search"), "learn", None)
+    return hasattr(search, "learns") or (learn is not None and learn.steps > 0)
+
+
+def _check_gradient(search: Any, config: RunConfig) -> None:
+    if follows_gradient(search, config) and getattr(config.part("task"), "fitness", "") == "accuracy":
+        raise UserError("task.fitness: accuracy has no gradient for the search to follow; use cross-entropy")
 
 
 def _build(kind: str, settings: Any, *arguments: Any) -> Any:
@@ -72,8 +84,9 @@ def gene_counts(parts: Parts, graph: Any = None) -> dict[str, int]:
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
     """`gene_counts` of a config, for which the data set need not be at hand."""
-    task = load_component("task", config.part("task").name)
-    inputs, classes = Sheet(task.INPUTS), len(task.CLASS_NAMES)
+    task = config.part("task")
+    inputs = Sheet(load_component("task", getattr(task, "data", task.name)).INPUTS)
+    classes = len(load_component("task", task.name).CLASS_NAMES) or inputs.units
     target = _build("target", config.part("target"), inputs, classes)
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     search = _build("search", config.part("search"), encoding, config.seed)

@@ -33,11 +33,16 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
         weights = calibrated(target, encoding.express(distinct[block]), calibration)
         return measure(target.forward(weights, inputs), labels)
 
-    threads = torch.get_num_threads() if inputs.device.type == "cpu" and len(distinct) > 1 else 1
-    size = min(block_size(target, len(inputs), memory_gb / threads), -(-len(distinct) // threads))
-    blocks = [slice(start, start + size) for start in range(0, len(distinct), size)]
-    parts = _side_by_side(fitness, blocks, threads) if threads > 1 else list(map(fitness, blocks))
-    return torch.cat(parts).float().cpu()[places]
+    return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb)).float().cpu()[places]
+
+
+def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Any, inputs: Tensor, memory_gb: float,
+              copies: int = 1) -> list[Tensor]:
+    """`work` of every block of networks that run on the same inputs, in order; see `block_size`."""
+    threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
+    size = min(block_size(target, len(inputs), memory_gb / threads, copies), -(-networks // threads))
+    blocks = [slice(start, start + size) for start in range(0, networks, size)]
+    return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
 
 
 def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads: int) -> list[Tensor]:
@@ -56,13 +61,14 @@ def calibrated(target: Any, weights: Weights, inputs: Tensor | None) -> Weights:
     return weights if inputs is None or not hasattr(target, "calibrate") else target.calibrate(weights, inputs)
 
 
-def block_size(target: Any, examples: int, memory_gb: float) -> int:
+def block_size(target: Any, examples: int, memory_gb: float, copies: int = 1) -> int:
     """Networks that fit into the memory at a time, a power of two up to BLOCK; 1 where not even that many fit.
 
-    Counted in float32: every weight, and every unit's value for every example, twice, for what is in the making.
+    Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
+    example, twice, for what is in the making.
     """
     weights = sum(parameter.size for parameter in target.geometry.values())
-    fitting = memory_gb * 1e9 / (4 * (weights + 2 * target.units * examples))
+    fitting = memory_gb * 1e9 / (4 * (copies * weights + 2 * target.units * examples))
     block = BLOCK
     while block > max(fitting, 1):
         block //= 2

@@ -1,4 +1,4 @@
-"""Genotypes → weights → outputs → fitness with its gradient, all networks at once."""
+"""Genotypes → weights → outputs → fitness with its gradient, all networks at once, or a block of graphs at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,25 +6,55 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperevo.encodings._graph import Graph
+from hyperevo.runs.evaluate import by_blocks
+from hyperevo.search._neat_learn import Learning
+from hyperevo.search.gradient import Settings
 from hyperevo.weights import Weights
 
-Fitness = Callable[[Tensor, Tensor, Tensor], Tensor]
+Fitness = Callable[[Any, Tensor, Tensor], Tensor]
+
+LEARNING_STREAM = 1 << 40
+"""Batches numbered from here on are for learning within generations, those below for judging."""
 
 
-def differentiable_fitness(encoding: Any, target: Any, task: Any, settings: Any) -> Fitness:
-    """A function of genotypes (P, genes), inputs and labels: fitness (P,) less the decay of generated weights, as the
-    gradient search's `settings` want it computed."""
+def differentiable_fitness(encoding: Any, target: Any, task: Any, settings: Any = None) -> Fitness:
+    """A function of P genotypes, inputs and labels: fitness (P,) less the decay of generated weights, as the gradient
+    search's `settings` want it computed; by default, plainly."""
+    settings = settings or Settings()
     decayed = [name for name, parameter in getattr(encoding, "inner", encoding).geometry.items()
                if parameter.source is not None] if settings.generated_decay else []
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else None
 
-    def fitness(genotypes: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+    def fitness(genotypes: Any, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype is not None):
             weights = encoding.express(genotypes)
             outputs = target.forward(weights, inputs)
         return task.fitness(outputs.float(), labels) - settings.generated_decay / 2 * _squares(weights, decayed)
 
     return torch.compile(fitness, dynamic=False) if settings.compile else fitness
+
+
+def learn(learning: Learning, fitness: Fitness, target: Any, task: Any, seed: int, generation: int,
+          memory_gb: float) -> list[Graph]:
+    """The graphs of a NEAT generation after their steps; the images of a step depend on seed, generation and step."""
+    first = LEARNING_STREAM + generation * learning.settings.steps
+    for step in range(learning.settings.steps):
+        learning.step(_gradient(learning, fitness, target, task.batch(seed, first + step), memory_gb))
+    return learning.graphs()
+
+
+def _gradient(learning: Learning, fitness: Fitness, target: Any, batch: tuple[Tensor, Tensor],
+              memory_gb: float) -> Tensor:
+    """(numbers,): of every graph's own fitness, forwards and backwards a block of graphs at a time."""
+    def of_block(block: slice) -> Tensor:
+        numbers, graphs = learning.leaf(block)
+        values = fitness(graphs, *batch)
+        # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
+        gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
+        return gradient
+
+    return torch.cat(by_blocks(of_block, len(learning), target, batch[0], memory_gb, learning.widest))
 
 
 def _squares(weights: Weights, names: list[str]) -> Tensor | float:

@@ -22,15 +22,18 @@ from torch import Tensor
 
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
+from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
-from hyperevo.runs.compose import Parts, compose, gene_counts
+from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts
+from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import calibrated, evaluate
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
-from hyperevo.runs.learn import Fitness, differentiable_fitness
+from hyperevo.runs.learn import Fitness, differentiable_fitness, learn
+from hyperevo.search._neat_learn import Learning
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +108,8 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
     write_text(folder / "config.toml", config_text(config))
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
     write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
-                                      "classes": parts.task.classes, "class_names": _class_names(config)})
+                                      "classes": parts.task.classes, "class_names": _class_names(config),
+                                      "measure": parts.task.measure})
     run = Run(folder, config, parts, memory_gb)
     run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
     _checkpoint(run)
@@ -194,12 +198,28 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     Every round ends with a checkpoint. SIGINT and SIGTERM are honoured between rounds by raising `Interrupted`; a
     second one acts at once.
     """
-    with _signals() as received:
-        while run.round < run.config.run.rounds:
-            observe(_one_round(run))
-            if received:
-                raise Interrupted(received[0])
-    return _finish(run)
+    try:
+        with _signals() as received:
+            while not _is_over(run):
+                observe(_one_round(run))
+                if received:
+                    raise Interrupted(received[0])
+        return _finish(run)
+    finally:
+        for handle in run.logs.values():
+            handle.close()
+
+
+def _is_over(run: Run) -> bool:
+    """Whether the rounds or the budget are spent."""
+    budget = run.config.run
+    spent = ((run.evaluations, budget.evaluations), (images_seen(run), budget.images), (run.seconds, budget.seconds))
+    return run.round >= budget.rounds or any(limit is not None and have >= limit for have, limit in spent)
+
+
+def images_seen(run: Run) -> int:
+    """Examples shown to networks in training, each counted once for each of them."""
+    return run.evaluations * run.config.part("task").images
 
 
 def _one_round(run: Run) -> Round:
@@ -207,10 +227,11 @@ def _one_round(run: Run) -> Round:
     settings, generation = run.config.run, run.parts.search.generation
     fitness, failed = _learn(run) if hasattr(run.parts.search, "learns") else _evolve(run)
     run.round += 1
-    accuracy = _validate(run) if run.round % settings.validate_every == 0 or run.round == settings.rounds else None
+    before, run.seconds = run.seconds, run.seconds + time.perf_counter() - started
+    accuracy = _validate(run) if run.round % settings.validate_every == 0 or _is_over(run) else None
     _record(run, generation, fitness, failed, accuracy)
     spent = time.perf_counter() - started
-    run.seconds += spent
+    run.seconds = before + spent
     _append_row(run, "timing.csv", {"round": run.round, "seconds": round(spent, 6)})
     _checkpoint(run)
     champion = run.champion.validation_accuracy if run.champion else None
@@ -221,13 +242,24 @@ def _one_round(run: Run) -> Round:
 def _evolve(run: Run) -> tuple[Tensor, int]:
     """One generation: fitness (P,), and how many networks failed."""
     parts = run.parts
-    genotypes = parts.search.ask()
+    learning = parts.search.learning() if hasattr(parts.search, "learning") else None
+    genotypes = parts.search.ask() if learning is None else _taught(run, learning)
     batch = parts.task.batch(run.config.seed, parts.search.generation)
     fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
                                        run.memory_gb))
-    parts.search.tell(fitness)
+    parts.search.tell(fitness, *([] if learning is None else [genotypes]))
     run.evaluations += len(fitness)
     return fitness, failed
+
+
+def _taught(run: Run, learning: Learning) -> list[Graph]:
+    """The graphs of a generation after their steps along the gradient."""
+    parts = run.parts
+    if run.fitness is None:
+        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+    run.evaluations += len(learning) * learning.settings.steps
+    return learn(learning, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
+                 run.memory_gb)
 
 
 def _learn(run: Run) -> tuple[Tensor, int]:
@@ -335,16 +367,22 @@ def _finish(run: Run) -> dict[str, Any]:
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
     write_tensors(run.folder / "champion" / "weights.safetensors", weights)
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
-              "test_images": len(images[1]), "validation_accuracy": champion.validation_accuracy,
-              "champion_round": champion.round, "rounds": run.round, "evaluations": run.evaluations,
+              "test_images": len(images[1]), "measure": parts.task.measure,
+              "validation_accuracy": champion.validation_accuracy, "champion_round": champion.round,
+              "rounds": run.round, "evaluations": run.evaluations,
+              "images": images_seen(run), "operations": _operations(run, population, images[0]),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **gene_counts(parts, champion.genotype), **_of_everyone(parts, images, run.memory_gb)}
     write_json(run.folder / "result.json", result)
-    for handle in run.logs.values():
-        handle.close()
-    log.info("test accuracy %.4f on %s after %d evaluations", result["test_accuracy"], result["data"],
+    log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)
     return result
+
+
+def _operations(run: Run, population: Any, images: Tensor) -> int:
+    """Floating-point operations of the whole run, counted on its champion."""
+    counted = operations(run.parts.encoding, run.parts.target, population, images)
+    return total(run.evaluations, images_seen(run), *counted, learns=follows_gradient(run.parts.search, run.config))
 
 
 def _of_everyone(parts: Parts, images: tuple[Tensor, Tensor], memory_gb: float) -> dict[str, list[float]]:

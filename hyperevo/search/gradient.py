@@ -79,7 +79,7 @@ class GradientSearch:
         self._genes = start.clone().requires_grad_()
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._genes], settings)
         self._best = start.clone()
-        self._best_accuracies = torch.full((len(start),), -1.0)
+        self._best_accuracies = torch.full((len(start),), -math.inf)
         self._norms = torch.zeros(len(start))
 
     def plan(self, rounds: int) -> None:

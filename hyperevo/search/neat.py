@@ -3,7 +3,8 @@
 One round of ask and tell is either a NEAT generation (the whole population, phase 0) or a refinement round (phase 1).
 After a NEAT generation the champions of the best species are refined in turn: an evolution strategy (separable NES)
 moves the weights and biases of one champion for some rounds and writes them back into its genes (Lamarckian). Then
-neat-python reproduces and speciates. Evolution finds the graph, the strategy its numbers; there is no gradient.
+neat-python reproduces and speciates. Evolution finds the graph, the strategy its numbers; there is no gradient, unless
+`learn` wants one: then all genomes take steps along it before they are judged, and may keep what they learned.
 
 neat-python draws from Python's global `random`. Here it draws from a stream of this search's own, swapped in for the
 time of every call, so nothing outside is disturbed and a restored search continues bit by bit.
@@ -42,6 +43,7 @@ from hyperevo.search._neat_genomes import (
     unpack_genomes,
     write_back,
 )
+from hyperevo.search._neat_learn import Learning, LearnSettings
 from hyperevo.search._neat_python import (
     Counter,
     RandomStream,
@@ -72,8 +74,8 @@ class Settings(ComponentSettings):
 
     name: Literal["neat"] = "neat"
     ini: str | None = None
-    """A neat-python INI file that is used instead of all values here but `refine`. Its text takes the place of its
-    path, so that a run needs the file only once."""
+    """A neat-python INI file that is used instead of all values here but `refine` and `learn`. Its text takes the place
+    of its path, so that a run needs the file only once."""
     population: int = Field(60, ge=2)
     functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
     """Activation functions that nodes may have."""
@@ -145,6 +147,7 @@ class Settings(ComponentSettings):
     """This many of the best species never stagnate."""
 
     refine: RefineSettings = RefineSettings()
+    learn: LearnSettings = LearnSettings()
 
     @field_validator("ini")
     @classmethod
@@ -305,8 +308,16 @@ class NeatSearch:
         with without_garbage_collection():
             return graphs_from_genomes(list(self.population.values()), self.genome_config)
 
-    def tell(self, fitness: Tensor) -> None:
-        """Fitness (P,) of what was asked for, in its order; what is not finite counts as worst."""
+    def learning(self) -> Learning | None:
+        """The steps along the gradient that are to be taken before the next tell; None where there are none."""
+        if self._refinement is not None or self.settings.learn.steps == 0:
+            return None
+        graphs = self.ask()
+        return Learning(graphs, [limits_of(graph, self.genome_config) for graph in graphs], self.settings.learn)
+
+    def tell(self, fitness: Tensor, learned: Sequence[Graph] | None = None) -> None:
+        """Fitness (P,) of what was asked for, in its order, or of the graphs it `learned` to be; what is not finite
+        counts as worst."""
         fitness = fitness.detach().to("cpu", torch.float64)
         expected = self.settings.refine.population if self._refinement is not None else len(self.population)
         if fitness.shape != (expected,):
@@ -315,7 +326,7 @@ class NeatSearch:
         if self._refinement is not None:
             self._tell_refinement(self._refinement, fitness)
         else:
-            self._tell_generation(fitness)
+            self._tell_generation(fitness, learned)
         self.generation += 1
 
     def candidates(self) -> list[Graph]:
@@ -336,16 +347,23 @@ class NeatSearch:
         return torch.randn(self.settings.refine.population, len(refinement.centre), generator=generator,
                            dtype=torch.float64)
 
-    def _tell_generation(self, fitness: Tensor) -> None:
+    def _tell_generation(self, fitness: Tensor, learned: Sequence[Graph] | None) -> None:
         genomes = list(self.population.values())
         best = int(fitness.argmax())
-        self._candidates = [graph_from_genome(genomes[best], self.genome_config)]
+        self._candidates = [graph_from_genome(genomes[best], self.genome_config) if learned is None else learned[best]]
+        if learned is not None and self.settings.learn.inherit:
+            self._inherit(genomes, learned)
         self._sizes = {key: len(species.members) for key, species in sorted(self._species.species.items())}
         self._statistics = self._describe(genomes, self._candidates[0])
         for genome, value in zip(genomes, _shared(fitness).tolist(), strict=True):
             genome.fitness = value
         self._queue = self._plan_refinement()
         self._next_refinement()
+
+    def _inherit(self, genomes: Sequence[Genome], learned: Sequence[Graph]) -> None:
+        for genome, graph in zip(genomes, learned, strict=True):
+            write_back(genome, self.genome_config, graph)
+        self._packed = None
 
     def _plan_refinement(self) -> list[list[int]]:
         """[genome, rounds] for the champions of the best species."""

@@ -1,4 +1,4 @@
-"""Image classification shared by the tasks that differ only in their data set.
+"""Tasks on images: which are seen when; and classification, shared by the tasks that differ only in their data set.
 
 Every generation is scored on the same fresh training images, drawn from (seed, generation) alone, so a resumed run
 and runs of different encodings see the same images. The last 5,000 training images choose the champion; the test
@@ -23,11 +23,13 @@ CALIBRATION_IMAGES = 2000
 ORDER_STREAM = 0x6F726465
 """Keeps the order of an epoch's images apart from other draws by seed and number."""
 
+HELD_OUT_STREAM = 0x68656C64
+"""Seeds what is drawn for validation and test images, which are the same in every run."""
 
-class ImageSettings(ComponentSettings):
-    """Options of an image classification task."""
 
-    fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
+class ExampleSettings(ComponentSettings):
+    """Which images a task shows."""
+
     images: int = Field(500, ge=1)
     """Training images per generation."""
     sampling: Literal["fresh", "epochs"] = "fresh"
@@ -39,16 +41,24 @@ class ImageSettings(ComponentSettings):
     """Half of the training images are mirrored."""
     validation: int = Field(5000, ge=1)
     """Training images held out to choose the champion."""
+
+
+class ImageSettings(ExampleSettings):
+    """Options of an image classification task."""
+
+    fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     scale_outputs: float = Field(0.0, ge=0)
     """Above zero: before the cross-entropy every network's outputs are scaled to this standard deviation over the
     batch, so that fitness feels which class leads, not how large the weights are. Accuracy is the same either way."""
 
 
-class ImageClassification:
-    """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away; colour images have the
-    mean of every channel taken away and are divided by its standard deviation."""
+class ImageTask:
+    """Batches of images and what is wanted for them; `_prepare`, `fitness` and `accuracy` are those of each task."""
 
-    def __init__(self, settings: ImageSettings, data: ImageData, device: torch.device | str = "cpu"):
+    measure = "accuracy"
+    """What `accuracy` is called where people read it."""
+
+    def __init__(self, settings: ExampleSettings, data: ImageData, device: torch.device | str = "cpu"):
         held_out = len(data.train_images) - settings.validation
         if held_out < settings.images:
             raise ValueError(f"task.images: {settings.images} a generation and task.validation {settings.validation} "
@@ -62,7 +72,7 @@ class ImageClassification:
         self._train = pixels[:held_out].to(self.device), labels[:held_out].to(self.device)
         self._range = float(data.maximum)
         self._mean, self._spread = self._statistics()
-        self.validation = self._prepare(pixels[held_out:], labels[held_out:])
+        self.validation = self._prepare(pixels[held_out:], labels[held_out:], _held_out())
         self._test = data.test_images, data.test_labels
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
@@ -78,18 +88,20 @@ class ImageClassification:
         repeats = self.inputs.units // self.inputs.sizes[0]
         return means.float().repeat_interleave(repeats), spreads.float().repeat_interleave(repeats)
 
-    def _prepare(self, pixels: Tensor, labels: Tensor) -> Batch:
-        return (pixels.to(self.device).float() / self._range - self._mean) / self._spread, labels.to(self.device)
+    def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
+        """What networks read and what is wanted for it; what is random in it is drawn from the generator."""
+        raise NotImplementedError
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """Training images (N, pixels) and labels (N,) of one generation: a function of the seed and the generation."""
+        """Training images (N, pixels) of one generation and what is wanted for them: a function of the seed and the
+        generation."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**63)
         if self.settings.sampling == "epochs":
             chosen = self._in_turn(seed, generation)
         else:
             chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator)
         pixels = self._train[0][chosen.to(self.device)]
-        return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)])
+        return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)], generator)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -121,12 +133,27 @@ class ImageClassification:
     def calibration(self) -> Tensor:
         """The first training images (N, pixels), from which networks may take running statistics."""
         pixels, labels = (part[:CALIBRATION_IMAGES] for part in self._train)
-        return self._prepare(pixels, labels)[0]
+        return self._prepare(pixels, labels, _held_out())[0]
 
     def test(self) -> Batch:
-        """All test images and labels; for the end of a run."""
+        """All test images and what is wanted for them; for the end of a run."""
         images, labels = self._test
-        return self._prepare(torch.from_numpy(images).reshape(len(images), -1), torch.from_numpy(labels).long())
+        return self._prepare(torch.from_numpy(images).reshape(len(images), -1), torch.from_numpy(labels).long(),
+                             _held_out())
+
+
+def _held_out() -> torch.Generator:
+    return torch.Generator().manual_seed(HELD_OUT_STREAM)
+
+
+class ImageClassification(ImageTask):
+    """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away; colour images have the
+    mean of every channel taken away and are divided by its standard deviation."""
+
+    settings: ImageSettings
+
+    def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
+        return (pixels.to(self.device).float() / self._range - self._mean) / self._spread, labels.to(self.device)
 
     def fitness(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""

@@ -86,6 +86,16 @@ def test_the_main_job_falls_back_to_digits_and_says_so(hyperevo, tmp_path):
     assert 'name = "digits"' in (tmp_path / "here" / "config.toml").read_text()
 
 
+def test_denoising_falls_back_to_denoising_digits(hyperevo, tmp_path):
+    done = hyperevo("run", "direct-autoencoder", "run.rounds=2", "search.steps_per_round=2", "target.hidden=[[3,3]]",
+                    "--out", "here", "--no-figures", check=0)
+    assert sum(line.startswith("note: ") for line in done.stderr.splitlines()) == 1
+    assert "test variance explained" in done.stdout and "of digits" in done.stdout
+    assert "accuracy" not in done.stdout
+    config = (tmp_path / "here" / "config.toml").read_text()
+    assert 'name = "denoising"' in config and 'data = "digits"' in config
+
+
 def test_no_fallback_makes_it_an_error(hyperevo, tmp_path):
     done = hyperevo("run", "cppn-mnist", "--no-fallback", check=2)
     assert len(done.stderr.strip().splitlines()) == 1 and "mnist" in done.stderr

@@ -16,6 +16,7 @@ from hyperevo.plots import (
     embedding_map,
     filmstrip,
     learning_curves,
+    projective_fields,
     readout_maps,
     receptive_fields,
     species_over_time,
@@ -89,6 +90,16 @@ def test_receptive_fields(target, source):
     assert_symmetric(figure)
     assert title(figure) == f"{LABEL}: receptive fields"
     assert maps(figure)[0].get_clim()[1] == pytest.approx(np.percentile(weights.abs().numpy(), 99.5), rel=1e-5)
+
+
+def test_projective_fields_are_what_every_unit_writes():
+    target, source = Sheet((30, 25)), Sheet((2, 3))
+    weights = torch.arange(6.0).expand(750, 6)  # one value for everything that a source unit writes
+    figure = projective_fields(weights, target, source, LABEL)
+    picture, = maps(figure)
+    np.testing.assert_array_equal(picture.get_array()[15::31, 12::26], [[0, 1, 2], [3, 4, 5]])
+    assert_symmetric(figure)
+    assert title(figure) == f"{LABEL}: projective fields"
 
 
 @pytest.mark.parametrize("classes", [1, 3, 10])

@@ -95,6 +95,17 @@ def test_every_figure_that_applies_is_written_whole(tmp_path, name):
         assert_whole_png(path)
 
 
+def test_outputs_that_are_no_classes_have_projective_fields_and_a_measure_of_their_own(tmp_path):
+    make_run(tmp_path / "run", "direct")
+    write_json(tmp_path / "run" / "task.json", {"data": "digits", "inputs": [4, 5], "classes": 3, "class_names": [],
+                                                "measure": "variance explained"})
+    figures = dict(module.run_figures(open_view(tmp_path / "run")))
+    assert figures.keys() == COMMON - {"readout_maps"} | {"projective_fields"}
+    curves = figures["learning_curves"]()
+    assert "fitness and variance explained" in curves.get_suptitle()
+    assert curves.axes[1].get_ylabel() == "variance explained"
+
+
 def titles(folder):
     return [draw().get_suptitle().replace("\n", " ") for _, draw in module.run_figures(open_view(folder))]
 

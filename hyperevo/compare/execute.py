@@ -1,0 +1,83 @@
+"""Run what is missing of a comparison: one run after the other, or side by side through Ray."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperevo.compare.plan import Entry
+from hyperevo.config import check_config, config_values
+from hyperevo.errors import RunFailed, UserError
+from hyperevo.runs import create_run, execute, finished, open_run
+
+Observe = Callable[[], None]
+
+RETRIES = 5
+"""How often a run whose worker died is taken up by another."""
+
+PATIENCE = 0.5
+"""Seconds between two looks at runs that go on elsewhere."""
+
+
+def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
+            observe: Observe = lambda: None) -> dict[Path, str]:
+    """Complete every run that is not finished: new ones from the start, broken ones from their checkpoint. `observe` is
+    called as they go on. Returns one line for each that failed, by folder; the others are not held up.
+
+    jobs: how many at a time; address: a Ray cluster to run them on.
+    """
+    missing = [entry for entry in entries if not finished(entry.folder)]
+    if jobs > 1 or address is not None:
+        return _run_through_ray(missing, jobs, address, observe)
+    failed = {}
+    for entry in missing:
+        if reason := complete(config_values(entry.config), str(entry.folder), lambda _: observe()):
+            failed[entry.folder] = reason
+        observe()
+    return failed
+
+
+def complete(values: dict[str, Any], folder: str, observe: Callable[[Any], None] = lambda _: None) -> str | None:
+    """Make a run of these config values whole; returns why it could not be."""
+    path = Path(folder)
+    try:
+        begun = (path / "config.toml").exists()
+        execute(open_run(path) if begun else create_run(check_config(values, folder), path), observe)
+    except (UserError, RunFailed) as error:
+        return str(error)
+    return None
+
+
+def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, observe: Observe) -> dict[Path, str]:
+    if not entries:
+        return {}
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if address is None:
+        ray.init(num_cpus=jobs, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        # A worker that dies leaves a checkpoint behind, which the next one finds.
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
+        waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute())): entry for entry in entries}
+        failed = {}
+        while waiting:
+            done, _ = ray.wait(list(waiting), timeout=PATIENCE)
+            for reference in done:
+                entry = waiting.pop(reference)
+                if reason := _reason(ray, reference):
+                    failed[entry.folder] = reason
+            observe()
+        return failed
+    finally:
+        ray.shutdown()
+
+
+def _reason(ray: Any, reference: Any) -> str | None:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return f"its worker failed: {' '.join(str(error).split())[:200]}"

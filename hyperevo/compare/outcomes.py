@@ -1,0 +1,126 @@
+"""What the runs of a comparison came to, run by run and row by row."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperevo.compare.plan import Entry
+from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
+from hyperevo.runs import finished
+from hyperevo.runs.files import read_json, write_text
+
+COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "encoding", "search", "encoded_genes",
+           "direct_parameters", "generated_weights", "evaluations", "images", "operations", "seconds", "peak_memory_gb",
+           "data", "test_images", "folder")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Along one run, wherever a champion was known: evaluations, seconds, and the champion's validation accuracy."""
+
+    evaluations: np.ndarray
+    seconds: np.ndarray
+    accuracy: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run: its result, None while it is not finished, and its curve so far, None before its first validation."""
+
+    entry: Entry
+    result: dict[str, Any] | None
+    curve: Curve | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one name. Estimates are of test accuracy over the seeds that are finished; costs are means."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Of the seeds that are finished."""
+        return [outcome.result for outcome in self.outcomes if outcome.result is not None]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy of every seed that is finished."""
+        return [result["test_accuracy"] for result in self.results]
+
+    @property
+    def mean(self) -> Estimate:
+        """Of the test accuracies."""
+        return mean(self.accuracies)
+
+    @property
+    def middle(self) -> Estimate:
+        """The inter-quartile mean of the test accuracies."""
+        return interquartile_mean(self.accuracies)
+
+    def cost(self, key: str) -> float:
+        """The mean of a number of the results."""
+        return float(np.mean([result[key] for result in self.results]))
+
+    @property
+    def searched(self) -> float:
+        """Numbers that are searched: encoded genes and direct parameters."""
+        return self.cost("encoded_genes") + self.cost("direct_parameters")
+
+
+def read_outcomes(entries: Sequence[Entry]) -> list[Outcome]:
+    """The runs as they are on disk."""
+    return [Outcome(entry, read_json(entry.folder / "result.json") if finished(entry.folder) else None,
+                    _read_curve(entry.folder)) for entry in entries]
+
+
+def _read_curve(folder: Path) -> Curve | None:
+    metrics, timing = _read_rows(folder / "metrics.csv"), _read_rows(folder / "timing.csv")
+    clock = np.cumsum([float(row["seconds"]) for row in timing])
+    known = [(float(row["evaluations"]), clock[place], float(row["champion_accuracy"]))
+             for place, row in enumerate(metrics[: len(clock)]) if row["champion_accuracy"]]
+    return Curve(*np.array(known).T) if known else None
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Whole lines of a CSV log; none where it is missing."""
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    return list(csv.DictReader(content[: content.rfind(b"\n") + 1].decode().splitlines()))
+
+
+def rows(outcomes: Sequence[Outcome]) -> list[Row]:
+    """By name, in the order of the comparison; names none of whose seeds is finished are left out."""
+    names = list(dict.fromkeys(outcome.entry.name for outcome in outcomes))
+    every = [Row(name, tuple(outcome for outcome in outcomes if outcome.entry.name == name)) for name in names]
+    return [row for row in every if row.results]
+
+
+def unfinished(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Runs without a result."""
+    return [outcome for outcome in outcomes if outcome.result is None]
+
+
+def write_results(outcomes: Sequence[Outcome], path: Path) -> None:
+    """results.csv: one line a run, also for those that are not finished."""
+    lines = [",".join(COLUMNS)]
+    for outcome in outcomes:
+        config = outcome.entry.config
+        values = {"name": outcome.entry.name, "seed": outcome.entry.seed, "finished": outcome.result is not None,
+                  "encoding": config.part("encoding").name, "search": config.part("search").name,
+                  "folder": outcome.entry.folder.name}
+        own = {**(outcome.result or {}), **values}
+        lines.append(",".join(_cell(own.get(column, "")) for column in COLUMNS))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return '"' + text.replace('"', '""') + '"' if any(letter in text for letter in ',"\n') else text

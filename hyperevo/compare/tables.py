@@ -1,0 +1,52 @@
+"""A comparison as a table, for the terminal, for Markdown and for LaTeX."""
+
+from collections.abc import Sequence
+
+from hyperevo.compare.outcomes import Row
+from hyperevo.compare.statistics import Estimate, probability_of_improvement
+
+HEAD = ("", "test accuracy", "inter-quartile mean", "better than the best of the others", "encoded genes",
+        "direct parameters", "generated weights", "evaluations", "images", "operations", "seconds", "seeds")
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """One line a row, the best mean first."""
+    ordered = sorted(rows, key=lambda row: -row.mean.value)
+    return [(row.name, percent(row.mean), percent(row.middle), _against_best(row, ordered),
+             *(short(row.cost(key)) for key in ("encoded_genes", "direct_parameters", "generated_weights",
+                                                "evaluations", "images", "operations", "seconds")),
+             f"{len(row.results)}" + (f" of {len(row.outcomes)}" if len(row.results) < len(row.outcomes) else ""))
+            for row in ordered]
+
+
+def _against_best(row: Row, ordered: Sequence[Row]) -> str:
+    """How often a seed of this row beats one of the best other row."""
+    others = [other for other in ordered if other is not row]
+    return f"{probability_of_improvement(row.accuracies, others[0].accuracies):.0%}" if others else ""
+
+
+def percent(estimate: Estimate) -> str:
+    """92.8 % [92.6, 93.0], without the interval from a single seed."""
+    value = f"{100 * estimate.value:.2f} %"
+    return value if estimate.low is None or estimate.high is None \
+        else f"{value} [{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]"
+
+
+def short(number: float) -> str:
+    """4,810 or 1.2e+13: whole up to a billion."""
+    return f"{number:,.0f}" if number < 1e9 else f"{number:.2g}"
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    every = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in every) + "\n"
+
+
+def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A LaTeX tabular, for the package booktabs."""
+    def cells(line: Sequence[str]) -> str:
+        return " & ".join(text.replace("%", r"\%").replace("_", r"\_").replace("#", r"\#") for text in line) + r" \\"
+
+    return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", cells(head), r"\midrule",
+                      *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -1,0 +1,53 @@
+"""What a run costs in arithmetic: floating-point operations of its products and convolutions."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+@torch.no_grad()
+def operations(encoding: Any, target: Any, genotypes: Any, inputs: Tensor) -> tuple[int, int]:
+    """(per network, per example): floating-point operations of matrix products and convolutions to express one network
+    and to show it an example. Sines and other functions of single numbers are not counted, as is usual.
+
+    genotypes: a population of one; inputs: at least three examples.
+    """
+    one, three = (_count(encoding, target, genotypes, inputs[:count]) for count in (1, 3))
+    per_example = (three - one) // 2
+    return one - per_example, per_example
+
+
+def _count(encoding: Any, target: Any, genotypes: Any, inputs: Tensor) -> int:
+    with _Counter() as counter:
+        target.forward(encoding.express(genotypes), inputs)
+    return counter.operations
+
+
+class _Counter(TorchFunctionMode):
+    """Adds up the operations of every product and convolution that is called. (torch's own FlopCounterMode imports its
+    compiler first, which takes seconds.)"""
+
+    operations = 0
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function in PRODUCTS:
+            self.operations += 2 * result.numel() * args[PRODUCTS[function]].shape[-1]
+        elif function in CONVOLUTIONS:
+            self.operations += 2 * result.numel() * args[1][0].numel()
+        return result
+
+
+PRODUCTS = {torch.mm: 0, torch.bmm: 0, torch.matmul: 0, Tensor.matmul: 0, Tensor.__matmul__: 0, torch.addmm: 1,
+            torch.baddbmm: 1, torch.nn.functional.linear: 0}
+"""Functions that multiply matrices, and which of their arguments has the summed axis last."""
+
+CONVOLUTIONS = {torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d}
+
+
+def total(evaluations: int, examples: int, per_network: int, per_example: int, learns: bool) -> int:
+    """Operations of a whole run: `evaluations` networks and `examples` shown to them; a gradient takes twice as many
+    again as the way forwards."""
+    return (evaluations * per_network + examples * per_example) * (3 if learns else 1)

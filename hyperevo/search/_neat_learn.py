@@ -1,0 +1,84 @@
+"""Steps along the gradient that a whole generation of graphs takes before it is judged (DPPN, Fernando et al. 2016)."""
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.encodings._graph import Graph
+
+
+class LearnSettings(ComponentSettings):
+    """Options of learning within a generation."""
+
+    steps: int = Field(0, ge=0)
+    """Steps that every genome takes before it is judged; 0 is evolution alone."""
+    learning_rate: float = Field(0.01, gt=0)
+    """Of Adam, which starts anew with every generation."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """cosine: from the learning rate down to 0 within every generation."""
+    inherit: bool = True
+    """Genomes keep what they learned (Lamarckian); or it only decides their fitness (Baldwinian)."""
+
+
+class Learning:
+    """Adam on the weights and biases of P graphs of any shapes, up the gradient of their fitness.
+
+    One tensor (numbers,) holds them all: graph after graph, its weights, then its biases. Adam treats every number
+    alike, so every graph learns what it would learn alone.
+    """
+
+    def __init__(self, graphs: Sequence[Graph], limits: Sequence[tuple[Tensor, Tensor]], settings: LearnSettings):
+        """limits: smallest and largest value of every number of each graph, which hold after every step."""
+        self.settings, self._graphs, self._taken = settings, list(graphs), 0
+        self._starts = [0, *accumulate(graph.genes for graph in graphs)]
+        self._owners = torch.repeat_interleave(torch.tensor([graph.genes for graph in graphs]))
+        self._smallest, self._largest = (torch.cat(side) for side in zip(*limits, strict=True))
+        self._numbers = torch.cat([part for graph in graphs for part in (graph.weights, graph.biases)])
+        self._optimizer = torch.optim.Adam([self._numbers], settings.learning_rate, maximize=True)
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    @property
+    def widest(self) -> int:
+        """Nodes and links of the largest graph: so many values per connection may be kept for its gradient."""
+        return max(2 * len(graph.topology.nodes) + graph.topology.links for graph in self._graphs)
+
+    def leaf(self, block: slice) -> tuple[Tensor, list[Graph]]:
+        """A leaf with the numbers of neighbouring graphs as they are now, and these graphs, made of its parts."""
+        chosen = self._graphs[block]
+        start, stop = self._starts[block][0], self._starts[1:][block][-1]
+        leaf = self._numbers[start:stop].clone().requires_grad_()
+        return leaf, _with_numbers(chosen, leaf)
+
+    def step(self, gradient: Tensor) -> None:
+        """One step up the gradient (numbers,) of every graph's own fitness; zero for graphs where it is not finite."""
+        broken = torch.zeros(len(self), dtype=torch.bool)
+        broken[self._owners[~torch.isfinite(gradient)]] = True
+        self._numbers.grad = gradient.masked_fill(broken[self._owners], 0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self._optimizer.step()
+        self._numbers.clamp_(self._smallest, self._largest)
+        self._taken += 1
+
+    def learning_rate(self) -> float:
+        """Of the coming step."""
+        share = self._taken / self.settings.steps if self.settings.schedule == "cosine" else 0.0
+        return self.settings.learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+    def graphs(self) -> list[Graph]:
+        """The graphs with what they have learned so far."""
+        return _with_numbers(self._graphs, self._numbers.clone())
+
+
+def _with_numbers(graphs: Sequence[Graph], numbers: Tensor) -> list[Graph]:
+    sizes = [size for graph in graphs for size in (len(graph.weights), len(graph.biases))]
+    parts = iter(numbers.split(sizes))
+    return [Graph(graph.topology, next(parts), next(parts), graph.responses) for graph in graphs]

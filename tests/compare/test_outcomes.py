@@ -1,0 +1,74 @@
+"""Results of a comparison are read from the runs' own files, finished or not."""
+
+import csv
+
+import pytest
+
+from hyperevo.compare.outcomes import read_outcomes, rows, unfinished, write_results
+from hyperevo.compare.plan import plan
+from hyperevo.compare.tables import HEAD, latex, markdown, table
+from hyperevo.runs import create_run, execute
+
+SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2",
+         "search={name='snes', population=8}", "threads=1"]
+
+
+class Cut(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory):
+    """Two encodings, two seeds each: three runs finished, the last one cut after its first validation."""
+    entries = plan(["dct-mnist", "coordinate-mnist"], 2, tmp_path_factory.mktemp("study"), SMALL)
+    for entry in entries[:3]:
+        execute(create_run(entry.config, entry.folder))
+    run = create_run(entries[3].config, entries[3].folder)
+
+    def observe(seen):
+        if seen.number == 3:
+            raise Cut
+
+    with pytest.raises(Cut):
+        execute(run, observe)
+    for log in run.logs.values():
+        log.close()
+    return entries
+
+
+def test_rows_hold_what_is_finished(entries):
+    outcomes = read_outcomes(entries)
+    assert [outcome.entry for outcome in unfinished(outcomes)] == entries[3:]
+    first, second = rows(outcomes)
+    assert (first.name, len(first.results), second.name, len(second.results)) == ("dct-mnist", 2, "coordinate-mnist", 1)
+    assert first.mean.value == pytest.approx(sum(first.accuracies) / 2) and first.cost("evaluations") == 32
+    assert first.searched == first.cost("encoded_genes") + first.cost("direct_parameters") > 0
+    for outcome in outcomes:
+        assert outcome.curve.evaluations.tolist() == [16, 24, 32][: len(outcome.curve.evaluations)]
+        assert (outcome.curve.seconds[1:] > outcome.curve.seconds[:-1]).all()
+
+
+def test_results_are_one_line_a_run(entries, tmp_path):
+    outcomes = read_outcomes(entries)
+    write_results(outcomes, tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["finished"] for line in lines] == ["true"] * 3 + ["false"]
+    assert float(lines[0]["test_accuracy"]) == outcomes[0].result["test_accuracy"]
+    assert lines[3]["test_accuracy"] == "" and lines[3]["encoding"] == "coordinate"
+    assert {line["folder"] for line in lines} == {entry.folder.name for entry in entries}
+
+
+def test_tables_hold_every_row_the_best_first(entries):
+    lines = table(rows(read_outcomes(entries)))
+    assert len(lines) == 2 and all(len(line) == len(HEAD) for line in lines)
+    assert float(lines[0][1].split()[0]) >= float(lines[1][1].split()[0])
+    assert dict(zip((line[0] for line in lines), (line[-1] for line in lines), strict=True)) \
+        == {"dct-mnist": "2", "coordinate-mnist": "1 of 2"}
+    assert markdown(HEAD, lines).count("\n") == 4
+    assert latex(HEAD, [("50 %", "a_b")]).count(r"\%") == 1 and r"a\_b \\" in latex(HEAD, [("50 %", "a_b")])
+
+
+def test_what_was_never_begun_is_no_row(tmp_path):
+    outcomes = read_outcomes(plan(["dct-mnist"], 1, tmp_path, SMALL))
+    assert rows(outcomes) == [] and len(unfinished(outcomes)) == 1 and outcomes[0].curve is None

@@ -1,0 +1,54 @@
+"""Runs of a comparison: which, where, and what they do not share."""
+
+import pytest
+
+from hyperevo.compare.plan import config_key, differences, parse_budget, parse_vary, plan
+from hyperevo.config import load_config
+from hyperevo.errors import UserError
+
+
+def test_every_config_every_value_and_every_seed(tmp_path):
+    vary = parse_vary(["search.population=64,256", "encoding.coefficients=[4],[8,8,8,8]"])
+    entries = plan(["dct-mnist"], 2, tmp_path, ["task.name=digits"], vary)
+    assert [(entry.name, entry.seed) for entry in entries[:3]] == [
+        ("dct-mnist population=64 coefficients=[4]", 0), ("dct-mnist population=64 coefficients=[4]", 1),
+        ("dct-mnist population=64 coefficients=[8,8,8,8]", 0)]
+    assert len(entries) == len({entry.folder for entry in entries}) == 8
+    assert entries[-1].config.part("search").population == 256
+    assert entries[-1].config.part("encoding").coefficients == (8, 8, 8, 8)
+    assert all(entry.config.part("task").name == "digits" for entry in entries)
+
+
+def test_a_changed_setting_has_a_folder_of_its_own(tmp_path):
+    first, = plan(["dct-mnist"], 1, tmp_path)
+    same, = plan(["dct-mnist"], 1, tmp_path, ["description=another", "name=mine"])
+    changed, = plan(["dct-mnist"], 1, tmp_path, ["search.deviation=0.11"])
+    assert first.folder == same.folder != changed.folder
+    assert config_key(first.config) != config_key(first.config.model_copy(update={"seed": 1}))
+
+
+def test_what_rows_do_not_share_is_found():
+    configs = {name: load_config(name).config for name in ("dct-mnist", "coordinate-mnist")}
+    assert not any(key.startswith(("encoding", "search", "seed")) for key in differences(configs))
+    configs["larger"] = load_config("dct-mnist", ["target.hidden=[[20,20]]"]).config
+    assert differences(configs)["target.hidden"] == {"dct-mnist": [[16, 16]], "coordinate-mnist": [[16, 16]],
+                                                     "larger": [[20, 20]]}
+    assert differences({"one": configs["larger"], "two": configs["larger"]}) == {}
+
+
+@pytest.mark.parametrize("text", ["rounds=3", "evaluations", "evaluations=many", "seconds=0", "images=-3", "=5"])
+def test_a_bad_budget_is_one_line(text):
+    with pytest.raises(UserError, match=f"--budget {text}: is not one of evaluations=NUMBER"):
+        parse_budget(text)
+    assert parse_budget("seconds=2.5")[0] == "run.seconds=2.5"
+
+
+def test_bad_names_and_values_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="--vary population: is not of the form"):
+        parse_vary(["population"])
+    with pytest.raises(UserError, match="dct-mnist is named twice"):
+        plan(["dct-mnist", "dct-mnist"], 1, tmp_path)
+    with pytest.raises(UserError, match="no config called 'dct-minst'; did you mean 'dct-mnist'"):
+        plan(["dct-minst"], 1, tmp_path)
+    with pytest.raises(UserError, match="search.populatoin: unknown key"):
+        plan(["dct-mnist"], 1, tmp_path, (), [("search.populatoin", ["3"])])
