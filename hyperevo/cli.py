@@ -133,6 +133,41 @@ def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folde
 
 
 @app.command()
+def compare(
+    configs: Annotated[list[str], typer.Argument(
+        metavar="NAME|FILE.toml|KEY=VALUE...", help="Configs, and overrides for all of them.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, with the seeds 0, 1, …")] = 3,
+    budget: Annotated[str | None, typer.Option(
+        metavar="KIND=NUMBER", help="evaluations=…, images=… or seconds=… of every run, instead of its rounds.")]
+    = None,
+    vary: Annotated[list[str] | None, typer.Option(
+        metavar="KEY=VALUE,VALUE,…", help="A row for every value, such as search.population=64,256. Repeatable.")]
+    = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, through Ray.")] = 1,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster to run on.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs, tables, figures and report.html.")]
+    = Path("runs/compare"),
+    runs: Annotated[bool, typer.Option(help="Run what is missing, or only report what is there.")] = True,
+) -> None:
+    """Compare encodings side by side over seeds: run what is missing, resume what broke, write a report.
+
+    Examples: hyperevo compare dct-mnist direct-mnist --budget images=5000000 | hyperevo compare dct-mnist --vary
+    encoding.coefficients=[2],[4],[8] --jobs 2
+    """
+    from hyperevo import terminal
+
+    names = [text for text in configs if "=" not in text]
+    overrides = [text for text in configs if "=" in text]
+    if not names:
+        raise UserError("compare: no config is named; see `list`")
+    entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out)
+    failed = terminal.run_comparison(entries, jobs, ray) if runs else {}
+    terminal.report_comparison(entries, out)
+    if failed:
+        raise SystemExit(1)
+
+
+@app.command()
 def bench(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
     = None,

@@ -42,6 +42,11 @@ class RunSettings(BaseModel):
     filmstrip: int = Field(12, ge=0)
     """Pictures kept of the champion's weights on the way."""
 
+    @property
+    def ends_with_rounds(self) -> bool:
+        """Whether nothing but the number of rounds can end the run."""
+        return self.evaluations is None and self.images is None and self.seconds is None
+
 
 class RunConfig(BaseModel):
     """A resolved run."""

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hyperevo.compare.plan import Entry
 from hyperevo.components import load_component
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
 from hyperevo.errors import UserError
-from hyperevo.runs import Round, Run, create_run, execute
+from hyperevo.runs import Interrupted, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
 
@@ -55,12 +57,21 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     console = Console(stderr=True)
     if not console.is_terminal:
-        return execute(run, _line_printer(title, run.round))
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-               TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
+        return execute(run, _line_printer(title, run))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"),
+               TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(config.name, total=config.run.rounds, completed=run.round, numbers="")
-        return execute(run, lambda round_: progress.update(bar, completed=round_.number, numbers=_numbers(round_)))
+        bar = progress.add_task(config.name, total=1.0, numbers="")
+        progress.update(bar, completed=spent(run))
+        return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
+                                                           numbers=f"{_round(round_, run)}  {_numbers(round_)}"))
+
+
+def _round(round_: Round, run: Run) -> str:
+    """How far a run is: in rounds, and in its budget where that may end it first."""
+    limits = run.config.run
+    return f"round {round_.number}/{limits.rounds}" if limits.ends_with_rounds \
+        else f"round {round_.number}, {round_.spent:.0%} of the budget"
 
 
 def _numbers(round_: Round) -> str:
@@ -69,18 +80,17 @@ def _numbers(round_: Round) -> str:
     return f"{fitness}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
 
 
-def _line_printer(title: str, done_before: int) -> Callable[[Round], None]:
-    started = time.monotonic()
+def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
+    started, spent_before = time.monotonic(), spent(run)
     last = [0.0]
 
     def show(round_: Round) -> None:
         now = time.monotonic()
-        if now - last[0] < SECONDS_BETWEEN_LINES and round_.number < round_.of:
+        if now - last[0] < SECONDS_BETWEEN_LINES and round_.spent < 1:
             return
         last[0] = now
-        left = (now - started) / (round_.number - done_before) * (round_.of - round_.number)
-        print(f"{title}: round {round_.number}/{round_.of}  {_numbers(round_)}  {left:.0f} s left",
-              file=sys.stderr, flush=True)
+        left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
+        print(f"{title}: {_round(round_, run)}  {_numbers(round_)}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     return show
 
@@ -101,8 +111,11 @@ def print_result(result: dict[str, Any]) -> None:
     if len(seeds := result.get("test_accuracies", [])) > 1:
         typer.echo(f"all {len(seeds)}: {', '.join(f'{100 * one:.2f}' for one in seeds)} %, "
                    f"mean {100 * statistics.mean(seeds):.2f} %")
+    fitted = result.get("fitted_parameters")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
-               f"{result['generated_weights']:,} generated weights; {result['evaluations']:,} evaluations in "
+               f"{result['generated_weights']:,} generated weights"
+               f"{f', {fitted:,} readout weights fitted by ridge regression' if fitted else ''}; "
+               f"{result['evaluations']:,} evaluations in "
                f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation {measure} "
                f"{100 * result['validation_accuracy']:.2f} %")
 
@@ -151,6 +164,60 @@ def verify_datasets(names: list[str]) -> bool:
             good &= file.problem is None
             typer.echo(f"{name}/{file.name}: {file.problem or 'right'}{f' ({file.path})' if file.path else ''}")
     return good
+
+
+def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
+                    vary: Sequence[str], out: Path) -> list[Entry]:
+    """The runs of a comparison; raises UserError where they cannot be compared."""
+    from hyperevo.compare.fairness import check_comparable
+    from hyperevo.compare.plan import parse_budget, parse_vary, plan
+
+    varied = parse_vary(vary)
+    entries = plan(names, seeds, out, overrides, varied, parse_budget(budget) if budget else None)
+    check_comparable(entries, [key for key, _ in varied])
+    return entries
+
+
+def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None) -> dict[Path, str]:
+    """Run what is missing under a table that follows; one line for each run that failed, and why."""
+    from hyperevo.compare.execute import run_all
+    from hyperevo.compare.live import shown_live
+
+    try:
+        with shown_live(entries) as follow:
+            failed = run_all(entries, jobs, address, follow)
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        done = sum(finished(entry.folder) for entry in entries)
+        typer.echo(f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it "
+                   "reports what is there.", err=True)
+        raise SystemExit(128 + getattr(interruption, "signum", signal.SIGINT)) from None
+    for folder, reason in failed.items():
+        typer.echo(f"error: {folder}: {reason}", err=True)
+    return failed
+
+
+TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "evaluations", "images", "seconds",
+                    "seeds")
+
+
+def report_comparison(entries: Sequence[Entry], out: Path) -> None:
+    """Write tables, figures and the report; print the table, what is not fair about it, and the paths."""
+    from hyperevo.compare.fairness import remarks
+    from hyperevo.compare.outcomes import read_outcomes, rows
+    from hyperevo.compare.tables import HEAD, table
+    from hyperevo.compare.write import write_comparison
+
+    paths = write_comparison(entries, out, f"{', '.join(dict.fromkeys(entry.name for entry in entries))}")
+    outcomes = read_outcomes(entries)
+    places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
+    shown = Table(*TERMINAL_COLUMNS, box=None, padding=(0, 2, 0, 0))
+    for line in table(rows(outcomes)):
+        shown.add_row(*(line[place] for place in places))
+    Console(soft_wrap=True).print(shown)
+    for note in remarks(entries, outcomes):
+        typer.echo(note)
+    for path in paths:
+        typer.echo(path)
 
 
 def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path | None) -> None:

@@ -11,7 +11,8 @@ from hyperevo.config import check_config, config_values
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs import create_run, execute, finished, open_run
 
-Observe = Callable[[], None]
+Observe = Callable[[dict[Path, str]], None]
+"""Called as runs go on, with those that have failed so far and why."""
 
 RETRIES = 5
 """How often a run whose worker died is taken up by another."""
@@ -21,20 +22,20 @@ PATIENCE = 0.5
 
 
 def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
-            observe: Observe = lambda: None) -> dict[Path, str]:
-    """Complete every run that is not finished: new ones from the start, broken ones from their checkpoint. `observe` is
-    called as they go on. Returns one line for each that failed, by folder; the others are not held up.
+            observe: Observe = lambda _: None) -> dict[Path, str]:
+    """Complete every run that is not finished: new ones from the start, broken ones from their checkpoint. Returns one
+    line for each that failed, by folder; the others are not held up.
 
     jobs: how many at a time; address: a Ray cluster to run them on.
     """
     missing = [entry for entry in entries if not finished(entry.folder)]
     if jobs > 1 or address is not None:
         return _run_through_ray(missing, jobs, address, observe)
-    failed = {}
+    failed: dict[Path, str] = {}
     for entry in missing:
-        if reason := complete(config_values(entry.config), str(entry.folder), lambda _: observe()):
+        if reason := complete(config_values(entry.config), str(entry.folder), lambda _: observe(failed)):
             failed[entry.folder] = reason
-        observe()
+        observe(failed)
     return failed
 
 
@@ -63,14 +64,14 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
         # A worker that dies leaves a checkpoint behind, which the next one finds.
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
         waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute())): entry for entry in entries}
-        failed = {}
+        failed: dict[Path, str] = {}
         while waiting:
             done, _ = ray.wait(list(waiting), timeout=PATIENCE)
             for reference in done:
                 entry = waiting.pop(reference)
                 if reason := _reason(ray, reference):
                     failed[entry.folder] = reason
-            observe()
+            observe(failed)
         return failed
     finally:
         ray.shutdown()

@@ -1,6 +1,5 @@
 """What the runs of a comparison came to, run by run and row by row."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
 from hyperevo.runs import finished
-from hyperevo.runs.files import read_json, write_text
+from hyperevo.runs.files import read_json, read_rows, write_text
 
 COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "encoding", "search", "encoded_genes",
            "direct_parameters", "generated_weights", "evaluations", "images", "operations", "seconds", "peak_memory_gb",
@@ -81,19 +80,11 @@ def read_outcomes(entries: Sequence[Entry]) -> list[Outcome]:
 
 
 def _read_curve(folder: Path) -> Curve | None:
-    metrics, timing = _read_rows(folder / "metrics.csv"), _read_rows(folder / "timing.csv")
+    metrics, timing = read_rows(folder / "metrics.csv"), read_rows(folder / "timing.csv")
     clock = np.cumsum([float(row["seconds"]) for row in timing])
     known = [(float(row["evaluations"]), clock[place], float(row["champion_accuracy"]))
              for place, row in enumerate(metrics[: len(clock)]) if row["champion_accuracy"]]
     return Curve(*np.array(known).T) if known else None
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Whole lines of a CSV log; none where it is missing."""
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
-    return list(csv.DictReader(content[: content.rfind(b"\n") + 1].decode().splitlines()))
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:

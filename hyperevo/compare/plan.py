@@ -3,18 +3,18 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hyperevo.config import RunConfig, config_values, flatten, load_config
+from hyperevo.config import RunConfig, check_config, config_values, load_config
 from hyperevo.errors import UserError
 
 BUDGETS = ("evaluations", "images", "seconds")
 
-SHARED = ("task", "target", "data_checksum", "run.evaluations", "run.images", "run.seconds")
-"""What fair rows have in common: data and split, fitness, target network, budget."""
+UNLIMITED = 2**31 - 1
+"""Rounds of a run that a budget ends."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,19 @@ class Entry:
     folder: Path
 
 
-def parse_budget(text: str) -> list[str]:
-    """`evaluations=100000`, `images=…` or `seconds=…` as overrides of a config: the run ends with the round that
-    reaches it, however many rounds that takes."""
+def parse_budget(text: str) -> tuple[str, str]:
+    """`evaluations=100000`, `images=…` or `seconds=…` as (kind, amount)."""
     kind, _, amount = text.partition("=")
-    if kind not in BUDGETS or not amount.replace(".", "", 1).isdigit() or not float(amount) > 0:
+    if kind not in BUDGETS or not _positive(amount):
         raise UserError(f"--budget {text}: is not one of {', '.join(f'{kind}=NUMBER' for kind in BUDGETS)}")
-    return [f"run.{kind}={amount}", f"run.rounds={2**31 - 1}"]
+    return kind, amount
+
+
+def _positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def parse_vary(texts: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -59,10 +65,12 @@ def _split(values: str) -> list[str]:
 
 
 def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] = (),
-         vary: Sequence[tuple[str, Sequence[str]]] = ()) -> list[Entry]:
+         vary: Sequence[tuple[str, Sequence[str]]] = (), budget: tuple[str, str] | None = None) -> list[Entry]:
     """Every named config with every combination of varied values and every seed, in that order.
 
-    Folders are named by the resolved config, so that a changed setting never takes an old result for its own.
+    With a budget runs end with the round that reaches it, however many rounds that takes. Folders are named by the
+    resolved config, so that a changed setting never takes an old result for its own. A run has one thread unless its
+    config says otherwise: how many it would take by itself depends on what else runs.
     """
     if len(set(names)) < len(names):
         raise UserError(f"{next(name for name in names if list(names).count(name) > 1)} is named twice")
@@ -71,26 +79,23 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         varied = [f"{key}={value}" for (key, _), value in zip(vary, values, strict=True)]
         title = " ".join([Path(name).stem, *(text.rpartition(".")[2] for text in varied)])
         for seed in range(seeds):
-            config = load_config(name, [*overrides, *varied, f"seed={seed}"]).config
+            config = _resolved(load_config(name, [*overrides, *varied, f"seed={seed}"]).config, budget)
             folder = out / "runs" / f"{Path(name).stem}-{seed}-{config_key(config)}"
             entries.append(Entry(title, seed, config, folder))
     return entries
+
+
+def _resolved(config: RunConfig, budget: tuple[str, str] | None) -> RunConfig:
+    values = config_values(config)
+    values.setdefault("threads", 1)
+    if budget is not None:
+        kind, amount = budget
+        values["run"][kind] = float(amount) if kind == "seconds" else int(float(amount))
+        values["run"]["rounds"] = UNLIMITED
+    return check_config(values, config.name)
 
 
 def config_key(config: RunConfig) -> str:
     """Ten letters that stand for everything in a resolved config but what it is called."""
     values = {key: value for key, value in config_values(config).items() if key not in ("name", "description")}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def differences(configs: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
-    """What rows differ in and should share, by key, then by row; a key that a row does not have is None."""
-    every = {name: {key: value for key, value in flatten(config_values(config)) if _is_shared(key)}
-             for name, config in configs.items()}
-    keys = sorted({key for values in every.values() for key in values})
-    found = {key: {name: values.get(key) for name, values in every.items()} for key in keys}
-    return {key: values for key, values in found.items() if len({json.dumps(value) for value in values.values()}) > 1}
-
-
-def _is_shared(key: str) -> bool:
-    return any(key == shared or key.startswith(f"{shared}.") for shared in SHARED)

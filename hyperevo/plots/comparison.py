@@ -1,7 +1,10 @@
 """Runs side by side: accuracy against size and effort, what the first layer looks at, and how smooth it is."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +24,17 @@ from hyperevo.plots._style import (
     show_map,
     symmetric_limit,
     tiled,
+    wrapped,
 )
+from hyperevo.plots.weights import _spread
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#56b4e9", "#882255", "#666666", "#117733", "#332288",
            "#999933", "#cc6677")
 """Okabe and Ito's, then Paul Tol's; a name keeps its colour in all figures of a comparison."""
-MARKERS = "osD^vP*Xh<>p"
+MARKERS = "osD^vPdXh<>p"
+LINES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+LETTERS = 32
+"""After so many, a name goes on in the next line."""
 
 Points = Mapping[str, Sequence[tuple[float, float]]]
 """By name, (x, y) of every seed."""
@@ -34,47 +42,80 @@ Curves = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
 """By name, x and y of every seed along its run."""
 
 
-def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
+@dataclass(frozen=True)
+class _Style:
+    """How one name is drawn."""
+
+    colour: str
+    marker: str
+    line: Any
 
 
-def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "",
-                           accuracy: str = "test accuracy") -> Figure:
-    """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats."""
-    figure = new_figure(9.0, 5.6, label, f"{accuracy} against size",
-                        "every small mark is one seed, a large one their mean; the line joins the Pareto front")
-    axes = figure.add_subplot()
-    styles, means = _styles(list(points)), {}
+def _styles(shown: Iterable[str], names: Sequence[str]) -> dict[str, _Style]:
+    """Styles of what is shown, by its place among all names of the comparison where they are given. When the colours
+    begin again, each comes with another marker and another kind of line."""
+    every, styles = list(names) or list(shown), {}
+    for number, name in enumerate(every):
+        lap, place = divmod(number, len(COLOURS))
+        styles[name] = _Style(COLOURS[place], MARKERS[(place + 5 * lap) % len(MARKERS)], LINES[lap % len(LINES)])
+    return styles
+
+
+def _lines_figure(height: float, shown: Iterable[str], *texts: str) -> tuple[Figure, Axes]:
+    """A figure of one pair of axes that leaves room for the legend of what is shown."""
+    figure = new_figure(9.0 + 2.4 * (_legend_columns(shown, height) - 1), height, *texts)
+    return figure, figure.add_subplot()
+
+
+def _legend_columns(shown: Iterable[str], height: float) -> int:
+    # A line of text takes 1.2 times its size, and names are half a line apart.
+    lines = sum(1.2 * (_broken(name).count("\n") + 1) + 0.5 for name in shown)
+    return ceil(lines * SMALL / 72 / (height - 1.2))
+
+
+def _broken(name: str) -> str:
+    """A name in lines that fit a legend."""
+    return textwrap.fill(name, LETTERS, break_on_hyphens=False)
+
+
+def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "", accuracy: str = "test accuracy",
+                           names: Sequence[str] = ()) -> Figure:
+    """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats.
+    `names` are all of the comparison, so that each keeps its colour where only some are shown."""
+    figure, axes = _lines_figure(5.6, points, label, f"{accuracy} against size", "every small mark is one seed, a "
+                                 "large one their mean; the line joins the Pareto front")
+    styles, means = _styles(points, names), {}
     for name, own in points.items():
-        colour, marker = styles[name]
+        colour, marker = styles[name].colour, styles[name].marker
         sizes, values = np.array(own, dtype=float).T
-        axes.scatter(sizes, values, s=16, color=colour, alpha=0.6, linewidth=0)
+        # Above the means, which would hide seeds that hardly differ.
+        axes.scatter(sizes, values, s=11, color=colour, edgecolor="white", linewidth=0.4, zorder=4)
         means[name] = sizes.mean(), values.mean()
-        axes.scatter(*means[name], s=90, color=colour, marker=marker, edgecolor="white", linewidth=0.8, label=name,
-                     zorder=3)
+        axes.scatter(*means[name], s=90, color=colour, marker=marker, edgecolor="white", linewidth=0.8,
+                     label=_broken(name), zorder=3)
     axes.plot(*np.array([means[name] for name in front], dtype=float).T, color=INK, linewidth=1, linestyle="--",
               zorder=1)
     axes.set_xscale("log")
     axes.set_xlabel("searched numbers (encoded genes and direct parameters)", fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     axes.yaxis.set_major_formatter("{x:.0%}")
-    _finish(axes, len(points))
+    _finish(axes, _legend_columns(points, 5.6))
     return figure
 
 
 def accuracy_along(curves: Curves, x: str, label: str = "", accuracy: str = "validation accuracy of the champion",
-                   log: bool = False) -> Figure:
+                   log: bool = False, names: Sequence[str] = ()) -> Figure:
     """Accuracy as runs go on, over `x`: the mean over seeds as a line, every seed as a thin one."""
-    figure = new_figure(9.0, 5.6, label, f"accuracy against {x}", "thick: mean over seeds, as far as all of them go; "
-                        "thin: every seed")
-    axes = figure.add_subplot()
-    styles = _styles(list(curves))
+    figure, axes = _lines_figure(5.6, curves, label, f"{accuracy} against {x}", "thick: mean over seeds, as far as all "
+                                 "of them go; thin: every seed")
+    styles = _styles(curves, names)
     for name, own in curves.items():
-        colour, _ = styles[name]
+        style = styles[name]
         for places, values in own:
-            axes.plot(places, values, color=colour, linewidth=0.7, alpha=0.5, drawstyle="steps-post")
+            axes.plot(places, values, color=style.colour, linewidth=0.7, alpha=0.5, drawstyle="steps-post")
         grid, middle = mean_curve(own)
-        axes.plot(grid, middle, color=colour, linewidth=2.2, drawstyle="steps-post", label=name)
+        axes.plot(grid, middle, color=style.colour, linewidth=2.2, linestyle=style.line, drawstyle="steps-post",
+                  label=_broken(name))
     if log:
         axes.set_xscale("log")
     else:
@@ -83,7 +124,7 @@ def accuracy_along(curves: Curves, x: str, label: str = "", accuracy: str = "val
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     axes.yaxis.set_major_formatter("{x:.0%}")
-    _finish(axes, len(curves))
+    _finish(axes, _legend_columns(curves, 5.6))
     return figure
 
 
@@ -100,7 +141,7 @@ def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, 
                                   tiles: int = 6) -> Figure:
     """The first layer's weights (target units, source units) of one run per name: the same `tiles` × `tiles` units of
     each, every run's weights divided by their own size, in one scale."""
-    units, shown = _evenly(target, tiles)
+    units, shown = _spread(target, tiles)
     scaled = {name: own[units] / own.std().clamp(min=1e-12) for name, own in weights.items()}
     columns = min(len(scaled), 4)
     rows = ceil(len(scaled) / columns)
@@ -112,15 +153,9 @@ def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, 
         axes.set_axis_off()
     for axes, (name, own) in zip(grid.flat, scaled.items(), strict=False):
         image = show_map(axes, tiled(own, shown, source), limit)
-        axes.set_title(name, fontsize=TEXT)
+        axes.set_title(wrapped(name, 3.2, TEXT), fontsize=TEXT)
     colour_bar(figure, image, list(grid.flat), "weight in standard deviations")
     return figure
-
-
-def _evenly(sheet: Sheet, tiles: int) -> tuple[Tensor, Sheet]:
-    rows, columns = sheet.units // sheet.sizes[-1], sheet.sizes[-1]
-    down, right = ((torch.arange(count := min(size, tiles)) * size + size // 2) // count for size in (rows, columns))
-    return (down[:, None] * columns + right[None, :]).flatten(), Sheet((len(down), len(right)))
 
 
 def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
@@ -137,45 +172,46 @@ def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(kept), (shares / shares.sum())[:kept].numpy()
 
 
-def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "") -> Figure:
+def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names: Sequence[str] = ()) -> Figure:
     """How smooth each encoding's weights are: the share of their power at every spatial frequency."""
-    figure = new_figure(9.0, 5.2, label, "how smooth the generated weights are",
-                        "Fourier transform of every hidden unit's weights over the inputs; directions and units summed")
-    axes = figure.add_subplot()
-    for name, (colour, marker) in _styles(list(weights)).items():
-        frequencies, shares = spectrum(weights[name], source)
-        axes.plot(frequencies, np.maximum(shares, 1e-9), color=colour, marker=marker, markersize=4, linewidth=1.4,
-                  label=name)
+    figure, axes = _lines_figure(5.2, weights, label, "how smooth the weights are", "Fourier transform of every hidden "
+                                 "unit's weights over the inputs; directions and units summed")
+    styles = _styles(weights, names)
+    for name, own in weights.items():
+        style = styles[name]
+        frequencies, shares = spectrum(own, source)
+        axes.plot(frequencies, np.maximum(shares, 1e-9), color=style.colour, marker=style.marker, markersize=4,
+                  linewidth=1.4, linestyle=style.line, label=_broken(name))
     axes.set_yscale("log")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-6))
     axes.set_xlabel("spatial frequency, waves across the image", fontsize=TEXT)
     axes.set_ylabel("share of the power", fontsize=TEXT)
-    _finish(axes, len(weights))
+    _finish(axes, _legend_columns(weights, 5.2))
     return figure
 
 
-def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", name: str = "fitness") -> Figure:
+def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", name: str = "fitness",
+                         names: Sequence[str] = ()) -> Figure:
     """The fitness of every network of the last generation, by run: all of them as dots, their quartiles as a box."""
-    figure = new_figure(9.0, 0.6 * len(fitness) + 2.6, label, f"{name} in the last generation",
+    figure = new_figure(9.0, 0.6 * len(fitness) + 2.6, label, f"{name.partition(' (')[0]} in the last generation",
                         "dots: networks; boxes: their middle half, with the median")
     axes = figure.add_subplot()
-    noise = np.random.default_rng(0)
-    names = list(fitness)
-    for place, (own, (colour, _)) in enumerate(_styles(names).items()):
-        values = fitness[own]
-        axes.scatter(values, place + noise.uniform(-0.22, 0.22, len(values)), s=9, color=colour, alpha=0.5, linewidth=0)
+    noise, styles = np.random.default_rng(0), _styles(fitness, names)
+    for place, (own, values) in enumerate(fitness.items()):
+        axes.scatter(values, place + noise.uniform(-0.22, 0.22, len(values)), s=9, color=styles[own].colour, alpha=0.5,
+                     linewidth=0)
         axes.boxplot(values, positions=[place], orientation="horizontal", widths=0.5, showfliers=False,
                      medianprops={"color": INK}, boxprops={"color": INK}, whiskerprops={"color": FAINT},
                      capprops={"color": FAINT})
-    axes.set_yticks(range(len(names)), names, fontsize=SMALL)
+    axes.set_yticks(range(len(fitness)), [_broken(own) for own in fitness], fontsize=SMALL)
     axes.invert_yaxis()
     axes.set_xlabel(name, fontsize=TEXT)
     bare(axes)
+    axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
 
 
-def _finish(axes: Axes, names: int) -> None:
+def _finish(axes: Axes, columns: int) -> None:
     bare(axes)
-    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
-                ncols=1 if names <= 16 else 2)
+    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, ncols=columns)

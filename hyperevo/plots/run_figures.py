@@ -1,7 +1,5 @@
 """All figures of a run folder, drawn without its data set or its search."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +27,7 @@ from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.files import read_folder, read_json, whole
+from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors, whole
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.runs.run import read_run_config
 
@@ -61,6 +59,8 @@ class RunView:
     geometry: dict[str, ParameterGeometry]
     champion: Genotype
     weights: dict[str, Tensor]
+    has_readout: bool = True
+    """Not while a run whose readout is fitted at the end goes on."""
 
     @property
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
@@ -89,12 +89,17 @@ def open_view(folder: Path) -> RunView:
                                                                             task.classes)
         encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
         weights = _express(encoding, champion)
+        fitted = getattr(target, "fitted", {})
+        if fitted and (folder / "champion").is_dir():
+            weights |= {name: value for name, value in read_tensors(folder / "champion" / "weights.safetensors").items()
+                        if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
     data = data_source(task.data).NAME if task.data in dataset_names() else task.data
     name = getattr(config, "name", "") or folder.resolve().name
     label = f"{name} (seed {config.seed}) on {data}{note}"
-    return RunView(folder, config, task, label, encoding, target.geometry, champion, weights)
+    geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
+    return RunView(folder, config, task, label, encoding, geometry, champion, weights, set(fitted) <= set(weights))
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
@@ -121,15 +126,6 @@ def _express(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
     return encoding.express(stack(genotype)).network(0)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV log; none where the file is missing. What a killed process left of its last line is left out."""
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1].decode()
-    return list(csv.DictReader(io.StringIO(whole)))
-
-
 def run_figures(view: RunView) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
     yield from _curves(view)
@@ -154,14 +150,15 @@ def _curves(view: RunView) -> NamedFigures:
 def _maps(view: RunView) -> NamedFigures:
     names = list(view.matrices)
     first, last = names[0], names[-1]
+    fields = [name for name in names if name != last or not view.has_readout]
     for name, (target, source) in view.matrices.items():
-        if name != last:
+        if name in fields:
             yield ("receptive_fields" if name == first else f"receptive_fields_{name}",
                    partial(receptive_fields, view.weights[name], target, source, view.label, name))
-    if view.task.class_names:
+    if view.has_readout and view.task.class_names:
         yield "readout_maps", partial(readout_maps, view.weights[last], view.matrices[last][1], view.task.class_names,
                                       view.label, last)
-    else:
+    elif view.has_readout:
         yield "projective_fields", partial(projective_fields, view.weights[last], *view.matrices[last], view.label,
                                            last)
     frames = _frames(view, first)

@@ -44,9 +44,17 @@ def compose(config: RunConfig) -> Parts:
     encoding = build_encoding(config.part("encoding"), target.geometry, device)
     search = _build("search", config.part("search"), encoding, config.seed)
     _check_gradient(search, config)
+    _check_readout(target, config.part("task").name)
     if hasattr(search, "plan"):
-        search.plan(config.run.rounds)
+        search.plan(planned_rounds(config, search.evaluations_per_round))
     return Parts(device, task, target, encoding, search)
+
+
+def planned_rounds(config: RunConfig, evaluations_per_round: int) -> int:
+    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
+    limits, images = config.run, config.part("task").images * evaluations_per_round
+    known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
+    return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
 
 
 def follows_gradient(search: Any, config: RunConfig) -> bool:
@@ -60,6 +68,11 @@ def _check_gradient(search: Any, config: RunConfig) -> None:
         raise UserError("task.fitness: accuracy has no gradient for the search to follow; use cross-entropy")
 
 
+def _check_readout(target: Any, task: str) -> None:
+    if getattr(target, "fitted", None) and not load_component("task", task).CLASS_NAMES:
+        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {task} has none")
+
+
 def _build(kind: str, settings: Any, *arguments: Any) -> Any:
     try:
         return load_component(kind, settings.name).build(settings, *arguments)
@@ -71,8 +84,14 @@ def gene_counts(parts: Parts, graph: Any = None) -> dict[str, int]:
     """How many numbers are searched, and how many weights they become.
 
     `encoded_genes` go through the encoding (where genotypes are graphs: those of `graph`, or of a first genome),
-    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding.
+    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding; `fitted_parameters`,
+    where there are any, are those of a readout in closed form.
     """
+    fitted = sum(parameter.size for parameter in getattr(parts.target, "fitted", {}).values())
+    return {**_searched_counts(parts, graph), **({"fitted_parameters": fitted} if fitted else {})}
+
+
+def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
     total = sum(parameter.size for parameter in parts.target.geometry.values())
     if parts.encoding.settings.name == "direct":
         return {"encoded_genes": 0, "direct_parameters": total, "generated_weights": 0}

@@ -6,22 +6,27 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from hyperevo.runs.evaluate import Batch, calibrated, fitting_half
+
 
 @torch.no_grad()
-def operations(encoding: Any, target: Any, genotypes: Any, inputs: Tensor) -> tuple[int, int]:
+def operations(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> tuple[int, int]:
     """(per network, per example): floating-point operations of matrix products and convolutions to express one network
-    and to show it an example. Sines and other functions of single numbers are not counted, as is usual.
+    and to show it an example. Sines and other functions of single numbers are not counted, as is usual, nor is solving
+    for a fitted readout.
 
-    genotypes: a population of one; inputs: at least three examples.
+    genotypes: a population of one; examples: at least six inputs and what is wanted for them.
     """
-    one, three = (_count(encoding, target, genotypes, inputs[:count]) for count in (1, 3))
-    per_example = (three - one) // 2
-    return one - per_example, per_example
+    inputs, wanted = examples
+    two, six = (_count(encoding, target, genotypes, (inputs[:count], wanted[:count])) for count in (2, 6))
+    per_example = (six - two) // 4
+    return two - 2 * per_example, per_example
 
 
-def _count(encoding: Any, target: Any, genotypes: Any, inputs: Tensor) -> int:
+def _count(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> int:
+    fitting, (inputs, _) = fitting_half(target, examples)
     with _Counter() as counter:
-        target.forward(encoding.express(genotypes), inputs)
+        target.forward(calibrated(target, encoding.express(genotypes), fitting), inputs)
     return counter.operations
 
 

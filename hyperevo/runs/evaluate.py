@@ -10,6 +10,8 @@ from torch import Tensor
 from hyperevo.encodings._graph import Graph
 from hyperevo.weights import Weights
 
+Batch = tuple[Tensor, Tensor]
+
 BLOCK = 32
 """Networks evaluated at a time, where memory allows: more are not faster."""
 
@@ -17,10 +19,11 @@ BLOCK = 32
 @torch.no_grad()
 def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Tensor],
              measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Tensor | None = None) -> Tensor:
+             calibration: Batch | None = None) -> Tensor:
     """(P,) float32 on the CPU: `measure(outputs, labels)` of every genotype on the same batch.
 
-    calibration: inputs from which every network takes its own running statistics first, where its target keeps any.
+    calibration: inputs and labels from which every network first takes what its target does not get from a genotype:
+    running statistics, or a fitted readout.
 
     Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
     all, are evaluated once. On the CPU every thread has blocks of its own.
@@ -56,9 +59,18 @@ def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads:
         torch.set_num_threads(threads)
 
 
-def calibrated(target: Any, weights: Weights, inputs: Tensor | None) -> Weights:
-    """The weights, with every network's own buffers where the target has any and inputs to take them from are given."""
-    return weights if inputs is None or not hasattr(target, "calibrate") else target.calibrate(weights, inputs)
+def calibrated(target: Any, weights: Weights, calibration: Batch | None) -> Weights:
+    """The weights, with what every network of such a target takes from examples where these are given."""
+    return weights if calibration is None or not hasattr(target, "calibrate") \
+        else target.calibrate(weights, *calibration)
+
+
+def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
+    """(half to fit readouts to, other half to judge them by) of a batch; (None, whole batch) where none is fitted."""
+    if not getattr(target, "fitted", None):
+        return None, batch
+    middle = len(batch[0]) // 2
+    return (batch[0][:middle], batch[1][:middle]), (batch[0][middle:], batch[1][middle:])
 
 
 def block_size(target: Any, examples: int, memory_gb: float, copies: int = 1) -> int:

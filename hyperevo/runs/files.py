@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and logs that a killed process can cut short without harm."""
 
+import csv
 import json
 import os
 import shutil
@@ -46,6 +47,14 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise UserError(f"{path}: is cut short or damaged: {' '.join(str(error).split())}") from error
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV log; none where the file is missing. What a killed process left of its last line is left out."""
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    return list(csv.DictReader(content[: content.rfind(b"\n") + 1].decode().splitlines()))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

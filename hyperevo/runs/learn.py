@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.encodings._graph import Graph
-from hyperevo.runs.evaluate import by_blocks
+from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.search._neat_learn import Learning
 from hyperevo.search.gradient import Settings
 from hyperevo.weights import Weights
@@ -28,7 +28,8 @@ def differentiable_fitness(encoding: Any, target: Any, task: Any, settings: Any 
 
     def fitness(genotypes: Any, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype is not None):
-            weights = encoding.express(genotypes)
+            fitting, (inputs, labels) = fitting_half(target, (inputs, labels))
+            weights = calibrated(target, encoding.express(genotypes), fitting)
             outputs = target.forward(weights, inputs)
         return task.fitness(outputs.float(), labels) - settings.generated_decay / 2 * _squares(weights, decayed)
 

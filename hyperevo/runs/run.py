@@ -1,14 +1,15 @@
 """One search on disk: made, run, resumed, finished.
 
-A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (nothing
-in it depends on time, so a resumed run's is the same byte for byte), timing.csv, species.csv for searches with
-species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on the way),
-champion/, result.json, figures/ and run.log.
+A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
+budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
+searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
+the way), champion/, result.json, figures/ and run.log.
 """
 
 import csv
 import io
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +26,10 @@ from hyperevo.config import RunConfig, check_config, config_text, config_values,
 from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
-from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts
+from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
-from hyperevo.runs.evaluate import calibrated, evaluate
+from hyperevo.runs.evaluate import calibrated, evaluate, fitting_half
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
@@ -36,6 +37,9 @@ from hyperevo.runs.learn import Fitness, differentiable_fitness, learn
 from hyperevo.search._neat_learn import Learning
 
 log = logging.getLogger(__name__)
+
+CALIBRATION_IMAGES = 2000
+"""Training images that a network's running statistics are taken from."""
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 
@@ -53,7 +57,8 @@ class Round:
     """What one round of ask, evaluate and tell came to."""
 
     number: int
-    of: int
+    spent: float
+    """Share of the run's rounds or budget that is used up, whichever ends it first; 1 after the last round."""
     best: float
     mean: float
     validation_accuracy: float | None
@@ -200,7 +205,7 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     """
     try:
         with _signals() as received:
-            while not _is_over(run):
+            while spent(run) < 1:
                 observe(_one_round(run))
                 if received:
                     raise Interrupted(received[0])
@@ -208,13 +213,21 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     finally:
         for handle in run.logs.values():
             handle.close()
+        if hasattr(run.parts.search, "close"):
+            run.parts.search.close()
 
 
-def _is_over(run: Run) -> bool:
-    """Whether the rounds or the budget are spent."""
-    budget = run.config.run
-    spent = ((run.evaluations, budget.evaluations), (images_seen(run), budget.images), (run.seconds, budget.seconds))
-    return run.round >= budget.rounds or any(limit is not None and have >= limit for have, limit in spent)
+def spent(run: Run) -> float:
+    """Share of the rounds or the budget that a run has used up, whichever ends it first."""
+    return share_spent(run.config, run.round, run.evaluations, run.seconds)
+
+
+def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float) -> float:
+    """Share of the limits of a config that so many rounds, evaluations and seconds are."""
+    limits = config.run
+    used = ((rounds, limits.rounds), (evaluations, limits.evaluations), (seconds, limits.seconds),
+            (evaluations * config.part("task").images, limits.images))
+    return max(have / limit for have, limit in used if limit is not None)
 
 
 def images_seen(run: Run) -> int:
@@ -225,18 +238,29 @@ def images_seen(run: Run) -> int:
 def _one_round(run: Run) -> Round:
     started = time.perf_counter()
     settings, generation = run.config.run, run.parts.search.generation
+    _plan_by_clock(run)
     fitness, failed = _learn(run) if hasattr(run.parts.search, "learns") else _evolve(run)
     run.round += 1
     before, run.seconds = run.seconds, run.seconds + time.perf_counter() - started
-    accuracy = _validate(run) if run.round % settings.validate_every == 0 or _is_over(run) else None
+    accuracy = _validate(run) if run.round % settings.validate_every == 0 or spent(run) >= 1 else None
     _record(run, generation, fitness, failed, accuracy)
-    spent = time.perf_counter() - started
-    run.seconds = before + spent
-    _append_row(run, "timing.csv", {"round": run.round, "seconds": round(spent, 6)})
+    seconds = time.perf_counter() - started
+    run.seconds = before + seconds
+    _append_row(run, "timing.csv", {"round": run.round, "seconds": round(seconds, 6)})
     _checkpoint(run)
     champion = run.champion.validation_accuracy if run.champion else None
-    return Round(run.round, settings.rounds, float(fitness.max()), float(fitness.mean()), accuracy, champion, spent,
+    return Round(run.round, spent(run), float(fitness.max()), float(fitness.mean()), accuracy, champion, seconds,
                  hasattr(run.parts.search, "learns"))
+
+
+def _plan_by_clock(run: Run) -> None:
+    """Of seconds nobody knows beforehand how many rounds they are: from each round to the next, schedules end where
+    the speed so far says the run will."""
+    limit = run.config.run.seconds
+    if limit is None or not run.seconds or not hasattr(run.parts.search, "plan"):
+        return
+    known = planned_rounds(run.config, run.parts.search.evaluations_per_round)
+    run.parts.search.plan(min(known, math.ceil(run.round * limit / run.seconds)))
 
 
 def _evolve(run: Run) -> tuple[Tensor, int]:
@@ -244,9 +268,9 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     parts = run.parts
     learning = parts.search.learning() if hasattr(parts.search, "learning") else None
     genotypes = parts.search.ask() if learning is None else _taught(run, learning)
-    batch = parts.task.batch(run.config.seed, parts.search.generation)
+    fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, parts.search.generation))
     fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       run.memory_gb))
+                                       run.memory_gb, fitting))
     parts.search.tell(fitness, *([] if learning is None else [genotypes]))
     run.evaluations += len(fitness)
     return fitness, failed
@@ -295,7 +319,7 @@ def _validate(run: Run) -> float:
     parts = run.parts
     candidates = parts.search.candidates()
     accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy,
-                          run.memory_gb, parts.task.calibration())
+                          run.memory_gb, _calibration(parts))
     if hasattr(parts.search, "validated"):
         parts.search.validated(accuracies)
     best = int(accuracies.argmax())
@@ -303,6 +327,10 @@ def _validate(run: Run) -> float:
     if run.champion is None or accuracy > run.champion.validation_accuracy:
         run.champion = Champion(candidates[best], run.round, accuracy)
     return accuracy
+
+
+def _calibration(parts: Parts) -> tuple[Tensor, Tensor]:
+    return parts.task.calibration(getattr(parts.target, "calibration_images", CALIBRATION_IMAGES))
 
 
 def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: float | None) -> None:
@@ -323,10 +351,14 @@ def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: f
 
 
 def filmstrip_rounds(config: RunConfig) -> set[int]:
-    """Rounds after which the champion is kept for the filmstrip: spread evenly on a log scale, each a validation."""
+    """Rounds after which the champion is kept for the filmstrip: spread evenly on a log scale, each a validation. A run
+    that a budget may end sooner keeps one whenever half as many rounds again are done."""
     last, every, wanted = config.run.rounds, config.run.validate_every, config.run.filmstrip
-    ratio = max(last / every, 1.0)
-    steps = (ratio ** (frame / max(wanted - 1, 1)) for frame in range(wanted))
+    most = max(last / every, 1.0)
+    if config.run.ends_with_rounds:
+        steps = [most ** (frame / max(wanted - 1, 1)) for frame in range(wanted)]
+    else:
+        steps = [1.5**frame for frame in range(math.ceil(math.log(most, 1.5)) if wanted else 0)]
     return {min(round(step) * every, last) for step in steps}
 
 
@@ -356,9 +388,9 @@ def _finish(run: Run) -> dict[str, Any]:
     population = stack(champion.genotype)
     images = parts.task.test()
     test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb,
-                    parts.task.calibration())
+                    _calibration(parts))
     with torch.no_grad():
-        weights = calibrated(parts.target, parts.encoding.express(population), parts.task.calibration()).network(0)
+        weights = calibrated(parts.target, parts.encoding.express(population), _calibration(parts)).network(0)
     geometry = parts.target.geometry
     weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
                for name, value in weights.items()}
@@ -370,7 +402,7 @@ def _finish(run: Run) -> dict[str, Any]:
               "test_images": len(images[1]), "measure": parts.task.measure,
               "validation_accuracy": champion.validation_accuracy, "champion_round": champion.round,
               "rounds": run.round, "evaluations": run.evaluations,
-              "images": images_seen(run), "operations": _operations(run, population, images[0]),
+              "images": images_seen(run), "operations": _operations(run, population, images),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **gene_counts(parts, champion.genotype), **_of_everyone(parts, images, run.memory_gb)}
     write_json(run.folder / "result.json", result)
@@ -379,7 +411,7 @@ def _finish(run: Run) -> dict[str, Any]:
     return result
 
 
-def _operations(run: Run, population: Any, images: Tensor) -> int:
+def _operations(run: Run, population: Any, images: tuple[Tensor, Tensor]) -> int:
     """Floating-point operations of the whole run, counted on its champion."""
     counted = operations(run.parts.encoding, run.parts.target, population, images)
     return total(run.evaluations, images_seen(run), *counted, learns=follows_gradient(run.parts.search, run.config))
@@ -391,7 +423,7 @@ def _of_everyone(parts: Parts, images: tuple[Tensor, Tensor], memory_gb: float) 
     if not hasattr(parts.search, "selected"):
         return {}
     accuracies = evaluate(parts.encoding, parts.target, parts.search.selected(), images, parts.task.accuracy, memory_gb,
-                          parts.task.calibration())
+                          _calibration(parts))
     return {"test_accuracies": accuracies.tolist()}
 
 

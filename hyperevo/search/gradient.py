@@ -82,6 +82,11 @@ class GradientSearch:
         self._best_accuracies = torch.full((len(start),), -math.inf)
         self._norms = torch.zeros(len(start))
 
+    @property
+    def evaluations_per_round(self) -> int:
+        """Networks that are shown a batch in every round: all genotypes at every step."""
+        return len(self._genes) * self.settings.steps_per_round
+
     def plan(self, rounds: int) -> None:
         """Say how long the run is: schedules end with it."""
         self.total_steps = rounds * self.settings.steps_per_round
@@ -93,7 +98,7 @@ class GradientSearch:
     def learning_rate(self) -> float:
         """Of the coming step."""
         settings = self.settings
-        share = self.generation / max(self.total_steps, 1)
+        share = min(self.generation / max(self.total_steps, 1), 1.0)
         if settings.schedule == "steps":
             return ([settings.learning_rate] + [rate for step, rate in settings.steps if step <= self.generation])[-1]
         if settings.schedule == "cosine":

@@ -3,11 +3,12 @@
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry, Sheet, near_square
+from hyperevo.targets._ridge import ridge_readout
 from hyperevo.weights import Weights, project
 
 
@@ -35,10 +36,16 @@ class Settings(ComponentSettings):
     """Rows and columns of every hidden sheet."""
     activation: Literal["tanh", "relu", "sin", "identity"] = "tanh"
     biases: bool = True
+    ridge: float | None = Field(None, gt=0)
+    """Penalty of a readout that is fitted in closed form to half of the images of every generation, and judged on the
+    other half, in place of one from the genotype. At the end, and for validation, 10,000 training images fit it."""
 
 
 class MlpTarget:
-    """P perceptrons at once. `geometry` names and places their parameters; `units` counts the values of one example."""
+    """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
+    counts the values of one example."""
+
+    calibration_images = 10_000
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
         sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), near_square(outputs)]
@@ -47,23 +54,38 @@ class MlpTarget:
         self.layers = [*names, "readout"]
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry: dict[str, ParameterGeometry] = {}
+        self.fitted: dict[str, ParameterGeometry] = {}
+        self.ridge, self.outputs = settings.ridge, outputs
         self.units = sum(sheet.units for sheet in sheets[1:])
         for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
-            self.geometry[f"{name}.weight"] = ParameterGeometry(target, source)
-            if settings.biases:
-                self.geometry[f"{name}.bias"] = ParameterGeometry(target)
+            places = self.fitted if settings.ridge is not None and name == "readout" else self.geometry
+            places[f"{name}.weight"] = ParameterGeometry(target, source)
+            if settings.biases or places is self.fitted:
+                places[f"{name}.bias"] = ParameterGeometry(target)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, features), the same for all networks → outputs (P, N, classes), not normalised."""
+        return self._layer(weights, self._features(weights, inputs), "readout").transpose(1, 2)
+
+    def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor) -> Weights:
+        """The weights with every network's own readout where it is fitted: to inputs (N, features) of classes (N,)."""
+        if self.ridge is None:
+            return weights
+        features = self._features(weights, inputs).transpose(1, 2)
+        matrix, biases = ridge_readout(features, labels, self.outputs, self.ridge)
+        return Weights({**weights, "readout.weight": matrix, "readout.bias": biases})
+
+    def _features(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """(P, units, N) of the last hidden layer, or (features, N) without any."""
         values = inputs.T
-        for layer in self.layers:
-            values = project(weights[f"{layer}.weight"], values)
-            bias = weights.get(f"{layer}.bias")
-            if isinstance(bias, Tensor):
-                values.add_(bias[:, :, None])
-            if layer != self.layers[-1]:
-                values = self.activation(values)
-        return values.transpose(1, 2)
+        for layer in self.layers[:-1]:
+            values = self.activation(self._layer(weights, values, layer))
+        return values
+
+    def _layer(self, weights: Weights, values: Tensor, layer: str) -> Tensor:
+        values = project(weights[f"{layer}.weight"], values)
+        bias = weights.get(f"{layer}.bias")
+        return values.add_(bias[:, :, None]) if isinstance(bias, Tensor) else values
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int) -> MlpTarget:

@@ -91,7 +91,7 @@ class ModuleTarget:
         calibrated = all(name in weights for name in self._buffers)
         return self._run(weights, inputs, normalise_by_batch=not calibrated)[0]
 
-    def calibrate(self, weights: Weights, inputs: Tensor) -> Weights:
+    def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor | None = None) -> Weights:
         """The weights together with every network's own buffers, its statistics those of these inputs (N, values)."""
         if not self._buffers:
             return weights

@@ -5,6 +5,7 @@ and runs of different encodings see the same images. The last 5,000 training ima
 images are looked at once, at the end.
 """
 
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -17,8 +18,6 @@ from hyperevo.data import ImageData, load_images
 from hyperevo.geometry import Sheet
 
 Batch = tuple[Tensor, Tensor]
-
-CALIBRATION_IMAGES = 2000
 
 ORDER_STREAM = 0x6F726465
 """Keeps the order of an epoch's images apart from other draws by seed and number."""
@@ -50,6 +49,9 @@ class ImageSettings(ExampleSettings):
     scale_outputs: float = Field(0.0, ge=0)
     """Above zero: before the cross-entropy every network's outputs are scaled to this standard deviation over the
     batch, so that fitness feels which class leads, not how large the weights are. Accuracy is the same either way."""
+    shuffle_pixels: int | None = Field(None, ge=0)
+    """Seed of one shuffling of the pixels, the same for all images: the same task for a network that does not know
+    where a pixel is, and another for one whose weights depend on it."""
 
 
 class ImageTask:
@@ -130,10 +132,11 @@ class ImageTask:
         chosen = (numbers, channels, down[:, None, :, None], right[:, None, None, :])
         return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
 
-    def calibration(self) -> Tensor:
-        """The first training images (N, pixels), from which networks may take running statistics."""
-        pixels, labels = (part[:CALIBRATION_IMAGES] for part in self._train)
-        return self._prepare(pixels, labels, _held_out())[0]
+    def calibration(self, images: int) -> Batch:
+        """The first training images, as many as asked for where there are, and what is wanted for them: for networks
+        that take running statistics from them, or fit a readout."""
+        pixels, labels = (part[:images] for part in self._train)
+        return self._prepare(pixels, labels, _held_out())
 
     def test(self) -> Batch:
         """All test images and what is wanted for them; for the end of a run."""
@@ -153,7 +156,16 @@ class ImageClassification(ImageTask):
     settings: ImageSettings
 
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
-        return (pixels.to(self.device).float() / self._range - self._mean) / self._spread, labels.to(self.device)
+        inputs = (pixels.to(self.device).float() / self._range - self._mean) / self._spread
+        return inputs if self._places is None else inputs[:, self._places], labels.to(self.device)
+
+    @cached_property
+    def _places(self) -> Tensor | None:
+        """Where every pixel comes from, if they are shuffled."""
+        if self.settings.shuffle_pixels is None:
+            return None
+        generator = torch.Generator().manual_seed(self.settings.shuffle_pixels)
+        return torch.randperm(self.inputs.units, generator=generator).to(self.device)
 
     def fitness(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""

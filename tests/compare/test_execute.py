@@ -26,13 +26,13 @@ def test_finished_runs_are_reused_and_broken_ones_resumed(tmp_path):
     assert run_all(whole) == {} and all(finished(entry.folder) for entry in whole)
     stamps = [(entry.folder / "result.json").stat().st_mtime_ns for entry in whole]
     seen = []
-    assert run_all(whole, observe=lambda: seen.append(1)) == {} and seen == []
+    assert run_all(whole, observe=lambda _: seen.append(1)) == {} and seen == []
     assert stamps == [(entry.folder / "result.json").stat().st_mtime_ns for entry in whole]
 
     cut = plan(["dct-mnist"], 2, tmp_path / "cut", [*SMALL, "run.rounds=6"])
     calls = []
 
-    def stop():
+    def stop(_):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt

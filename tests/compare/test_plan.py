@@ -2,8 +2,7 @@
 
 import pytest
 
-from hyperevo.compare.plan import config_key, differences, parse_budget, parse_vary, plan
-from hyperevo.config import load_config
+from hyperevo.compare.plan import config_key, parse_budget, parse_vary, plan
 from hyperevo.errors import UserError
 
 
@@ -27,20 +26,20 @@ def test_a_changed_setting_has_a_folder_of_its_own(tmp_path):
     assert config_key(first.config) != config_key(first.config.model_copy(update={"seed": 1}))
 
 
-def test_what_rows_do_not_share_is_found():
-    configs = {name: load_config(name).config for name in ("dct-mnist", "coordinate-mnist")}
-    assert not any(key.startswith(("encoding", "search", "seed")) for key in differences(configs))
-    configs["larger"] = load_config("dct-mnist", ["target.hidden=[[20,20]]"]).config
-    assert differences(configs)["target.hidden"] == {"dct-mnist": [[16, 16]], "coordinate-mnist": [[16, 16]],
-                                                     "larger": [[20, 20]]}
-    assert differences({"one": configs["larger"], "two": configs["larger"]}) == {}
-
-
 @pytest.mark.parametrize("text", ["rounds=3", "evaluations", "evaluations=many", "seconds=0", "images=-3", "=5"])
 def test_a_bad_budget_is_one_line(text):
     with pytest.raises(UserError, match=f"--budget {text}: is not one of evaluations=NUMBER"):
         parse_budget(text)
-    assert parse_budget("seconds=2.5")[0] == "run.seconds=2.5"
+    assert parse_budget("seconds=2.5") == ("seconds", "2.5")
+
+
+def test_a_budget_ends_runs(tmp_path):
+    def run(name, kind, amount):
+        return plan([name], 1, tmp_path, (), (), (kind, amount))[0].config.run
+
+    assert run("dct-mnist", "evaluations", "5000").evaluations == 5000
+    assert run("dct-mnist", "images", "3e6").images == 3_000_000
+    assert run("dct-mnist", "seconds", "1.5").seconds == 1.5 and run("dct-mnist", "seconds", "2").rounds == 2**31 - 1
 
 
 def test_bad_names_and_values_are_one_line(tmp_path):

@@ -50,7 +50,7 @@ def test_validation_and_test_have_noise_that_never_changes():
     assert (task.validation[0] == 0).any() and (task.test()[0] == 0).any()
     assert torch.equal(task.validation[0], again.validation[0])
     assert torch.equal(task.test()[0], task.test()[0])
-    assert torch.equal(task.calibration(), again.calibration())
+    assert torch.equal(task.calibration(9)[0], again.calibration(9)[0])
 
 
 def test_fitness_is_minus_the_error_of_each_network():

@@ -123,3 +123,12 @@ def _matches(image, crop, empty, pad, flip):
                 expected[:, into[0], into[1]] = (image - empty)[:, out_of[0], out_of[1]]
                 if torch.allclose(raw, expected, atol=1e-4):
                     yield down, right, mirrored
+
+
+def test_shuffled_pixels_are_the_same_pixels_at_other_places_in_all_images():
+    plain, shuffled, other = make_task(), make_task(shuffle_pixels=7), make_task(shuffle_pixels=8)
+    places = torch.randperm(20, generator=torch.Generator().manual_seed(7))
+    for batch in (lambda task: task.batch(0, 3), lambda task: task.validation, lambda task: task.test()):
+        assert torch.equal(batch(plain)[0][:, places], batch(shuffled)[0])
+        assert torch.equal(batch(plain)[1], batch(shuffled)[1])
+        assert not torch.equal(batch(other)[0], batch(shuffled)[0])

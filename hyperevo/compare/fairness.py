@@ -1,0 +1,92 @@
+"""In what the rows of a comparison differ besides their encoding and search: refused, or said."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hyperevo.compare.outcomes import Outcome, Row, rows
+from hyperevo.compare.plan import Entry
+from hyperevo.config import RunConfig, config_values, flatten
+from hyperevo.errors import UserError
+
+SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "threads", "device")
+"""What fair rows have in common: data and split, fitness, target network, budget, machine."""
+
+REFUSED = ("task.name", "task.data", "task.validation", "target")
+"""Rows that differ in these are not about the same question, unless it is just these that are varied."""
+
+LABELLED = ("target.ridge",)
+"""How a part of the network gets its weights is what is compared: said, not refused."""
+
+COSTS = {"evaluations": "networks evaluated", "images": "images seen"}
+
+
+def differences(configs: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
+    """What rows differ in and should share, by key, then by row; a key that a row does not have is None."""
+    every = {name: {key: value for key, value in flatten(config_values(config)) if _is_one_of(key, SHARED)}
+             for name, config in configs.items()}
+    keys = sorted({key for values in every.values() for key in values})
+    found = {key: {name: values.get(key) for name, values in every.items()} for key in keys}
+    return {key: values for key, values in found.items() if len({json.dumps(value) for value in values.values()}) > 1}
+
+
+def _is_one_of(key: str, names: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _configs(entries: Sequence[Entry]) -> dict[str, RunConfig]:
+    configs: dict[str, RunConfig] = {}
+    for entry in entries:
+        configs.setdefault(entry.name, entry.config)
+    return configs
+
+
+def check_comparable(entries: Sequence[Entry], varied: Sequence[str] = ()) -> None:
+    """Raises UserError where rows have different data, split or target networks, if those keys are not `varied`."""
+    for key, values in differences(_configs(entries)).items():
+        if _is_one_of(key, REFUSED) and key not in (*LABELLED, *varied):
+            raise UserError(f"the runs cannot be compared: {_spell(key, values)}. Override it for all of them, "
+                            f"such as {key}={_text(next(iter(values.values())))}, or name it in --vary")
+
+
+def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
+    """One sentence for everything that makes the comparison less than fair: settings that differ, and effort that
+    does."""
+    found = [f"Not the same for all: {_spell(key, values)}." for key, values in differences(_configs(entries)).items()]
+    finished = rows(outcomes)
+    limits = {kind for entry in entries for kind in ("evaluations", "images", "seconds")
+              if getattr(entry.config.run, kind) is not None}
+    if not limits and finished:
+        effort = "; ".join(f"{name} {_range(finished, key)}" for key, name in COSTS.items())
+        found.append(f"No budget was set: every run went on for its config's own rounds ({effort}).")
+    if "seconds" in limits:
+        found.append("The budget is in seconds: what runs came to depends on the machine and on what else it did.")
+    ended = [row.name for row in finished if limits and _ended_by_rounds(row)]
+    if ended:
+        found.append(f"Ended by their rounds, before the budget: {', '.join(ended)}.")
+    return found
+
+
+def _ended_by_rounds(row: Row) -> bool:
+    """Whether a seed of the row had its rounds done with more than a hundredth of its budget left."""
+    limits = row.outcomes[0].entry.config.run
+    return any(limit is not None and min(result[kind] for result in row.results) < 0.99 * limit
+               for kind, limit in (("evaluations", limits.evaluations), ("images", limits.images),
+                                   ("seconds", limits.seconds)))
+
+
+def _range(finished: Sequence[Row], key: str) -> str:
+    costs = [row.cost(key) for row in finished]
+    return f"{min(costs):,.0f}" if min(costs) == max(costs) else f"{min(costs):,.0f} to {max(costs):,.0f}"
+
+
+def _spell(key: str, values: Mapping[str, Any]) -> str:
+    """`task.images` is 500 (a, b), 250 (c)."""
+    names: dict[str, list[str]] = {}
+    for name, value in values.items():
+        names.setdefault(_text(value), []).append(name)
+    return f"{key} is " + ", ".join(f"{value} ({', '.join(own)})" for value, own in names.items())
+
+
+def _text(value: Any) -> str:
+    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,109 @@
+"""How far a comparison is, read from its run folders: one line a row, one cell a seed."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hyperevo.compare.plan import Entry
+from hyperevo.runs import finished
+from hyperevo.runs.files import read_json, read_rows
+from hyperevo.runs.run import share_spent
+
+SECONDS_BETWEEN_TABLES = 0.5
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True)
+class State:
+    """One run: `finished`, `failed`, `begun` or `waiting`; its share done, and the accuracy known so far."""
+
+    name: str
+    seed: int
+    state: str
+    share: float
+    accuracy: float | None
+
+    def __str__(self) -> str:
+        """For a cell: 92.81 %, 41 % done (90.1 %), failed, or a dot."""
+        if self.state == "finished":
+            return f"{100 * (self.accuracy or 0):.2f} %"
+        if self.state == "begun":
+            return f"{self.share:.0%} done" + ("" if self.accuracy is None else f" ({100 * self.accuracy:.1f} %)")
+        return {"failed": "failed", "waiting": "·"}[self.state]
+
+
+def states(entries: Sequence[Entry], failed: Mapping[Path, str]) -> list[State]:
+    """Of every run as it is on disk: test accuracy of finished ones, the champion's validation accuracy of others."""
+    return [_state(entry, entry.folder in failed) for entry in entries]
+
+
+def _state(entry: Entry, failed: bool) -> State:
+    if finished(entry.folder):
+        return State(entry.name, entry.seed, "finished", 1.0, read_json(entry.folder / "result.json")["test_accuracy"])
+    metrics = read_rows(entry.folder / "metrics.csv")
+    if failed or not metrics:
+        return State(entry.name, entry.seed, "failed" if failed else "waiting", 0.0, None)
+    seconds = sum(float(row["seconds"]) for row in read_rows(entry.folder / "timing.csv"))
+    accuracy = metrics[-1]["champion_accuracy"]
+    share = share_spent(entry.config, int(metrics[-1]["round"]), int(metrics[-1]["evaluations"]), seconds)
+    return State(entry.name, entry.seed, "begun", min(share, 1.0), float(accuracy) if accuracy else None)
+
+
+def state_table(found: Sequence[State]) -> Table:
+    """One line a row, one column a seed."""
+    seeds = sorted({state.seed for state in found})
+    done = sum(state.state == "finished" for state in found)
+    table = Table("", *(f"seed {seed}" for seed in seeds), title=f"{done} of {len(found)} runs finished", box=None,
+                  title_justify="left", padding=(0, 2, 0, 0))
+    cells = {(state.name, state.seed): str(state) for state in found}
+    for name in dict.fromkeys(state.name for state in found):
+        table.add_row(name, *(cells.get((name, seed), "") for seed in seeds))
+    return table
+
+
+@contextmanager
+def shown_live(entries: Sequence[Entry]) -> Iterator[Callable[[Mapping[Path, str]], None]]:
+    """A table on stderr that follows the runs, or where it is no terminal a line every few seconds and one for every
+    run that ends. Gives the function to call as they go on, with those that failed."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _line_printer(entries)
+        return
+    with Live(state_table(states(entries, {})), console=console, auto_refresh=False) as live:
+        last = [0.0]
+
+        def follow(failed: Mapping[Path, str]) -> None:
+            if time.monotonic() - last[0] >= SECONDS_BETWEEN_TABLES:
+                last[0] = time.monotonic()
+                live.update(state_table(states(entries, failed)), refresh=True)
+
+        yield follow
+        live.update(state_table(states(entries, {})), refresh=True)
+
+
+def _line_printer(entries: Sequence[Entry]) -> Callable[[Mapping[Path, str]], None]:
+    ended = {(state.name, state.seed) for state in states(entries, {}) if state.state == "finished"}
+    last = [time.monotonic()]
+
+    def follow(failed: Mapping[Path, str]) -> None:
+        new = [entry for entry in entries if (entry.name, entry.seed) not in ended
+               and (finished(entry.folder) or entry.folder in failed)]
+        late = time.monotonic() - last[0] >= SECONDS_BETWEEN_LINES
+        if not new and not late:
+            return
+        last[0] = time.monotonic()
+        found = states(entries, failed)
+        ended.update((entry.name, entry.seed) for entry in new)
+        told = [state for state in found if state.state == "begun"] if late and not new else [
+            state for state in found if (state.name, state.seed) in {(entry.name, entry.seed) for entry in new}]
+        for state in told:
+            print(f"{state.name}, seed {state.seed}: {state}", file=sys.stderr, flush=True)
+
+    return follow

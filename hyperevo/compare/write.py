@@ -1,0 +1,39 @@
+"""Everything a comparison leaves in its folder: results, tables, figures and the report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperevo.compare.fairness import remarks
+from hyperevo.compare.figures import save_figures
+from hyperevo.compare.outcomes import read_outcomes, rows, unfinished, write_results
+from hyperevo.compare.plan import Entry
+from hyperevo.compare.report import write_report
+from hyperevo.compare.tables import HEAD, latex, markdown, table
+from hyperevo.errors import RunFailed, UserError
+from hyperevo.runs.files import write_text
+
+
+def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> list[Path]:
+    """results.csv, table.md, table.tex, figures/*.png and report.html, drawn from the runs as they are on disk; returns
+    their paths, the report last.
+
+    Raises RunFailed where no run is finished, UserError where the folder cannot be written.
+    """
+    outcomes = read_outcomes(entries)
+    finished = rows(outcomes)
+    if not finished:
+        raise RunFailed(f"none of the {len(entries)} runs is finished: there is nothing to compare")
+    lines, notes = table(finished), remarks(entries, outcomes)
+    if missing := unfinished(outcomes):
+        notes.insert(0, f"Unfinished: {len(missing)} of {len(outcomes)} runs.")
+    paths = [out / name for name in ("results.csv", "table.md", "table.tex", "report.html")]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_results(outcomes, paths[0])
+        write_text(paths[1], "".join(f"{note}\n\n" for note in notes) + markdown(HEAD, lines))
+        write_text(paths[2], "".join(f"% {note}\n" for note in notes) + latex(HEAD, lines))
+        figures = save_figures(finished, outcomes, out / "figures")
+        write_report(outcomes, paths[3], title, notes, figures)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+    return [*paths[:3], *figures, paths[3]]
