@@ -9,7 +9,9 @@ from typing import Any
 from hyperevo.compare.plan import Entry
 from hyperevo.config import check_config, config_values
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.runs import create_run, execute, finished, open_run
+from hyperevo.runs import Interrupted, create_run, execute, finished, open_run
+
+log = logging.getLogger(__name__)
 
 Observe = Callable[[dict[Path, str]], None]
 """Called as runs go on, with those that have failed so far and why."""
@@ -47,6 +49,11 @@ def complete(values: dict[str, Any], folder: str, observe: Callable[[Any], None]
         execute(open_run(path) if begun else create_run(check_config(values, folder), path), observe)
     except (UserError, RunFailed) as error:
         return str(error)
+    except Interrupted:
+        raise
+    except Exception as error:  # whatever is wrong with one run, the others are not to suffer
+        log.exception("%s", folder)
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return None
 
 

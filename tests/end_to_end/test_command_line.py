@@ -1,7 +1,6 @@
 """The command line as a user types it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,24 +13,6 @@ SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rou
          "search.population=12", "threads=1"]
 
 
-@pytest.fixture
-def hyperevo(tmp_path):
-    """Run the command line in an empty folder, with an empty home and no data."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HYPEREVO_", "XDG_"))}
-    environment |= {"HOME": str(tmp_path / "home"), "HYPEREVO_OFFLINE": "1", "NO_COLOR": "1", "COLUMNS": "120"}
-
-    def call(*arguments, check=None, **extra):
-        done = subprocess.run([sys.executable, "-m", "hyperevo", *map(str, arguments)], cwd=tmp_path, text=True,
-                              capture_output=True, env={**environment, **extra}, timeout=200)
-        assert "Traceback" not in done.stderr, done.stderr
-        if check is not None:
-            assert done.returncode == check, done.stderr
-        return done
-
-    call.environment = environment
-    return call
-
-
 def test_help_is_quick_and_says_what_to_type(hyperevo):
     hyperevo("--help")  # compiles the byte code
     times = []
@@ -41,7 +22,7 @@ def test_help_is_quick_and_says_what_to_type(hyperevo):
         times.append(time.perf_counter() - started)
     assert min(times) < 0.5
     assert "run cppn-mnist" in done.stdout
-    for command in ("run", "resume", "list", "show", "plot", "bench", "data"):
+    for command in ("run", "resume", "compare", "list", "show", "plot", "bench", "data"):
         assert command in done.stdout
 
 
