@@ -31,15 +31,14 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
     if not rows:
         raise ValueError("learning curves need at least one round")
     learned = "learning_rate" in rows[0]
-    x = "generation" if learned else x
     figure = new_figure(9.5, 7.0, label, f"fitness and {measure}")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    places = column(rows, x)
+    places = column(rows, "evaluations") / column(rows, "population") if learned else column(rows, x)
     _draw_fitness(upper, rows, places)
     upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
     _draw_accuracy(lower, rows, places, test_accuracy)
     lower.set_ylabel(measure, fontsize=TEXT)
-    lower.set_xlabel({"evaluations": "networks evaluated", "generation": "steps along the gradient"}.get(x, x),
+    lower.set_xlabel("steps along the gradient" if learned else {"evaluations": "networks evaluated"}.get(x, x),
                      fontsize=TEXT)
     lower.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (upper, lower):
