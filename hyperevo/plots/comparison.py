@@ -82,14 +82,14 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
                            names: Sequence[str] = ()) -> Figure:
     """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats.
     `names` are all of the comparison, so that each keeps its colour where only some are shown."""
-    figure, axes = _lines_figure(5.6, points, label, f"{accuracy} against size", "every small mark is one seed, a "
-                                 "large one their mean; the line joins the Pareto front")
+    figure, axes = _lines_figure(5.6, points, label, f"{accuracy} against size", "every ring is one seed, a large mark "
+                                 "their mean; the line joins the Pareto front")
     styles, means = _styles(points, names), {}
     for name, own in points.items():
         colour, marker = styles[name].colour, styles[name].marker
         sizes, values = np.array(own, dtype=float).T
         # Above the means, which would hide seeds that hardly differ.
-        axes.scatter(sizes, values, s=11, color=colour, edgecolor="white", linewidth=0.4, zorder=4)
+        axes.scatter(sizes, values, s=11, color="white", edgecolor=colour, linewidth=0.9, zorder=4)
         means[name] = sizes.mean(), values.mean()
         axes.scatter(*means[name], s=90, color=colour, marker=marker, edgecolor="white", linewidth=0.8,
                      label=_broken(name), zorder=3)
@@ -215,3 +215,26 @@ def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", nam
 def _finish(axes: Axes, columns: int) -> None:
     bare(axes)
     axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, ncols=columns)
+
+
+def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[float]]], sides: tuple[str, str],
+                     label: str = "", accuracy: str = "test accuracy") -> Figure:
+    """What one change does to every row: accuracies of all seeds before and after, their means joined by a line."""
+    figure = new_figure(9.0, 0.45 * len(accuracies) + 2.4, label, f"{accuracy}, {sides[0]} and {sides[1]}",
+                        "small marks: seeds; large ones: their means")
+    axes = figure.add_subplot()
+    for place, own in enumerate(accuracies.values()):
+        means = [float(np.mean(values)) for values in own]
+        axes.plot(means, [place, place], color=FAINT, linewidth=2, zorder=1)
+        for side, values, mean, colour, marker in zip(sides, own, means, COLOURS, MARKERS, strict=False):
+            axes.scatter(values, [place] * len(values), s=14, color=colour, alpha=0.6, linewidth=0, zorder=2)
+            axes.scatter([mean], [place], s=80, color=colour, marker=marker, edgecolor="white", linewidth=0.8,
+                         zorder=3, label=None if place else side)
+    axes.set_yticks(range(len(accuracies)), list(accuracies), fontsize=SMALL)
+    axes.invert_yaxis()
+    axes.set_xlabel(accuracy, fontsize=TEXT)
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    bare(axes)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure

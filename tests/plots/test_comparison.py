@@ -8,6 +8,7 @@ from hyperevo.geometry import Sheet
 from hyperevo.plots.comparison import (
     accuracy_against_genes,
     accuracy_along,
+    before_and_after,
     fitness_distribution,
     mean_curve,
     receptive_fields_side_by_side,
@@ -69,3 +70,11 @@ def test_spectra_and_fitness_of_every_run():
     assert len(spectra({name: torch.randn(4, 30) for name in NAMES}, Sheet((5, 6)), "study").axes[0].lines) == 3
     figure = fitness_distribution({name: np.linspace(-1, 0, 9) for name in NAMES}, "study")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == NAMES
+
+
+def test_before_and_after_joins_the_means():
+    figure = before_and_after({"a": ([0.9, 0.8], [0.7]), "b": ([0.5], [0.6, 0.4])}, ("before", "after"))
+    axes = figure.axes[0]
+    assert [line.get_xdata() for line in axes.lines] == [pytest.approx([0.85, 0.7]), pytest.approx([0.5, 0.5])]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
