@@ -1,0 +1,269 @@
+"""The report of a comparison: one HTML file that needs nothing else, neither other files nor a network."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+from torch import Tensor
+
+from hyperevo.compare.figures import caption, data_title, measure_of
+from hyperevo.compare.outcomes import Outcome, rows, unfinished
+from hyperevo.compare.plan import BUDGETS
+from hyperevo.compare.tables import HEAD, table
+from hyperevo.components import load_component
+from hyperevo.config import RunConfig, config_text, config_values, flatten
+from hyperevo.encodings import split_geometry
+from hyperevo.errors import UserError
+from hyperevo.geometry import Sheet
+from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
+from hyperevo.plots.run_figures import RunView, _frames, open_view
+from hyperevo.plots.weights import _middles, _spread, by_channel
+from hyperevo.runs.files import read_json, read_rows, write_text
+from hyperevo.runs.genotypes import stack
+
+TILES = 6
+"""Units along each side of a filmstrip's frame."""
+
+LEVELS = 33
+"""Colours of a frame. So few can be written without loss in about as many bytes as a lossy picture takes, which would
+mix the colours of neighbouring weights: fatal for weights that look like noise."""
+
+WIDTH = 346
+"""Pixels of the page that a frame may be wide, so that three seeds fit beside each other."""
+
+SHOWN = 4
+"""Names of parameters that a cell of the table lists before it sums up the others."""
+
+
+INCH = 112
+"""Pixels of the page for an inch of a figure: its letters are then about as large as the text's."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A champion's weights: when, as a data URI, and how many pixels of the page."""
+
+    when: str
+    picture: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the report shows it."""
+
+    seed: int
+    state: str
+    scale: str
+    """What the colours of its frames mean; empty without frames."""
+    frames: Sequence[Frame]
+    parts: Mapping[str, Sequence[str]]
+    """What `generated_parts` says, empty without a champion."""
+
+
+def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Sequence[str],
+                 figures: Sequence[Path]) -> None:
+    """Write the report of the runs as they are on disk, whole or not at all: the same runs give the same bytes.
+
+    notes: in what the comparison is less than fair, a sentence each; figures: PNG files, shown in this order. Raises
+    UserError where a finished run cannot be read.
+    """
+    template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    runs = {name: [_run(outcome) for outcome in own] for name, own in _by_name(outcomes)}
+    head, lines, sorted_by = _table(outcomes, runs)
+    write_text(path, environment.from_string(template).render(
+        title=title, notes=notes, missing=len(unfinished(outcomes)), every=len(outcomes), absent=_absent(outcomes),
+        facts=_facts(outcomes), head=head, lines=lines, sorted_by=sorted_by, runs=runs, configs=_configs(outcomes),
+        numbers=range(1, len(HEAD)), tiles=TILES, frame_width=WIDTH,
+        figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
+
+
+def _by_name(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+    for name in dict.fromkeys(outcome.entry.name for outcome in outcomes):
+        yield name, [outcome for outcome in outcomes if outcome.entry.name == name]
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _figure(file: Path) -> dict[str, Any]:
+    with Image.open(file) as picture:
+        width = round(picture.width / DPI * INCH)
+    return {"name": file.stem.replace("_", " "), "picture": _data_uri("png", file.read_bytes()), "width": width,
+            "caption": caption(file.stem)}
+
+
+def _absent(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """By name: seeds without a result, and how far they are."""
+    return [(name, ", ".join(f"seed {outcome.entry.seed} ({_progress(outcome)})" for outcome in own))
+            for name, own in _by_name(unfinished(outcomes))]
+
+
+def _progress(outcome: Outcome) -> str:
+    metrics = read_rows(outcome.entry.folder / "metrics.csv")
+    return f"stands at round {int(metrics[-1]['round']):,}" if metrics else "not begun"
+
+
+def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """What was compared, from what the configs share."""
+    configs = [outcome.entry.config for outcome in outcomes]
+    every = [dict(flatten(config_values(config))) for config in configs]
+    data = dict.fromkeys(data_title(getattr(config.part("task"), "data", config.part("task").name))
+                         for config in configs)
+    seeds = sorted({outcome.entry.seed for outcome in outcomes})
+    names = len(dict.fromkeys(outcome.entry.name for outcome in outcomes))
+    return [("Runs", f"{names} rows, {len(outcomes)} runs; seeds {', '.join(map(str, seeds))}"),
+            ("Data", " and ".join(data)), ("Task", _settings("task", every)),
+            ("Target network", _settings("target", every)), ("Budget of a run", _budget(every))]
+
+
+def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
+    """The settings of one part of the runs, and the keys of those that are not the same for all."""
+    keys = [key for key in dict.fromkeys(key for values in every for key in values) if key.startswith(f"{kind}.")]
+    same = [key for key in keys if all(key in values and values[key] == every[0][key] for values in every)]
+    texts = [f"{key.removeprefix(f'{kind}.')} {_plain(every[0][key])}" for key in same if key != f"{kind}.name"]
+    if f"{kind}.name" in same:
+        texts.insert(0, _plain(every[0][f"{kind}.name"]))
+    differ = [key.removeprefix(f"{kind}.") for key in keys if key not in same]
+    return "; ".join([", ".join(texts)] * bool(texts) + [f"not the same for all: {', '.join(differ)}"] * bool(differ))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _budget(every: Sequence[Mapping[str, Any]]) -> str:
+    texts = []
+    for kind in BUDGETS:
+        amounts = [values[f"run.{kind}"] for values in every if f"run.{kind}" in values]
+        if amounts:
+            texts.append(f"{_range(amounts)} {kind}" + ("" if len(amounts) == len(every) else " for some rows"))
+    return ", ".join(texts) or f"none; {_range([values['run.rounds'] for values in every])} rounds"
+
+
+def _range(amounts: Sequence[float]) -> str:
+    least, most = min(amounts), max(amounts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _table(outcomes: Sequence[Outcome], runs: Mapping[str, Sequence[Run]]) -> tuple[list[str], list[list[str]], int]:
+    """Titles, a line for every name, and the column they are sorted by; names without a finished seed come last."""
+    finished = rows(outcomes)
+    measures = {measure_of(row) for row in finished}
+    measure = measures.pop() if len(measures) == 1 else "accuracy"
+    lines = [list(line) for line in table(finished)]
+    for name, own in _by_name(outcomes):
+        if name not in {line[0] for line in lines}:
+            lines.append([name, *[""] * (len(HEAD) - 2), f"0 of {len(own)}"])
+    parts = {name: next((run.parts for run in own if run.parts), {}) for name, own in runs.items()}
+    for line in lines:
+        line.append(_origins(parts[line[0]]))
+    head = [title.replace("accuracy", measure) for title in HEAD]
+    return ["row", *head[1:], "where weights come from"], lines, HEAD.index("test accuracy")
+
+
+def generated_parts(view: RunView) -> dict[str, list[str]]:
+    """Names of the parameters that a run's encoding generates, of those that are evolved or trained as they are, and of
+    those that are fitted in closed form."""
+    settings = view.config.part("encoding")
+    searched = {name: view.geometry[name] for name in view.encoding.express(stack(view.champion))}
+    fitted = [name for name in view.geometry if name not in searched]
+    if settings.name == "direct":
+        return {"generated": [], "direct": list(searched), "fitted": fitted}
+    generates = getattr(load_component("encoding", settings.name), "generates", lambda parameter: True)
+    encoded, direct = split_geometry(searched, getattr(settings, "direct", ()), generates)
+    return {"generated": list(encoded), "direct": list(direct), "fitted": fitted}
+
+
+def _origins(parts: Mapping[str, Sequence[str]]) -> str:
+    """Generated: a, b; direct: c."""
+    there = {kind: names for kind, names in parts.items() if names}
+    if len(there) == 1:
+        return f"all {next(iter(there))}"
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in there.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f"{len(names) - SHOWN + 1} more"] if len(names) > SHOWN else []
+    return ", ".join([*(names[: SHOWN - 1] if more else names), *more])
+
+
+def _run(outcome: Outcome) -> Run:
+    result, seed = outcome.result, outcome.entry.seed
+    try:
+        view = open_view(outcome.entry.folder)
+    except UserError:
+        if result is not None:
+            raise
+        return Run(seed, f"unfinished: {_progress(outcome)}", "", (), {})
+    if result is None:
+        state, last = f"unfinished: {_progress(outcome)}", "the best so far"
+    else:
+        state = f"test {result.get('measure', 'accuracy')} {100 * result['test_accuracy']:.2f} %"
+        last = f"the final champion, of round {result['champion_round']:,}"
+    name, sheets = next(iter(view.matrices.items()))
+    stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]
+    stages.append((last, view.weights[name]))
+    limit = symmetric_limit([weights for _, weights in stages])
+    frames = [Frame(when, *_picture(weights, *sheets, limit)) for when, weights in stages]
+    return Run(seed, state, f"{name}, blue −{limit:.2g} to red {limit:.2g}", frames, generated_parts(view))
+
+
+def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:
+    """Some units' weights as tiles: a data URI, and how wide to show it."""
+    if len(source.sizes) == 3:
+        weights, target, source = by_channel(weights, target, source)
+    units, shown = _chosen(target)
+    levels = (tiled(weights[units], shown, source) / limit).clamp(-1, 1) * (LEVELS // 2)
+    colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=GAP)
+    pixels = colours((levels.round() / (LEVELS // 2) + 1).numpy() / 2, bytes=True)[..., :3]
+    content = io.BytesIO()
+    # Of pictures without loss, quality is the effort: more takes three times as long for three bytes in a hundred.
+    Image.fromarray(pixels).save(content, "WEBP", lossless=True, quality=20)
+    width = pixels.shape[1]
+    return _data_uri("webp", content.getvalue()), width * max(WIDTH // width, 1)
+
+
+def _chosen(target: Sheet) -> tuple[Tensor, Sheet]:
+    """Units spread evenly over a sheet, and the sheet they are shown on: those of a line make a square."""
+    if target.units > target.sizes[-1]:
+        return _spread(target, TILES)
+    side = min(isqrt(target.units), TILES)
+    return _middles(target.units, side**2), Sheet((side, side))
+
+
+def _configs(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """By name, the resolved config of its first seed: as it ran, with the checksum of its data, where it did."""
+    return [(name, _config_text(own[0].entry.folder / "config.toml", own[0].entry.config))
+            for name, own in _by_name(outcomes)]
+
+
+def _config_text(path: Path, config: RunConfig) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else config_text(config)
+
+
+def _environments(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """What the runs ran on, key by key: one value where all agree, else all that there are."""
+    files = [outcome.entry.folder / "environment.json" for outcome in outcomes]
+    every = [dict(flatten(read_json(file))) for file in files if file.is_file()]
+    keys = dict.fromkeys(key for values in every for key in values)
+    return [(key, _values([values[key] for values in every if key in values])) for key in keys]
+
+
+def _values(values: Sequence[Any]) -> str:
+    different = [value for value, _ in groupby(sorted(values, key=lambda value: (isinstance(value, str), value)))]
+    if len(different) > 2 and all(isinstance(value, int | float) for value in different):
+        return f"{different[0]:g} to {different[-1]:g}"
+    return " or ".join(map(_plain, different))
