@@ -171,10 +171,12 @@ def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, 
     """The runs of a comparison; raises UserError where they cannot be compared."""
     from hyperevo.compare.fairness import check_comparable
     from hyperevo.compare.plan import parse_budget, parse_vary, plan
+    from hyperevo.compare.write import make_folder
 
     varied = parse_vary(vary)
     entries = plan(names, seeds, out, overrides, varied, parse_budget(budget) if budget else None)
     check_comparable(entries, [key for key, _ in varied])
+    make_folder(out)
     return entries
 
 
@@ -205,7 +207,7 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
     from hyperevo.compare.fairness import remarks
     from hyperevo.compare.outcomes import read_outcomes, rows
     from hyperevo.compare.tables import HEAD, table
-    from hyperevo.compare.write import write_comparison
+    from hyperevo.compare.write import missing_runs, write_comparison
 
     paths = write_comparison(entries, out, f"{', '.join(dict.fromkeys(entry.name for entry in entries))}")
     outcomes = read_outcomes(entries)
@@ -213,8 +215,8 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
     shown = Table(*TERMINAL_COLUMNS, box=None, padding=(0, 2, 0, 0))
     for line in table(rows(outcomes)):
         shown.add_row(*(line[place] for place in places))
-    Console(soft_wrap=True).print(shown)
-    for note in remarks(entries, outcomes):
+    Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
+    for note in [*missing_runs(outcomes), *remarks(entries, outcomes)]:
         typer.echo(note)
     for path in paths:
         typer.echo(path)

@@ -2,9 +2,9 @@
 
     python experiments/coordinates-against-embeddings/run.py [--runs DIR] [--seeds 3] [--jobs 2] [--no-runs]
 
-Runs what is missing (finished runs in DIR are kept, broken ones resumed), then writes for MNIST, Fashion-MNIST and MNIST
-with shuffled pixels: results.csv, tables, figures and report.html, and `shuffled.png` beside this file. `--no-runs`
-draws all that again from recorded runs alone.
+Runs what is missing (finished runs in DIR are kept, broken ones resumed), then writes for MNIST, for Fashion-MNIST and
+for MNIST with shuffled pixels: results.csv, tables, figures and report.html, and `shuffled.png` beside this file.
+`--no-runs` draws all that again from recorded runs alone.
 """
 
 import argparse

@@ -5,12 +5,26 @@ from pathlib import Path
 
 from hyperevo.compare.fairness import remarks
 from hyperevo.compare.figures import save_figures
-from hyperevo.compare.outcomes import read_outcomes, rows, unfinished, write_results
+from hyperevo.compare.outcomes import Outcome, read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.report import write_report
 from hyperevo.compare.tables import HEAD, latex, markdown, table
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.files import write_text
+
+
+def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
+    """One sentence where runs are not finished, or none."""
+    missing = len(unfinished(outcomes))
+    return [f"Unfinished: {missing} of {len(outcomes)} runs have no result yet."] if missing else []
+
+
+def make_folder(out: Path) -> None:
+    """Raises UserError where a comparison could not be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> list[Path]:
@@ -24,14 +38,13 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> list[Pa
     if not finished:
         raise RunFailed(f"none of the {len(entries)} runs is finished: there is nothing to compare")
     lines, notes = table(finished), remarks(entries, outcomes)
-    if missing := unfinished(outcomes):
-        notes.insert(0, f"Unfinished: {len(missing)} of {len(outcomes)} runs.")
+    said = [*missing_runs(outcomes), *notes]
     paths = [out / name for name in ("results.csv", "table.md", "table.tex", "report.html")]
+    make_folder(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         write_results(outcomes, paths[0])
-        write_text(paths[1], "".join(f"{note}\n\n" for note in notes) + markdown(HEAD, lines))
-        write_text(paths[2], "".join(f"% {note}\n" for note in notes) + latex(HEAD, lines))
+        write_text(paths[1], "".join(f"{note}\n\n" for note in said) + markdown(HEAD, lines))
+        write_text(paths[2], "".join(f"% {note}\n" for note in said) + latex(HEAD, lines))
         figures = save_figures(finished, outcomes, out / "figures")
         write_report(outcomes, paths[3], title, notes, figures)
     except OSError as error:
