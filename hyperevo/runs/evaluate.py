@@ -30,11 +30,13 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
     """
     inputs, labels = batch
     distinct, places = _distinct(genotypes)
+    # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
+    pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, memory_gb))
 
     @torch.no_grad()
     def fitness(block: slice) -> Tensor:
         weights = calibrated(target, encoding.express(distinct[block]), calibration)
-        return measure(target.forward(weights, inputs), labels)
+        return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), labels)
 
     return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb)).float().cpu()[places]
 
@@ -79,12 +81,20 @@ def block_size(target: Any, examples: int, memory_gb: float, copies: int = 1) ->
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
     example, twice, for what is in the making.
     """
-    weights = sum(parameter.size for parameter in target.geometry.values())
-    fitting = memory_gb * 1e9 / (4 * (copies * weights + 2 * target.units * examples))
+    fitting = memory_gb * 1e9 / (4 * (copies * _weights(target) + 2 * target.units * examples))
     block = BLOCK
     while block > max(fitting, 1):
         block //= 2
     return block
+
+
+def examples_at_once(target: Any, memory_gb: float) -> int:
+    """Examples that one network can be shown at a time within the memory, counted as `block_size` counts."""
+    return max(int((memory_gb * 1e9 / 4 - _weights(target)) / (2 * target.units)), 1)
+
+
+def _weights(target: Any) -> int:
+    return sum(parameter.size for parameter in target.geometry.values())
 
 
 def _distinct(genotypes: Any) -> tuple[Any, list[int]]:

@@ -7,7 +7,7 @@ from hyperevo.benchmark import random_graphs
 from hyperevo.encodings import cppn, dct
 from hyperevo.geometry import Sheet
 from hyperevo.runs import evaluate as evaluation
-from hyperevo.runs.evaluate import block_size, evaluate
+from hyperevo.runs.evaluate import block_size, evaluate, examples_at_once
 from hyperevo.targets import mlp
 
 TARGET = mlp.build(mlp.Settings(hidden=((12, 12),)), Sheet((14, 14)), 10)
@@ -67,3 +67,28 @@ def test_no_gradient_is_kept_in_any_thread():
 
 def test_memory_decides_how_many_networks_are_evaluated_at_a_time():
     assert [block_size(TARGET, 50, memory) for memory in (4.0, 0.002, 1e-9)] == [32, 8, 1]
+
+
+def test_where_not_even_one_network_fits_it_is_shown_a_part_of_the_examples_at_a_time(monkeypatch):
+    encoding, genotypes = population("dct")
+    examples = torch.rand(300, 196, generator=torch.Generator().manual_seed(2))
+    calibration = examples[:20], torch.zeros(20, dtype=torch.long)
+    shown = []
+    forward = TARGET.forward
+    monkeypatch.setattr(TARGET, "forward",
+                        lambda weights, inputs: shown.append(len(inputs)) or forward(weights, inputs))
+
+    def accuracy(memory_gb, calibration):
+        return evaluate(encoding, TARGET, genotypes[:4], (examples, torch.arange(300) % 10),
+                        lambda outputs, labels: (outputs.argmax(2) == labels).float().mean(1), memory_gb, calibration)
+
+    torch.set_num_threads(1)
+    whole = accuracy(1.0, calibration)
+    assert set(shown) == {300}
+    shown.clear()
+    little = 1e-5 + 4e-9 * sum(parameter.size for parameter in TARGET.geometry.values())
+    assert torch.equal(accuracy(little, calibration), whole)
+    assert max(shown) == examples_at_once(TARGET, little) < 20
+    shown.clear()
+    accuracy(1e-5, None)  # what normalises over the batch must see all of it
+    assert set(shown) == {300}
