@@ -96,6 +96,9 @@ class Settings(ComponentSettings):
     locality: bool = False
     """Seeds hold two gaussians of x1 - x2 and y1 - y2, linked to every output that says where connections exist (or,
     without such outputs, to every output that paints weights); the biases of the former start at -1."""
+    local_fields: bool = False
+    """Seeds hold the product of two gaussians, of x1 - x2 and of y1 - y2, linked to every output that paints weights: a
+    field around every unit's own place. `aggregations` must have product."""
     deviation: float = Field(0.3, ge=0)
     """Standard deviation of new weights and biases."""
     limit: float = Field(30.0, gt=0)
@@ -209,6 +212,8 @@ class NeatSearch:
     def _check_locality(self) -> None:
         if self.settings.locality and self.settings.ini is None and "dx" not in self.input_names:
             raise UserError("search.locality: needs the inputs x1 - x2 and y1 - y2; set encoding.delta = true")
+        if self.settings.local_fields and "product" not in self.settings.aggregations:
+            raise UserError('search.local_fields: needs "product" among search.aggregations')
 
     # The first population
 
@@ -242,6 +247,8 @@ class NeatSearch:
                     genome.nodes[key].activation = self.settings.hidden_function
             if self.settings.locality:
                 self._add_locality(genome)
+            if self.settings.local_fields:
+                self._add_local_field(genome)
         return genome
 
     def _add_locality(self, genome: DefaultGenome) -> None:
@@ -249,14 +256,30 @@ class NeatSearch:
         expressed = [key for key, name in enumerate(self.output_names) if name.endswith(" expressed")]
         outputs = expressed or [key for key, name in enumerate(self.output_names) if "weight" in name]
         for delta in deltas:
-            node = genome.create_node(config, config.get_new_node_key(genome.nodes))
-            node.activation, node.aggregation, node.bias = "gauss", "sum", 0.0
-            genome.nodes[node.key] = node
-            genome.add_connection(config, config.input_keys[delta], node.key, 1.0, True)
+            gaussian = self._add_node(genome, "gauss", "sum", {config.input_keys[delta]: 1.0})
             for output in outputs:
-                genome.add_connection(config, node.key, output, 1.0, True)
+                genome.add_connection(config, gaussian, output, 1.0, True)
         for output in expressed:
             genome.nodes[output].bias = -1.0
+
+    def _add_local_field(self, genome: DefaultGenome) -> None:
+        # Linked to both places and not to their difference, so that a link's weight can move the field.
+        key = dict(zip(self.input_names, self.genome_config.input_keys, strict=True))
+        gaussians = [self._add_node(genome, "gauss", "sum", {key[f"{axis}1"]: 1.0, key[f"{axis}2"]: -1.0})
+                     for axis in "xy"]
+        field = self._add_node(genome, "identity", "product", dict.fromkeys(gaussians, 1.0))
+        for output, name in enumerate(self.output_names):
+            if "weight" in name:
+                genome.add_connection(self.genome_config, field, output, 1.0, True)
+
+    def _add_node(self, genome: DefaultGenome, activation: str, aggregation: str, sources: dict[int, float]) -> int:
+        """A new node without bias; its key."""
+        node = genome.create_node(self.genome_config, self.genome_config.get_new_node_key(genome.nodes))
+        node.activation, node.aggregation, node.bias = activation, aggregation, 0.0
+        genome.nodes[node.key] = node
+        for source, weight in sources.items():
+            genome.add_connection(self.genome_config, source, node.key, weight, True)
+        return node.key
 
     def _settle(self) -> Pool:
         """Put the population into one pool, with all outputs of their function."""

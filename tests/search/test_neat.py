@@ -236,6 +236,20 @@ def test_locality_seed_needs_delta_inputs():
     assert all((key, 1) in genome.connections for key in gaussians)
 
 
+def test_local_fields_are_products_of_gaussians_around_every_unit():
+    geometry = {"hidden.weight": ParameterGeometry(Sheet((5, 5)), Sheet((5, 5)))}
+    encoding = CppnEncoding(CppnSettings(threshold=0.0, maximum_weight=1.0), geometry)
+    with pytest.raises(UserError, match=r"search\.local_fields: needs \"product\""):
+        build(Settings(local_fields=True), encoding, 0)
+    search = build(Settings(local_fields=True, aggregations=("sum", "product"), connection="unconnected",
+                            population=4), encoding, 0)
+    weights = encoding.express(search.ask()).tensor("hidden.weight")
+    places = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, 5)] * 2, indexing="ij"), -1).reshape(25, 2)
+    biases = weights[:, 0, -1:]  # far away, where nothing but the output's own bias is
+    expected = torch.exp(-5 * torch.cdist(places, places).square())
+    torch.testing.assert_close(weights - biases[:, :, None], expected.expand(4, 25, 25), atol=1e-4, rtol=1e-4)
+
+
 def test_spawn_counts_add_up_where_one_species_has_nearly_all():
     reproduction = build(PLAIN, ENCODING, 0)._reproduction
     assert reproduction._adjust_spawn_exact([2, 2, 60], 60, 2) == [2, 2, 56]
