@@ -15,7 +15,8 @@ from recorder import GRADIENT_COLUMNS, arguments, record
 NAMES = ("appendix-a1", "appendix-a1-sine", "appendix-a1-direct")
 VARIANTS = {
     "appendix-a1-sine": ("appendix-a1", ["encoding.activation=sine"]),
-    "appendix-a1-direct": ("appendix-a1", ["encoding={name='direct', scale=1.0}", "search.learning_rate=0.003"]),
+    "appendix-a1-direct": ("appendix-a1", ["encoding={name='direct', scale=1.0}", "search.learning_rate=0.003",
+                                           "task.images=250", "search.steps_per_round=220"]),
 }
 
 if __name__ == "__main__":

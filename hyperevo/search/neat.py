@@ -97,8 +97,8 @@ class Settings(ComponentSettings):
     """Seeds hold two gaussians of x1 - x2 and y1 - y2, linked to every output that says where connections exist (or,
     without such outputs, to every output that paints weights); the biases of the former start at -1."""
     local_fields: bool = False
-    """Seeds hold the product of two gaussians, of x1 - x2 and of y1 - y2, linked to every output that paints weights: a
-    field around every unit's own place. `aggregations` must have product."""
+    """Seeds hold for every output that paints weights the product of two gaussians, of x1 - x2 and of y1 - y2: a field
+    around every unit's own place. `aggregations` must have product."""
     deviation: float = Field(0.3, ge=0)
     """Standard deviation of new weights and biases."""
     limit: float = Field(30.0, gt=0)
@@ -248,7 +248,7 @@ class NeatSearch:
             if self.settings.locality:
                 self._add_locality(genome)
             if self.settings.local_fields:
-                self._add_local_field(genome)
+                self._add_local_fields(genome)
         return genome
 
     def _add_locality(self, genome: DefaultGenome) -> None:
@@ -262,14 +262,14 @@ class NeatSearch:
         for output in expressed:
             genome.nodes[output].bias = -1.0
 
-    def _add_local_field(self, genome: DefaultGenome) -> None:
+    def _add_local_fields(self, genome: DefaultGenome) -> None:
         # Linked to both places and not to their difference, so that a link's weight can move the field.
         key = dict(zip(self.input_names, self.genome_config.input_keys, strict=True))
-        gaussians = [self._add_node(genome, "gauss", "sum", {key[f"{axis}1"]: 1.0, key[f"{axis}2"]: -1.0})
-                     for axis in "xy"]
-        field = self._add_node(genome, "identity", "product", dict.fromkeys(gaussians, 1.0))
         for output, name in enumerate(self.output_names):
             if "weight" in name:
+                gaussians = [self._add_node(genome, "gauss", "sum", {key[f"{axis}1"]: 1.0, key[f"{axis}2"]: -1.0})
+                             for axis in "xy"]
+                field = self._add_node(genome, "identity", "product", dict.fromkeys(gaussians, 1.0))
                 genome.add_connection(self.genome_config, field, output, 1.0, True)
 
     def _add_node(self, genome: DefaultGenome, activation: str, aggregation: str, sources: dict[int, float]) -> int:
