@@ -199,7 +199,7 @@ def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None) -> 
 
 
 TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "evaluations", "images", "seconds",
-                    "seeds")
+                    "seeds", "where weights come from")
 
 
 def report_comparison(entries: Sequence[Entry], out: Path) -> None:

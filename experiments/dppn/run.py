@@ -1,4 +1,4 @@
-"""Topologies that NEAT evolves and a gradient teaches (DPPN, Fernando et al. 2016): MNIST, and the denoising autoencoder.
+"""Graphs that NEAT evolves and a gradient teaches (DPPN, Fernando et al. 2016): MNIST, and the denoising autoencoder.
 
     python experiments/dppn/run.py [--seeds 3] [--runs DIR] [NAME ...]
 

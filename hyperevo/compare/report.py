@@ -20,16 +20,13 @@ from hyperevo.compare.figures import caption, data_title, measure_of
 from hyperevo.compare.outcomes import Outcome, rows, unfinished
 from hyperevo.compare.plan import BUDGETS
 from hyperevo.compare.tables import HEAD, table
-from hyperevo.components import load_component
 from hyperevo.config import RunConfig, config_text, config_values, flatten
-from hyperevo.encodings import split_geometry
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
-from hyperevo.plots.run_figures import RunView, _frames, open_view
+from hyperevo.plots.run_figures import _frames, open_view
 from hyperevo.plots.weights import _middles, _spread, by_channel
 from hyperevo.runs.files import read_json, read_rows, write_text
-from hyperevo.runs.genotypes import stack
 
 TILES = 6
 """Units along each side of a filmstrip's frame."""
@@ -40,10 +37,6 @@ mix the colours of neighbouring weights: fatal for weights that look like noise.
 
 WIDTH = 346
 """Pixels of the page that a frame may be wide, so that three seeds fit beside each other."""
-
-SHOWN = 4
-"""Names of parameters that a cell of the table lists before it sums up the others."""
-
 
 INCH = 112
 """Pixels of the page for an inch of a figure: its letters are then about as large as the text's."""
@@ -67,8 +60,6 @@ class Run:
     scale: str
     """What the colours of its frames mean; empty without frames."""
     frames: Sequence[Frame]
-    parts: Mapping[str, Sequence[str]]
-    """What `generated_parts` says, empty without a champion."""
 
 
 def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Sequence[str],
@@ -81,11 +72,11 @@ def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Seq
     template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     runs = {name: [_run(outcome) for outcome in own] for name, own in _by_name(outcomes)}
-    head, lines, sorted_by = _table(outcomes, runs)
+    head, lines, sorted_by = _table(outcomes)
     write_text(path, environment.from_string(template).render(
         title=title, notes=notes, missing=len(unfinished(outcomes)), every=len(outcomes), absent=_absent(outcomes),
         facts=_facts(outcomes), head=head, lines=lines, sorted_by=sorted_by, runs=runs, configs=_configs(outcomes),
-        numbers=range(1, len(HEAD)), tiles=TILES, frame_width=WIDTH,
+        numbers=range(1, len(HEAD) - 1), tiles=TILES, frame_width=WIDTH,
         figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
 
 
@@ -158,7 +149,7 @@ def _range(amounts: Sequence[float]) -> str:
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def _table(outcomes: Sequence[Outcome], runs: Mapping[str, Sequence[Run]]) -> tuple[list[str], list[list[str]], int]:
+def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int]:
     """Titles, a line for every name, and the column they are sorted by; names without a finished seed come last."""
     finished = rows(outcomes)
     measures = {measure_of(row) for row in finished}
@@ -166,38 +157,9 @@ def _table(outcomes: Sequence[Outcome], runs: Mapping[str, Sequence[Run]]) -> tu
     lines = [list(line) for line in table(finished)]
     for name, own in _by_name(outcomes):
         if name not in {line[0] for line in lines}:
-            lines.append([name, *[""] * (len(HEAD) - 2), f"0 of {len(own)}"])
-    parts = {name: next((run.parts for run in own if run.parts), {}) for name, own in runs.items()}
-    for line in lines:
-        line.append(_origins(parts[line[0]]))
+            lines.append([name, *[""] * (len(HEAD) - 3), f"0 of {len(own)}", ""])
     head = [title.replace("accuracy", measure) for title in HEAD]
-    return ["row", *head[1:], "where weights come from"], lines, HEAD.index("test accuracy")
-
-
-def generated_parts(view: RunView) -> dict[str, list[str]]:
-    """Names of the parameters that a run's encoding generates, of those that are evolved or trained as they are, and of
-    those that are fitted in closed form."""
-    settings = view.config.part("encoding")
-    searched = {name: view.geometry[name] for name in view.encoding.express(stack(view.champion))}
-    fitted = [name for name in view.geometry if name not in searched]
-    if settings.name == "direct":
-        return {"generated": [], "direct": list(searched), "fitted": fitted}
-    generates = getattr(load_component("encoding", settings.name), "generates", lambda parameter: True)
-    encoded, direct = split_geometry(searched, getattr(settings, "direct", ()), generates)
-    return {"generated": list(encoded), "direct": list(direct), "fitted": fitted}
-
-
-def _origins(parts: Mapping[str, Sequence[str]]) -> str:
-    """Generated: a, b; direct: c."""
-    there = {kind: names for kind, names in parts.items() if names}
-    if len(there) == 1:
-        return f"all {next(iter(there))}"
-    return "; ".join(f"{kind}: {_some(names)}" for kind, names in there.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    more = [f"{len(names) - SHOWN + 1} more"] if len(names) > SHOWN else []
-    return ", ".join([*(names[: SHOWN - 1] if more else names), *more])
+    return ["row", *head[1:]], lines, HEAD.index("test accuracy")
 
 
 def _run(outcome: Outcome) -> Run:
@@ -207,7 +169,7 @@ def _run(outcome: Outcome) -> Run:
     except UserError:
         if result is not None:
             raise
-        return Run(seed, f"unfinished: {_progress(outcome)}", "", (), {})
+        return Run(seed, f"unfinished: {_progress(outcome)}", "", ())
     if result is None:
         state, last = f"unfinished: {_progress(outcome)}", "the best so far"
     else:
@@ -218,7 +180,7 @@ def _run(outcome: Outcome) -> Run:
     stages.append((last, view.weights[name]))
     limit = symmetric_limit([weights for _, weights in stages])
     frames = [Frame(when, *_picture(weights, *sheets, limit)) for when, weights in stages]
-    return Run(seed, state, f"{name}, blue −{limit:.2g} to red {limit:.2g}", frames, generated_parts(view))
+    return Run(seed, state, f"{name}, blue −{limit:.2g} to red {limit:.2g}", frames)
 
 
 def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:

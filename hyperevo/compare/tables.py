@@ -1,12 +1,16 @@
 """A comparison as a table, for the terminal, for Markdown and for LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hyperevo.compare.outcomes import Row
 from hyperevo.compare.statistics import Estimate, probability_of_improvement
 
 HEAD = ("", "test accuracy", "inter-quartile mean", "better than the best of the others", "encoded genes",
-        "direct parameters", "generated weights", "evaluations", "images", "operations", "seconds", "seeds")
+        "direct parameters", "generated weights", "evaluations", "images", "operations", "seconds", "seeds",
+        "where weights come from")
+
+SHOWN = 4
+"""Names of parameters that a cell lists before it sums up the others."""
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -15,8 +19,22 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [(row.name, percent(row.mean), percent(row.middle), _against_best(row, ordered),
              *(short(row.cost(key)) for key in ("encoded_genes", "direct_parameters", "generated_weights",
                                                 "evaluations", "images", "operations", "seconds")),
-             f"{len(row.results)}" + (f" of {len(row.outcomes)}" if len(row.results) < len(row.outcomes) else ""))
+             f"{len(row.results)}" + (f" of {len(row.outcomes)}" if len(row.results) < len(row.outcomes) else ""),
+             _origins(row.results[0].get("origins", {})))
             for row in ordered]
+
+
+def _origins(origins: Mapping[str, Sequence[str]]) -> str:
+    """Generated: a, b; direct: c."""
+    there = {kind: names for kind, names in origins.items() if names}
+    if len(there) == 1:
+        return f"all {next(iter(there))}"
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in there.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f"{len(names) - SHOWN + 1} more"] if len(names) > SHOWN else []
+    return ", ".join([*(names[: SHOWN - 1] if more else names), *more])
 
 
 def _against_best(row: Row, ordered: Sequence[Row]) -> str:

@@ -91,6 +91,15 @@ def gene_counts(parts: Parts, graph: Any = None) -> dict[str, int]:
     return {**_searched_counts(parts, graph), **({"fitted_parameters": fitted} if fitted else {})}
 
 
+def weight_origins(parts: Parts) -> dict[str, list[str]]:
+    """Names of the parameters that the encoding generates (`generated`), of those that are searched as they are
+    (`direct`), and of those that are fitted in closed form (`fitted`)."""
+    inner = getattr(parts.encoding, "inner", parts.encoding)
+    generated = [] if parts.encoding.settings.name == "direct" else list(inner.geometry)
+    return {"generated": generated, "direct": [name for name in parts.target.geometry if name not in generated],
+            "fitted": list(getattr(parts.target, "fitted", {}))}
+
+
 def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
     total = sum(parameter.size for parameter in parts.target.geometry.values())
     if parts.encoding.settings.name == "direct":

@@ -26,7 +26,7 @@ from hyperevo.config import RunConfig, check_config, config_text, config_values,
 from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
-from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds
+from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import calibrated, evaluate, fitting_half
@@ -404,7 +404,8 @@ def _finish(run: Run) -> dict[str, Any]:
               "rounds": run.round, "evaluations": run.evaluations,
               "images": images_seen(run), "operations": _operations(run, population, images),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
-              **gene_counts(parts, champion.genotype), **_of_everyone(parts, images, run.memory_gb)}
+              **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+              **_of_everyone(parts, images, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)

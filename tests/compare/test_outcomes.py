@@ -63,7 +63,7 @@ def test_tables_hold_every_row_the_best_first(entries):
     lines = table(rows(read_outcomes(entries)))
     assert len(lines) == 2 and all(len(line) == len(HEAD) for line in lines)
     assert float(lines[0][1].split()[0]) >= float(lines[1][1].split()[0])
-    assert dict(zip((line[0] for line in lines), (line[-1] for line in lines), strict=True)) \
+    assert dict(zip((line[0] for line in lines), (line[HEAD.index("seeds")] for line in lines), strict=True)) \
         == {"dct-mnist": "2", "coordinate-mnist": "1 of 2"}
     assert markdown(HEAD, lines).count("\n") == 4
     assert latex(HEAD, [("50 %", "a_b")]).count(r"\%") == 1 and r"a\_b \\" in latex(HEAD, [("50 %", "a_b")])

@@ -16,7 +16,8 @@ from PIL import Image
 from hyperevo.compare.figures import save_figures
 from hyperevo.compare.outcomes import read_outcomes, rows
 from hyperevo.compare.plan import plan
-from hyperevo.compare.report import LEVELS, generated_parts, write_report
+from hyperevo.compare.report import LEVELS, write_report
+from hyperevo.compare.tables import table
 from hyperevo.errors import UserError
 from hyperevo.plots.run_figures import open_view
 from hyperevo.runs import create_run, execute
@@ -141,11 +142,14 @@ def test_a_table_calls_its_measure_by_its_name(entries, tmp_path):
 
 def test_where_weights_come_from(entries, tmp_path):
     ridge, direct = plan(["dct-mnist", "direct-mnist"], 1, tmp_path, [*SMALL, "run.rounds=1", "target.ridge=0.1"])
-    for entry in (ridge, direct):
-        execute(create_run(entry.config, entry.folder))
+    origins = [execute(create_run(entry.config, entry.folder))["origins"] for entry in (ridge, direct)]
     hidden, readout = ["hidden.weight", "hidden.bias"], ["readout.weight", "readout.bias"]
-    assert generated_parts(open_view(ridge.folder)) == {"generated": hidden, "direct": [], "fitted": readout}
-    assert generated_parts(open_view(direct.folder)) == {"generated": [], "direct": hidden, "fitted": readout}
+    assert origins[0] == {"generated": hidden, "direct": [], "fitted": readout}
+    assert origins[1] == {"generated": [], "direct": hidden, "fitted": readout}
+    cells = [line[-1] for line in table(rows(read_outcomes([ridge, direct])))]
+    assert sorted(cells) == sorted([
+        "generated: hidden.weight, hidden.bias; fitted: readout.weight, readout.bias",
+        "direct: hidden.weight, hidden.bias; fitted: readout.weight, readout.bias"])
 
 
 def test_the_same_runs_give_the_same_bytes(entries, figures, tmp_path):
