@@ -12,9 +12,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, record
 
-NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "direct-mnist", "eggroll-mnist", "cppn-mnist-graph-kept",
-         "cppn-mnist-neat-only")
+NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "embedding-mnist", "direct-mnist", "eggroll-mnist",
+         "coordinate-mnist-direct-readout", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")
 VARIANTS = {
+    # The coordinate network paints the hidden weights only, 193 genes; the readout is evolved as it is.
+    "coordinate-mnist-direct-readout": ("coordinate-mnist", [
+        "encoding.patterns=[]", "encoding.direct=['*.bias', 'readout.weight']", "target.activation=relu",
+        "task.images=250", "search.population=60", "run.rounds=6000"]),
     # One champion of the first generation is refined to the end: no change of structure.
     "cppn-mnist-graph-kept": ("cppn-mnist", ["search.refine.rounds=100000"]),
     # No evolution strategy: NEAT's own mutation moves the numbers. Graphs that all differ cannot be evaluated together,
