@@ -31,3 +31,23 @@ def real_data(request, monkeypatch) -> Path:
         (pytest.fail if os.environ.get("HYPEREVO_REQUIRE_DATA") else pytest.skip)(reason)
     monkeypatch.setenv("HYPEREVO_DATA", folder)
     return Path(folder)
+
+
+class Cut(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(scope="session")
+def run_until():
+    """A function of a config, a new folder and a number of rounds: a run that ends there as a killed process does."""
+    from hyperevo.runs import create_run, execute
+
+    def run(config, folder, rounds):
+        def observe(seen):
+            if seen.number == rounds:
+                raise Cut
+
+        with pytest.raises(Cut):
+            execute(create_run(config, folder), observe)
+
+    return run

@@ -13,26 +13,13 @@ SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rou
          "search={name='snes', population=8}", "threads=1"]
 
 
-class Cut(Exception):
-    pass
-
-
 @pytest.fixture(scope="module")
-def entries(tmp_path_factory):
+def entries(tmp_path_factory, run_until):
     """Two encodings, two seeds each: three runs finished, the last one cut after its first validation."""
     entries = plan(["dct-mnist", "coordinate-mnist"], 2, tmp_path_factory.mktemp("study"), SMALL)
     for entry in entries[:3]:
         execute(create_run(entry.config, entry.folder))
-    run = create_run(entries[3].config, entries[3].folder)
-
-    def observe(seen):
-        if seen.number == 3:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
+    run_until(entries[3].config, entries[3].folder, 3)
     return entries
 
 

@@ -28,24 +28,13 @@ NAMES = ["dct-mnist", "coordinate-mnist", "direct-mnist"]
 FRAMES = 5
 
 
-class Cut(Exception):
-    pass
-
-
 @pytest.fixture(scope="module")
-def entries(tmp_path_factory):
+def entries(tmp_path_factory, run_until):
     """Three encodings, two seeds each: three runs finished, the fourth cut in round 6, the others not begun."""
     entries = plan(NAMES, 2, tmp_path_factory.mktemp("study"), SMALL)
     for entry in entries[:3]:
         execute(create_run(entry.config, entry.folder))
-    run = create_run(entries[3].config, entries[3].folder)
-
-    def observe(seen):
-        if seen.number == 6:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
+    run_until(entries[3].config, entries[3].folder, 6)
     return entries
 
 

@@ -26,20 +26,8 @@ def test_seconds_end_a_run_too(tmp_path):
     assert 0.2 <= result["seconds"] < 5 and result["rounds"] < 1000
 
 
-def test_a_cut_run_ends_where_its_budget_does(tmp_path):
-    run = create_run(load_config("dct-mnist", [*SMALL, "run.evaluations=60"]).config, tmp_path / "run")
-
-    class Cut(Exception):
-        pass
-
-    def observe(seen):
-        if seen.number == 3:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
+def test_a_cut_run_ends_where_its_budget_does(tmp_path, run_until):
+    run_until(load_config("dct-mnist", [*SMALL, "run.evaluations=60"]).config, tmp_path / "run", 3)
     execute(open_run(tmp_path / "run"))
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["evaluations"] == 60 and result["operations"] > 60 * 40

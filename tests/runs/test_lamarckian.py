@@ -108,32 +108,15 @@ def test_every_network_counts_and_learning_helps(tmp_path):
     assert learned > evolved + 0.1
 
 
-class Cut(Exception):
-    """Stands for the end of the process."""
-
-
-def run_cut_after(rounds, config, folder):
-    run = create_run(config, folder)
-
-    def observe(seen):
-        if seen.number == rounds:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
-
-
 @pytest.mark.parametrize("options", [(), ("search.learn.inherit=false",),
                                      ("search.refine.rounds=2", "search.refine.population=4", "run.rounds=7")])
-def test_a_cut_run_ends_as_the_unbroken_one(options, tmp_path):
+def test_a_cut_run_ends_as_the_unbroken_one(options, tmp_path, run_until):
     config = small_config(*options)
     execute(create_run(config, tmp_path / "whole"))
     champion = (tmp_path / "whole" / "champion" / "tensors.safetensors").read_bytes()
     for rounds in range(1, config.run.rounds):
         folder = tmp_path / f"cut{rounds}"
-        run_cut_after(rounds, config, folder)
+        run_until(config, folder, rounds)
         execute(open_run(folder))
         for file in ("metrics.csv", "fitness.bin", "species.csv", "champion/weights.safetensors"):
             assert (tmp_path / "whole" / file).read_bytes() == (folder / file).read_bytes(), file

@@ -31,22 +31,10 @@ def test_it_learns_and_every_seed_has_its_own_test_accuracy(tmp_path):
     assert float(rows[-1]["mean"]) > float(rows[0]["mean"])
 
 
-def test_a_cut_run_ends_as_the_unbroken_one(tmp_path):
+def test_a_cut_run_ends_as_the_unbroken_one(tmp_path, run_until):
     config = small_config("search.population=2", "search.clip=1.0", "search.generated_decay=0.001")
     execute(create_run(config, tmp_path / "whole"))
-    run = create_run(config, tmp_path / "cut")
-
-    class Cut(Exception):
-        pass
-
-    def observe(seen):
-        if seen.number == 2:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
+    run_until(config, tmp_path / "cut", 2)
     execute(open_run(tmp_path / "cut"))
     for file in ("metrics.csv", "fitness.bin", "champion/tensors.safetensors", "champion/weights.safetensors"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes(), file

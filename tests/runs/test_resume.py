@@ -28,19 +28,6 @@ class Cut(Exception):
     """Stands for the end of the process."""
 
 
-def run_until(folder: Path, config, rounds: int):
-    run = create_run(config, folder)
-
-    def observe(seen):
-        if seen.number == rounds:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
-
-
 def outcome(folder: Path) -> dict:
     """Everything that must not differ: all files but times, environment and figures."""
     files = {}
@@ -63,9 +50,9 @@ def unbroken(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("rounds", [1, 3, 5])
-def test_resumed_run_equals_unbroken_run(unbroken, tmp_path, rounds):
+def test_resumed_run_equals_unbroken_run(unbroken, tmp_path, rounds, run_until):
     config, expected = unbroken
-    run_until(tmp_path / "run", config, rounds)
+    run_until(config, tmp_path / "run", rounds)
     execute(open_run(tmp_path / "run"))
     assert outcome(tmp_path / "run") == expected
 
@@ -101,24 +88,24 @@ def test_seed_changes_the_run(tmp_path):
     assert outcome(tmp_path / "a")["metrics.csv"] != outcome(tmp_path / "b")["metrics.csv"]
 
 
-def test_changed_config_is_refused_by_key(tmp_path):
+def test_changed_config_is_refused_by_key(tmp_path, run_until):
     config = small_config(tmp_path, "snes")
-    run_until(tmp_path / "run", config, 2)
+    run_until(config, tmp_path / "run", 2)
     file = tmp_path / "run" / "config.toml"
     file.write_text(file.read_text().replace("population = 12", "population = 14"))
     with pytest.raises(UserError, match=r"search.population was changed from 12 to 14"):
         open_run(tmp_path / "run")
 
 
-def test_no_more_than_two_checkpoints_are_kept(tmp_path):
-    run_until(tmp_path / "run", small_config(tmp_path, "snes"), 5)
+def test_no_more_than_two_checkpoints_are_kept(tmp_path, run_until):
+    run_until(small_config(tmp_path, "snes"), tmp_path / "run", 5)
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir()) == ["00000004", "00000005"]
 
 
 @pytest.mark.parametrize("file", ["state.json", "tensors.safetensors"])
-def test_cut_checkpoint_is_one_line_and_the_one_before_still_serves(tmp_path, unbroken, file):
+def test_cut_checkpoint_is_one_line_and_the_one_before_still_serves(tmp_path, unbroken, file, run_until):
     config, expected = unbroken
-    run_until(tmp_path / "run", config, 4)
+    run_until(config, tmp_path / "run", 4)
     newest = tmp_path / "run" / "checkpoint" / "00000004"
     content = (newest / file).read_bytes()
     (newest / file).write_bytes(content[: len(content) // 2])
@@ -131,8 +118,8 @@ def test_cut_checkpoint_is_one_line_and_the_one_before_still_serves(tmp_path, un
     assert outcome(tmp_path / "run") == expected
 
 
-def test_no_pickle_is_written(tmp_path, unbroken):
-    run_until(tmp_path / "run", unbroken[0], 3)
+def test_no_pickle_is_written(tmp_path, unbroken, run_until):
+    run_until(unbroken[0], tmp_path / "run", 3)
     for path in (tmp_path / "run").rglob("*"):
         if path.is_file():
             assert path.suffix in {".toml", ".json", ".csv", ".bin", ".safetensors"}

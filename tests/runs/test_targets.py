@@ -29,22 +29,10 @@ def small_config(tmp_path, target):
 
 
 @pytest.mark.parametrize("target", ["convnet", "recurrent", "module"])
-def test_run_resumes_to_the_same_champion(target, tmp_path):
+def test_run_resumes_to_the_same_champion(target, tmp_path, run_until):
     config = small_config(tmp_path, target)
     whole = execute(create_run(config, tmp_path / "whole"))
-    run = create_run(config, tmp_path / "cut")
-
-    class Cut(Exception):
-        pass
-
-    def observe(seen):
-        if seen.number == 3:
-            raise Cut
-
-    with pytest.raises(Cut):
-        execute(run, observe)
-    for log in run.logs.values():
-        log.close()
+    run_until(config, tmp_path / "cut", 3)
     resumed = execute(open_run(tmp_path / "cut"))
     assert resumed["test_accuracy"] == whole["test_accuracy"]
     files = [(tmp_path / name / "champion" / "weights.safetensors").read_bytes() for name in ("whole", "cut")]

@@ -1,0 +1,73 @@
+"""A weight's gradient, made in one product at the end, is what autograd adds up step by step."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+from hyperevo.dynamic.products import every_step
+
+SIZES = [3, 3, 2, 1]
+
+
+@pytest.fixture
+def weight():
+    return torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+
+
+def recur(weight, start, product=None):
+    """A small recurrent network over batches that shrink."""
+    product = product or every_step(weight, SIZES)
+    states = [start]
+    for t, size in enumerate(SIZES):
+        states.append(torch.tanh(product(states[-1][:size], t)))
+    return torch.cat(states[1:])
+
+
+def start():
+    return torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+
+
+def test_gradients_are_autograds(weight):
+    first = start()
+    own = recur(weight, first)
+    usual = recur(weight, first, lambda vector, t: F.linear(vector, weight))
+    torch.testing.assert_close(own, usual)
+    for mine, theirs in zip(torch.autograd.grad(own.square().sum(), (weight, first)),
+                            torch.autograd.grad(usual.square().sum(), (weight, first)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-14, rtol=1e-12)
+
+
+def test_first_and_second_and_forward_derivatives_are_right(weight):
+    assert gradcheck(recur, (weight, start()), check_forward_ad=True)
+    assert gradgradcheck(recur, (weight, start()))
+
+
+def test_the_gradient_is_one_product(weight):
+    output = recur(weight, start())
+    with torch.profiler.profile() as profile:
+        torch.autograd.grad(output.sum(), weight)
+    [products] = [event.count for event in profile.key_averages() if event.key == "aten::mm"]
+    # One at each step, for the state before it; and one for the weight.
+    assert products == len(SIZES) + 1
+
+
+def test_steps_that_nothing_hangs_on_add_nothing(weight):
+    product = every_step(weight, [2, 2, 2])
+    first, unused = start()[:2], start()[1:]
+    product(unused, 2)
+    product(first, 0).sum().backward()
+    torch.testing.assert_close(weight.grad, first.sum(0).expand(4, 4))
+
+
+def test_a_population_of_weights_is_as_each_alone(weight):
+    first = start().detach()
+    gradient = torch.func.grad(lambda own: recur(own, first).square().sum())
+    weights = torch.stack([weight.detach(), 2 * weight.detach()])
+    torch.testing.assert_close(torch.vmap(gradient)(weights), torch.stack([gradient(own) for own in weights]))
+
+
+def test_a_frozen_weight_still_passes_gradients_on(weight):
+    first = start()
+    recur(weight.detach(), first).sum().backward()
+    assert weight.grad is None and first.grad.abs().min() > 0
