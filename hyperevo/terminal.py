@@ -212,7 +212,9 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
     paths = write_comparison(entries, out, f"{', '.join(dict.fromkeys(entry.name for entry in entries))}")
     outcomes = read_outcomes(entries)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
-    shown = Table(*TERMINAL_COLUMNS, box=None, padding=(0, 2, 0, 0))
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for name in TERMINAL_COLUMNS:
+        shown.add_column(name, no_wrap=name == "test accuracy")
     for line in table(rows(outcomes)):
         shown.add_row(*(line[place] for place in places))
     Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use

@@ -61,12 +61,14 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
     if not entries:
         return {}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     import ray
 
-    if address is None:
-        ray.init(num_cpus=jobs, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.init(address=address, num_cpus=None if address else jobs, include_dashboard=None if address else False,
+                 log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"--ray {address}: {' '.join(str(error).split())[:200]}" if address else str(error)) from error
     try:
         # A worker that dies leaves a checkpoint behind, which the next one finds.
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)

@@ -15,8 +15,8 @@ SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "thr
 REFUSED = ("task.name", "task.data", "task.validation", "target")
 """Rows that differ in these are not about the same question, unless it is just these that are varied."""
 
-LABELLED = ("target.ridge",)
-"""How a part of the network gets its weights is what is compared: said, not refused."""
+LABELLED = ("target.ridge", "target.activation")
+"""Networks of the same weights, which may be fitted in part or used a little differently: said, not refused."""
 
 COSTS = {"evaluations": "networks evaluated", "images": "images seen"}
 

@@ -38,6 +38,11 @@ def test_unless_they_are_what_is_varied(tmp_path):
     check_comparable(entries, ["task.name", "target.hidden"])
 
 
+def test_all_perceptrons_on_mnist_that_are_shipped_can_be_compared(tmp_path):
+    names = ["cppn-mnist", "dct-mnist", "coordinate-mnist", "embedding-mnist", "direct-mnist", "dppn-mnist"]
+    check_comparable(plan(names, 1, tmp_path, (), (), ("evaluations", "100000")))
+
+
 def test_other_differences_are_said(tmp_path):
     entries = plan(["dct-mnist", "coordinate-mnist", "cppn-mnist"], 2, tmp_path)
     check_comparable(entries)
@@ -48,7 +53,8 @@ def test_other_differences_are_said(tmp_path):
 
 
 def test_a_fair_comparison_has_nothing_to_say(tmp_path):
-    entries = plan(["dct-mnist", "coordinate-mnist"], 2, tmp_path, ["task.scale_outputs=3.0"], (), ("images", "500000"))
+    shared = ["task.scale_outputs=3.0", "task.images=500", "target.activation=relu"]
+    entries = plan(["dct-mnist", "coordinate-mnist"], 2, tmp_path, shared, (), ("images", "500000"))
     assert remarks(entries, outcomes(entries)) == []
     assert remarks(entries, []) == []
 
