@@ -1,0 +1,278 @@
+"""One step of a HyperLSTM, a HyperRNN and an LSTM with layer normalisation (Ha, Dai & Le 2016, appendix A.2.2).
+
+A small recurrent network reads what the main one reads, and where it stands, and scales the rows of the main network's
+weight matrices anew at every step. For each gate y, of i, g, f and o (equations 10 to 13; h, c are the main network's
+state, ĥ, ĉ the small one's):
+
+    ĥ_t, ĉ_t = LSTM([h_{t−1}; x_t], ĥ_{t−1}, ĉ_{t−1})
+    z_h = W_ĥh ĥ_{t−1} + b_ĥh        z_x = W_ĥx ĥ_{t−1} + b_ĥx        z_b = W_ĥb ĥ_{t−1}
+    d_h = W_hz z_h                   d_x = W_xz z_x                   b = W_bz z_b + b_0
+    y = LN(d_h ⊙ W_h h_{t−1} + d_x ⊙ W_x x_t + b)
+
+A row that is scaled scales its product, so no weight matrix is ever built. `VARIANTS` holds the points on which the
+authors' code is not what their paper says.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hyperevo.dynamic.products import every_step
+from hyperevo.dynamic.updates import LSTMUpdate, RNNUpdate, State, check_count, input_weights, orthogonal, variant_named
+
+Step = Callable[[int, State], State]
+"""From the step's number and the state before it to the state after it."""
+
+
+class HyperLSTMState(NamedTuple):
+    """(B, H) of the main network and (B, Ĥ) of the hyper network; with a leading axis for the layers in `HyperLSTM`."""
+
+    hidden: Tensor
+    cell: Tensor
+    hyper_hidden: Tensor
+    hyper_cell: Tensor
+
+
+class HyperRNNState(NamedTuple):
+    """(B, H) of the main network and (B, Ĥ) of the hyper network; with a leading axis for the layers in `HyperRNN`."""
+
+    hidden: Tensor
+    hyper_hidden: Tensor
+
+
+class RecurrentCell(nn.Module):
+    """What all cells share: they are called as torch's are, and a call is a sequence of one step.
+
+    W_x and W_h of all gates are weight_ih (gates · H, input_size) and weight_hh (gates · H, H).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, update: LSTMUpdate | RNNUpdate, state_sizes: Sequence[int]):
+        super().__init__()
+        check_count("input_size", input_size)
+        self.input_size, self.hidden_size, self.state_sizes = input_size, hidden_size, tuple(state_sizes)
+        self.update = update
+        self.weight_ih = nn.Parameter(torch.empty(update.gates * hidden_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(update.gates * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(update.gates * hidden_size))
+
+    def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
+        """The step of a sequence whose inputs are `rows` (N, input_size), of which step t has the next sizes[t].
+
+        Products with the inputs of all steps are made here, at once.
+        """
+        raise NotImplementedError
+
+    def named(self, parts: State) -> Any:
+        """The state as callers see it."""
+        return parts
+
+    def forward(self, input: Tensor, state: Any = None) -> Any:
+        """Input (B, input_size) or (input_size,) and the state before → the state after.
+
+        Parts of the state that are not given are zero. Raises ValueError where a size is not this cell's.
+        """
+        check_input(input, (1, 2), self.input_size)
+        parts = complete(state, self.state_sizes, input.shape[:-1], input)
+        if input.dim() == 2:
+            return self.named(self.begin(input, [len(input)])(0, parts))
+        after = self.begin(input[None], [1])(0, tuple(part[None] for part in parts))
+        return self.named(tuple(part[0] for part in after))
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+def check_input(input: Tensor, dimensions: Sequence[int], features: int) -> None:
+    """Raises ValueError unless the input has that many dimensions and features."""
+    if input.dim() not in dimensions or input.shape[-1] != features:
+        wanted = " or ".join(str(number) for number in dimensions)
+        raise ValueError(f"input has shape {tuple(input.shape)}, and not {wanted} dimensions with {features} features")
+
+
+def complete(state: Any, sizes: Sequence[int], leading: Sequence[int], like: Tensor) -> State:
+    """All parts of a state, (*leading, size) each, zero where they are not given; raises ValueError where one does not
+    fit. A tensor alone is the first part."""
+    given = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+    expected = [(*leading, size) for size in sizes]
+    shapes = [tuple(part.shape) for part in given]
+    if shapes != expected[: len(given)]:
+        raise ValueError(f"the state's parts have shapes {shapes}, and not {expected}")
+    return given + tuple(like.new_zeros(shape) for shape in expected[len(given) :])
+
+
+class PlainCell(RecurrentCell):
+    """Weights that stay as they are: y = LN(W_h h_{t−1} + W_x x_t + b)."""
+
+    def __init__(self, input_size: int, hidden_size: int, update: LSTMUpdate | RNNUpdate, variant: str):
+        super().__init__(input_size, hidden_size, update, [hidden_size] * update.parts)
+        self.variant = variant_named(variant)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Orthogonal weights, but for the inputs' where the variant has others; bias 0."""
+        input_weights(self.weight_ih, self.update.gates, self.variant)
+        orthogonal(self.weight_hh, self.update.gates)
+        nn.init.zeros_(self.bias)
+
+    def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
+        """See `RecurrentCell.begin`."""
+        inputs = F.linear(rows, self.weight_ih, self.bias).split(sizes)
+        recurrent = every_step(self.weight_hh, sizes)
+
+        def step(t: int, state: State) -> State:
+            sums = inputs[t] + recurrent(state[0], t)
+            return self.update(sums.unflatten(1, (self.update.gates, -1)), state)
+
+        return step
+
+
+class HyperCell(RecurrentCell):
+    """Weights whose rows a small cell scales at every step.
+
+    W_ĥh, W_ĥx and W_ĥb of all gates are one matrix, weight_z (3 · gates · N_z, Ĥ); b_ĥh and b_ĥx are bias_z; W_hz, W_xz
+    and W_bz, transposed, are weight_d (3 · gates, N_z, H); b_0 is bias.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, update: LSTMUpdate | RNNUpdate, hyper: PlainCell,
+                 embedding: int | None):
+        super().__init__(input_size, hidden_size, update, [hidden_size] * update.parts + list(hyper.state_sizes))
+        self.hyper, self.variant = hyper, hyper.variant
+        self.embedding = self.variant.embedding if embedding is None else embedding
+        check_count("embedding", self.embedding)
+        blocks = 3 * update.gates
+        self.weight_z = nn.Parameter(torch.empty(blocks * self.embedding, hyper.hidden_size))
+        self.bias_z = nn.Parameter(torch.empty(2 * update.gates * self.embedding))
+        self.weight_d = nn.Parameter(torch.empty(blocks, self.embedding, hidden_size))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """As in appendix A.2.3: at first d_h and d_x are 0.1 and b is 0, whatever ĥ is. Not for the hyper cell."""
+        gates = self.update.gates
+        input_weights(self.weight_ih, gates, self.variant)
+        orthogonal(self.weight_hh, gates)
+        nn.init.zeros_(self.bias)
+        nn.init.ones_(self.bias_z)
+        dynamic, bias = self.weight_z.split([2 * gates * self.embedding, gates * self.embedding])
+        nn.init.zeros_(dynamic)
+        nn.init.normal_(bias, std=0.01)
+        nn.init.constant_(self.weight_d[: 2 * gates], 0.1 / self.embedding)
+        nn.init.zeros_(self.weight_d[2 * gates :])
+
+    def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
+        """See `RecurrentCell.begin`."""
+        gates, parts = self.update.gates, self.update.parts
+        inputs = F.linear(rows, self.weight_ih).unflatten(1, (gates, -1)).split(sizes)
+        recurrent = every_step(self.weight_hh, sizes)
+        hyper_step, scaling = self._begin_hyper(rows, sizes), self._begin_scaling(sizes)
+
+        def step(t: int, state: State) -> State:
+            main, before = state[:parts], state[parts:]
+            after = hyper_step(t, main[0], before)
+            d_h, d_x, b = scaling(t, (after if self.variant.current else before)[0])
+            product = recurrent(main[0], t).unflatten(1, (gates, -1))
+            # A result is laid out like its first factor, and d_h and d_x are not laid out as gates are read.
+            return self.update(product * d_h + inputs[t] * d_x + b, main) + after
+
+        return step
+
+    def _begin_hyper(self, rows: Tensor, sizes: Sequence[int]) -> Callable[[int, Tensor, State], State]:
+        """The hyper cell's step, of t, h_{t−1} and its own state. Its inputs' part of W_x̂ x̂ is made here, at once."""
+        hyper = self.hyper
+        if self.variant.hidden_first:
+            weight_main, weight_input = hyper.weight_ih.split([self.hidden_size, self.input_size], 1)
+        else:
+            weight_input, weight_main = hyper.weight_ih.split([self.input_size, self.hidden_size], 1)
+        inputs = F.linear(rows, weight_input, hyper.bias).split(sizes)
+        from_main, recurrent = every_step(weight_main, sizes), every_step(hyper.weight_hh, sizes)
+
+        def step(t: int, hidden: Tensor, state: State) -> State:
+            sums = inputs[t] + from_main(hidden, t) + recurrent(state[0], t)
+            return hyper.update(sums.unflatten(1, (hyper.update.gates, -1)), state)
+
+        return step
+
+    def _begin_scaling(self, sizes: Sequence[int]) -> Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
+        """From t and ĥ to d_h, d_x and b of all gates, (B, gates, H) each."""
+        gates = self.update.gates
+        embed, bias_z = every_step(self.weight_z, sizes), F.pad(self.bias_z, (0, gates * self.embedding))
+        # Batched products have the gates first.
+        weight_h, weight_x, weight_b = self.weight_d.split(gates)
+        bias = self.bias.unflatten(0, (gates, 1, -1))
+
+        def scaling(t: int, hyper_hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            z = embed(hyper_hidden, t) + bias_z
+            z_h, z_x, z_b = z.unflatten(1, (3, gates, -1)).permute(1, 2, 0, 3)
+            d_h, d_x, b = torch.bmm(z_h, weight_h), torch.bmm(z_x, weight_x), torch.baddbmm(bias, z_b, weight_b)
+            return d_h.transpose(0, 1), d_x.transpose(0, 1), b.transpose(0, 1)
+
+        return scaling
+
+    def hidden_scales(self, hyper_hidden: Tensor) -> Tensor:
+        """d_h, the factors of the rows of W_h, (..., gates, H), that follow from ĥ (..., Ĥ)."""
+        gates = self.update.gates
+        count = gates * self.embedding
+        z = F.linear(hyper_hidden, self.weight_z[:count], self.bias_z[:count]).unflatten(-1, (gates, -1))
+        return torch.einsum("...gz,gzh->...gh", z, self.weight_d[:gates])
+
+    def extra_repr(self) -> str:
+        """The sizes and N_z."""
+        return f"{super().extra_repr()}, embedding={self.embedding}"
+
+
+class LayerNormLSTMCell(PlainCell):
+    """An LSTM with layer normalisation and recurrent dropout, called as `nn.LSTMCell` is; the state is (h, c).
+
+    Without `layer_norm` it is the plain LSTM, with one bias. recurrent_dropout: probability of dropping a unit of
+    tanh(g) at a step.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, *, layer_norm: bool = True, recurrent_dropout: float = 0.0,
+                 variant: str = "paper"):
+        update = LSTMUpdate(hidden_size, layer_norm, recurrent_dropout, variant_named(variant))
+        super().__init__(input_size, hidden_size, update, variant)
+
+
+class HyperLSTMCell(HyperCell):
+    """An LSTM whose weights a smaller LSTM changes at every step, called as `nn.LSTMCell` is.
+
+    The state is a `HyperLSTMState`; a plain (h, c) leaves the hyper network's at zero. hyper_size: units of the hyper
+    network; embedding: N_z, the variant's where not given. layer_norm is for both networks; recurrent_dropout, the
+    probability of dropping a unit of tanh(g) at a step, for the main one (as in the paper; for the other, set
+    `hyper.update.recurrent_dropout`). Raises ValueError for sizes below 1 and for variants that are not in `VARIANTS`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, hyper_size: int = 128, embedding: int | None = None, *,
+                 layer_norm: bool = True, recurrent_dropout: float = 0.0, variant: str = "paper"):
+        check_count("hyper_size", hyper_size)
+        update = LSTMUpdate(hidden_size, layer_norm, recurrent_dropout, variant_named(variant))
+        hyper = LayerNormLSTMCell(hidden_size + input_size, hyper_size, layer_norm=layer_norm, variant=variant)
+        super().__init__(input_size, hidden_size, update, hyper, embedding)
+
+    def named(self, parts: State) -> HyperLSTMState:
+        """See `RecurrentCell.named`."""
+        return HyperLSTMState(*parts)
+
+
+class HyperRNNCell(HyperCell):
+    """A simple recurrent network whose weights a smaller one changes at every step, called as `nn.RNNCell` is.
+
+    h_t = tanh(LN(d_h ⊙ W_h h_{t−1} + d_x ⊙ W_x x_t + b)), and ĥ_t likewise without d_h, d_x (equations 6 and 8). The
+    state is a `HyperRNNState`; a tensor h leaves ĥ at zero. Options are those of `HyperLSTMCell`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, hyper_size: int = 128, embedding: int | None = None, *,
+                 layer_norm: bool = True, variant: str = "paper"):
+        check_count("hyper_size", hyper_size)
+        point = variant_named(variant)
+        update, hyper_update = (RNNUpdate(units, layer_norm, point) for units in (hidden_size, hyper_size))
+        hyper = PlainCell(hidden_size + input_size, hyper_size, hyper_update, variant)
+        super().__init__(input_size, hidden_size, update, hyper, embedding)
+
+    def named(self, parts: State) -> HyperRNNState:
+        """See `RecurrentCell.named`."""
+        return HyperRNNState(*parts)

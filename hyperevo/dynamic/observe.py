@@ -1,0 +1,51 @@
+"""How much a hyper network changes the weights from step to step (Ha, Dai & Le 2016, figures 4 and 7)."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hyperevo.dynamic.cells import HyperCell
+from hyperevo.dynamic.layers import HyperLSTM, HyperRNN
+
+
+class Observation(NamedTuple):
+    """What a layer answered, and how much its weights changed."""
+
+    output: Tensor
+    state: Any
+    change: Tensor
+    """(layers · directions, *steps and sequences as in the output, gates), the gates as in `GATES`."""
+
+
+@torch.no_grad()
+def observe(layer: HyperLSTM | HyperRNN, input: Tensor, state: Any = None) -> Observation:
+    """Calls the layer, and tells how far each gate's hidden-to-gate matrix is from where it was a step before:
+
+        change_t = ‖(d_h,t − d_h,t−1) ⊙ W_h‖        Frobenius norm; d_h scales the rows of W_h
+
+    The paper draws "the norm of the changes" of W_h^i, W_h^g, W_h^f and W_h^o, and defines it no further. The scaling
+    before the first step is that of the initial state's ĥ; where z is computed from ĥ_{t−1} (variant "paper") the first
+    step's change is therefore 0. Nothing is made for gradients. Raises ValueError for a layer that is not hyper.
+    """
+    if not isinstance(layer, HyperLSTM | HyperRNN):
+        raise ValueError(f"a {type(layer).__name__} has no weights that change")
+    output, after, seen = layer.trace(input, state)
+    changes = []
+    for place, (cell, states) in enumerate(zip(layer.cells, seen, strict=True)):
+        change = _changes(cell, torch.stack([parts[cell.update.parts] for parts in states]))
+        changes.append(change.flip(0) if layer.bidirectional and place % 2 else change)
+    change = torch.stack(changes)
+    if input.dim() == 2:
+        change = change.squeeze(2)
+    elif layer.batch_first:
+        change = change.transpose(1, 2)
+    return Observation(output, after, change)
+
+
+def _changes(cell: HyperCell, hyper_hidden: Tensor) -> Tensor:
+    """ĥ before the first and after each of T steps, (T + 1, B, Ĥ) → (T, B, gates)."""
+    if not cell.variant.current:
+        hyper_hidden = torch.cat([hyper_hidden[:1], hyper_hidden[:-1]])
+    rows = cell.weight_hh.unflatten(0, (cell.update.gates, -1)).norm(dim=2)
+    return (cell.hidden_scales(hyper_hidden).diff(dim=0) * rows).norm(dim=3)
