@@ -141,8 +141,9 @@ def print_datasets(as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
+    width = max(len(row["name"]) for row in rows) + 2
     for row in rows:
-        typer.echo(f"{row['name']:10}{row['title']} ({row['terms']}): {row['state']}")
+        typer.echo(f"{row['name']:{width}}{row['title']} ({row['terms']}): {row['state']}")
 
 
 def _state(name: str) -> str:
@@ -150,7 +151,8 @@ def _state(name: str) -> str:
     if wrong := [file for file in files if file.path is not None and file.problem]:
         return f"{wrong[0].path} {wrong[0].problem}"
     if any(file.path is None for file in files):
-        return "not here; fetched when it is needed"
+        by_hand = f"to be placed by hand, as this says: hyperevo data fetch {name}"
+        return f"not here; {'fetched when it is needed' if data_source(name).MIRRORS else by_hand}"
     folders = {str(file.path.parent) for file in files if file.path}
     return f"in {', '.join(sorted(folders))}" if folders else "comes with a library"
 

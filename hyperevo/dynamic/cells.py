@@ -165,36 +165,31 @@ class HyperCell(RecurrentCell):
 
     def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
         """See `RecurrentCell.begin`."""
-        gates, parts = self.update.gates, self.update.parts
+        gates, parts, hyper = self.update.gates, self.update.parts, self.hyper
+        weight_main, weight_input = self._hyper_weights()
         inputs = F.linear(rows, self.weight_ih).unflatten(1, (gates, -1)).split(sizes)
-        recurrent = every_step(self.weight_hh, sizes)
-        hyper_step, scaling = self._begin_hyper(rows, sizes), self._begin_scaling(sizes)
+        hyper_inputs = F.linear(rows, weight_input, hyper.bias).split(sizes)
+        # Both networks read h_{t−1}: one product.
+        read = every_step(torch.cat([self.weight_hh, weight_main]), sizes)
+        hyper_recurrent, scaling = every_step(hyper.weight_hh, sizes), self._begin_scaling(sizes)
 
         def step(t: int, state: State) -> State:
             main, before = state[:parts], state[parts:]
-            after = hyper_step(t, main[0], before)
+            product, hyper_product = read(main[0], t).split([len(self.weight_hh), len(weight_main)], 1)
+            hyper_sums = hyper_inputs[t] + hyper_product + hyper_recurrent(before[0], t)
+            after = hyper.update(hyper_sums.unflatten(1, (gates, -1)), before)
             d_h, d_x, b = scaling(t, (after if self.variant.current else before)[0])
-            product = recurrent(main[0], t).unflatten(1, (gates, -1))
             # A result is laid out like its first factor, and d_h and d_x are not laid out as gates are read.
-            return self.update(product * d_h + inputs[t] * d_x + b, main) + after
+            sums = product.unflatten(1, (gates, -1)) * d_h + inputs[t] * d_x + b
+            return self.update(sums, main) + after
 
         return step
 
-    def _begin_hyper(self, rows: Tensor, sizes: Sequence[int]) -> Callable[[int, Tensor, State], State]:
-        """The hyper cell's step, of t, h_{t−1} and its own state. Its inputs' part of W_x̂ x̂ is made here, at once."""
-        hyper = self.hyper
+    def _hyper_weights(self) -> tuple[Tensor, ...]:
+        """The columns of W_x̂ that read h_{t−1}, and those that read x_t."""
         if self.variant.hidden_first:
-            weight_main, weight_input = hyper.weight_ih.split([self.hidden_size, self.input_size], 1)
-        else:
-            weight_input, weight_main = hyper.weight_ih.split([self.input_size, self.hidden_size], 1)
-        inputs = F.linear(rows, weight_input, hyper.bias).split(sizes)
-        from_main, recurrent = every_step(weight_main, sizes), every_step(hyper.weight_hh, sizes)
-
-        def step(t: int, hidden: Tensor, state: State) -> State:
-            sums = inputs[t] + from_main(hidden, t) + recurrent(state[0], t)
-            return hyper.update(sums.unflatten(1, (hyper.update.gates, -1)), state)
-
-        return step
+            return self.hyper.weight_ih.split([self.hidden_size, self.input_size], 1)
+        return self.hyper.weight_ih.split([self.input_size, self.hidden_size], 1)[::-1]
 
     def _begin_scaling(self, sizes: Sequence[int]) -> Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
         """From t and ĥ to d_h, d_x and b of all gates, (B, gates, H) each."""

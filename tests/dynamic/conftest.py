@@ -101,6 +101,15 @@ def run(cell, inputs, state):
     return np.stack([state[0] for state in states]), states
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small gain nothing from a second thread, and wait for it where processors are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def by_hand():
     """run(cell, inputs, state) for one example."""

@@ -203,7 +203,7 @@ def test_all_parameters_learn(kind):
     assert all(parameter.grad.any() for parameter in layer.parameters())
 
 
-@every_layer
+@pytest.mark.parametrize("kind", [pytest.param("hyper-lstm", marks=pytest.mark.slow), "hyper-rnn", "lstm"])
 def test_a_compiler_takes_a_layer_whole(kind, scattered):
     layer = scattered(LAYERS[kind](3, 5))
     inputs = normal(2, 2, 3)

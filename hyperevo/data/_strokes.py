@@ -1,0 +1,282 @@
+"""Pen strokes as data sets: what they hold, reading a stroke-3 file and IAM-OnDB's own files.
+
+A drawing is an array (n, 3) in stroke-3 form: dx and dy from the point before, and 1 where the pen is lifted after the
+point, else 0.
+"""
+
+import hashlib
+import io
+import logging
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from hyperevo.data._text import cut
+from hyperevo.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PARTS = ("train", "validation", "test")
+
+FORMAT = "wanted: points (N, 3) and offsets (drawings + 1), or train_points, train_offsets, valid_… and test_…"
+
+LARGEST = float(np.finfo(np.float32).max)
+
+IAM_LIMIT = 500.0
+"""Longer jumps of IAM-OnDB's pens, in its own units, are cut to this, along x and along y: they are slips of the sensor
+or moves across the board, and a few of them would set the scale of all others."""
+
+IAM_LISTS = {"train": ("trainset.txt",), "validation": ("testset_v.txt", "testset_t.txt"), "test": ("testset_f.txt",)}
+"""The files of the official split; both validation sets are one here."""
+
+IAM_EVERY = 20
+"""Without the lists every twentieth text is for validation and the one after it for the test."""
+
+
+@dataclass(frozen=True)
+class StrokeData:
+    """Drawings, each (n, 3) float32 in stroke-3 form: dx, dy, pen lifted after the point (1 or 0).
+
+    dx and dy are divided by `scale`, their common standard deviation over `train`: times `scale` they are in the units
+    of the source again. `checksum` is a sha256 over what was read.
+    """
+
+    name: str
+    train: tuple[np.ndarray, ...]
+    validation: tuple[np.ndarray, ...]
+    test: tuple[np.ndarray, ...]
+    scale: float
+    checksum: str
+
+
+def to_points(drawing: np.ndarray) -> np.ndarray:
+    """Where the points of a stroke-3 drawing (n, 3) lie: x, y and the pen, (n, 3) float64, from an origin at 0, 0."""
+    points = np.array(drawing, np.float64)
+    points[:, :2] = points[:, :2].cumsum(0)
+    return points
+
+
+def to_offsets(points: np.ndarray) -> np.ndarray:
+    """The stroke-3 drawing, (n, 3) float64, of points (n, 3): x, y and the pen. Undoes `to_points`."""
+    drawing = np.array(points, np.float64)
+    drawing[1:, :2] -= points[:-1, :2]
+    return drawing
+
+
+def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_share: float = 0.05) -> StrokeData:
+    """A user's own drawings, from an `.npz` file of plain arrays; pickled objects are refused.
+
+    Either `points`, numbers (N, 3) in stroke-3 form, and `offsets`, integers (drawings + 1,): drawing i is
+    `points[offsets[i]:offsets[i + 1]]`. The last drawings are then held out, by the two shares. Or both arrays for
+    every part, as `train_points`, `train_offsets`, `valid_points`, … and `test_points`, …; the shares then do nothing.
+
+    Raises UserError, one line that names the file and the place in it, where it is missing, empty, cut short or not
+    such a file, and where a value is not finite, a pen is neither 0 nor 1, a drawing is empty or nothing ever moves.
+    """
+    path = Path(path)
+    content = _read_bytes(path)
+    arrays = _read_arrays(content, path)
+    if "points" in arrays:
+        drawings = _drawings(arrays, "", path)
+        parts = cut(len(drawings), validation_share, test_share, 1, f"{path}: {len(drawings)} drawings")
+        splits = [drawings[part] for part in parts]
+    else:
+        splits = [_drawings(arrays, prefix, path) for prefix in ("train_", "valid_", "test_")]
+    return _scaled(path.name, splits, path, hashlib.sha256(content).hexdigest())
+
+
+def read_iam(folder: Path | str) -> StrokeData:
+    """IAM-OnDB, a drawing for every line of handwriting, from a folder that has its `lineStrokes`.
+
+    y points upwards and every line begins at 0, 0. Jumps of more than 500 units are cut to that. Where the folder has
+    `trainset.txt`, `testset_v.txt`, `testset_t.txt` and `testset_f.txt`, which name the forms, they make the split,
+    with both validation sets as one; lines of other forms are left out. Else the data set's name tells of a split of
+    our own: of the texts in order of name (`a01-000`, all its hands) the 19th of every twenty is for validation, the
+    20th for the test.
+
+    Raises UserError, one line: the first bad file, what is wrong with it and how many others are bad; or which file or
+    part is missing.
+    """
+    folder = Path(folder)
+    files = sorted((folder / "lineStrokes").rglob("*.xml"))
+    if not files:
+        raise UserError(f"{folder}: no files lineStrokes/**/*.xml in it")
+    official = _has_lists(folder)
+    split = _official_split(folder, files) if official else _own_split(folder, files)
+    lines, sums = _read_lines([file for part in PARTS for file in split[part]])
+    listed = "".join(f"{part} {file.name} {sums[file]}\n" for part in PARTS for file in split[part])
+    splits = [[lines[file] for file in split[part]] for part in PARTS]
+    name = "IAM-OnDB" if official else "IAM-OnDB (own split)"
+    return _scaled(name, splits, folder, hashlib.sha256(listed.encode()).hexdigest())
+
+
+def _scaled(name: str, splits: Sequence[Sequence[np.ndarray]], source: Path, checksum: str) -> StrokeData:
+    scale = float(np.concatenate([drawing[:, :2] for drawing in splits[0]]).astype(np.float64).std())
+    if scale == 0:
+        raise UserError(f"{source}: all offsets of the training drawings are the same, there is nothing to scale by")
+    train, validation, test = (tuple((drawing / (scale, scale, 1)).astype(np.float32) for drawing in drawings)
+                               for drawings in splits)
+    return StrokeData(name, train, validation, test, scale, checksum)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
+    if not content:
+        raise UserError(f"{path}: is empty")
+    file = io.BytesIO(content)  # np.load leaves a file on disk open where it cannot read it
+    if not zipfile.is_zipfile(file):
+        raise UserError(f"{path}: is cut short or not an .npz file")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files if key.endswith(("points", "offsets"))}
+    except (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(f"{path}: holds pickled objects, which are never loaded; {FORMAT}") from error
+        raise UserError(f"{path}: is cut short or damaged: {str(error) or type(error).__name__}") from error
+
+
+def _drawings(arrays: Mapping[str, np.ndarray], prefix: str, path: Path) -> list[np.ndarray]:
+    for key in (f"{prefix}points", f"{prefix}offsets"):
+        if key not in arrays:
+            raise UserError(f"{path}: no array {key} in it; {FORMAT}")
+    points, offsets = arrays[f"{prefix}points"], arrays[f"{prefix}offsets"]
+    _check_offsets(points, offsets, prefix, path)
+    _check_points(points, offsets, prefix, path)
+    return np.split(points, offsets[1:-1])
+
+
+def _check_offsets(points: np.ndarray, offsets: np.ndarray, prefix: str, path: Path) -> None:
+    """The arrays are of the right kind, and the offsets part the points into drawings of at least one point."""
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf":
+        raise UserError(f"{path}: {prefix}points must be numbers (N, 3), dx, dy and pen lifted: they are "
+                        f"{points.dtype} {points.shape}")
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) < 2 or offsets[0] != 0:
+        raise UserError(f"{path}: {prefix}offsets must be integers (drawings + 1,) from 0 on: they are "
+                        f"{offsets.dtype} {offsets.shape}")
+    if offsets[-1] != len(points):
+        raise UserError(f"{path}: {prefix}points has {len(points):,} rows, its offsets end at {offsets[-1]:,}: one of "
+                        "them is cut short")
+    if (empty := offsets[1:] <= offsets[:-1]).any():
+        raise UserError(f"{path}: {prefix}offsets: drawing {int(empty.argmax())} has no points")
+
+
+def _check_points(points: np.ndarray, offsets: np.ndarray, prefix: str, path: Path) -> None:
+    infinite = ~(np.abs(points.astype(np.float64)) <= LARGEST)  # also NaN, and what float32 cannot hold
+    wrong_pen = ~np.isin(points[:, 2], (0, 1))
+    for wrong, what in ((infinite.any(1), "is not finite"), (wrong_pen, "has a pen that is neither 0 nor 1")):
+        if wrong.any():
+            row = int(wrong.argmax())
+            drawing = int(np.searchsorted(offsets, row, side="right")) - 1
+            raise UserError(f"{path}: {prefix}points: drawing {drawing}, point {row - int(offsets[drawing])}, "
+                            f"{points[row].tolist()}, {what}")
+
+
+def _has_lists(folder: Path) -> bool:
+    lists = [folder / name for names in IAM_LISTS.values() for name in names]
+    missing = [file for file in lists if not file.exists()]
+    if missing and len(missing) < len(lists):
+        raise UserError(f"{missing[0]}: is missing; the official split needs all of "
+                        f"{', '.join(file.name for file in lists)}")
+    return not missing
+
+
+def _official_split(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    by_form: dict[str, list[Path]] = {}
+    for file in files:
+        by_form.setdefault(_form(file), []).append(file)
+    split = {}
+    for part, names in IAM_LISTS.items():
+        forms = [form for name in names for form in _read_bytes(folder / name).decode("ascii", "replace").split()]
+        split[part] = [file for form in forms for file in by_form.pop(form, ())]
+        if not split[part]:
+            raise UserError(f"{folder / names[0]}: none of its forms is in {folder / 'lineStrokes'}")
+    if left_out := sum(map(len, by_form.values())):
+        log.info("%s: %s lines of forms that are in no list are left out", folder, left_out)
+    return split
+
+
+def _own_split(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    texts = sorted({_text(file) for file in files})
+    if len(texts) < IAM_EVERY:
+        raise UserError(f"{folder}: {len(texts)} texts are too few to split; place the official lists there, "
+                        f"{', '.join(name for names in IAM_LISTS.values() for name in names)}")
+    held_out = {IAM_EVERY - 2: "validation", IAM_EVERY - 1: "test"}
+    part_of = {text: held_out.get(number % IAM_EVERY, "train") for number, text in enumerate(texts)}
+    return {part: [file for file in files if part_of[_text(file)] == part] for part in PARTS}
+
+
+def _form(file: Path) -> str:
+    """`a01-000u` of `a01-000u-01.xml`: a text, and after it a letter for the hand."""
+    return file.stem.rpartition("-")[0]
+
+
+def _text(file: Path) -> str:
+    return _form(file).rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def _read_lines(files: Iterable[Path]) -> tuple[dict[Path, np.ndarray], dict[Path, str]]:
+    """The drawings of all files and the files' sha256; UserError where any is bad, after all were read."""
+    lines, sums, bad = {}, {}, []
+    for file in files:
+        try:
+            content = file.read_bytes()
+            lines[file] = _read_line(content)
+            sums[file] = hashlib.sha256(content).hexdigest()
+        except OSError as error:
+            bad.append(f"{file}: cannot be read: {error.strerror}")
+        except (ValueError, LookupError, ElementTree.ParseError) as error:
+            bad.append(f"{file}: {error}")
+    if bad:
+        others = f"; {len(bad) - 1} other file{'s are' if len(bad) > 2 else ' is'} bad too" if len(bad) > 1 else ""
+        raise UserError(bad[0] + others)
+    return lines, sums
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """Refuses a DOCTYPE before any of its entities is expanded: IAM-OnDB's files have none."""
+
+    def doctype(self, *_: str | None) -> None:
+        raise ValueError("has a DOCTYPE, which is refused")
+
+
+def _read_line(content: bytes) -> np.ndarray:
+    """A line of handwriting (n, 3) float64 in stroke-3 form; raises ValueError or ParseError."""
+    if not content:
+        raise ValueError("is empty")
+    root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))
+    if root.tag != "WhiteboardCaptureSession":
+        raise ValueError(f"is <{root.tag}>, not <WhiteboardCaptureSession>")
+    rows: list[tuple[float, float, float]] = []
+    for stroke in root.iterfind("StrokeSet/Stroke"):
+        places = [_read_point(point, len(rows) + number) for number, point in enumerate(stroke.iterfind("Point"))]
+        rows += [(*place, float(place_number == len(places))) for place_number, place in enumerate(places, 1)]
+    if not rows:
+        raise ValueError("has no points")
+    points = np.array(rows)
+    points[:, 0] -= points[0, 0]
+    points[:, 1] = points[0, 1] - points[:, 1]  # the board's y grows downwards
+    drawing = to_offsets(points)
+    drawing[:, :2] = drawing[:, :2].clip(-IAM_LIMIT, IAM_LIMIT)
+    return drawing
+
+
+def _read_point(point: ElementTree.Element, number: int) -> tuple[float, float]:
+    try:
+        place = float(point.get("x", "")), float(point.get("y", ""))
+    except ValueError:
+        place = math.nan, math.nan
+    if not all(map(math.isfinite, place)):
+        raise ValueError(f"point {number} has x={point.get('x')!r}, y={point.get('y')!r}, which must be finite numbers")
+    return place

@@ -1,0 +1,133 @@
+"""Texts as data sets: what they hold, reading a user's own file, characters to symbol numbers and back."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hyperevo.errors import UserError
+
+Alphabet = tuple[str, ...] | tuple[bytes, ...]
+
+MOST_SYMBOLS = 2**16
+"""Symbol numbers are at most uint16."""
+
+LEAST_SYMBOLS = 2
+"""A part of a text holds at least one symbol to read and one to predict."""
+
+
+@dataclass(frozen=True)
+class TextData:
+    """A text as symbol numbers: `train`, `validation` and `test`, each (length,) uint8, or uint16 where there are more
+    than 256 symbols.
+
+    Number i stands for `alphabet[i]`: a character, or a byte (`bytes` of length one) in a data set of bytes. These are
+    all symbols that occur in any of the three parts, in ascending order of code point or byte value.
+    `checksum` is the sha256 of the file, or over the sha256 of the data set's files where there are several.
+    """
+
+    name: str
+    alphabet: Alphabet
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    checksum: str
+
+
+def read_text_file(path: Path | str, validation_share: float = 0.05, test_share: float = 0.05) -> TextData:
+    """A user's own text, UTF-8, by characters: its beginning is for training, then comes validation, then the test.
+
+    Nothing is changed but a byte order mark, which is left out. Raises UserError, one line that names the file, where
+    it is missing, cannot be read, is empty, is not UTF-8 or is too short for three parts of two characters each, and
+    where a share is not between 0 and 1.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        text = content.decode().removeprefix("\ufeff")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8: byte {error.start + 1:,} is 0x{content[error.start]:02x}") from error
+    if not text:
+        raise UserError(f"{path}: is empty")
+    train, validation, test = cut(len(text), validation_share, test_share, LEAST_SYMBOLS,
+                                  f"{path}: {len(text)} characters")
+    alphabet = alphabet_of(text)
+    if len(alphabet) > MOST_SYMBOLS:
+        raise UserError(f"{path}: has {len(alphabet):,} different characters, at most {MOST_SYMBOLS:,} can be numbered")
+    numbers = encode(text, alphabet, path)
+    return TextData(path.name, alphabet, numbers[train], numbers[validation], numbers[test],
+                    hashlib.sha256(content).hexdigest())
+
+
+def alphabet_of(text: str) -> tuple[str, ...]:
+    """The characters of a text, in ascending order of code point."""
+    return tuple(sorted(set(text)))
+
+
+def encode(text: str, alphabet: Alphabet, file: Path | str) -> np.ndarray:
+    """Symbol numbers of a text, (length,) uint8, or uint16 for more than 256 symbols; of its UTF-8 bytes where the
+    alphabet is one of bytes.
+
+    Raises UserError that names `file`, where the text is from, and the first symbol that is not in the alphabet, with
+    its line and its place in that line, both counted from 1.
+    """
+    codes = _codes(text, alphabet)
+    known = _alphabet_codes(alphabet)
+    unknown = len(alphabet)
+    table = np.full(int(max(codes.max(initial=0), known.max())) + 1, unknown, np.uint32)
+    table[known] = np.arange(len(alphabet))
+    numbers = table[codes]
+    if (numbers == unknown).any():
+        raise UserError(f"{file}: {_place(codes, int((numbers == unknown).argmax()), alphabet)} is not in the alphabet "
+                        f"of {len(alphabet)} symbols")
+    return numbers.astype(np.uint8 if len(alphabet) <= 256 else np.uint16)
+
+
+def decode(numbers: np.ndarray, alphabet: Alphabet) -> str:
+    """The text that symbol numbers (length,) spell; bytes that are not UTF-8 become U+FFFD. Undoes `encode`."""
+    codes = _alphabet_codes(alphabet)[np.asarray(numbers, np.int64)]
+    if _of_bytes(alphabet):
+        return codes.astype(np.uint8).tobytes().decode("utf-8", "replace")
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def cut(count: int, validation_share: float, test_share: float, least: int, what: str) -> tuple[slice, slice, slice]:
+    """Where `count` things in a row are cut into training, validation and test, in this order.
+
+    Raises UserError, which begins with `what`, where a share is out of range or a part would have less than `least`.
+    """
+    if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
+        raise UserError(f"{what}: shares of {validation_share} for validation and {test_share} for the test: each must "
+                        "be more than 0, both together less than 1")
+    validation, test = round(count * validation_share), round(count * test_share)
+    train = count - validation - test
+    if min(train, validation, test) < least:
+        raise UserError(f"{what} are too few: {train} for training, {validation} for validation and {test} for the "
+                        f"test, at least {least} are needed in each")
+    return slice(0, train), slice(train, train + validation), slice(train + validation, count)
+
+
+def _of_bytes(alphabet: Alphabet) -> bool:
+    return isinstance(alphabet[0], bytes)
+
+
+def _alphabet_codes(alphabet: Alphabet) -> np.ndarray:
+    return np.array([ord(symbol) for symbol in alphabet], "<u4")
+
+
+def _codes(text: str, alphabet: Alphabet) -> np.ndarray:
+    """Code points, or bytes where the alphabet is one of bytes."""
+    if _of_bytes(alphabet):
+        return np.frombuffer(text.encode(), np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def _place(codes: np.ndarray, position: int, alphabet: Alphabet) -> str:
+    line_ends = np.flatnonzero(codes[:position] == ord("\n"))
+    before = int(line_ends[-1]) + 1 if len(line_ends) else 0
+    code = int(codes[position])
+    kind, symbol = ("byte", repr(bytes([code]))) if _of_bytes(alphabet) else ("character", repr(chr(code)))
+    return f"line {len(line_ends) + 1}, {kind} {position - before + 1}: {symbol}"
