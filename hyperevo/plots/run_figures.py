@@ -25,6 +25,7 @@ from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
+from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors, whole
@@ -161,6 +162,11 @@ def _maps(view: RunView) -> NamedFigures:
     elif view.has_readout:
         yield "projective_fields", partial(projective_fields, view.weights[last], *view.matrices[last], view.label,
                                            last)
+    examples = view.folder / "champion" / "examples.safetensors"
+    if examples.is_file():
+        images = read_tensors(examples)
+        yield "reconstructions", partial(reconstructions, images["seen"], images["restored"], images["whole"],
+                                         view.task.inputs, view.label)
     frames = _frames(view, first)
     if len(frames) > 1:
         yield "filmstrip", partial(filmstrip, frames, *view.matrices[first], view.label, first)

@@ -35,8 +35,12 @@ from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
 from hyperevo.runs.learn import Fitness, differentiable_fitness, learn
 from hyperevo.search._neat_learn import Learning
+from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
+
+EXAMPLES = 10
+"""Test images that are kept with what an autoencoder makes of them."""
 
 CALIBRATION_IMAGES = 2000
 """Training images that a network's running statistics are taken from."""
@@ -390,7 +394,8 @@ def _finish(run: Run) -> dict[str, Any]:
     test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb,
                     _calibration(parts))
     with torch.no_grad():
-        weights = calibrated(parts.target, parts.encoding.express(population), _calibration(parts)).network(0)
+        networks = calibrated(parts.target, parts.encoding.express(population), _calibration(parts))
+    weights = networks.network(0)
     geometry = parts.target.geometry
     weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
                for name, value in weights.items()}
@@ -398,6 +403,8 @@ def _finish(run: Run) -> dict[str, Any]:
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
     write_tensors(run.folder / "champion" / "weights.safetensors", weights)
+    if hasattr(parts.task, "restored"):
+        _keep_examples(run, networks, images)
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
               "test_images": len(images[1]), "measure": parts.task.measure,
               "validation_accuracy": champion.validation_accuracy, "champion_round": champion.round,
@@ -410,6 +417,15 @@ def _finish(run: Run) -> dict[str, Any]:
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)
     return result
+
+
+@torch.no_grad()
+def _keep_examples(run: Run, networks: Weights, images: tuple[Tensor, Tensor]) -> None:
+    """The first test images and what the champion makes of them, for figures."""
+    seen, whole = (part[:EXAMPLES] for part in images)
+    restored = run.parts.task.restored(run.parts.target.forward(networks, seen))[0]
+    write_tensors(run.folder / "champion" / "examples.safetensors",
+                  {"seen": seen, "restored": restored, "whole": whole})
 
 
 def _operations(run: Run, population: Any, images: tuple[Tensor, Tensor]) -> int:

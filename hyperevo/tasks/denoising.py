@@ -41,6 +41,10 @@ class Denoising(ImageTask):
         kept = torch.rand(images.shape, generator=generator) >= self.settings.noise
         return images * kept.to(self.device), images
 
+    def restored(self, outputs: Tensor) -> Tensor:
+        """Pixels in [0, 1] of a network's outputs."""
+        return outputs.sigmoid()
+
     def fitness(self, outputs: Tensor, images: Tensor) -> Tensor:
         """outputs (P, N, pixels), whole images (N, pixels) → (P,), higher is better."""
         if self.settings.fitness == "squared-error":

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hyperevo.config import load_config
 from hyperevo.data import ImageData
 from hyperevo.errors import UserError
+from hyperevo.plots import save_run_figures
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import compose, count_without_data, gene_counts
 from hyperevo.tasks.denoising import Denoising, Settings
@@ -78,6 +80,12 @@ def test_a_run_on_digits_ends_with_a_result(name, tmp_path):
     result = execute(create_run(config, tmp_path / "run"))
     assert result["measure"] == "variance explained"
     assert -10 < result["test_accuracy"] < 1
+    examples = load_file(tmp_path / "run" / "champion" / "examples.safetensors")
+    assert {name: tuple(images.shape) for name, images in examples.items()} \
+        == dict.fromkeys(("seen", "restored", "whole"), (10, 64))
+    missing = examples["seen"] != examples["whole"]
+    assert missing.any() and (examples["seen"][missing] == 0).all() and 0 <= examples["restored"].min() < 1
+    assert "reconstructions.png" in {path.name for path in save_run_figures(tmp_path / "run")}
 
 
 @pytest.mark.parametrize("name", SMALL)
