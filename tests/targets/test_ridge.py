@@ -80,8 +80,7 @@ def test_a_run_with_it_counts_keeps_and_draws_it(name, tmp_path):
     assert result["fitted_parameters"] == 170 and result["test_accuracy"] > 0.25 and result["operations"] > 0
     weights = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
     images, labels = run.parts.task.test()
-    hidden = (torch.relu if name == "appendix-a1" else torch.tanh)(
-        images @ weights["hidden.weight"].T + weights["hidden.bias"])
+    hidden = torch.relu(images @ weights["hidden.weight"].T + weights["hidden.bias"])
     outputs = hidden @ weights["readout.weight"].T + weights["readout.bias"]
     assert float((outputs.argmax(1) == labels).float().mean()) == pytest.approx(result["test_accuracy"])
     assert {"readout_maps.png", "receptive_fields.png"} <= {path.name for path in save_run_figures(tmp_path / "run")}
