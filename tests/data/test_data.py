@@ -159,9 +159,9 @@ def test_force_replaces_a_damaged_file_in_the_cache(server, monkeypatch):
     assert (files.cache_folder() / "mnist" / "labels.gz").read_bytes() == CONTENT["labels.gz"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"\0\0\x0d\x01\0\0\0\x01x"),
-                                     gzip.compress(b"\0\0\x08\x02\0\0\0\x09"), idx(np.zeros((3, 3)))[:-6],
-                                     gzip.compress(b"\0\0\x08\x01\0\0\0\x09abc")])
+@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"\0\0\x0d\x01\0\0\0\x01x", mtime=0),
+                                     gzip.compress(b"\0\0\x08\x02\0\0\0\x09", mtime=0), idx(np.zeros((3, 3)))[:-6],
+                                     gzip.compress(b"\0\0\x08\x01\0\0\0\x09abc", mtime=0)])
 def test_what_is_not_idx_is_one_line_that_names_the_file(tmp_path, content):
     (tmp_path / "x.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"x.gz: is cut short or damaged") as caught:
