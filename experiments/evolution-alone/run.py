@@ -13,12 +13,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, record
 
 NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "embedding-mnist", "direct-mnist", "eggroll-mnist",
-         "coordinate-mnist-direct-readout", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")
+         "coordinate-mnist-direct-readout", "dct-mnist-tanh", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")
 VARIANTS = {
     # The coordinate network paints the hidden weights only, 193 genes; the readout is evolved as it is.
     "coordinate-mnist-direct-readout": ("coordinate-mnist", [
         "encoding.patterns=[]", "encoding.direct=['*.bias', 'readout.weight']", "target.activation=relu",
         "task.images=250", "search.population=60", "run.rounds=6000"]),
+    "dct-mnist-tanh": ("dct-mnist", ["target.activation=tanh", "search.population=100", "task.images=500",
+                                     "run.rounds=1200"]),
     # One champion of the first generation is refined to the end: no change of structure.
     "cppn-mnist-graph-kept": ("cppn-mnist", ["search.refine.rounds=100000"]),
     # No evolution strategy: NEAT's own mutation moves the numbers. Graphs that all differ cannot be evaluated together,
