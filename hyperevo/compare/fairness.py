@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperevo.compare.outcomes import Outcome, Row, rows
-from hyperevo.compare.plan import Entry
+from hyperevo.compare.plan import Entry, as_text
 from hyperevo.config import RunConfig, config_values, flatten
 from hyperevo.errors import UserError
 
@@ -46,7 +46,7 @@ def check_comparable(entries: Sequence[Entry], varied: Sequence[str] = ()) -> No
     for key, values in differences(_configs(entries)).items():
         if _is_one_of(key, REFUSED) and key not in (*LABELLED, *varied):
             raise UserError(f"the runs cannot be compared: {_spell(key, values)}. Override it for all of them, "
-                            f"such as {key}={_text(next(iter(values.values())))}, or name it in --vary")
+                            f"such as {key}={as_text(next(iter(values.values())))}, or name it in --vary")
 
 
 def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
@@ -84,9 +84,5 @@ def _spell(key: str, values: Mapping[str, Any]) -> str:
     """`task.images` is 500 (a, b), 250 (c)."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():
-        names.setdefault(_text(value), []).append(name)
+        names.setdefault(as_text(value), []).append(name)
     return f"{key} is " + ", ".join(f"{value} ({', '.join(own)})" for value, own in names.items())
-
-
-def _text(value: Any) -> str:
-    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

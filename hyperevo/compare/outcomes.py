@@ -1,14 +1,16 @@
 """What the runs of a comparison came to, run by run and row by row."""
 
-import json
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyperevo.compare.plan import Entry
+from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
 from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows, write_text
@@ -53,12 +55,12 @@ class Row:
         """Test accuracy of every seed that is finished."""
         return [result["test_accuracy"] for result in self.results]
 
-    @property
+    @cached_property
     def mean(self) -> Estimate:
         """Of the test accuracies."""
         return mean(self.accuracies)
 
-    @property
+    @cached_property
     def middle(self) -> Estimate:
         """The inter-quartile mean of the test accuracies."""
         return interquartile_mean(self.accuracies)
@@ -89,9 +91,14 @@ def _read_curve(folder: Path) -> Curve | None:
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
     """By name, in the order of the comparison; names none of whose seeds is finished are left out."""
-    names = list(dict.fromkeys(outcome.entry.name for outcome in outcomes))
-    every = [Row(name, tuple(outcome for outcome in outcomes if outcome.entry.name == name)) for name in names]
+    every = [Row(name, tuple(own)) for name, own in by_name(outcomes)]
     return [row for row in every if row.results]
+
+
+def by_name(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+    """(name, its runs) in the order of the comparison."""
+    for name in dict.fromkeys(outcome.entry.name for outcome in outcomes):
+        yield name, [outcome for outcome in outcomes if outcome.entry.name == name]
 
 
 def unfinished(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -101,17 +108,13 @@ def unfinished(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def write_results(outcomes: Sequence[Outcome], path: Path) -> None:
     """results.csv: one line a run, also for those that are not finished."""
-    lines = [",".join(COLUMNS)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
     for outcome in outcomes:
         config = outcome.entry.config
         values = {"name": outcome.entry.name, "seed": outcome.entry.seed, "finished": outcome.result is not None,
                   "encoding": config.part("encoding").name, "search": config.part("search").name,
                   "folder": outcome.entry.folder.name}
-        own = {**(outcome.result or {}), **values}
-        lines.append(",".join(_cell(own.get(column, "")) for column in COLUMNS))
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return '"' + text.replace('"', '""') + '"' if any(letter in text for letter in ',"\n') else text
+        writer.writerow({key: as_text(value) for key, value in {**(outcome.result or {}), **values}.items()})
+    write_text(path, text.getvalue())

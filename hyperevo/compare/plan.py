@@ -1,4 +1,4 @@
-"""Which runs a comparison needs, and in what they differ besides their encoding and search."""
+"""Which runs a comparison needs, each with its resolved config and its folder."""
 
 import hashlib
 import itertools
@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hyperevo.config import RunConfig, check_config, config_values, load_config
 from hyperevo.errors import UserError
@@ -99,3 +100,8 @@ def config_key(config: RunConfig) -> str:
     """Ten letters that stand for everything in a resolved config but what it is called."""
     values = {key: value for key, value in config_values(config).items() if key not in ("name", "description")}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def as_text(value: Any) -> str:
+    """A value of a config or a result as people write it."""
+    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -2,8 +2,7 @@
 
 import base64
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
@@ -17,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from hyperevo.compare.figures import caption, data_title, measure_of
-from hyperevo.compare.outcomes import Outcome, rows, unfinished
-from hyperevo.compare.plan import BUDGETS
+from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
+from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
 from hyperevo.config import RunConfig, config_text, config_values, flatten
 from hyperevo.errors import UserError
@@ -71,18 +70,13 @@ def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Seq
     """
     template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    runs = {name: [_run(outcome) for outcome in own] for name, own in _by_name(outcomes)}
+    runs = {name: [_run(outcome) for outcome in own] for name, own in by_name(outcomes)}
     head, lines, sorted_by = _table(outcomes)
     write_text(path, environment.from_string(template).render(
         title=title, notes=notes, missing=len(unfinished(outcomes)), every=len(outcomes), absent=_absent(outcomes),
         facts=_facts(outcomes), head=head, lines=lines, sorted_by=sorted_by, runs=runs, configs=_configs(outcomes),
         numbers=range(1, len(HEAD) - 1), tiles=TILES, frame_width=WIDTH,
         figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
-
-
-def _by_name(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
-    for name in dict.fromkeys(outcome.entry.name for outcome in outcomes):
-        yield name, [outcome for outcome in outcomes if outcome.entry.name == name]
 
 
 def _data_uri(kind: str, content: bytes) -> str:
@@ -99,7 +93,7 @@ def _figure(file: Path) -> dict[str, Any]:
 def _absent(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """By name: seeds without a result, and how far they are."""
     return [(name, ", ".join(f"seed {outcome.entry.seed} ({_progress(outcome)})" for outcome in own))
-            for name, own in _by_name(unfinished(outcomes))]
+            for name, own in by_name(unfinished(outcomes))]
 
 
 def _progress(outcome: Outcome) -> str:
@@ -124,15 +118,11 @@ def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
     """The settings of one part of the runs, and the keys of those that are not the same for all."""
     keys = [key for key in dict.fromkeys(key for values in every for key in values) if key.startswith(f"{kind}.")]
     same = [key for key in keys if all(key in values and values[key] == every[0][key] for values in every)]
-    texts = [f"{key.removeprefix(f'{kind}.')} {_plain(every[0][key])}" for key in same if key != f"{kind}.name"]
+    texts = [f"{key.removeprefix(f'{kind}.')} {as_text(every[0][key])}" for key in same if key != f"{kind}.name"]
     if f"{kind}.name" in same:
-        texts.insert(0, _plain(every[0][f"{kind}.name"]))
+        texts.insert(0, as_text(every[0][f"{kind}.name"]))
     differ = [key.removeprefix(f"{kind}.") for key in keys if key not in same]
     return "; ".join([", ".join(texts)] * bool(texts) + [f"not the same for all: {', '.join(differ)}"] * bool(differ))
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _budget(every: Sequence[Mapping[str, Any]]) -> str:
@@ -155,7 +145,7 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int
     measures = {measure_of(row) for row in finished}
     measure = measures.pop() if len(measures) == 1 else "accuracy"
     lines = [list(line) for line in table(finished)]
-    for name, own in _by_name(outcomes):
+    for name, own in by_name(outcomes):
         if name not in {line[0] for line in lines}:
             lines.append([name, *[""] * (len(HEAD) - 3), f"0 of {len(own)}", ""])
     head = [title.replace("accuracy", measure) for title in HEAD]
@@ -209,7 +199,7 @@ def _chosen(target: Sheet) -> tuple[Tensor, Sheet]:
 def _configs(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """By name, the resolved config of its first seed: as it ran, with the checksum of its data, where it did."""
     return [(name, _config_text(own[0].entry.folder / "config.toml", own[0].entry.config))
-            for name, own in _by_name(outcomes)]
+            for name, own in by_name(outcomes)]
 
 
 def _config_text(path: Path, config: RunConfig) -> str:
@@ -228,4 +218,4 @@ def _values(values: Sequence[Any]) -> str:
     different = [value for value, _ in groupby(sorted(values, key=lambda value: (isinstance(value, str), value)))]
     if len(different) > 2 and all(isinstance(value, int | float) for value in different):
         return f"{different[0]:g} to {different[-1]:g}"
-    return " or ".join(map(_plain, different))
+    return " or ".join(map(as_text, different))

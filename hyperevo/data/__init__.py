@@ -10,7 +10,6 @@ from hyperevo.data._files import (
     available,
     cache_folder,
     download,
-    locate,
     require,
     statuses,
 )
@@ -58,7 +57,6 @@ def fetch(name: str, force: bool = False) -> None:
     `force` downloads them again into the cache, over what lies there. Files that cannot be downloaded are only checked.
     """
     source = data_source(name)
-    _check_placed(name, source)
     if force and source.MIRRORS:
         for file, sha256 in source.FILES.items():
             (cache_folder() / name / file).unlink(missing_ok=True)
@@ -76,20 +74,8 @@ def _load(name: str, kind: str) -> Any:
     if _kind(source) != kind:
         others = [other for other in dataset_names() if _kind(data_source(other)) == kind]
         raise UserError(f"data set {name!r} holds {_kind(source)}, not {kind}; allowed: {', '.join(others)}")
-    _check_placed(name, source)
     return source.load()
 
 
 def _kind(source: ModuleType) -> str:
     return getattr(source, "KIND", "images")
-
-
-def _check_placed(name: str, source: ModuleType) -> None:
-    """Raises DataMissing where a file that cannot be downloaded is not on this machine."""
-    if source.MIRRORS:
-        return
-    for file, sha256 in source.FILES.items():
-        if locate(name, file) is None:
-            raise DataMissing(f"{name}: {file} is not on this machine and cannot be downloaded; place it "
-                              f"(sha256 {sha256[:12]}…, {source.BY_HAND}) in {cache_folder() / name} or in "
-                              f"HYPEREVO_DATA/{name}")

@@ -84,7 +84,12 @@ def require(dataset: str, source: ModuleType) -> dict[str, Path]:
     """
     paths = {}
     for file, sha256 in available(dataset, source).items():
-        path = locate(dataset, file) or download(dataset, file, sha256, source.MIRRORS)
+        path = locate(dataset, file)
+        if path is None and not source.MIRRORS:
+            raise DataMissing(f"{dataset}: {file} is not on this machine and cannot be downloaded; place it "
+                              f"(sha256 {sha256[:12]}…, {source.BY_HAND}) in {cache_folder() / dataset} or in "
+                              f"HYPEREVO_DATA/{dataset}")
+        path = path or download(dataset, file, sha256, source.MIRRORS)
         if problem := problem_with(path, sha256):
             raise UserError(f"{path}: {problem}; delete it or run: hyperevo data fetch {dataset} --force")
         paths[file] = path

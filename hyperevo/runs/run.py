@@ -29,7 +29,7 @@ from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint,
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
-from hyperevo.runs.evaluate import calibrated, evaluate, fitting_half
+from hyperevo.runs.evaluate import Batch, calibrated, evaluate, fitting_half
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
@@ -41,9 +41,6 @@ log = logging.getLogger(__name__)
 
 EXAMPLES = 10
 """Test images that are kept with what an autoencoder makes of them."""
-
-CALIBRATION_IMAGES = 2000
-"""Training images that a network's running statistics are taken from."""
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 
@@ -333,8 +330,9 @@ def _validate(run: Run) -> float:
     return accuracy
 
 
-def _calibration(parts: Parts) -> tuple[Tensor, Tensor]:
-    return parts.task.calibration(getattr(parts.target, "calibration_images", CALIBRATION_IMAGES))
+def _calibration(parts: Parts) -> Batch:
+    """As many training images as the target takes anything from; none for most targets."""
+    return parts.task.calibration(getattr(parts.target, "calibration_images", 0))
 
 
 def _record(run: Run, generation: int, fitness: Tensor, failed: int, accuracy: float | None) -> None:
@@ -391,10 +389,10 @@ def _finish(run: Run) -> dict[str, Any]:
         raise RunFailed("the run ended without a validation")
     population = stack(champion.genotype)
     images = parts.task.test()
-    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb,
-                    _calibration(parts))
+    calibration = _calibration(parts)
+    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb, calibration)
     with torch.no_grad():
-        networks = calibrated(parts.target, parts.encoding.express(population), _calibration(parts))
+        networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = networks.network(0)
     geometry = parts.target.geometry
     weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
@@ -412,7 +410,7 @@ def _finish(run: Run) -> dict[str, Any]:
               "images": images_seen(run), "operations": _operations(run, population, images),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-              **_of_everyone(parts, images, run.memory_gb)}
+              **_of_everyone(parts, images, calibration, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)
@@ -420,7 +418,7 @@ def _finish(run: Run) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _keep_examples(run: Run, networks: Weights, images: tuple[Tensor, Tensor]) -> None:
+def _keep_examples(run: Run, networks: Weights, images: Batch) -> None:
     """The first test images and what the champion makes of them, for figures."""
     seen, whole = (part[:EXAMPLES] for part in images)
     restored = run.parts.task.restored(run.parts.target.forward(networks, seen))[0]
@@ -428,19 +426,19 @@ def _keep_examples(run: Run, networks: Weights, images: tuple[Tensor, Tensor]) -
                   {"seen": seen, "restored": restored, "whole": whole})
 
 
-def _operations(run: Run, population: Any, images: tuple[Tensor, Tensor]) -> int:
+def _operations(run: Run, population: Any, images: Batch) -> int:
     """Floating-point operations of the whole run, counted on its champion."""
     counted = operations(run.parts.encoding, run.parts.target, population, images)
     return total(run.evaluations, images_seen(run), *counted, learns=follows_gradient(run.parts.search, run.config))
 
 
-def _of_everyone(parts: Parts, images: tuple[Tensor, Tensor], memory_gb: float) -> dict[str, list[float]]:
+def _of_everyone(parts: Parts, images: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:
     """Test accuracy of the best genotype of everyone in the population, where the search keeps it: of all the seeds
     that a gradient trained."""
     if not hasattr(parts.search, "selected"):
         return {}
     accuracies = evaluate(parts.encoding, parts.target, parts.search.selected(), images, parts.task.accuracy, memory_gb,
-                          _calibration(parts))
+                          calibration)
     return {"test_accuracies": accuracies.tolist()}
 
 

@@ -45,8 +45,6 @@ class MlpTarget:
     """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
     counts the values of one example."""
 
-    calibration_images = 10_000
-
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
         sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), near_square(outputs)]
         hidden = len(settings.hidden)
@@ -56,6 +54,7 @@ class MlpTarget:
         self.geometry: dict[str, ParameterGeometry] = {}
         self.fitted: dict[str, ParameterGeometry] = {}
         self.ridge, self.outputs = settings.ridge, outputs
+        self.calibration_images = 0 if settings.ridge is None else 10_000
         self.units = sum(sheet.units for sheet in sheets[1:])
         for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
             places = self.fitted if settings.ridge is not None and name == "readout" else self.geometry

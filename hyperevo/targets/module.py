@@ -53,6 +53,7 @@ class ModuleTarget:
         self.module, self.shape = module.eval().requires_grad_(False), tuple(shape)
         self.geometry = module_geometry(module, inputs)
         self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        self.calibration_images = 2000 if self._buffers else 0
         self._normalisations: list[Any] = [part for part in module.modules()
                                            if getattr(part, "running_mean", None) is not None]
         # torch.vmap has no rule for the recurrent layers.
