@@ -206,24 +206,19 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
 
 def report_comparison(entries: Sequence[Entry], out: Path) -> None:
     """Write tables, figures and the report; print the table, what is not fair about it, and the paths."""
-    from hyperevo.compare.fairness import remarks
-    from hyperevo.compare.outcomes import read_outcomes, rows
-    from hyperevo.compare.tables import HEAD, table
-    from hyperevo.compare.write import missing_runs, write_comparison
+    from hyperevo.compare.tables import HEAD
+    from hyperevo.compare.write import write_comparison
 
-    paths = write_comparison(entries, out, f"{', '.join(dict.fromkeys(entry.name for entry in entries))}")
-    outcomes = read_outcomes(entries)
+    written = write_comparison(entries, out, ", ".join(dict.fromkeys(entry.name for entry in entries)))
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for name in TERMINAL_COLUMNS:
         shown.add_column(name, no_wrap=name == "test accuracy")
-    for line in table(rows(outcomes)):
+    for line in written.lines:
         shown.add_row(*(line[place] for place in places))
     Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
-    for note in [*missing_runs(outcomes), *remarks(entries, outcomes)]:
-        typer.echo(note)
-    for path in paths:
-        typer.echo(path)
+    for text in (*written.remarks, *written.paths):
+        typer.echo(text)
 
 
 def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path | None) -> None:

@@ -59,7 +59,7 @@ def main() -> None:
                 print(f"error: {folder}: {reason}")
     for question, own in every.items():
         check_comparable(own)
-        print(write_comparison(own, HERE / question, TITLES[question])[-1])
+        print(write_comparison(own, HERE / question, TITLES[question]).paths[-1])
     before, after = accuracies(every["mnist"]), accuracies(every["shuffled"])
     save_figure(before_and_after({name: (before[name], after[name]) for name in after},
                                  ("pixels as they are", "pixels shuffled"), "784-256-10 on MNIST, 120 s on one core"),

@@ -53,7 +53,7 @@ def complete(values: dict[str, Any], folder: str, observe: Callable[[Any], None]
         raise
     except Exception as error:  # whatever is wrong with one run, the others are not to suffer
         log.exception("%s", folder)
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"{type(error).__name__}: {_brief(error)}"
     return None
 
 
@@ -68,7 +68,7 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
         ray.init(address=address, num_cpus=None if address else jobs, include_dashboard=None if address else False,
                  log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"--ray {address}: {' '.join(str(error).split())[:200]}" if address else str(error)) from error
+        raise UserError(f"--ray {address}: {_brief(error)}" if address else str(error)) from error
     try:
         # A worker that dies leaves a checkpoint behind, which the next one finds.
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
@@ -90,4 +90,8 @@ def _reason(ray: Any, reference: Any) -> str | None:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
-        return f"its worker failed: {' '.join(str(error).split())[:200]}"
+        return f"its worker failed: {_brief(error)}"
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

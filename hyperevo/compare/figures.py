@@ -1,18 +1,16 @@
 """The figures of a comparison: which rows go into which."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from hyperevo.compare.outcomes import Outcome, Row
 from hyperevo.compare.statistics import pareto_front
-from hyperevo.data import data_source, dataset_names
-from hyperevo.errors import UserError
+from hyperevo.data import data_title
 from hyperevo.geometry import Sheet
 from hyperevo.plots.comparison import (
     accuracy_against_genes,
@@ -21,7 +19,7 @@ from hyperevo.plots.comparison import (
     receptive_fields_side_by_side,
     spectra,
 )
-from hyperevo.plots.run_figures import open_view, save_figure
+from hyperevo.plots.run_figures import NamedFigures, fitness_name, open_view, save_all
 from hyperevo.runs.fitness_log import read_fitness
 
 CAPTIONS = {
@@ -36,8 +34,6 @@ CAPTIONS = {
     "fitness_distribution": "How the networks of the last generation differ, in the first finished seed. Only rows "
                             "with the same fitness share an axis.",
 }
-
-NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
 FAR_APART = 5
 """Rows whose runs are so many times longer than others share a log axis."""
@@ -118,11 +114,8 @@ def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
 def _kind_of_fitness(row: Row) -> tuple[str, str]:
     """What tells one fitness from another: the measure of its task, and what it is minus what of which outputs."""
     task = row.outcomes[0].entry.config.part("task")
-    fitness, scale = getattr(task, "fitness", ""), getattr(task, "scale_outputs", 0.0)
-    if fitness in ("", "accuracy"):
-        return measure_of(row), "fitness (accuracy)" if fitness else "fitness"
-    scaled = f", outputs scaled to a deviation of {scale:g}" if scale else ""
-    return measure_of(row), f"fitness (minus {fitness.replace('squared-', 'squared ')}{scaled})"
+    scale = getattr(task, "scale_outputs", 0.0)
+    return measure_of(row), fitness_name(task, f", outputs scaled to a deviation of {scale:g}" if scale else "")
 
 
 def measure_of(row: Row) -> str:
@@ -136,11 +129,6 @@ def _label(rows: Sequence[Row], shown: Sequence[Row]) -> str:
     return " and ".join(data) + (f", {len(shown)} of {len(rows)} rows" if len(shown) < len(rows) else "")
 
 
-def data_title(name: str) -> str:
-    """A data set's name as people write it."""
-    return data_source(name).NAME if name in dataset_names() else name
-
-
 def caption(name: str) -> str:
     """What a figure of that name shows, in words."""
     return CAPTIONS.get(name.rstrip("_0123456789"), "")
@@ -149,12 +137,4 @@ def caption(name: str) -> str:
 def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
     """Draw every figure that applies into a folder, as PNG files; returns their paths. Raises UserError where the
     folder cannot be written or a finished run cannot be read."""
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in comparison_figures(rows, outcomes):
-            paths.append(folder / f"{name}.png")
-            save_figure(draw(), paths[-1])
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    return paths
+    return save_all(comparison_figures(rows, outcomes), folder)

@@ -15,11 +15,12 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
-from hyperevo.compare.figures import caption, data_title, measure_of
+from hyperevo.compare.figures import caption, measure_of
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
 from hyperevo.config import RunConfig, config_text, config_values, flatten
+from hyperevo.data import data_title
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled

@@ -1,6 +1,7 @@
 """Everything a comparison leaves in its folder: results, tables, figures and the report."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hyperevo.compare.fairness import remarks
@@ -27,9 +28,17 @@ def make_folder(out: Path) -> None:
         raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
-def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> list[Path]:
-    """results.csv, table.md, table.tex, figures/*.png and report.html, drawn from the runs as they are on disk; returns
-    their paths, the report last.
+@dataclass(frozen=True)
+class Written:
+    """A comparison's table, a line a row; what is to be said about it; and the paths of its files, the report last."""
+
+    lines: list[tuple[str, ...]]
+    remarks: list[str]
+    paths: list[Path]
+
+
+def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written:
+    """results.csv, table.md, table.tex, figures/*.png and report.html, drawn from the runs as they are on disk.
 
     Raises RunFailed where no run is finished, UserError where the folder cannot be written.
     """
@@ -49,4 +58,4 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> list[Pa
         write_report(outcomes, paths[3], title, notes, figures)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
-    return [*paths[:3], *figures, paths[3]]
+    return Written(lines, said, [*paths[:3], *figures, paths[3]])

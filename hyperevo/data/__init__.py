@@ -18,8 +18,9 @@ from hyperevo.data._strokes import StrokeData, read_iam, read_stroke_file
 from hyperevo.data._text import TextData, read_text_file
 from hyperevo.errors import UserError
 
-__all__ = ["DataMissing", "FileStatus", "ImageData", "StrokeData", "TextData", "data_source", "dataset_names", "fetch",
-           "load_images", "load_strokes", "load_text", "read_iam", "read_stroke_file", "read_text_file", "verify"]
+__all__ = ["DataMissing", "FileStatus", "ImageData", "StrokeData", "TextData", "data_source", "data_title",
+           "dataset_names", "fetch", "load_images", "load_strokes", "load_text", "read_iam", "read_stroke_file",
+           "read_text_file", "verify"]
 
 
 def dataset_names() -> list[str]:
@@ -34,6 +35,11 @@ def data_source(name: str) -> ModuleType:
     download have no MIRRORS; BY_HAND then tells where they are from.
     """
     return load_component("data set", name)
+
+
+def data_title(name: str) -> str:
+    """A data set's name as people write it; other names are as they are."""
+    return data_source(name).NAME if name in dataset_names() else name
 
 
 def load_images(name: str) -> ImageData:

@@ -93,12 +93,17 @@ def show_map(axes: Axes, picture: Tensor, limit: float) -> AxesImage:
     colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=GAP)
     image = axes.imshow(picture.detach().double().cpu().numpy(), cmap=colours, vmin=-limit, vmax=limit,
                         interpolation="nearest")
+    frame(axes, GAP, 0.6)
+    return image
+
+
+def frame(axes: Axes, colour: str, width: float) -> None:
+    """A picture without ticks, in a thin frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set_color(GAP)
-        spine.set_linewidth(0.6)
-    return image
+        spine.set_color(colour)
+        spine.set_linewidth(width)
 
 
 def colour_bar(figure: Figure, image: AxesImage, axes: Sequence[Axes] | Axes, text: str,

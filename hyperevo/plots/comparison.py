@@ -234,7 +234,6 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
     axes.invert_yaxis()
     axes.set_xlabel(accuracy, fontsize=TEXT)
     axes.xaxis.set_major_formatter("{x:.0%}")
-    bare(axes)
+    _finish(axes, 1)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure

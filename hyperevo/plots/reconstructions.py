@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hyperevo.geometry import Sheet
-from hyperevo.plots._style import FAINT, TEXT, new_figure, rows_and_columns
+from hyperevo.plots._style import FAINT, TEXT, frame, new_figure, rows_and_columns
 
 
 def reconstructions(seen: Tensor, restored: Tensor, whole: Tensor, sheet: Sheet, label: str = "") -> Figure:
@@ -17,9 +17,5 @@ def reconstructions(seen: Tensor, restored: Tensor, whole: Tensor, sheet: Sheet,
         for axes, image in zip(grid[row], images, strict=True):
             axes.imshow(image.detach().cpu().reshape(rows_and_columns(sheet.sizes)).numpy(), cmap="gray_r", vmin=0,
                         vmax=1, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_color(FAINT)
-                spine.set_linewidth(0.5)
+            frame(axes, FAINT, 0.5)
     return figure

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig
-from hyperevo.data import data_source, dataset_names
+from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
@@ -96,9 +96,8 @@ def open_view(folder: Path) -> RunView:
                         if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    data = data_source(task.data).NAME if task.data in dataset_names() else task.data
     name = getattr(config, "name", "") or folder.resolve().name
-    label = f"{name} (seed {config.seed}) on {data}{note}"
+    label = f"{name} (seed {config.seed}) on {data_title(task.data)}{note}"
     geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
     return RunView(folder, config, task, label, encoding, geometry, champion, weights, set(fitted) <= set(weights))
 
@@ -138,14 +137,20 @@ def _curves(view: RunView) -> NamedFigures:
     metrics, species = read_rows(view.folder / "metrics.csv"), read_rows(view.folder / "species.csv")
     result = view.folder / "result.json"
     test_accuracy = read_json(result).get("test_accuracy") if result.is_file() else None
-    fitness = getattr(view.config.part("task"), "fitness", "")
-    name = {"cross-entropy": "fitness (minus cross-entropy)", "squared-error": "fitness (minus squared error)",
-            "accuracy": "fitness (accuracy)"}.get(fitness, "fitness")
+    name = fitness_name(view.config.part("task"))
     if metrics:
         yield "learning_curves", partial(learning_curves, metrics, test_accuracy, view.label, fitness_name=name,
                                          measure=view.task.measure)
     if species:
         yield "species_over_time", partial(species_over_time, species, view.label)
+
+
+def fitness_name(task: Any, remark: str = "") -> str:
+    """What a task's fitness is minus, of outputs that a remark may say more of; `task` are its settings."""
+    fitness = getattr(task, "fitness", "")
+    if fitness in ("", "accuracy"):
+        return "fitness (accuracy)" if fitness else "fitness"
+    return f"fitness (minus {fitness.replace('squared-', 'squared ')}{remark})"
 
 
 def _maps(view: RunView) -> NamedFigures:
@@ -221,11 +226,16 @@ def save_run_figures(run_folder: Path) -> list[Path]:
     A run that is not finished is drawn at its newest checkpoint, and every title says so. Raises UserError, in one
     line, where the folder is no run, has no champion yet, or cannot be written.
     """
-    view, paths = open_view(run_folder), []
-    folder = run_folder / "figures"
+    return save_all(run_figures(open_view(run_folder)), run_folder / "figures")
+
+
+def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
+    """Draw figures into a folder, as PNG files by their names; returns their paths. Raises UserError where the folder
+    cannot be written."""
+    paths = []
     try:
-        folder.mkdir(exist_ok=True)
-        for name, draw in run_figures(view):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in figures:
             paths.append(folder / f"{name}.png")
             save_figure(draw(), paths[-1])
     except OSError as error:
