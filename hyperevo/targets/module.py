@@ -6,7 +6,9 @@ and its own, taken from training data by `calibrate`, where it is validated, tes
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from torch.func import functional_call, vmap
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
 
@@ -54,8 +57,7 @@ class ModuleTarget:
         self.geometry = module_geometry(module, inputs)
         self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
         self.calibration_images = 2000 if self._buffers else 0
-        self._normalisations: list[Any] = [part for part in module.modules()
-                                           if getattr(part, "running_mean", None) is not None]
+        self._lent = Lent(self.module)
         # torch.vmap has no rule for the recurrent layers.
         self._mappable = not any(isinstance(part, nn.RNNBase) for part in module.modules())
         self.units = self._count_units()
@@ -102,21 +104,11 @@ class ModuleTarget:
     def _run(self, weights: Weights, inputs: Tensor, normalise_by_batch: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs and buffers of all networks. On the CPU network by network: `vmap` makes batched products of the
         layers, which are slower there."""
-        self.module.to(inputs.device)
         values = self._state(weights, inputs)
         inputs = inputs.reshape(len(inputs), *self.shape)
-        momenta = [part.momentum for part in self._normalisations]
-        for part in self._normalisations:
-            part.train(normalise_by_batch)
-            part.momentum = 1.0  # these inputs alone decide
-        try:
-            run = _together if self._mappable and inputs.device.type != "cpu" else _one_by_one
-            outputs, buffers = run(self._one, values, inputs)
-        finally:
-            for part, momentum in zip(self._normalisations, momenta, strict=True):
-                part.eval()
-                part.momentum = momentum
-        return outputs, buffers
+        run = _together if self._mappable and inputs.device.type != "cpu" else _one_by_one
+        with self._lent.borrowed(inputs.device) as module, _normalising(module, normalise_by_batch):
+            return run(partial(self._one, module), values, inputs)
 
     def _state(self, weights: Weights, inputs: Tensor) -> dict[str, Tensor]:
         """Every parameter and buffer with the leading axis P."""
@@ -128,10 +120,26 @@ class ModuleTarget:
             state[name] = own.clone()
         return state
 
-    def _one(self, state: dict[str, Tensor], inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _one(self, module: nn.Module, state: dict[str, Tensor], inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         state = dict(state)
-        outputs = functional_call(self.module, state, (inputs,))
+        outputs = functional_call(module, state, (inputs,))
         return outputs, {name: state[name] for name in self._buffers}
+
+
+@contextmanager
+def _normalising(module: nn.Module, by_batch: bool) -> Iterator[None]:
+    """While it lasts, normalisations use the batch's own statistics, or those that they keep."""
+    parts: list[Any] = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
+    momenta = [part.momentum for part in parts]
+    for part in parts:
+        part.train(by_batch)
+        part.momentum = 1.0  # these inputs alone decide
+    try:
+        yield
+    finally:
+        for part, momentum in zip(parts, momenta, strict=True):
+            part.eval()
+            part.momentum = momentum
 
 
 Network = Callable[[dict[str, Tensor], Tensor], tuple[Tensor, dict[str, Tensor]]]

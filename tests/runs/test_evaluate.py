@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from torch import nn
 
 from hyperevo.benchmark import random_graphs
 from hyperevo.encodings import cppn, dct
+from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.geometry import Sheet
 from hyperevo.runs import evaluate as evaluation
 from hyperevo.runs.evaluate import block_size, evaluate, examples_at_once
 from hyperevo.targets import mlp
+from hyperevo.targets.module import ModuleTarget
 
 TARGET = mlp.build(mlp.Settings(hidden=((12, 12),)), Sheet((14, 14)), 10)
 BATCH = torch.rand(50, 196, generator=torch.Generator().manual_seed(0)), torch.zeros(50, dtype=torch.long)
@@ -49,6 +52,18 @@ def test_threads_and_blocks_share_the_work_and_change_no_result(kind, monkeypatc
     monkeypatch.setattr(evaluation, "BLOCK", 4)
     torch.testing.assert_close(evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0), alone,
                                atol=1e-5, rtol=1e-5)
+
+
+def test_threads_do_not_get_into_each_others_module():
+    module = nn.Sequential(*(nn.Linear(196, 196) for _ in range(6)), nn.BatchNorm1d(196), nn.Linear(196, 10))
+    target = ModuleTarget(module, (196,))
+    encoding = DirectEncoding(Settings(scale=1.0), target.geometry)
+    genotypes = encoding.sample(32, torch.Generator().manual_seed(1))
+    torch.set_num_threads(1)
+    alone = evaluate(encoding, target, genotypes, BATCH, mean_output, 4.0)
+    torch.set_num_threads(4)
+    torch.testing.assert_close(evaluate(encoding, target, genotypes, BATCH, mean_output, 4.0), alone,
+                               atol=1e-4, rtol=1e-4)
 
 
 def test_a_failure_in_a_thread_is_raised_and_leaves_the_threads_as_they_were():
