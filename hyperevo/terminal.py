@@ -21,6 +21,7 @@ from hyperevo.components import load_component
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
 from hyperevo.errors import UserError
+from hyperevo.measure import measure_named
 from hyperevo.runs import Interrupted, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
@@ -64,7 +65,7 @@ def execute_with_progress(run: Run) -> dict[str, Any]:
         bar = progress.add_task(config.name, total=1.0, numbers="")
         progress.update(bar, completed=spent(run))
         return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
-                                                           numbers=f"{_round(round_, run)}  {_numbers(round_)}"))
+                                                           numbers=f"{_round(round_, run)}  {_numbers(round_, run)}"))
 
 
 def _round(round_: Round, run: Run) -> str:
@@ -74,8 +75,10 @@ def _round(round_: Round, run: Run) -> str:
         else f"round {round_.number}, {round_.spent:.0%} of the budget"
 
 
-def _numbers(round_: Round) -> str:
-    accuracy = "" if round_.champion_accuracy is None else f"  validation {100 * round_.champion_accuracy:.1f} %"
+def _numbers(round_: Round, run: Run) -> str:
+    measure = measure_named(run.parts.task.measure)
+    accuracy = "" if round_.champion_accuracy is None else \
+        f"  validation {measure.text(round_.champion_accuracy, 1 if measure.is_share else None)}"
     fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
     return f"{fitness}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
 
@@ -90,7 +93,8 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {_round(round_, run)}  {_numbers(round_)}  {left:.0f} s left", file=sys.stderr, flush=True)
+        print(f"{title}: {_round(round_, run)}  {_numbers(round_, run)}  {left:.0f} s left",
+              file=sys.stderr, flush=True)
 
     return show
 
@@ -105,19 +109,19 @@ def _log_to(path: Path) -> None:
 
 def print_result(result: dict[str, Any]) -> None:
     """The result in words: test accuracy first."""
-    measure = result.get("measure", "accuracy")
-    typer.echo(f"test {measure} {100 * result['test_accuracy']:.2f} % on all {result['test_images']:,} test images of "
-               f"{result['data']}")
+    measure = measure_named(result.get("measure", "accuracy"))
+    typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
+               f"{result.get('examples', 'images')} of {result['data']}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
-        typer.echo(f"all {len(seeds)}: {', '.join(f'{100 * one:.2f}' for one in seeds)} %, "
-                   f"mean {100 * statistics.mean(seeds):.2f} %")
+        typer.echo(f"all {len(seeds)}: {', '.join(map(measure.number, seeds))}{measure.unit}, "
+                   f"mean {measure.text(statistics.mean(seeds))}")
     fitted = result.get("fitted_parameters")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights"
                f"{f', {fitted:,} readout weights fitted by ridge regression' if fitted else ''}; "
                f"{result['evaluations']:,} evaluations in "
-               f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation {measure} "
-               f"{100 * result['validation_accuracy']:.2f} %")
+               f"{result['seconds']:.0f} s; champion of round {result['champion_round']}, validation {measure.name} "
+               f"{measure.text(result['validation_accuracy'])}")
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from hyperevo.compare.outcomes import Outcome, Row
 from hyperevo.compare.statistics import pareto_front
 from hyperevo.data import data_title
 from hyperevo.geometry import Sheet
+from hyperevo.measure import Measure
 from hyperevo.plots.comparison import (
     accuracy_against_genes,
     accuracy_along,
@@ -53,7 +54,7 @@ def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> Name
 
 def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
     """None where rows are measured in different ways: such numbers share no axis."""
-    measures = {measure_of(row) for row in rows}
+    measures = {row.measure for row in rows}
     if len(measures) > 1:
         return
     [measure] = measures
@@ -62,15 +63,14 @@ def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
                          for result in row.results] for row in rows}
     front = pareto_front([row.searched for row in rows], [float(np.mean(row.accuracies)) for row in rows])
     yield "accuracy_against_genes", partial(accuracy_against_genes, points, [rows[place].name for place in front],
-                                            label, f"test {measure}", names)
+                                            label, measure, names)
     for axis in ("evaluations", "seconds"):
         curves = {row.name: own for row in rows
                   if (own := [(getattr(outcome.curve, axis), outcome.curve.accuracy) for outcome in row.outcomes
                               if outcome.result is not None and outcome.curve is not None])}
         ends = [places[-1] for own in curves.values() for places, _ in own]
         if ends:
-            yield f"accuracy_along_{axis}", partial(accuracy_along, curves, axis, label,
-                                                    f"validation {measure} of the champion",
+            yield f"accuracy_along_{axis}", partial(accuracy_along, curves, axis, label, measure,
                                                     max(ends) > FAR_APART * min(ends), names)
 
 
@@ -111,16 +111,11 @@ def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
                partial(fitness_distribution, fitness, _label(rows, own), kind[1], names))
 
 
-def _kind_of_fitness(row: Row) -> tuple[str, str]:
+def _kind_of_fitness(row: Row) -> tuple[Measure, str]:
     """What tells one fitness from another: the measure of its task, and what it is minus what of which outputs."""
     task = row.outcomes[0].entry.config.part("task")
     scale = getattr(task, "scale_outputs", 0.0)
-    return measure_of(row), fitness_name(task, f", outputs scaled to a deviation of {scale:g}" if scale else "")
-
-
-def measure_of(row: Row) -> str:
-    """What is called accuracy elsewhere."""
-    return str(row.results[0].get("measure", "accuracy"))
+    return row.measure, fitness_name(task, f", outputs scaled to a deviation of {scale:g}" if scale else "")
 
 
 def _label(rows: Sequence[Row], shown: Sequence[Row]) -> str:

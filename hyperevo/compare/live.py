@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
+from hyperevo.measure import ACCURACY, Measure, measure_named
 from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows
 from hyperevo.runs.run import share_spent
@@ -29,13 +30,15 @@ class State:
     state: str
     share: float
     accuracy: float | None
+    measure: Measure = ACCURACY
 
     def __str__(self) -> str:
         """For a cell: 92.81 %, 41 % done (90.1 %), failed, or a dot."""
         if self.state == "finished":
-            return f"{100 * (self.accuracy or 0):.2f} %"
+            return self.measure.text(self.accuracy or 0.0)
         if self.state == "begun":
-            return f"{self.share:.0%} done" + ("" if self.accuracy is None else f" ({100 * self.accuracy:.1f} %)")
+            known = "" if self.accuracy is None else f" ({self.measure.text(self.accuracy)})"
+            return f"{self.share:.0%} done{known}"
         return {"failed": "failed", "waiting": "·"}[self.state]
 
 
@@ -46,14 +49,17 @@ def states(entries: Sequence[Entry], failed: Mapping[Path, str]) -> list[State]:
 
 def _state(entry: Entry, failed: bool) -> State:
     if finished(entry.folder):
-        return State(entry.name, entry.seed, "finished", 1.0, read_json(entry.folder / "result.json")["test_accuracy"])
+        result = read_json(entry.folder / "result.json")
+        return State(entry.name, entry.seed, "finished", 1.0, result["test_accuracy"],
+                     measure_named(result.get("measure", "accuracy")))
     metrics = read_rows(entry.folder / "metrics.csv")
     if failed or not metrics:
         return State(entry.name, entry.seed, "failed" if failed else "waiting", 0.0, None)
     seconds = sum(float(row["seconds"]) for row in read_rows(entry.folder / "timing.csv"))
     accuracy = metrics[-1]["champion_accuracy"]
     share = share_spent(entry.config, int(metrics[-1]["round"]), int(metrics[-1]["evaluations"]), seconds)
-    return State(entry.name, entry.seed, "begun", min(share, 1.0), float(accuracy) if accuracy else None)
+    measure = measure_named(read_json(entry.folder / "task.json").get("measure", "accuracy"))
+    return State(entry.name, entry.seed, "begun", min(share, 1.0), float(accuracy) if accuracy else None, measure)
 
 
 def state_table(found: Sequence[State]) -> Table:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
+from hyperevo.measure import Measure, measure_named
 from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows, write_text
 
@@ -54,6 +55,11 @@ class Row:
     def accuracies(self) -> list[float]:
         """Test accuracy of every seed that is finished."""
         return [result["test_accuracy"] for result in self.results]
+
+    @property
+    def measure(self) -> Measure:
+        """What is called accuracy elsewhere."""
+        return measure_named(str(self.results[0].get("measure", "accuracy")))
 
     @cached_property
     def mean(self) -> Estimate:

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
-from hyperevo.compare.figures import caption, measure_of
+from hyperevo.compare.figures import caption
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
@@ -23,6 +23,7 @@ from hyperevo.config import RunConfig, config_text, config_values, flatten
 from hyperevo.data import data_title
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY, measure_named
 from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
 from hyperevo.plots.run_figures import _frames, open_view
 from hyperevo.plots.weights import _middles, _spread, by_channel
@@ -143,13 +144,13 @@ def _range(amounts: Sequence[float]) -> str:
 def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int]:
     """Titles, a line for every name, and the column they are sorted by; names without a finished seed come last."""
     finished = rows(outcomes)
-    measures = {measure_of(row) for row in finished}
-    measure = measures.pop() if len(measures) == 1 else "accuracy"
+    measures = {row.measure for row in finished}
+    measure = measures.pop() if len(measures) == 1 else ACCURACY
     lines = [list(line) for line in table(finished)]
     for name, own in by_name(outcomes):
         if name not in {line[0] for line in lines}:
             lines.append([name, *[""] * (len(HEAD) - 3), f"0 of {len(own)}", ""])
-    head = [title.replace("accuracy", measure) for title in HEAD]
+    head = [title.replace("accuracy", measure.name) for title in HEAD]
     return ["row", *head[1:]], lines, HEAD.index("test accuracy")
 
 
@@ -164,7 +165,8 @@ def _run(outcome: Outcome) -> Run:
     if result is None:
         state, last = f"unfinished: {_progress(outcome)}", "the best so far"
     else:
-        state = f"test {result.get('measure', 'accuracy')} {100 * result['test_accuracy']:.2f} %"
+        measure = measure_named(result.get("measure", "accuracy"))
+        state = f"test {measure.name} {measure.text(result['test_accuracy'])}"
         last = f"the final champion, of round {result['champion_round']:,}"
     name, sheets = next(iter(view.matrices.items()))
     stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hyperevo.compare.outcomes import Row
 from hyperevo.compare.statistics import Estimate, probability_of_improvement
+from hyperevo.measure import Measure
 
 HEAD = ("", "test accuracy", "inter-quartile mean", "better than the best of the others", "encoded genes",
         "direct parameters", "generated weights", "evaluations", "images", "operations", "seconds", "seeds",
@@ -16,7 +17,8 @@ SHOWN = 4
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """One line a row, the best mean first."""
     ordered = sorted(rows, key=lambda row: -row.mean.value)
-    return [(row.name, percent(row.mean), percent(row.middle), _against_best(row, ordered),
+    return [(row.name, estimated(row.mean, row.measure), estimated(row.middle, row.measure),
+             _against_best(row, ordered),
              *(short(row.cost(key)) for key in ("encoded_genes", "direct_parameters", "generated_weights",
                                                 "evaluations", "images", "operations", "seconds")),
              f"{len(row.results)}" + (f" of {len(row.outcomes)}" if len(row.results) < len(row.outcomes) else ""),
@@ -43,11 +45,13 @@ def _against_best(row: Row, ordered: Sequence[Row]) -> str:
     return f"{probability_of_improvement(row.accuracies, others[0].accuracies):.0%}" if others else ""
 
 
-def percent(estimate: Estimate) -> str:
+def estimated(estimate: Estimate, measure: Measure) -> str:
     """92.8 % [92.6, 93.0], without the interval from a single seed."""
-    value = f"{100 * estimate.value:.2f} %"
-    return value if estimate.low is None or estimate.high is None \
-        else f"{value} [{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]"
+    value = measure.text(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    low, high = sorted((estimate.low, estimate.high), key=lambda bound: measure.factor * bound)
+    return f"{value} [{measure.number(low)}, {measure.number(high)}]"
 
 
 def short(number: float) -> str:

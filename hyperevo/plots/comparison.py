@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._style import (
     FAINT,
     INK,
@@ -78,16 +79,18 @@ def _broken(name: str) -> str:
     return textwrap.fill(name, LETTERS, break_on_hyphens=False)
 
 
-def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "", accuracy: str = "test accuracy",
+def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "", measure: Measure = ACCURACY,
                            names: Sequence[str] = ()) -> Figure:
     """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats.
     `names` are all of the comparison, so that each keeps its colour where only some are shown."""
+    accuracy = f"test {measure.name}"
     figure, axes = _lines_figure(5.6, points, label, f"{accuracy} against size", "every ring is one seed, a large mark "
                                  "their mean; the line joins the Pareto front")
     styles, means = _styles(points, names), {}
     for name, own in points.items():
         colour, marker = styles[name].colour, styles[name].marker
         sizes, values = np.array(own, dtype=float).T
+        values = measure.drawn(values)
         # Above the means, which would hide seeds that hardly differ.
         axes.scatter(sizes, values, s=11, color="white", edgecolor=colour, linewidth=0.9, zorder=4)
         means[name] = sizes.mean(), values.mean()
@@ -98,24 +101,27 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
     axes.set_xscale("log")
     axes.set_xlabel("searched numbers (encoded genes and direct parameters)", fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    if measure.is_share:
+        axes.yaxis.set_major_formatter("{x:.0%}")
     _finish(axes, _legend_columns(points, 5.6))
     return figure
 
 
-def accuracy_along(curves: Curves, x: str, label: str = "", accuracy: str = "validation accuracy of the champion",
-                   log: bool = False, names: Sequence[str] = ()) -> Figure:
+def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = ACCURACY, log: bool = False,
+                   names: Sequence[str] = ()) -> Figure:
     """Accuracy as runs go on, over `x`: the mean over seeds as a line, every seed as a thin one."""
+    accuracy = f"validation {measure.name} of the champion"
     figure, axes = _lines_figure(5.6, curves, label, f"{accuracy} against {x}", "thick: mean over seeds, as far as all "
                                  "of them go; thin: every seed")
     styles = _styles(curves, names)
     for name, own in curves.items():
         style = styles[name]
         for places, values in own:
-            axes.plot(places, values, color=style.colour, linewidth=0.7, alpha=0.5, drawstyle="steps-post")
+            axes.plot(places, measure.drawn(values), color=style.colour, linewidth=0.7, alpha=0.5,
+                      drawstyle="steps-post")
         grid, middle = mean_curve(own)
-        axes.plot(grid, middle, color=style.colour, linewidth=2.2, linestyle=style.line, drawstyle="steps-post",
-                  label=_broken(name))
+        axes.plot(grid, measure.drawn(middle), color=style.colour, linewidth=2.2, linestyle=style.line,
+                  drawstyle="steps-post", label=_broken(name))
     if log:
         axes.set_xscale("log")
     else:
@@ -123,7 +129,8 @@ def accuracy_along(curves: Curves, x: str, label: str = "", accuracy: str = "val
         axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    if measure.is_share:
+        axes.yaxis.set_major_formatter("{x:.0%}")
     _finish(axes, _legend_columns(curves, 5.6))
     return figure
 

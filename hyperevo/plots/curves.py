@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, bare, new_figure
 
 BEST, MEAN, REFINED, CHAMPION, TEST = "#0072b2", "#d55e00", "#b0559a", "#222222", "#009e73"
@@ -22,7 +23,7 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | None = None, label: str = "",
-                    x: str = "evaluations", fitness_name: str = "fitness", measure: str = "accuracy") -> Figure:
+                    x: str = "evaluations", fitness_name: str = "fitness", measure: Measure = ACCURACY) -> Figure:
     """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`; of
     a search by gradient, over its steps. `measure` is what accuracy is called.
 
@@ -31,13 +32,13 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
     if not rows:
         raise ValueError("learning curves need at least one round")
     learned = "learning_rate" in rows[0]
-    figure = new_figure(9.5, 7.0, label, f"fitness and {measure}")
+    figure = new_figure(9.5, 7.0, label, f"fitness and {measure.name}")
     upper, lower = figure.subplots(2, 1, sharex=True)
     places = column(rows, "evaluations") / column(rows, "population") if learned else column(rows, x)
     _draw_fitness(upper, rows, places)
     upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
-    _draw_accuracy(lower, rows, places, test_accuracy)
-    lower.set_ylabel(measure, fontsize=TEXT)
+    _draw_accuracy(lower, rows, places, test_accuracy, measure)
+    lower.set_ylabel(measure.name, fontsize=TEXT)
     lower.set_xlabel("steps along the gradient" if learned else {"evaluations": "networks evaluated"}.get(x, x),
                      fontsize=TEXT)
     lower.xaxis.set_major_formatter("{x:,.0f}")
@@ -82,17 +83,20 @@ def _limit(axes: Axes, best: np.ndarray, mean: np.ndarray, low: np.ndarray) -> N
 
 
 def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.ndarray,
-                   test_accuracy: float | None) -> None:
-    validation, champion = column(rows, "validation_accuracy"), column(rows, "champion_accuracy")
+                   test_accuracy: float | None, measure: Measure) -> None:
+    validation, champion = (measure.drawn(column(rows, f"{name}_accuracy")) for name in ("validation", "champion"))
     seen, kept = np.isfinite(validation), np.isfinite(champion)
     axes.plot(places[seen], validation[seen], "o", color=BEST, markersize=4, alpha=0.7,
               label="validation, best network")
     axes.plot(places[kept], champion[kept], color=CHAMPION, linewidth=1.4, drawstyle="steps-post",
               label="validation, champion so far")
     if test_accuracy is not None:
-        axes.axhline(test_accuracy, color=TEST, linewidth=1.2, linestyle="--")
-        axes.plot(places[-1:], [test_accuracy], "D", color=TEST, markersize=8, clip_on=False, zorder=5,
-                  label=f"test, champion: {test_accuracy:.2%}")
+        test = measure.drawn(test_accuracy)
+        axes.axhline(test, color=TEST, linewidth=1.2, linestyle="--")
+        axes.plot(places[-1:], [test], "D", color=TEST, markersize=8, clip_on=False, zorder=5,
+                  label=f"test, champion: {measure.text(test_accuracy)}")
+    if not measure.is_share:
+        return
     # What is all near the top is looked at more closely.
     reached = [*validation[seen][seen.sum() // 4 :], *([] if test_accuracy is None else [test_accuracy])]
     low = float(min(reached, default=0.0))

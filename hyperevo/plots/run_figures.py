@@ -21,6 +21,7 @@ from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.measure import ACCURACY, Measure, measure_named
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
@@ -44,7 +45,7 @@ class TaskFacts:
     classes: int
     class_names: tuple[str, ...]
     """Empty where outputs are no classes."""
-    measure: str = "accuracy"
+    measure: Measure = ACCURACY
     """What is called accuracy elsewhere."""
 
 
@@ -76,7 +77,7 @@ def read_task(folder: Path) -> TaskFacts:
     try:
         return TaskFacts(str(values["data"]), Sheet(tuple(int(size) for size in values["inputs"])),
                          int(values["classes"]), tuple(str(name) for name in values["class_names"]),
-                         str(values.get("measure", "accuracy")))
+                         measure_named(str(values.get("measure", "accuracy"))))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
 

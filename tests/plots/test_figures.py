@@ -169,7 +169,7 @@ def test_learning_curves_leave_out_the_hugely_negative_start(phase):
     low, high = upper.get_ylim()
     assert -10 < low < -2.5 < -1 < high < 1
     assert any("the mean of 2 of 40 rounds" in text.get_text() for text in upper.texts)
-    assert any("47.00%" in text.get_text() for text in lower.get_legend().get_texts())
+    assert any("47.00 %" in text.get_text() for text in lower.get_legend().get_texts())
 
 
 def test_learning_curves_of_one_round_without_accuracy():
