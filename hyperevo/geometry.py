@@ -113,7 +113,7 @@ def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str,
 
 def _initial(part: nn.Module, name: str) -> float:
     """Normalisations multiply by 1 and add 0 at first."""
-    return 1.0 if name == "weight" and "Norm" in type(part).__name__ else 0.0
+    return 1.0 if name in ("weight", "gain") and "Norm" in type(part).__name__ else 0.0
 
 
 def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | None) -> ParameterGeometry:
@@ -121,11 +121,10 @@ def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | N
         target = near_square(part.out_features)
         source = inputs if inputs is not None and inputs.units == part.in_features else near_square(part.in_features)
         return ParameterGeometry(target, source if name == "weight" else None)
-    if isinstance(part, nn.RNNBase | nn.RNNCellBase) and len(shape) > 0:
-        gates = shape[0] // part.hidden_size
-        target = Sheet((gates, part.hidden_size)) if gates > 1 else Sheet((part.hidden_size,))
-        if target.units == shape[0]:
-            return ParameterGeometry(target, Sheet(shape[1:]) if len(shape) > 1 else None)
-    if len(shape) < 2:
+    units = getattr(part, "hidden_size", None)
+    if isinstance(units, int) and len(shape) in (1, 2) and shape[0] % units == 0:
+        target = Sheet((shape[0] // units, units)) if shape[0] > units else Sheet((units,))
+        return ParameterGeometry(target, Sheet(shape[1:]) if len(shape) > 1 else None)
+    if len(shape) < 2 or "Norm" in type(part).__name__:
         return ParameterGeometry(Sheet(shape or (1,)), None, shape, _initial(part, name))
     return ParameterGeometry(Sheet(shape[:1]), Sheet(shape[1:]), shape)

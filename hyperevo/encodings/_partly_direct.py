@@ -31,18 +31,18 @@ class PartlyDirect:
     def __init__(self, inner: Any, geometry: dict[str, ParameterGeometry], device: torch.device):
         self.inner, self.settings = inner, inner.settings
         self.device = device
-        self._direct = DirectEncoding(Settings(scale=inner.settings.direct_scale), geometry, device)
-        self.direct_parameters = self._direct.genes
+        self.plain = DirectEncoding(Settings(scale=inner.settings.direct_scale), geometry, device)
+        self.direct_parameters = self.plain.genes
         self.genes = inner.genes + self.direct_parameters
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """(size, genes) for a gradient to start from."""
-        return torch.cat([self.inner.sample(size, generator), self._direct.sample(size, generator)], 1)
+        return torch.cat([self.inner.sample(size, generator), self.plain.sample(size, generator)], 1)
 
     def express(self, genotypes: Tensor) -> Weights:
         """Genotypes (P, genes) → the weights of P networks."""
         encoded, direct = genotypes.split([self.inner.genes, self.direct_parameters], dim=1)
-        return Weights({**self.inner.express(encoded), **self._direct.express(direct)})
+        return Weights({**self.inner.express(encoded), **self.plain.express(direct)})
 
 
 def split_geometry(geometry: dict[str, ParameterGeometry], direct: Sequence[str],

@@ -1,6 +1,6 @@
 """Direct encoding: one gene for every weight."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,9 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.weights import Factored, Perturbed, Weight, Weights
+
+Start = Callable[[torch.Generator], Mapping[str, Tensor]]
+"""Draws a network's parameters as training begins with them."""
 
 
 class Settings(ComponentSettings):
@@ -45,9 +48,16 @@ class DirectEncoding:
     def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
+        self.start: Start | None = None
+        """Where a target says how its parameters start."""
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from: weights of a size that keeps values in range."""
+        """(size, genes) for a gradient to start from: as the target wants its parameters, or weights of a size that
+        keeps values in range."""
+        if self.start is not None:
+            networks = [self.start(generator) for _ in range(size)]
+            rows = [torch.cat([network[name].flatten() for name in self.geometry]) for network in networks]
+            return torch.stack(rows) / self.settings.scale
         parts = [torch.randn(size, parameter.size, generator=generator) * parameter.deviation + parameter.initial
                  for parameter in self.geometry.values()]
         return torch.cat(parts, 1) / self.settings.scale

@@ -25,12 +25,15 @@ class Checkpoint:
     champion: Genotype | None
     champion_round: int
     champion_accuracy: float
+    carried: tuple[Tensor, ...] | None = None
+    """The state of a target that reads on from batch to batch."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint/<round>` and remove all but the last two."""
     tensors = {f"search.{key}": value for key, value in checkpoint.search.items() if isinstance(value, Tensor)}
     plain = {key: value for key, value in checkpoint.search.items() if not isinstance(value, Tensor)}
+    tensors |= {f"carried.{place}": part for place, part in enumerate(checkpoint.carried or ())}
     champion = None
     if checkpoint.champion is not None:
         champion, parts = pack_genotype(checkpoint.champion)
@@ -66,8 +69,10 @@ def _read(folder: Path) -> Checkpoint:
     try:
         search = values["search"] | _with_prefix(tensors, "search.")
         champion = values["champion"] and unpack_genotype(values["champion"], _with_prefix(tensors, "champion."))
+        carried = _with_prefix(tensors, "carried.")
         return Checkpoint(values["config"], values["round"], values["evaluations"], values["seconds"], search,
-                          values["lengths"], champion, values["champion_round"], values["champion_accuracy"])
+                          values["lengths"], champion, values["champion_round"], values["champion_accuracy"],
+                          tuple(carried[place] for place in sorted(carried)) or None)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: is not a checkpoint: {error!r}") from error
 

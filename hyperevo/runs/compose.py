@@ -41,7 +41,7 @@ def compose(config: RunConfig) -> Parts:
     device = choose_device(config.device)
     task = _build("task", config.part("task"), device)
     target = _build("target", config.part("target"), task.inputs, task.classes)
-    encoding = build_encoding(config.part("encoding"), target.geometry, device)
+    encoding = build_encoding(config.part("encoding"), target.geometry, device, getattr(target, "start", None))
     search = _build("search", config.part("search"), encoding, config.seed)
     _check_gradient(search, config)
     _check_readout(target, config.part("task").name)
@@ -110,12 +110,18 @@ def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
     return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
 
 
+def _shape(task: Any) -> tuple[Sheet, int]:
+    """What networks read and how many outputs they have, from a task's settings."""
+    module = load_component("task", task.name)
+    if hasattr(module, "shape"):
+        return module.shape(task)
+    inputs = Sheet(load_component("task", getattr(task, "data", task.name)).INPUTS)
+    return inputs, len(module.CLASS_NAMES) or inputs.units
+
+
 def count_without_data(config: RunConfig) -> dict[str, int]:
     """`gene_counts` of a config, for which the data set need not be at hand."""
-    task = config.part("task")
-    inputs = Sheet(load_component("task", getattr(task, "data", task.name)).INPUTS)
-    classes = len(load_component("task", task.name).CLASS_NAMES) or inputs.units
-    target = _build("target", config.part("target"), inputs, classes)
+    target = _build("target", config.part("target"), *_shape(config.part("task")))
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     search = _build("search", config.part("search"), encoding, config.seed)
     return gene_counts(Parts(torch.device("cpu"), None, target, encoding, search))

@@ -42,6 +42,9 @@ class _Counter(TorchFunctionMode):
             self.operations += 2 * result.numel() * args[PRODUCTS[function]].shape[-1]
         elif function in CONVOLUTIONS:
             self.operations += 2 * result.numel() * args[1][0].numel()
+        elif function is torch.lstm:  # every number of its matrices meets one of every row
+            rows, matrices = args[0].numel() // args[0].shape[-1], [own for own in args[2] if own.dim() == 2]
+            self.operations += 2 * rows * sum(matrix.numel() for matrix in matrices)
         return result
 
 

@@ -31,7 +31,7 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
     inputs, labels = batch
     distinct, places = _distinct(genotypes)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
-    pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, memory_gb))
+    pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
     @torch.no_grad()
     def fitness(block: slice) -> Tensor:
@@ -45,7 +45,7 @@ def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Any, input
               copies: int = 1) -> list[Tensor]:
     """`work` of every block of networks that run on the same inputs, in order; see `block_size`."""
     threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
-    size = min(block_size(target, len(inputs), memory_gb / threads, copies), -(-networks // threads))
+    size = min(block_size(target, inputs, memory_gb / threads, copies), -(-networks // threads))
     blocks = [slice(start, start + size) for start in range(0, networks, size)]
     return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
 
@@ -75,22 +75,27 @@ def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
     return (batch[0][:middle], batch[1][:middle]), (batch[0][middle:], batch[1][middle:])
 
 
-def block_size(target: Any, examples: int, memory_gb: float, copies: int = 1) -> int:
+def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1) -> int:
     """Networks that fit into the memory at a time, a power of two up to BLOCK; 1 where not even that many fit.
 
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
     example, twice, for what is in the making.
     """
-    fitting = memory_gb * 1e9 / (4 * (copies * _weights(target) + 2 * target.units * examples))
+    fitting = memory_gb * 1e9 / (4 * (copies * _weights(target) + 2 * _values(target, inputs) * len(inputs)))
     block = BLOCK
     while block > max(fitting, 1):
         block //= 2
     return block
 
 
-def examples_at_once(target: Any, memory_gb: float) -> int:
+def examples_at_once(target: Any, inputs: Tensor, memory_gb: float) -> int:
     """Examples that one network can be shown at a time within the memory, counted as `block_size` counts."""
-    return max(int((memory_gb * 1e9 / 4 - _weights(target)) / (2 * target.units)), 1)
+    return max(int((memory_gb * 1e9 / 4 - _weights(target)) / (2 * _values(target, inputs))), 1)
+
+
+def _values(target: Any, inputs: Tensor) -> int:
+    """Values of units for one example; of a sequence they are as many as it is long."""
+    return target.values(inputs) if hasattr(target, "values") else target.units
 
 
 def _weights(target: Any) -> int:

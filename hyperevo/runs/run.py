@@ -33,7 +33,7 @@ from hyperevo.runs.evaluate import Batch, calibrated, evaluate, fitting_half
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
-from hyperevo.runs.learn import Fitness, differentiable_fitness, learn
+from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, learn
 from hyperevo.search._neat_learn import Learning
 from hyperevo.weights import Weights
 
@@ -92,6 +92,8 @@ class Run:
     champion: Champion | None = None
     logs: dict[str, AppendLog] = field(default_factory=dict)
     fitness: Fitness | None = None
+    carried: Carried | None = None
+    """Where a gradient trains a target that reads sequences."""
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, round {self.round} of {self.config.run.rounds})"
@@ -115,7 +117,7 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
     write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
                                       "classes": parts.task.classes, "class_names": _class_names(config),
-                                      "measure": parts.task.measure})
+                                      "measure": parts.task.measure, **_alphabet(parts.task)})
     run = Run(folder, config, parts, memory_gb)
     run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
     _checkpoint(run)
@@ -124,6 +126,12 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
 
 def _class_names(config: RunConfig) -> list[str]:
     return list(load_component("task", config.part("task").name).CLASS_NAMES)
+
+
+def _alphabet(task: Any) -> dict[str, list[str | int]]:
+    """A text's symbols in order: characters, or the numbers of bytes."""
+    return {"alphabet": [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]} \
+        if hasattr(task, "alphabet") else {}
 
 
 def _make_folder(folder: Path, overwrite: bool) -> None:
@@ -169,6 +177,7 @@ def open_run(folder: Path) -> Run:
     _reject_changes(folder, config, checkpoint.config)
     _set_threads(config)
     parts = compose(config)
+    _reject_other_alphabet(folder, parts.task)
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
@@ -180,6 +189,8 @@ def open_run(folder: Path) -> Run:
     run = Run(folder, config, parts, memory_gb, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
     if checkpoint.champion is not None:
         run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_accuracy)
+    if checkpoint.carried is not None:
+        run.carried = Carried(tuple(part.to(parts.device) for part in checkpoint.carried))
     run.logs = {file: AppendLog(folder / file, checkpoint.lengths[file]) for file in _log_files(parts)}
     parts.search.restore(checkpoint.search, read_fitness(folder / "fitness.bin"))
     return run
@@ -191,6 +202,14 @@ def _reject_changes(folder: Path, config: RunConfig, before: dict[str, Any]) -> 
         if now.get(key) != then.get(key):
             raise UserError(f"{folder / 'config.toml'}: {key} was changed from {then.get(key)!r} to {now.get(key)!r} "
                             "since the checkpoint; start a new run for that")
+
+
+def _reject_other_alphabet(folder: Path, task: Any) -> None:
+    now, then = _alphabet(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
+    if now is not None and now != then:
+        other = next((symbol for symbol in now if symbol not in (then or ())), None)
+        what = f"{task.data_name} here has {len(now)}" + (f", {other!r} among them" if other is not None else "")
+        raise UserError(f"{folder}: was trained on another alphabet, of {len(then or ())} symbols: {what}")
 
 
 def finished(folder: Path) -> bool:
@@ -295,7 +314,7 @@ def _learn(run: Run) -> tuple[Tensor, int]:
     seen = []
     for _ in range(settings.steps_per_round):
         images, labels = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), images, labels)
+        fitness = run.fitness(parts.search.ask(), images, labels, *_carried(run))
         parts.search.tell(fitness)
         seen.append(fitness.detach())
         run.evaluations += len(fitness)
@@ -304,6 +323,17 @@ def _learn(run: Run) -> tuple[Tensor, int]:
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
                         "or search.clip may help")
     return mean, 0
+
+
+def _carried(run: Run) -> list[Carried]:
+    """What a target that reads sequences takes along, if it does: from the batch before where this one continues it."""
+    if not hasattr(run.parts.target, "read"):
+        return []
+    run.carried, generation = run.carried or Carried(), run.parts.search.generation
+    run.carried.draw = (run.config.seed * 1_000_003 + generation) % 2**63
+    if not (hasattr(run.parts.task, "continues") and run.parts.task.continues(generation)):
+        run.carried.state = None
+    return [run.carried]
 
 
 def _finite(fitness: Tensor) -> tuple[Tensor, int]:
@@ -379,7 +409,7 @@ def _checkpoint(run: Run) -> None:
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),
         {file: handle.length() for file, handle in run.logs.items()},
         champion.genotype if champion else None, champion.round if champion else 0,
-        champion.validation_accuracy if champion else 0.0))
+        champion.validation_accuracy if champion else 0.0, run.carried.state if run.carried else None))
 
 
 def _finish(run: Run) -> dict[str, Any]:
@@ -396,7 +426,7 @@ def _finish(run: Run) -> dict[str, Any]:
     weights = networks.network(0)
     geometry = parts.target.geometry
     weights = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
-               for name, value in weights.items()}
+               for name, value in weights.items()} | getattr(parts.target, "constants", {})
     plain, tensors = pack_genotype(champion.genotype)
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
@@ -404,10 +434,11 @@ def _finish(run: Run) -> dict[str, Any]:
     if hasattr(parts.task, "restored"):
         _keep_examples(run, networks, images)
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
-              "test_images": len(images[1]), "measure": parts.task.measure,
+              "test_images": _count(parts.task, images), "examples": getattr(parts.task, "examples", "images"),
+              "measure": parts.task.measure,
               "validation_accuracy": champion.validation_accuracy, "champion_round": champion.round,
               "rounds": run.round, "evaluations": run.evaluations,
-              "images": images_seen(run), "operations": _operations(run, population, images),
+              "images": images_seen(run), "operations": _operations(run, population),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
               **_of_everyone(parts, images, calibration, run.memory_gb)}
@@ -415,6 +446,11 @@ def _finish(run: Run) -> dict[str, Any]:
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)
     return result
+
+
+def _count(task: Any, examples: Batch) -> int:
+    """How many answers a task asks for: one an example, where it does not say otherwise."""
+    return task.count(examples[1]) if hasattr(task, "count") else len(examples[1])
 
 
 @torch.no_grad()
@@ -426,9 +462,9 @@ def _keep_examples(run: Run, networks: Weights, images: Batch) -> None:
                   {"seen": seen, "restored": restored, "whole": whole})
 
 
-def _operations(run: Run, population: Any, images: Batch) -> int:
+def _operations(run: Run, population: Any) -> int:
     """Floating-point operations of the whole run, counted on its champion."""
-    counted = operations(run.parts.encoding, run.parts.target, population, images)
+    counted = operations(run.parts.encoding, run.parts.target, population, run.parts.task.calibration(6))
     return total(run.evaluations, images_seen(run), *counted, learns=follows_gradient(run.parts.search, run.config))
 
 

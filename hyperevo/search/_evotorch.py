@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -22,13 +22,16 @@ from hyperevo.errors import UserError
 
 
 class GaussianSettings(ComponentSettings):
-    """What searches that move a Gaussian have in common. Genes start around 0, in units of the encoding."""
+    """What searches that move a Gaussian have in common."""
 
     population: int = Field(60, ge=2)
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
+    start: Literal["zero", "sample"] = "zero"
+    """Where the first centre is: at 0, or at a genotype that a gradient would start from."""
     centre: float = Field(0.0, ge=0)
-    """Standard deviation of the first centre around 0; where 0 is a dead point, as for layered encodings, not 0."""
+    """Standard deviation of the first centre around the start; not 0 where the start is a dead point, as 0 is for
+    layered encodings."""
 
 
 class _Closed(Exception):
@@ -47,10 +50,10 @@ def import_evotorch() -> Any:
 class EvotorchSearch:
     """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
 
-    def __init__(self, make: Callable[[Any, Any, Tensor], Any], genes: int, seed: int, centre: float = 0.0):
+    def __init__(self, make: Callable[[Any, Any, Tensor], Any], first_centre: Tensor, seed: int):
         """`make(evotorch, problem, first_centre)` returns the algorithm."""
         self.generation = 0
-        self._make, self._genes, self._seed, self._centre = make, genes, seed, centre
+        self._make, self._first, self._genes, self._seed = make, first_centre, len(first_centre), seed
         self._start()
 
     def _start(self) -> None:
@@ -59,11 +62,9 @@ class EvotorchSearch:
         self._asked: SimpleQueue = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
-        generator = torch.Generator().manual_seed(self._seed)
-        first = torch.randn(self._genes, generator=generator) * self._centre
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
             warnings.filterwarnings("ignore", message="To copy construct from a tensor", category=UserWarning)
-            self._algorithm = self._make(evotorch, problem, first)
+            self._algorithm = self._make(evotorch, problem, self._first)
         self._last = torch.empty(0, self._genes)
         self._best = 0
         ends = (self._algorithm, self._told, self._asked)
@@ -142,8 +143,8 @@ MOST_GENES_OF_A_COVARIANCE = 10_000
 """A full covariance of more takes gigabytes and hours."""
 
 
-def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int, centre: float = 0.0,
-                   covariance: bool = False) -> EvotorchSearch:
+def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int,
+                   settings: GaussianSettings | None = None, covariance: bool = False) -> EvotorchSearch:
     """A search over an encoding's genes, perhaps with a full `covariance`; raises UserError for genotypes that are
     graphs, or too long for one."""
     if not hasattr(encoding, "genes"):
@@ -152,4 +153,11 @@ def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed:
     if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
         raise UserError(f"search.name: a covariance of {encoding.genes:,} genes is too large; use search.name=snes, or "
                         "cmaes with separable=true")
-    return EvotorchSearch(make, encoding.genes, seed, centre)
+    return EvotorchSearch(make, _first_centre(encoding, seed, settings or GaussianSettings()), seed)
+
+
+def _first_centre(encoding: Any, seed: int, settings: GaussianSettings) -> Tensor:
+    noise = torch.randn(encoding.genes, generator=torch.Generator().manual_seed(seed)) * settings.centre
+    if settings.start == "zero":
+        return noise
+    return noise + encoding.sample(1, torch.Generator().manual_seed(seed))[0].cpu()

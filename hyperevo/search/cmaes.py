@@ -19,4 +19,4 @@ def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
         lambda evotorch, problem, centre: evotorch.algorithms.CMAES(
             problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
             separable=settings.separable),
-        encoding, seed, settings.centre, covariance=not settings.separable)
+        encoding, seed, settings, covariance=not settings.separable)

@@ -25,4 +25,4 @@ def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
             problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
             center_learning_rate=settings.learning_rate, stdev_learning_rate=settings.deviation_learning_rate,
             optimizer=settings.optimizer),
-        encoding, seed, settings.centre)
+        encoding, seed, settings)

@@ -21,4 +21,4 @@ def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
         lambda evotorch, problem, centre: evotorch.algorithms.SNES(
             problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
             center_learning_rate=settings.learning_rate, stdev_learning_rate=settings.deviation_learning_rate),
-        encoding, seed, settings.centre)
+        encoding, seed, settings)

@@ -81,7 +81,7 @@ def test_no_gradient_is_kept_in_any_thread():
 
 
 def test_memory_decides_how_many_networks_are_evaluated_at_a_time():
-    assert [block_size(TARGET, 50, memory) for memory in (4.0, 0.002, 1e-9)] == [32, 8, 1]
+    assert [block_size(TARGET, BATCH[0], memory) for memory in (4.0, 0.002, 1e-9)] == [32, 8, 1]
 
 
 def test_where_not_even_one_network_fits_it_is_shown_a_part_of_the_examples_at_a_time(monkeypatch):
@@ -103,7 +103,7 @@ def test_where_not_even_one_network_fits_it_is_shown_a_part_of_the_examples_at_a
     shown.clear()
     little = 1e-5 + 4e-9 * sum(parameter.size for parameter in TARGET.geometry.values())
     assert torch.equal(accuracy(little, calibration), whole)
-    assert max(shown) == examples_at_once(TARGET, little) < 20
+    assert max(shown) == examples_at_once(TARGET, examples, little) < 20
     shown.clear()
     accuracy(1e-5, None)  # what normalises over the batch must see all of it
     assert set(shown) == {300}

@@ -1,0 +1,196 @@
+"""Recurrent layers that read a sequence and answer at every step, or after the last: torch's LSTM, an LSTM with layer
+normalisation, and dynamic hypernetworks, whose weights change at every step (Ha, Dai & Le 2016; `hyperevo.dynamic`).
+
+Dropout is drawn while a gradient is followed, and only then: of what the layers read and answer and, but for torch's
+LSTM, which has none, of what they remember.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from hyperevo.components import ComponentSettings
+from hyperevo.dynamic import VARIANTS, HyperLSTM, HyperRNN, LayerNormLSTM
+from hyperevo.dynamic.updates import orthogonal
+from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.targets._lent import Lent
+from hyperevo.weights import Weights
+
+STEPS_AT_ONCE = 128
+"""Steps of a long sequence whose inputs meet their weights in one product; the next begin where they ended."""
+
+State = tuple[Tensor, ...]
+"""Parts of the state, (P, layers, N, size) each."""
+
+
+class Settings(ComponentSettings):
+    """Options of the recurrent layers."""
+
+    name: Literal["sequence"] = "sequence"
+    layer: Literal["lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn"] = "lstm"
+    hidden: int = Field(128, ge=1)
+    """Units of every layer."""
+    layers: int = Field(1, ge=1)
+    hyper: int = Field(128, ge=1)
+    """Units of the network that changes the weights of a hyper layer."""
+    embedding: int | None = Field(None, ge=1)
+    """N_z of a hyper layer; the variant's where not given."""
+    layer_norm: bool = True
+    """Of a hyper layer."""
+    variant: Literal["paper", "reference"] = "paper"
+    """How the layers start and what they add to the forget gate: see `hyperevo.dynamic`."""
+    keep: float = Field(1.0, gt=0, le=1)
+    """The chance of every number to be kept, where there is dropout."""
+    answer: Literal["every step", "last step"] = "every step"
+
+
+class SequenceNetwork(nn.Module):
+    """Layers and a readout. Inputs are (N, T) symbols or (N, T, features); answers (N, T, outputs) or (N, outputs)."""
+
+    def __init__(self, settings: Settings, features: int, outputs: int):
+        super().__init__()
+        self.features, self.drop, self.last = features, 1 - settings.keep, settings.answer == "last step"
+        self.layers: Any = _layers(settings, features)
+        self.readout = nn.Linear(settings.hidden, outputs)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The answers and the state after the last step, (layers, N, size) each."""
+        if not inputs.is_floating_point():
+            inputs = F.one_hot(inputs, self.features)
+        inputs = inputs.to(self.readout.weight.dtype).transpose(0, 1)
+        values, after = self.layers(self._dropped(inputs), state)
+        answers = self.readout(self._dropped(values[-1] if self.last else values))
+        return answers if self.last else answers.transpose(0, 1), tuple(after)
+
+    def _dropped(self, values: Tensor) -> Tensor:
+        return F.dropout(values, self.drop, self.training)
+
+
+def _layers(settings: Settings, features: int) -> nn.Module:
+    drop, sizes = 1 - settings.keep, (features, settings.hidden, settings.layers)
+    if settings.layer == "lstm":
+        layers = nn.LSTM(*sizes, dropout=drop if settings.layers > 1 else 0.0)
+        _start_lstm(layers, VARIANTS[settings.variant].forget_bias)
+        return layers
+    if settings.layer == "layer-norm-lstm":
+        return LayerNormLSTM(*sizes, recurrent_dropout=drop, variant=settings.variant, dropout=drop)
+    if settings.layer == "hyper-lstm":
+        return HyperLSTM(*sizes, settings.hyper, settings.embedding, layer_norm=settings.layer_norm,
+                         recurrent_dropout=drop, variant=settings.variant, dropout=drop)
+    return HyperRNN(*sizes, settings.hyper, settings.embedding, layer_norm=settings.layer_norm,
+                    variant=settings.variant, dropout=drop)
+
+
+@torch.no_grad()
+def _start_lstm(layers: nn.LSTM, forget_bias: float) -> None:
+    """As the other layers start: orthogonal weights, biases 0 but for the forget gate's, the second of torch's four."""
+    for name, parameter in layers.named_parameters():
+        if parameter.dim() == 2:
+            orthogonal(parameter, 4)
+        else:
+            parameter.zero_()
+            if name.startswith("bias_ih"):
+                parameter[layers.hidden_size : 2 * layers.hidden_size] = forget_bias
+
+
+class SequenceTarget:
+    """P networks that read the same sequences. `units` are numbers a step."""
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
+        self.settings, self.inputs, self.outputs = settings, inputs, outputs
+        self.features = inputs.sizes[-1]
+        self.network = self._made(torch.Generator().manual_seed(0)).requires_grad_(False)
+        self._lent = Lent(self.network)
+        # torch's LSTM adds two biases to every gate where one will do; the second stays 0.
+        self.constants = {name: torch.zeros(parameter.shape) for name, parameter in self.network.named_parameters()
+                          if ".bias_hh" in name}
+        """Parameters of the module that are no weights, and stay as they are."""
+        self.geometry = {name: place for name, place in module_geometry(self.network, Sheet((self.features,))).items()
+                         if name not in self.constants}
+        # Every layer's sums at four gates and its state, and as much for a network that changes them.
+        self.units = settings.layers * 6 * (settings.hidden + settings.hyper * settings.layer.startswith("hyper"))
+
+    def _made(self, generator: torch.Generator) -> SequenceNetwork:
+        """A network as training begins with it."""
+        # Modules draw from torch's own generator, which is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            return SequenceNetwork(self.settings, self.features, self.outputs)
+
+    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Every parameter as training begins with it: as its layer wants it, and not as its place alone would say."""
+        network = self._made(generator).state_dict()
+        return {name: network[name] for name in self.geometry}
+
+    def values(self, inputs: Tensor) -> int:
+        """Numbers that the networks keep of one of these examples while they read it."""
+        steps = self._sequences(inputs).shape[1]
+        return min(steps, STEPS_AT_ONCE) * self.units + steps * self.outputs
+
+    def _sequences(self, inputs: Tensor) -> Tensor:
+        """(N, T) symbols or (N, T, features); an image (N, pixels) is a sequence of rows."""
+        if inputs.dim() == 2 and inputs.is_floating_point():
+            return inputs.unflatten(1, (-1, self.features))
+        return inputs
+
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """Inputs, the same for all networks, (N, T) symbols or (N, T, features) → answers (P, N, T, outputs), or
+        (P, N, outputs) after the last step, from a state of zeros."""
+        answers, state = [], None
+        for piece in self._sequences(inputs).split(STEPS_AT_ONCE, 1):
+            answer, state = self.read(weights, piece, state)
+            answers.append(answer)
+        return answers[-1] if self.settings.answer == "last step" else torch.cat(answers, 2)
+
+    def read(self, weights: Weights, inputs: Tensor, state: State | None = None, draw: int | None = None) \
+            -> tuple[Tensor, State]:
+        """As `forward`, from a state on, zeros where there is none → answers, and the state after the last step.
+
+        draw: seeds the dropout, every network's alike; without it there is none.
+        """
+        inputs = self._sequences(inputs)
+        values = {name: weights.tensor(name).reshape(-1, *place.tensor_shape)
+                  for name, place in self.geometry.items()}
+        with self._lent.borrowed(inputs.device) as network:
+            network.train(draw is not None)
+            return self._read(network, values, inputs, state, draw)
+
+    def _read(self, network: nn.Module, values: dict[str, Tensor], inputs: Tensor, state: State | None,
+              draw: int | None) -> tuple[Tensor, State]:
+        def one(own: dict[str, Tensor], before: State | None) -> tuple[Tensor, State]:
+            constants = {name: value.to(inputs.device) for name, value in self.constants.items()}
+            return functional_call(network, {**own, **constants}, (inputs, before))
+
+        population = len(next(iter(values.values())))
+        # torch.vmap has no rule for its own LSTM, and every network's dropout is drawn alike.
+        if population > 1 and draw is None and self.settings.layer != "lstm":
+            return vmap(one, in_dims=(0, None if state is None else 0))(values, state)
+        results = []
+        for place in range(population):
+            with _drawing(draw, inputs.device):
+                results.append(one({name: value[place] for name, value in values.items()},
+                                   None if state is None else tuple(part[place] for part in state)))
+        answers, after = zip(*results, strict=True)
+        return torch.stack(answers), tuple(torch.stack(part) for part in zip(*after, strict=True))
+
+
+@contextmanager
+def _drawing(draw: int | None, device: torch.device) -> Iterator[None]:
+    """While it lasts, dropout is drawn from a seed; what is drawn elsewhere is as if it had not been."""
+    if draw is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(draw)
+        yield
+
+
+def build(settings: Settings, inputs: Sheet, outputs: int) -> SequenceTarget:
+    """The target for a task whose inputs are (steps, features)."""
+    return SequenceTarget(settings, inputs, outputs)

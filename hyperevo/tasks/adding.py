@@ -1,0 +1,95 @@
+"""The adding problem (Hochreiter & Schmidhuber 1997): random numbers in, two of them marked, their sum out at the end.
+
+A network must remember the first marked number until the second comes, however long that is. Sequences are drawn, so
+there are as many as one wants, and no data set.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import Sheet
+
+CLASS_NAMES = ()
+"""There is one output, a number."""
+
+NEAR = 0.04
+"""A sum this near to the right one is right, as in the paper."""
+
+HELD_OUT = {"validation": 1, "test": 2}
+"""Streams of sequences that are the same in every run; generations have others."""
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Settings(ComponentSettings):
+    """Options of the task."""
+
+    name: Literal["adding"] = "adding"
+    length: int = Field(20, ge=2)
+    """Numbers in a sequence; one of its first half and one of its second are marked."""
+    images: int = Field(200, ge=1)
+    """Sequences per generation."""
+    validation: int = Field(1000, ge=1)
+    """Sequences that choose the champion, and as many that test it."""
+
+
+class Adding:
+    """Sequences (N, T, 2) of numbers in [0, 1] and marks, and the sum of the marked ones (N,)."""
+
+    measure = "accuracy"
+    examples = "sequences"
+    data_name = "adding"
+    checksum = "drawn"
+    classes = 1
+
+    def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
+        self.settings, self.device = settings, torch.device(device)
+        self.inputs = Sheet((settings.length, 2))
+        self.validation = self._held_out("validation", settings.validation)
+
+    def _draw(self, count: int, generator: torch.Generator) -> Batch:
+        length, half = self.settings.length, self.settings.length // 2
+        numbers, marks = torch.rand(count, length, generator=generator), torch.zeros(count, length)
+        first = torch.randint(half, (count, 1), generator=generator)
+        second = torch.randint(half, length, (count, 1), generator=generator)
+        marks.scatter_(1, torch.cat([first, second], 1), 1.0)
+        inputs = torch.stack([numbers, marks], 2).to(self.device)
+        return inputs, (numbers * marks).sum(1).to(self.device)
+
+    def _held_out(self, part: str, count: int) -> Batch:
+        return self._draw(count, torch.Generator().manual_seed(2**62 + HELD_OUT[part]))
+
+    def batch(self, seed: int, generation: int) -> Batch:
+        """The sequences of one generation and their sums: a function of the seed and the generation."""
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**61)
+        return self._draw(self.settings.images, generator)
+
+    def calibration(self, images: int) -> Batch:
+        """Sequences of training."""
+        return self._draw(images, torch.Generator().manual_seed(2**62))
+
+    def test(self) -> Batch:
+        """Sequences that no generation sees; for the end of a run."""
+        return self._held_out("test", self.settings.validation)
+
+    def fitness(self, outputs: Tensor, sums: Tensor) -> Tensor:
+        """outputs (P, N, 1), sums (N,) → (P,): minus the mean squared error."""
+        return -(outputs[..., 0] - sums).square().mean(1)
+
+    def accuracy(self, outputs: Tensor, sums: Tensor) -> Tensor:
+        """outputs (P, N, 1), sums (N,) → (P,): the share of sequences whose sum is right to within 0.04."""
+        return ((outputs[..., 0] - sums).abs() < NEAR).float().mean(1)
+
+
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """What networks read, and how many outputs they have."""
+    return Sheet((settings.length, 2)), 1
+
+
+def build(settings: Settings, device: torch.device) -> Adding:
+    """The task."""
+    return Adding(settings, device)

@@ -1,0 +1,154 @@
+"""Character modelling: a text in, after every character the next one out.
+
+Training text is cut into as many streams as a batch has sequences; every batch reads on where the one before ended, so
+that a network can carry its state along (truncated back-propagation). Streams begin anew, a little later or earlier,
+whenever the text is through.
+"""
+
+from math import log
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hyperevo.components import ComponentSettings
+from hyperevo.data import TextData, load_text, read_text_file
+from hyperevo.errors import UserError
+from hyperevo.geometry import Sheet
+
+CLASS_NAMES = ()
+"""Outputs are the symbols of an alphabet, which is the text's."""
+
+SYMBOLS = {"ptb": 50, "enwik8": 205, "tinyshakespeare": 65}
+
+IGNORED = -100
+"""The wanted symbol where none is: torch's cross-entropy leaves it out."""
+
+READ_BEFORE = 200
+"""Symbols of validation and test texts that a sequence reads before those that count, so that cutting a text into
+sequences hardly changes the measure."""
+
+MOST_SEQUENCES, LEAST_STEPS = 128, 500
+"""Into how many sequences such a text is cut at most, and how many symbols each is to have at least."""
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Settings(ComponentSettings):
+    """Options of the task."""
+
+    name: Literal["characters"] = "characters"
+    text: str = "ptb"
+    """A data set, ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
+    sequences: int = Field(32, ge=1)
+    """Streams that are read side by side."""
+    length: int = Field(100, ge=1)
+    """Characters of each that a batch holds; gradients go back no further."""
+
+    @property
+    def images(self) -> int:
+        """Examples in a batch."""
+        return self.sequences
+
+
+class Characters:
+    """Batches of a text: symbols (N, T) and the symbols that follow them (N, T)."""
+
+    measure = "bits per character"
+    examples = "characters"
+
+    def __init__(self, settings: Settings, data: TextData, device: torch.device | str = "cpu"):
+        self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
+        self.alphabet, self.device = data.alphabet, torch.device(device)
+        self.inputs, self.classes = Sheet((settings.length, len(data.alphabet))), len(data.alphabet)
+        self._train = _tensor(data.train)
+        self._stream = (len(self._train) - settings.length) // settings.sequences
+        """Symbols of a stream; what is left over lets streams begin later."""
+        self.batches_per_epoch = (self._stream - 1) // settings.length
+        if self.batches_per_epoch < 1:
+            raise ValueError(f"task.sequences: {settings.sequences} sequences of {settings.length} characters are more "
+                             f"than the {len(self._train):,} characters of {data.name}")
+        self.validation = _cut(_tensor(data.validation), self.device)
+        self._test = data.test
+
+    def batch(self, seed: int, generation: int) -> Batch:
+        """The symbols of one generation and those that follow them: a function of the seed and the generation."""
+        epoch, place = divmod(generation, self.batches_per_epoch)
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        later = int(torch.randint(self.settings.length, (), generator=generator))
+        starts = torch.arange(self.settings.sequences) * self._stream + later + place * self.settings.length
+        chosen = self._train[starts[:, None] + torch.arange(self.settings.length + 1)].long().to(self.device)
+        return chosen[:, :-1], chosen[:, 1:]
+
+    def continues(self, generation: int) -> bool:
+        """Whether the batch of a generation begins where the one before ended."""
+        return generation % self.batches_per_epoch > 0
+
+    def calibration(self, images: int) -> Batch:
+        """Sequences of training, as many as asked for, the same again where there are not so many."""
+        inputs, wanted = self.batch(0, 0)
+        places = torch.arange(images) % len(inputs)
+        return inputs[places], wanted[places]
+
+    def test(self) -> Batch:
+        """The whole test text, as `validation` has its own; for the end of a run."""
+        return _cut(_tensor(self._test), self.device)
+
+    def count(self, wanted: Tensor) -> int:
+        """How many symbols are asked for."""
+        return int((wanted != IGNORED).sum())
+
+    def fitness(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """outputs (P, N, T, symbols), wanted (N, T) → (P,): minus the mean cross-entropy in nats."""
+        losses = [cross_entropy(own.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED) for own in outputs]
+        return -torch.stack(losses)
+
+    def accuracy(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """outputs (P, N, T, symbols), wanted (N, T) → (P,): minus the bits per character."""
+        return self.fitness(outputs, wanted) / log(2)
+
+
+def _tensor(symbols: np.ndarray) -> Tensor:
+    # uint16 knows few operations.
+    return torch.from_numpy(symbols.astype(np.uint8 if symbols.dtype == np.uint8 else np.int32))
+
+
+def _cut(text: Tensor, device: torch.device) -> Batch:
+    """A text (length,) in sequences side by side: symbols (N, T) and those that follow, every one asked for once.
+
+    Each sequence reads what is before its own part first, and is asked for nothing there.
+    """
+    asked = len(text) - 1
+    count = max(min(MOST_SEQUENCES, asked // LEAST_STEPS), 1)
+    own = -(-asked // count)
+    before = READ_BEFORE if count > 1 else 0
+    places = torch.arange(count)[:, None] * own + torch.arange(-before, own)
+    inside = (places >= 0) & (places < asked)
+    kept = places.clamp(0, asked - 1)
+    wanted = text[kept + 1].long()
+    wanted[~inside | (torch.arange(-before, own) < 0)] = IGNORED
+    return text[kept].long().to(device), wanted.to(device)
+
+
+def read_text(text: str) -> TextData:
+    """A data set by name, or a file; raises UserError where it cannot be had."""
+    if text in SYMBOLS:
+        return load_text(text)
+    if "/" in text or "." in text or Path(text).exists():
+        return read_text_file(text)
+    raise UserError(f"task.text: {text!r} is no data set ({', '.join(SYMBOLS)}), and there is no such file")
+
+
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """What networks read and how many outputs they have; a file is read for that."""
+    symbols = SYMBOLS.get(settings.text) or len(read_text(settings.text).alphabet)
+    return Sheet((settings.length, symbols)), symbols
+
+
+def build(settings: Settings, device: torch.device) -> Characters:
+    """The task with its text read; raises UserError when it cannot be had."""
+    return Characters(settings, read_text(settings.text), device)
