@@ -25,6 +25,7 @@ from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
 from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
+from hyperevo.measure import measure_named
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
 from hyperevo.runs.cost import operations, total
@@ -440,12 +441,20 @@ def _finish(run: Run) -> dict[str, Any]:
               "rounds": run.round, "evaluations": run.evaluations,
               "images": images_seen(run), "operations": _operations(run, population),
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
+              **_as_read(parts.task.measure, test=float(test[0]), validation=champion.validation_accuracy),
               **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
               **_of_everyone(parts, images, calibration, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
              run.evaluations)
     return result
+
+
+def _as_read(measure: str, **accuracies: float) -> dict[str, float]:
+    """What is not an accuracy also under its own name, such as test_bits_per_character."""
+    known = measure_named(measure)
+    return {} if known.is_share else {f"{part}_{known.name.replace(' ', '_')}": known.drawn(accuracy)
+                                      for part, accuracy in accuracies.items()}
 
 
 def _count(task: Any, examples: Batch) -> int:
