@@ -29,7 +29,13 @@ from hyperevo.measure import measure_named
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
 from hyperevo.runs.cost import operations, total
-from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory, peak_memory_gb
+from hyperevo.runs.environment import (
+    environment,
+    forget_peak_memory,
+    free_memory_gb,
+    keep_freed_memory,
+    peak_memory_gb,
+)
 from hyperevo.runs.evaluate import Batch, calibrated, evaluate, fitting_half
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
@@ -224,6 +230,7 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     Every round ends with a checkpoint. SIGINT and SIGTERM are honoured between rounds by raising `Interrupted`; a
     second one acts at once.
     """
+    forget_peak_memory()
     try:
         with _signals() as received:
             while spent(run) < 1:
