@@ -34,6 +34,8 @@ class RunSettings(BaseModel):
     """Or so many examples shown to networks, each counted once for each of them."""
     seconds: float | None = Field(None, gt=0)
     """Or so many seconds; what a run comes to then depends on the machine."""
+    until: float | None = None
+    """Or the round whose champion has this validation accuracy."""
     validate_every: int = Field(10, ge=1)
     """Rounds between looks at the validation images, which choose the champion."""
     memory_gb: float | None = Field(None, gt=0)
@@ -45,7 +47,7 @@ class RunSettings(BaseModel):
     @property
     def ends_with_rounds(self) -> bool:
         """Whether nothing but the number of rounds can end the run."""
-        return self.evaluations is None and self.images is None and self.seconds is None
+        return self.evaluations is None and self.images is None and self.seconds is None and self.until is None
 
 
 class RunConfig(BaseModel):

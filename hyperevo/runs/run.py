@@ -41,6 +41,7 @@ from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, 
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
 from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, learn
+from hyperevo.runs.retest import retested
 from hyperevo.search._neat_learn import Learning
 from hyperevo.weights import Weights
 
@@ -246,7 +247,11 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
 
 
 def spent(run: Run) -> float:
-    """Share of the rounds or the budget that a run has used up, whichever ends it first."""
+    """Share of the rounds or the budget that a run has used up, whichever ends it first; all where its champion is as
+    good as is wanted."""
+    wanted, champion = run.config.run.until, run.champion
+    if wanted is not None and champion is not None and champion.validation_accuracy >= wanted:
+        return 1.0
     return share_spent(run.config, run.round, run.evaluations, run.seconds)
 
 
@@ -450,6 +455,7 @@ def _finish(run: Run) -> dict[str, Any]:
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **_as_read(parts.task.measure, test=float(test[0]), validation=champion.validation_accuracy),
               **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+              **retested(run.config, parts, champion.genotype),
               **_of_everyone(parts, images, calibration, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
