@@ -455,7 +455,7 @@ def _finish(run: Run) -> dict[str, Any]:
               "seconds": round(run.seconds, 3), "peak_memory_gb": round(peak_memory_gb(), 3), "seed": run.config.seed,
               **_as_read(parts.task.measure, test=float(test[0]), validation=champion.validation_accuracy),
               **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-              **retested(run.config, parts, champion.genotype),
+              **retested(run.config, parts, champion.genotype), **_described(parts, networks),
               **_of_everyone(parts, images, calibration, run.memory_gb)}
     write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure, result["test_accuracy"], result["data"],
@@ -468,6 +468,11 @@ def _as_read(measure: str, **accuracies: float) -> dict[str, float]:
     known = measure_named(measure)
     return {} if known.is_share else {f"{part}_{known.name.replace(' ', '_')}": known.drawn(accuracy)
                                       for part, accuracy in accuracies.items()}
+
+
+def _described(parts: Parts, networks: Weights) -> dict[str, float]:
+    """What a task has to say of the champion's network besides how good it is."""
+    return parts.task.describe(parts.target, networks) if hasattr(parts.task, "describe") else {}
 
 
 def _count(task: Any, examples: Batch) -> int:

@@ -1,0 +1,100 @@
+"""The retina problem, left and right (Kashtan & Alon 2005, as posed by Clune et al. 2010 and Verbancsics & Stanley
+2011): eight pixels in; does the left half show a left object, and the right half a right one?
+
+A half is a square of four pixels. It shows an object where three or four of them are on, or one or two of its outer
+column and none of its inner one: 8 of its 16 patterns. The halves have nothing to do with each other, so that two
+networks side by side would do: a task for finding out whether evolution finds modules.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import Sheet
+from hyperevo.weights import Weights
+
+CLASS_NAMES = ()
+"""Two outputs, one for each half."""
+
+ROWS, COLUMNS = 2, 4
+PATTERNS = 2 ** (ROWS * COLUMNS)
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Settings(ComponentSettings):
+    """Options of the task."""
+
+    name: Literal["retina"] = "retina"
+
+    @property
+    def images(self) -> int:
+        """Patterns in a generation: all."""
+        return PATTERNS
+
+
+class Retina:
+    """All patterns (256, 8), pixels 1 or -1 row by row, and whether there is a left and a right object (256, 2)."""
+
+    measure = "accuracy"
+    examples = "patterns"
+    data_name = "retina"
+    checksum = "enumerated"
+    classes = 2
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        self.inputs = Sheet((ROWS, COLUMNS))
+        pixels = torch.arange(PATTERNS)[:, None] >> torch.arange(ROWS * COLUMNS) & 1
+        columns = pixels.view(-1, ROWS, COLUMNS).sum(1)
+        left, right = _shows(columns[:, 0], columns[:, 1]), _shows(columns[:, 3], columns[:, 2])
+        self.validation: Batch = (2.0 * pixels - 1).to(device), torch.stack([left, right], 1).to(device)
+
+    def batch(self, seed: int, generation: int) -> Batch:
+        """All patterns."""
+        return self.validation
+
+    def calibration(self, images: int) -> Batch:
+        """The first patterns."""
+        return self.validation[0][:images], self.validation[1][:images]
+
+    def test(self) -> Batch:
+        """All patterns: there are no others."""
+        return self.validation
+
+    def fitness(self, outputs: Tensor, shown: Tensor) -> Tensor:
+        """outputs (P, N, 2), shown (N, 2) → (P,): minus the mean squared error of their tanh, wanted at 1 for an object
+        and at -1 for none."""
+        return -(outputs.tanh() - (2.0 * shown - 1)).square().mean((1, 2))
+
+    def accuracy(self, outputs: Tensor, shown: Tensor) -> Tensor:
+        """outputs (P, N, 2), shown (N, 2) → (P,): the share of patterns for which both outputs have the right sign."""
+        return ((outputs > 0) == shown).all(2).float().mean(1)
+
+    def describe(self, target: Any, weights: Weights) -> dict[str, float]:
+        """Of one network: how many of its connections are there, and the share of pairs of an input of one half and the
+        output of the other between which no path of connections leads; 1 where the halves are modules."""
+        matrices = [weights.tensor(f"{layer}.weight")[0] != 0 for layer in target.layers]
+        reached = torch.eye(ROWS * COLUMNS, device=matrices[0].device)
+        for matrix in matrices:
+            reached = ((matrix.float() @ reached) > 0).float()
+        halves = reached.view(2, ROWS, 2, COLUMNS // 2)
+        crossing = halves[0, :, 1].sum() + halves[1, :, 0].sum()
+        return {"connections": int(sum(matrix.sum() for matrix in matrices)),
+                "separation": 1 - float(crossing) / (2 * ROWS * COLUMNS // 2)}
+
+
+def _shows(outer: Tensor, inner: Tensor) -> Tensor:
+    """Whether pixels that are on in the two columns of a half make an object."""
+    return (outer + inner >= 3) | ((outer >= 1) & (inner == 0))
+
+
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """What networks read, and how many outputs they have."""
+    return Sheet((ROWS, COLUMNS)), 2
+
+
+def build(settings: Settings, device: torch.device) -> Retina:
+    """The task."""
+    return Retina(device)

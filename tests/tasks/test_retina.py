@@ -1,0 +1,63 @@
+"""The retina problem: its patterns, and what its networks are said to be."""
+
+import torch
+
+from hyperevo.config import load_config
+from hyperevo.geometry import Sheet
+from hyperevo.runs import create_run, execute
+from hyperevo.targets import mlp
+from hyperevo.tasks.retina import Settings, build
+from hyperevo.weights import Weights
+
+TASK = build(Settings(), torch.device("cpu"))
+
+
+def test_half_of_the_patterns_of_a_half_are_objects_and_the_halves_are_mirrored():
+    pixels, shown = TASK.batch(0, 0)
+    assert len(pixels.unique(dim=0)) == 256
+    assert shown.float().mean(0).tolist() == [0.5, 0.5]
+    assert float((shown[:, 0] & shown[:, 1]).float().mean()) == 0.25
+    mirrored = pixels.view(-1, 2, 4).flip(2).flatten(1)
+    places = (mirrored[:, None] == pixels).all(2).int().argmax(1)
+    assert torch.equal(shown[places], shown.flip(1))
+
+
+def test_objects_are_those_of_the_paper():
+    pixels, shown = TASK.batch(0, 0)
+    left = pixels.view(-1, 2, 4)[:, :, :2]
+    for half, answer in zip(left, shown[:, 0], strict=True):
+        on = half > 0
+        expected = int(on.sum()) >= 3 or (bool(on[:, 0].any()) and not bool(on[:, 1].any()))
+        assert bool(answer) == expected
+
+
+def test_a_pattern_is_right_where_both_halves_are():
+    _, shown = TASK.batch(0, 0)
+    outputs = (2.0 * shown - 1).repeat(2, 1, 1)
+    assert TASK.accuracy(outputs, shown).tolist() == [1.0, 1.0]
+    outputs[1, :, 0] = 1.0  # always a left object
+    assert TASK.accuracy(outputs, shown).tolist() == [1.0, 0.5]
+    assert float(TASK.fitness(100 * outputs, shown)[0]) == 0.0
+
+
+def test_separation_is_of_halves_that_no_path_joins():
+    target = mlp.build(mlp.Settings(hidden=((2, 4), (1, 4))), Sheet((2, 4)), 2)
+    zeros = {name: torch.zeros(1, *place.shape) for name, place in target.geometry.items()}
+    apart = dict(zeros)
+    for column in range(4):  # every unit is linked to what lies above it
+        for row in range(2):
+            apart["hidden1.weight"][0, row * 4 + column, row * 4 + column] = 1
+            apart["hidden2.weight"][0, column, row * 4 + column] = 1
+        apart["readout.weight"][0, column // 2, column] = 1
+    assert TASK.describe(target, Weights(apart)) == {"connections": 20, "separation": 1.0}
+    joined = apart | {"readout.weight": torch.ones(1, 2, 4)}
+    assert TASK.describe(target, Weights(joined)) == {"connections": 24, "separation": 0.0}
+    one = apart | {"readout.weight": apart["readout.weight"].clone()}
+    one["readout.weight"][0, 0, 3] = 1  # the right column reaches the left output
+    assert TASK.describe(target, Weights(one)) == {"connections": 21, "separation": 0.75}
+
+
+def test_results_say_how_modular_the_champion_is(tmp_path):
+    config = load_config("retina", ["search.population=10", "run.rounds=2"]).config
+    result = execute(create_run(config, tmp_path / "run"))
+    assert 0 <= result["separation"] <= 1 and result["connections"] >= 0
