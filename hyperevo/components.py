@@ -1,8 +1,9 @@
-"""Find encodings, targets, tasks and searches by file name.
+"""Find encodings, targets, tasks, searches, data sets and environments by file name.
 
 A component is a module in the folder of its kind. Its file name (with `-` for `_`) is its name in a config. It defines
-`Settings`, a pydantic model of its options, and `build`, which makes the object; a data set defines `load` instead. A
-leading underscore marks a file that components share. There is no list to edit: a new file is a new component.
+`Settings`, a pydantic model of its options, and `build`, which makes the object; a data set defines `load` instead, and
+an environment functions of its own. A leading underscore marks a file that components share. There is no list to edit:
+a new file is a new component.
 """
 
 import difflib
@@ -15,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from hyperevo.errors import UserError
 
-FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding": "encodings", "search": "search"}
+FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding": "encodings", "search": "search",
+           "environment": "control"}
 
 
 class ComponentSettings(BaseModel):
@@ -25,7 +27,7 @@ class ComponentSettings(BaseModel):
 
 
 def component_names(kind: str) -> list[str]:
-    """Names of all components of a kind (`task`, `target`, `encoding`, `search` or `data set`), sorted."""
+    """Names of all components of a kind, one of FOLDERS, sorted."""
     folder = Path(__file__).parent / FOLDERS[kind]
     return sorted(file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_"))
 

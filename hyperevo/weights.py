@@ -161,6 +161,10 @@ class Pieces:
 
 Weight = Tensor | Factored | Perturbed | Deferred | Pieces
 
+FEW = 8
+"""Columns up to which a product of many small matrices is faster the other way around, transposed: three times for
+1,024 matrices of 32 × 32 and one column to eight."""
+
 
 def join(parts: Sequence[Tensor | Factored | Perturbed | Deferred]) -> Weight:
     """Several pieces of a population as one value."""
@@ -171,8 +175,10 @@ def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor
     """Multiply every network's matrix (P, out, in) by inputs (in, N), or (P, in, N), one column per image: (P, out, N).
 
     Images come last so that one network's values of one unit lie together, and products need no copies. Without a
-    gradient the products are written where they belong.
+    gradient the products are written where they belong. Of few images each image's values lie together.
     """
+    if isinstance(weight, Tensor) and inputs.dim() == 3 and inputs.shape[-1] <= FEW and out is None:
+        return torch.bmm(inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
     if out is None and not torch.is_grad_enabled():
         out = inputs.new_empty(len(weight), weight.shape[1], inputs.shape[-1])
     if not isinstance(weight, Tensor):

@@ -24,11 +24,12 @@ MIXED = Pieces((random(2, 4, 5), OWN_OUTER[0:2], PERTURBED[2:3], SHARED_CORE[3:4
 KINDS = [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, PERTURBED, MIXED, random(6, 4, 5)]
 
 
+@pytest.mark.parametrize("columns", [7, 20])
 @pytest.mark.parametrize("weight", KINDS)
-def test_every_kind_multiplies_as_its_dense_matrices(weight):
+def test_every_kind_multiplies_as_its_dense_matrices(weight, columns):
     dense = weight if isinstance(weight, torch.Tensor) else weight.dense()
     assert len(weight) == 6 and tuple(weight.shape) == tuple(dense.shape) == (6, 4, 5)
-    shared, own = random(5, 7, seed=1), random(6, 5, 7, seed=2)
+    shared, own = random(5, columns, seed=1), random(6, 5, columns, seed=2)
     for inputs in (shared, own):
         expected = torch.stack([dense[p] @ (inputs if inputs.dim() == 2 else inputs[p]) for p in range(6)])
         torch.testing.assert_close(project(weight, inputs), expected, atol=1e-10, rtol=0)

@@ -63,7 +63,8 @@ class MlpTarget:
                 places[f"{name}.bias"] = ParameterGeometry(target)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """inputs (N, features), the same for all networks → outputs (P, N, classes), not normalised."""
+        """inputs (N, features), or (P, N, features) where every network has its own → outputs (P, N, classes), not
+        normalised."""
         return self._layer(weights, self._features(weights, inputs), "readout").transpose(1, 2)
 
     def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor) -> Weights:
@@ -75,8 +76,8 @@ class MlpTarget:
         return Weights({**weights, "readout.weight": matrix, "readout.bias": biases})
 
     def _features(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """(P, units, N) of the last hidden layer, or (features, N) without any."""
-        values = inputs.T
+        """(P, units, N) of the last hidden layer, or the inputs with N last without any."""
+        values = inputs.transpose(-1, -2)
         for layer in self.layers[:-1]:
             values = self.activation(self._layer(weights, values, layer))
         return values

@@ -25,6 +25,17 @@ def test_equals_torch_modules():
         torch.testing.assert_close(outputs[network], module(inputs), atol=1e-5, rtol=1e-5)
 
 
+def test_every_network_may_have_inputs_of_its_own():
+    target = build(Settings(hidden=((3, 4),)), Sheet((4,)), 3)
+    encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, torch.device("cpu"))
+    weights = encoding.express(torch.randn(3, encoding.genes, generator=torch.Generator().manual_seed(0)))
+    inputs = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(1))
+    outputs = target.forward(weights, inputs)
+    for network in range(3):
+        alone = target.forward(weights.networks(slice(network, network + 1)), inputs[network])
+        torch.testing.assert_close(outputs[network], alone[0], atol=1e-6, rtol=1e-5)
+
+
 def test_784_256_10_has_203530_weights():
     geometry = build(Settings(), Sheet((28, 28)), 10).geometry
     assert sum(parameter.size for parameter in geometry.values()) == 203_530

@@ -1,0 +1,79 @@
+"""P networks act in N episodes each, all together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperevo.control._dynamics import together
+from hyperevo.weights import Weights
+
+STRIDE = 16
+"""Steps between looks at who still acts: a look waits for the device, and steps in vain change nothing."""
+
+
+@torch.no_grad()
+def rollout(environment: Any, target: Any, weights: Weights, starts: Tensor, most_steps: int) -> tuple[Tensor, Tensor]:
+    """First states `starts` (N, values), the same for all networks → sums of rewards and numbers of steps, both (P, N).
+
+    An episode counts until it is over, or for `most_steps`. A target that has `step` remembers; any other sees only
+    what it observes now. Weights and first states have one dtype, in which all is computed.
+    """
+    players = _players(target, weights, starts)
+    returns, steps = torch.zeros_like(players.returns), torch.zeros_like(players.steps)
+    for first in range(0, most_steps, STRIDE):
+        players.play(environment, target, min(STRIDE, most_steps - first))
+        returns[players.places], steps[players.places] = players.returns, players.steps
+        acting = players.running.amax(1).nonzero()[:, 0]
+        if not len(acting):
+            break
+        if 2 * len(acting) <= len(players.places):
+            players = players.chosen(acting)
+    return returns, steps.long()
+
+
+@dataclass
+class _Players:
+    """Networks that act: their places in the population, and where they are in their episodes, (P, N) but for `memory`,
+    the target's own, and `state` (P, N, values). `running` is 1 until an episode is over, and 0 after: as a number of
+    the same type as the others it needs no conversion at every step."""
+
+    places: Tensor
+    weights: Weights
+    memory: Tensor | None
+    state: Tensor
+    running: Tensor
+    returns: Tensor
+    steps: Tensor
+
+    def play(self, environment: Any, target: Any, steps: int) -> None:
+        """So many steps of every episode. What is over goes on with the others, but does not count."""
+        for _ in range(steps):
+            seen = environment.observe(self.state)
+            if self.memory is None:
+                outputs = target.forward(self.weights, seen)
+            else:
+                self.memory, outputs = target.step(self.weights, self.memory, seen)
+            self.state, reward, over = environment.step(self.state, environment.act(outputs))
+            self.returns.addcmul_(reward, self.running)
+            self.steps += self.running
+            self.running.masked_fill_(over, 0)
+
+    def chosen(self, acting: Tensor) -> "_Players":
+        """Some of the networks, by number."""
+        weights = Weights({name: value[acting] for name, value in self.weights.dense().items()})
+        memory = None if self.memory is None else self.memory[acting]
+        return _Players(self.places[acting], weights, memory, together(*self.state[acting].unbind(-1)),
+                        self.running[acting], self.returns[acting], self.steps[acting])
+
+
+def _players(target: Any, weights: Weights, starts: Tensor) -> _Players:
+    """All networks, before their first step."""
+    population, episodes = weights.population, len(starts)
+    memory = target.initial(population, episodes, starts) if hasattr(target, "step") else None
+    returns = starts.new_zeros(population, episodes)
+    # Every step reads all weights: what is built when it is needed is built once.
+    return _Players(torch.arange(population, device=starts.device), Weights(weights.dense()), memory,
+                    together(*starts.expand(population, -1, -1).unbind(-1)), torch.ones_like(returns), returns,
+                    torch.zeros_like(returns))

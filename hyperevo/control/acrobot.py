@@ -1,0 +1,65 @@
+"""Two links hang from a bar, and a torque at the joint between them swings the lower end above the bar (Sutton 1996),
+as Acrobot-v1: the equations of Sutton & Barto's book with links of length, mass and moment of inertia 1.
+
+    d₁ = 3.5 + cos θ₂        d₂ = 1.25 + cos θ₂ / 2        φ₂ = g sin(θ₁ + θ₂) / 2
+    φ₁ = -(θ₂'²/2 + θ₁' θ₂') sin θ₂ + 1.5 g sin θ₁ + φ₂
+    θ₂'' = (u + d₂/d₁ φ₁ - θ₁'² sin θ₂ / 2 - φ₂) / (1.25 - d₂²/d₁)        θ₁'' = -(d₂ θ₂'' + φ₁) / d₁
+
+A state is (θ₁, θ₂, θ₁', θ₂'), 0 hanging down. Every step costs 1, but not the one that arrives.
+"""
+
+from math import pi
+
+import torch
+from torch import Tensor
+
+from hyperevo.control._dynamics import runge_kutta, together, uniform
+
+OBSERVATIONS, OUTPUTS, MOST_STEPS = 6, 3, 500
+
+GRAVITY, SECONDS = 9.8, 0.2
+FIRST_SPEED, SECOND_SPEED = 4 * pi, 9 * pi
+
+
+def reset(episodes: int, generator: torch.Generator) -> Tensor:
+    """First states (episodes, 4)."""
+    return uniform(episodes, (0.1,) * 4, generator)
+
+
+def observe(state: Tensor) -> Tensor:
+    """Cosine and sine of both angles, and both velocities."""
+    first, second, first_turn, second_turn = state.unbind(-1)
+    return together(first.cos(), first.sin(), second.cos(), second.sin(), first_turn, second_turn)
+
+
+def act(outputs: Tensor) -> Tensor:
+    """The largest output: 0, 1 and 2 are the torques -1, 0 and 1."""
+    return outputs.argmax(-1)
+
+
+def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next state, reward, and whether the lower end is above the bar by the length of a link."""
+    torque = action.to(state.dtype) - 1
+    state = runge_kutta(lambda now: _derivative(now, torque), state, SECONDS)
+    first, second, first_turn, second_turn = state.unbind(-1)
+    first, second = _wrapped(first), _wrapped(second)
+    arrived = -first.cos() - (first + second).cos() > 1
+    state = together(first, second, first_turn.clamp(-FIRST_SPEED, FIRST_SPEED),
+                     second_turn.clamp(-SECOND_SPEED, SECOND_SPEED))
+    return state, arrived.to(state.dtype) - 1, arrived
+
+
+def _wrapped(angle: Tensor) -> Tensor:
+    """The angle within ±π."""
+    return torch.remainder(angle + pi, 2 * pi) - pi
+
+
+def _derivative(state: Tensor, torque: Tensor) -> Tensor:
+    first, second, first_turn, second_turn = state.unbind(-1)
+    sine, cosine = second.sin(), second.cos()
+    own, shared = 3.5 + cosine, 1.25 + cosine / 2
+    lower = GRAVITY / 2 * (first + second).sin()
+    upper = 1.5 * GRAVITY * first.sin() + lower - (second_turn / 2 + first_turn) * second_turn * sine
+    ratio = shared / own
+    second_bend = (torque + ratio * upper - first_turn.square() * sine / 2 - lower) / (1.25 - shared * ratio)
+    return together(first_turn, second_turn, -(shared * second_bend + upper) / own, second_bend)

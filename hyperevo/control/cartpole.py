@@ -1,0 +1,52 @@
+"""A cart is pushed left or right so that the pole on it stays up (Barto, Sutton & Anderson 1983), as CartPole-v1.
+
+    f = (F + m l θ'² sin θ) / (M + m)        θ'' = (g sin θ - f cos θ) / (l (4/3 - m cos² θ / (M + m)))
+    x'' = f - m l θ'' cos θ / (M + m)
+
+A state is (x, x', θ, θ'), and a step is one of Euler's method. Every step earns 1, the one that fails too.
+"""
+
+from math import inf, radians
+
+import torch
+from torch import Tensor
+
+from hyperevo.control._dynamics import numbers, together, uniform
+
+OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
+
+GRAVITY, CART, POLE, HALF_LENGTH, FORCE, SECONDS = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
+LIMITS = (2.4, inf, radians(12), inf)
+"""How far the cart may go and the pole may lean to either side."""
+
+
+def reset(episodes: int, generator: torch.Generator) -> Tensor:
+    """First states (episodes, 4)."""
+    return uniform(episodes, (0.05,) * 4, generator)
+
+
+def observe(state: Tensor) -> Tensor:
+    """The state itself."""
+    return state
+
+
+def act(outputs: Tensor) -> Tensor:
+    """True, a push to the right, where the second output is larger; False is a push to the left."""
+    left, right = outputs.unbind(-1)
+    return right > left
+
+
+def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next state, reward, and whether the pole fell or the cart left its track."""
+    place, speed, angle, turn = state.unbind(-1)
+    sine, cosine = angle.sin(), angle.cos()
+    total = CART + POLE
+    left, right, inertia = numbers((-FORCE / total, FORCE / total, 4 / 3 * HALF_LENGTH), state.dtype, state.device)
+    force = torch.where(action.bool(), right, left)
+    push = torch.addcmul(force, turn.square(), sine, value=POLE * HALF_LENGTH / total)
+    inertia = torch.addcmul(inertia, cosine, cosine, value=-POLE * HALF_LENGTH / total)
+    bend = sine.mul_(GRAVITY).addcmul_(push, cosine, value=-1).div_(inertia)
+    pull = torch.addcmul(push, bend, cosine, value=-POLE * HALF_LENGTH / total)
+    state = torch.add(state, together(speed, pull, turn, bend), alpha=SECONDS)
+    failed = (state.abs() > numbers(LIMITS, state.dtype, state.device)).any(-1)
+    return state, torch.ones_like(place), failed

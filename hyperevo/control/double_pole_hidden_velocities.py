@@ -1,0 +1,16 @@
+"""Double pole balancing where only positions are seen: the network has to remember what it saw to know the velocities.
+All else is as in `double_pole`."""
+
+from torch import Tensor
+
+from hyperevo.control._dynamics import numbers
+from hyperevo.control.double_pole import MOST_STEPS, OUTPUTS, SCALES, act, generalisation_starts, reset, step
+
+__all__ = ["MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe", "reset", "step"]
+
+OBSERVATIONS = 3
+
+
+def observe(state: Tensor) -> Tensor:
+    """Place of the cart and angles of the poles, scaled."""
+    return state[..., :3] / numbers(SCALES[:3], state.dtype, state.device)

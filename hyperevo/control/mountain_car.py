@@ -1,0 +1,41 @@
+"""A car that is too weak for the hill gathers speed in the valley to get out (Moore 1990), as MountainCar-v0.
+
+    x'' = 0.001 (a - 1) - 0.0025 cos 3x        a in {0, 1, 2}, time in steps
+
+A state is (x, x'). Every step costs 1 until the car is at the goal; a wall on the left stops it.
+"""
+
+import torch
+from torch import Tensor
+
+from hyperevo.control._dynamics import together, uniform
+
+OBSERVATIONS, OUTPUTS, MOST_STEPS = 2, 3, 200
+
+FORCE, GRAVITY, SPEED = 0.001, 0.0025, 0.07
+WALL, GOAL, EDGE = -1.2, 0.5, 0.6
+
+
+def reset(episodes: int, generator: torch.Generator) -> Tensor:
+    """First states (episodes, 2): at rest near the bottom of the valley."""
+    return uniform(episodes, (0.1, 0.0), generator) - torch.tensor([0.5, 0.0])
+
+
+def observe(state: Tensor) -> Tensor:
+    """The state itself."""
+    return state
+
+
+def act(outputs: Tensor) -> Tensor:
+    """The largest output: 0 drives left, 1 rolls, 2 drives right."""
+    return outputs.argmax(-1)
+
+
+def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next state, reward, and whether the car has arrived."""
+    place, speed = state.unbind(-1)
+    pushed = torch.add(speed, action - 1, alpha=FORCE)
+    speed = torch.sub(pushed, (3 * place).cos(), alpha=GRAVITY).clamp_(-SPEED, SPEED)
+    place = (place + speed).clamp_(WALL, EDGE)
+    speed = torch.where((place == WALL) & (speed < 0), 0.0, speed)
+    return together(place, speed), -torch.ones_like(place), (place >= GOAL) & (speed >= 0)
