@@ -37,8 +37,10 @@ class Measure:
 ACCURACY = Measure("accuracy")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)
+MEAN_RETURN = Measure("mean return", factor=1.0, unit="", digits=1)
 
 
 def measure_named(name: str) -> Measure:
     """The measure that a task names; a name that is not listed here is read in percent."""
-    return {measure.name: measure for measure in (BITS_PER_CHARACTER, NATS_PER_DRAWING)}.get(name, Measure(name))
+    listed = (BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)
+    return {measure.name: measure for measure in listed}.get(name, Measure(name))

@@ -43,7 +43,7 @@ def compose(config: RunConfig) -> Parts:
     target = _build("target", config.part("target"), task.inputs, task.classes)
     encoding = build_encoding(config.part("encoding"), target.geometry, device, getattr(target, "start", None))
     search = _build("search", config.part("search"), encoding, config.seed)
-    _check_gradient(search, config)
+    _check_gradient(search, config, task)
     _check_readout(target, config.part("task").name)
     if hasattr(search, "plan"):
         search.plan(planned_rounds(config, search.evaluations_per_round))
@@ -63,7 +63,10 @@ def follows_gradient(search: Any, config: RunConfig) -> bool:
     return hasattr(search, "learns") or (learn is not None and learn.steps > 0)
 
 
-def _check_gradient(search: Any, config: RunConfig) -> None:
+def _check_gradient(search: Any, config: RunConfig, task: Any) -> None:
+    if follows_gradient(search, config) and hasattr(task, "play"):
+        raise UserError(f"search.name: what networks come to in {task.data_name} has no gradient to follow; use an "
+                        "evolutionary search")
     if follows_gradient(search, config) and getattr(config.part("task"), "fitness", "") == "accuracy":
         raise UserError("task.fitness: accuracy has no gradient for the search to follow; use cross-entropy")
 

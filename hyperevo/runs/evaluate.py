@@ -11,6 +11,8 @@ from hyperevo.encodings._graph import Graph
 from hyperevo.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
+Play = Callable[[Any, Weights, Tensor, Tensor], Tensor]
+"""From a target, P networks' weights, inputs and labels to outputs (P, N, …)."""
 
 BLOCK = 32
 """Networks evaluated at a time, where memory allows: more are not faster."""
@@ -19,11 +21,12 @@ BLOCK = 32
 @torch.no_grad()
 def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Tensor],
              measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Batch | None = None) -> Tensor:
+             calibration: Batch | None = None, play: Play | None = None) -> Tensor:
     """(P,) float32 on the CPU: `measure(outputs, labels)` of every genotype on the same batch.
 
     calibration: inputs and labels from which every network first takes what its target does not get from a genotype:
-    running statistics, or a fitted readout.
+    running statistics, or a fitted readout. play: how the outputs come about, where inputs are not just
+    shown.
 
     Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
     all, are evaluated once. On the CPU every thread has blocks of its own.
@@ -36,16 +39,20 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
     @torch.no_grad()
     def fitness(block: slice) -> Tensor:
         weights = calibrated(target, encoding.express(distinct[block]), calibration)
+        if play is not None:
+            return measure(play(target, weights, inputs, labels), labels)
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), labels)
 
-    return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb)).float().cpu()[places]
+    # Who acts step by step acts together with as many as there are.
+    most = BLOCK if play is None else 1 << len(distinct).bit_length()
+    return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
 
 
 def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Any, inputs: Tensor, memory_gb: float,
-              copies: int = 1) -> list[Tensor]:
+              copies: int = 1, most: int | None = None) -> list[Tensor]:
     """`work` of every block of networks that run on the same inputs, in order; see `block_size`."""
     threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
-    size = min(block_size(target, inputs, memory_gb / threads, copies), -(-networks // threads))
+    size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
     blocks = [slice(start, start + size) for start in range(0, networks, size)]
     return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
 
@@ -75,14 +82,15 @@ def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
     return (batch[0][:middle], batch[1][:middle]), (batch[0][middle:], batch[1][middle:])
 
 
-def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1) -> int:
-    """Networks that fit into the memory at a time, a power of two up to BLOCK; 1 where not even that many fit.
+def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
+    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK; 1 where not even that
+    many fit.
 
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
     example, twice, for what is in the making.
     """
     fitting = memory_gb * 1e9 / (4 * (copies * _weights(target) + 2 * _values(target, inputs) * len(inputs)))
-    block = BLOCK
+    block = most or BLOCK
     while block > max(fitting, 1):
         block //= 2
     return block

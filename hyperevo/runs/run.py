@@ -36,7 +36,7 @@ from hyperevo.runs.environment import (
     keep_freed_memory,
     peak_memory_gb,
 )
-from hyperevo.runs.evaluate import Batch, calibrated, evaluate, fitting_half
+from hyperevo.runs.evaluate import Batch, Play, calibrated, evaluate, fitting_half
 from hyperevo.runs.files import AppendLog, read_json, write_folder, write_json, write_tensors, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import Genotype, pack_genotype, stack
@@ -303,7 +303,7 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     genotypes = parts.search.ask() if learning is None else _taught(run, learning)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, parts.search.generation))
     fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       run.memory_gb, fitting))
+                                       run.memory_gb, fitting, _play(parts)))
     parts.search.tell(fitness, *([] if learning is None else [genotypes]))
     run.evaluations += len(fitness)
     return fitness, failed
@@ -363,7 +363,7 @@ def _validate(run: Run) -> float:
     parts = run.parts
     candidates = parts.search.candidates()
     accuracies = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.accuracy,
-                          run.memory_gb, _calibration(parts))
+                          run.memory_gb, _calibration(parts), _play(parts))
     if hasattr(parts.search, "validated"):
         parts.search.validated(accuracies)
     best = int(accuracies.argmax())
@@ -371,6 +371,11 @@ def _validate(run: Run) -> float:
     if run.champion is None or accuracy > run.champion.validation_accuracy:
         run.champion = Champion(candidates[best], run.round, accuracy)
     return accuracy
+
+
+def _play(parts: Parts) -> Play | None:
+    """How networks act in the task's environment, if it has one."""
+    return getattr(parts.task, "play", None)
 
 
 def _calibration(parts: Parts) -> Batch:
@@ -433,7 +438,8 @@ def _finish(run: Run) -> dict[str, Any]:
     population = stack(champion.genotype)
     images = parts.task.test()
     calibration = _calibration(parts)
-    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb, calibration)
+    test = evaluate(parts.encoding, parts.target, population, images, parts.task.accuracy, run.memory_gb, calibration,
+                    _play(parts))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = networks.network(0)
@@ -492,7 +498,9 @@ def _keep_examples(run: Run, networks: Weights, images: Batch) -> None:
 def _operations(run: Run, population: Any) -> int:
     """Floating-point operations of the whole run, counted on its champion."""
     counted = operations(run.parts.encoding, run.parts.target, population, run.parts.task.calibration(6))
-    return total(run.evaluations, images_seen(run), *counted, learns=follows_gradient(run.parts.search, run.config))
+    # An episode counts as if it went on to its end.
+    examples = images_seen(run) * getattr(run.parts.task, "most_steps", 1)
+    return total(run.evaluations, examples, *counted, learns=follows_gradient(run.parts.search, run.config))
 
 
 def _of_everyone(parts: Parts, images: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:

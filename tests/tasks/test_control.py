@@ -1,0 +1,84 @@
+"""Control: networks are judged by what they come to in an environment, all at once as one by one."""
+
+import pytest
+import torch
+
+from hyperevo.components import load_component
+from hyperevo.config import load_config
+from hyperevo.control import environment_names, rollout
+from hyperevo.encodings import build_encoding
+from hyperevo.encodings.direct import Settings as DirectSettings
+from hyperevo.errors import UserError
+from hyperevo.runs import create_run, execute
+from hyperevo.runs.compose import compose
+from hyperevo.runs.evaluate import evaluate
+from hyperevo.targets import recurrent
+from hyperevo.tasks.control import Settings, build
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=environment_names())
+def task(request):
+    return build(Settings(environment=request.param, most_steps=30, validation=3), CPU)
+
+
+def population(task, size=5):
+    target = recurrent.build(recurrent.Settings(hidden=4), task.inputs, task.classes)
+    encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, CPU)
+    return target, encoding, torch.randn(size, encoding.genes, generator=torch.Generator().manual_seed(0))
+
+
+def test_fitness_is_the_mean_return_of_every_network_alone(task):
+    target, encoding, genotypes = population(task)
+    batch = task.batch(0, 0)
+    fitness = evaluate(encoding, target, genotypes, batch, task.fitness, 1.0, play=task.play)
+    for place, value in enumerate(fitness):
+        weights = encoding.express(genotypes[place : place + 1])
+        returns, _ = rollout(task.environment, target, weights, batch[0], 30)
+        assert float(value) == pytest.approx(float(returns.mean()), rel=1e-3)
+
+
+def test_generations_start_afresh_and_held_out_episodes_are_the_same_in_every_run(task):
+    again = load_component("task", "control").build(task.settings, CPU)
+    assert torch.equal(task.validation[0], again.validation[0]) and torch.equal(task.test()[0], again.test()[0])
+    assert int(task.validation[1].max()) == task.environment.MOST_STEPS
+    starts = task.batch(0, 1)[0]
+    assert starts.shape == (4, starts.shape[1])
+    assert torch.equal(starts, task.batch(0, 1)[0])
+    if not task.data_name.startswith("double-pole"):  # which always begins in the same state
+        assert not torch.equal(starts, task.batch(0, 2)[0])
+        assert not torch.equal(task.validation[0], task.test()[0])
+    assert task.calibration(2)[0].shape == (2, task.inputs.units)
+
+
+def test_threads_change_nothing(task):
+    target, encoding, genotypes = population(task, 6)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(evaluate(encoding, target, genotypes, task.batch(0, 0), task.fitness, 1.0, play=task.play))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+
+
+def test_a_controller_from_cosine_coefficients_learns_to_balance(tmp_path):
+    config = load_config("cartpole-dct", ["run.rounds=40", "run.until=100"]).config
+    result = execute(create_run(config, tmp_path / "run"))
+    assert result["validation_mean_return"] >= 100
+    assert (result["examples"], result["measure"]) == ("episodes", "mean return")
+    assert result["encoded_genes"] < result["generated_weights"]
+
+
+def test_what_an_environment_gives_has_no_gradient():
+    config = load_config("cartpole-dct", ["search={name='gradient'}", "target={name='mlp'}"]).config
+    with pytest.raises(UserError, match="cartpole has no gradient to follow"):
+        compose(config)
+
+
+def test_environments_that_are_not_there_are_one_line():
+    with pytest.raises(UserError, match="no environment called 'cartpol'; did you mean 'cartpole'"):
+        load_config("cartpole-dct", ["task.environment=cartpol"])
