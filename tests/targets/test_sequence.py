@@ -47,6 +47,9 @@ def module_of(target, weights, place):
     ("char-ptb-layernorm-hyperlstm", [], 4_923_154),
     ("char-ptb-layernorm-hyperlstm", ["target.embedding=16"], 5_085_682),
     ("char-ptb-layernorm-hyperlstm", ["target.embedding=16", "target.layers=2"], 14_407_714),
+    ("char-enwik8-lstm", [], 14_812_405),
+    ("char-enwik8-hyperlstm", [], 18_708_213),
+    ("char-enwik8-layernorm-hyperlstm", ["target.hidden=2048", "target.hyper=512"], 26_541_773),
 ])
 def test_configs_have_the_published_numbers_of_parameters(config, overrides, published):
     counts = count_without_data(load_config(config, overrides).config)
