@@ -10,6 +10,7 @@ vectors of the processor, so what a graph answers does not depend, to the last b
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,33 +25,35 @@ VECTOR = 32
 """Numbers that an operation works on at a time, at most; what is left over takes another path, with other rounding."""
 
 TILE = 32_768
-"""Points of one graph that are asked at a time: 128 KB in float32 for each node."""
+"""Points of one graph that are asked at a time, at most: 128 KB in float32 for each node."""
+
+SMALLEST_TILE = 2048
+"""And at least, where it has so many: fewer take hardly less time."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Nodes start … stop, alike in depth, aggregation, number of sources and activation."""
+    """Nodes start … stop, alike in depth, aggregation, number of sources and activation. By link, the sources (nodes,)
+    and the weights (nodes, 1, 1) of all nodes; plain numbers where there is one node only."""
 
     start: int
     stop: int
     aggregation: str
-    width: int
     activation: str
+    links: tuple[tuple[Any, Any], ...]
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """The nodes of some graphs in the order in which they are computed.
+    """The nodes of some graphs in the order in which they are computed, after the inputs where these are laid out.
 
-    owner (nodes,): the graph. sources (widest, nodes) index inputs, where they are laid out, and then nodes; links
-    (widest, nodes) go with them. direct (inputs, nodes), biases (nodes,): what is received from units and points.
+    owner (nodes,): the graph. direct (inputs, nodes), biases (nodes,): what is received from units and points.
     outputs: one node per graph.
     """
 
+    before: int
     groups: tuple[_Group, ...]
     owner: Tensor
-    sources: np.ndarray
-    links: Tensor
     direct: Tensor
     biases: Tensor
     outputs: tuple[int, ...]
@@ -78,6 +81,7 @@ class Cppns:
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
         self._kinds = kinds[order]
+        self._kept: dict[bytes, _Steps] = {}
         self._outputs = place[firsts + np.array(asked)[:, 0] - len(self.names)]
         # Inputs are below zero: -1 - input.
         inside = sources >= len(self.names)
@@ -136,7 +140,10 @@ class Cppns:
             # What a graph's last tile has too much repeats its last unit.
             units = np.minimum(firsts[active, None] + np.arange(start, start + tile),
                                firsts[active, None] + counts[active, None] - 1)
-            steps = self._steps(active)
+            key = active.tobytes()
+            if key not in self._kept:
+                self._kept[key] = self._steps(active)
+            steps = self._kept[key]
             values = self._answer(steps, near[:, torch.from_numpy(units).to(near.device)], far)
             for row, first, count in zip(steps.outputs, firsts[active], counts[active], strict=True):
                 stop = min(start + tile, count)
@@ -147,39 +154,37 @@ class Cppns:
         """The nodes of some graphs."""
         number = np.full(self.population, -1)
         number[active] = np.arange(len(active))
-        kept = number[self._kinds[:, 4]] >= 0
+        chosen = np.flatnonzero(number[self._kinds[:, 4]] >= 0)
         before = len(active) * len(self.names) if self._laid_out else 0
-        place = np.cumsum(kept) - 1 + before
-        kinds, sources = self._kinds[kept], self._sources[:, kept]
+        place = np.zeros(len(self._kinds), dtype=np.int64)
+        place[chosen] = before + np.arange(len(chosen))
+        kinds, sources = self._kinds[chosen], self._sources[:, chosen]
         owner = number[kinds[:, 4]]
         sources = np.where(sources >= 0, place[np.maximum(sources, 0)], owner * len(self.names) - 1 - sources)
-        chosen = torch.from_numpy(np.flatnonzero(kept)).to(self._links.device)
-        return _Steps(_groups(kinds, before), torch.from_numpy(owner).to(chosen.device), sources,
-                      self._links[:, chosen], self._direct[:, chosen], self._biases[chosen],
-                      tuple(place[self._outputs[active]].tolist()))
+        index = torch.from_numpy(chosen).to(self._links.device)
+        return _Steps(before, _groups(kinds, before, sources, self._links[:, index]), torch.from_numpy(owner).to(index),
+                      self._direct[:, index], self._biases[index], tuple(place[self._outputs[active]].tolist()))
 
     def _answer(self, steps: _Steps, near: Tensor, far: Tensor) -> Tensor:
         """(inputs that are laid out, then nodes; units, points) over near (inputs, graphs, units)."""
-        graphs, before = near.shape[1], steps.groups[0].start
-        values = near.new_empty(before + len(steps.owner), near.shape[2], far.shape[1])
-        if before:
-            self._lay_out(values[:before].unflatten(0, (graphs, -1)), near, far)
-        by_unit = near.new_zeros(len(steps.owner), near.shape[2])
+        graphs, nodes = near.shape[1], len(steps.owner)
+        values = near.new_empty(steps.before + nodes, near.shape[2], far.shape[1])
+        if steps.before:
+            self._lay_out(values[: steps.before].unflatten(0, (graphs, -1)), near, far)
+        by_unit = near.new_zeros(nodes, near.shape[2])
         by_point = steps.biases[:, None].expand(-1, far.shape[1])
         for unit, point, links in zip(near, far, steps.direct, strict=True):
             by_unit = by_unit + unit[steps.owner] * links[:, None]
             by_point = by_point + point * links[:, None]
+        torch.add(by_unit[:, :, None], by_point[:, None, :], out=values[steps.before :])
         for group in steps.groups:
-            own = slice(group.start - before, group.stop - before)
             received = values[group.start : group.stop]
-            torch.add(by_unit[own, :, None], by_point[own, None, :], out=received)
-            links, sources = steps.links[: group.width, own], steps.sources[: group.width, own]
             if group.aggregation == "sum":
-                _add_links(received, values, links, sources)
+                _add_links(received, values, group)
                 answer = answer_in_place(group.activation, received)
             else:
-                answer = ACTIVATIONS[group.activation](received + _aggregated(group, values, links, sources))
-            if answer.data_ptr() != received.data_ptr():
+                answer = ACTIVATIONS[group.activation](received + _aggregated(values, group))
+            if answer is not received:
                 received.copy_(answer)
         return values
 
@@ -199,34 +204,35 @@ def _tile(counts: np.ndarray, points: int) -> int:
     """Units of a graph that are asked at a time: half of what graphs have on average, in whole vectors."""
     whole = VECTOR // math.gcd(points, VECTOR)
     mean = counts.sum() / max(1, np.count_nonzero(counts))
-    units = min(math.ceil(mean / 2), max(1, TILE // points))
-    return -(-units // whole) * whole
+    units = min(max(mean / 2, SMALLEST_TILE / points), max(1, TILE / points), counts.max(initial=1))
+    return math.ceil(units / whole) * whole
 
 
-def _groups(kinds: np.ndarray, before: int) -> tuple[_Group, ...]:
-    """kinds (nodes, 5), in order."""
+def _groups(kinds: np.ndarray, before: int, sources: np.ndarray, links: Tensor) -> tuple[_Group, ...]:
+    """Of nodes in order, which are alike: kinds (nodes, 5), sources and links (widest, nodes)."""
     edges = [0, *(np.flatnonzero((kinds[1:, :4] != kinds[:-1, :4]).any(1)) + 1).tolist(), len(kinds)]
+    places = torch.from_numpy(sources).to(links.device)
     groups = []
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
         _, aggregation, width, activation, _ = kinds[start].tolist()
-        groups.append(_Group(before + start, before + stop, AGGREGATION_NAMES[aggregation], width,
-                             ACTIVATION_NAMES[activation]))
+        own: list = [(places[link, start:stop], links[link, start:stop, None, None]) for link in range(width)]
+        if stop - start == 1 and AGGREGATION_NAMES[aggregation] == "sum":
+            own = list(zip(sources[:width, start].tolist(), links[:width, start].tolist(), strict=True))
+        groups.append(_Group(before + start, before + stop, AGGREGATION_NAMES[aggregation],
+                             ACTIVATION_NAMES[activation], tuple(own)))
     return tuple(groups)
 
 
-def _add_links(received: Tensor, values: Tensor, links: Tensor, sources: np.ndarray) -> None:
+def _add_links(received: Tensor, values: Tensor, group: _Group) -> None:
     """received (nodes, units, points) += Σ link · source, one link of all nodes after the other."""
-    if len(received) == 1:
-        for link, source in zip(links[:, 0].tolist(), sources[:, 0].tolist(), strict=True):
+    for source, link in group.links:
+        if isinstance(source, Tensor):
+            received.addcmul_(values.index_select(0, source), link)
+        else:
             received[0].add_(values[source], alpha=link)
-        return
-    for own, places in zip(links, torch.from_numpy(sources).to(values.device), strict=True):
-        received.addcmul_(values.index_select(0, places), own[:, None, None])
 
 
-def _aggregated(group: _Group, values: Tensor, links: Tensor, sources: np.ndarray) -> Tensor:
-    if group.width == 0:
+def _aggregated(values: Tensor, group: _Group) -> Tensor:
+    if not group.links:
         return values.new_full((), EMPTY_AGGREGATION[group.aggregation])
-    places = torch.from_numpy(sources).to(values.device)
-    return AGGREGATIONS[group.aggregation]([values[own] * link[:, None, None]
-                                            for own, link in zip(places, links, strict=True)])
+    return AGGREGATIONS[group.aggregation]([values.index_select(0, source) * link for source, link in group.links])

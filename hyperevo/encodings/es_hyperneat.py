@@ -69,6 +69,7 @@ class EsHyperneatEncoding:
         if place.source is None or len(place.source.sizes) >= len(AXES):
             raise ValueError("encoding.name: es-hyperneat needs inputs of at most three axes")
         self.settings, self.device = settings, torch.device(device)
+        self.geometry = {SUBSTRATE: place}
         self.inputs = _on_face(place.source.coordinates, -1).to(self.device)
         self.outputs = _on_face(place.target.coordinates, 1).to(self.device)
         self.sources = torch.cat([self.inputs, torch.zeros_like(self.inputs[:1])]) if settings.bias else self.inputs

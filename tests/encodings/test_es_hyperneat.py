@@ -198,7 +198,7 @@ def assert_equal_networks(encoding, graphs):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_population_grows_the_papers_networks(options, seed):
     encoding = EsHyperneatEncoding(Settings(**options), LINE)
@@ -214,7 +214,7 @@ def test_so_it_does_in_three_dimensions(options, seed):
     assert_equal_networks(encoding, population(encoding, 2, seed))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_nodes_may_aggregate_in_any_way(seed):
     encoding = EsHyperneatEncoding(Settings(), LINE)
@@ -235,7 +235,7 @@ def test_the_random_networks_have_all_that_is_tested():
 
 
 @pytest.mark.parametrize("options", [{}, {"initial_depth": 1, "maximum_depth": 4}, {"distance": True}])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_network_is_the_same_to_the_last_bit_whatever_is_grown_beside_it(options, seed):
     encoding = EsHyperneatEncoding(Settings(**options), LINE)
@@ -278,7 +278,7 @@ def test_hidden_nodes_that_reach_no_output_are_dropped():
 
 def test_expressed_weights_are_scaled_and_placed():
     encoding = EsHyperneatEncoding(Settings(maximum_weight=5.0), LINE)
-    graphs = population(encoding, 6, 1)
+    graphs = population(encoding, 20, 1)
     values, nodes = encoding.connections(graphs, torch.float64)
     weights = encoding.express(graphs, torch.float64)
     for name, own in values.items():
@@ -290,7 +290,7 @@ def test_expressed_weights_are_scaled_and_placed():
 
 
 def test_gradients_equal_finite_differences():
-    encoding = EsHyperneatEncoding(Settings(distance=True), LINE)
+    encoding = EsHyperneatEncoding(Settings(distance=True, maximum_depth=2), LINE)
     graphs = population(encoding, 3, seed=5, functions=("sin", "tanh", "sigmoid"))
     numbers = [part.clone().requires_grad_() for graph in graphs for part in (graph.weights, graph.biases)]
 
