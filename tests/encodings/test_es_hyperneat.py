@@ -14,6 +14,7 @@ from neat.activations import ActivationFunctionSet
 from neat.aggregations import AggregationFunctionSet
 from pydantic import ValidationError
 
+from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.encodings._program import graph_numbers
@@ -22,6 +23,9 @@ from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding, Settings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, OWN_SCALAR_ACTIVATIONS
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet
+from hyperevo.plots.run_figures import save_run_figures
+from hyperevo.runs import create_run, execute
+from hyperevo.runs.files import read_tensors
 
 LINE = ParameterGeometry(Sheet((1,)), Sheet((3,)))
 PLANE = ParameterGeometry(Sheet((1, 2)), Sheet((2, 2)))
@@ -332,3 +336,13 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(UserError, match="at most three axes"):
         build_encoding(Settings(), {SUBSTRATE: ParameterGeometry(Sheet((1,)), Sheet((2, 2, 2, 2)))},
                        torch.device("cpu"))
+
+
+def test_a_run_ends_with_a_network_and_figures(tmp_path):
+    config = load_config("es-hyperneat-parity", ["run.rounds=2", "search.population=10", "threads=1"]).config
+    result = execute(create_run(config, tmp_path / "run"))
+    assert 0 <= result["test_accuracy"] <= 1
+    network = read_tensors(tmp_path / "run" / "champion" / "weights.safetensors")
+    assert network["input.weight"].shape == (len(network["hidden.places"]), 3)
+    save_run_figures(tmp_path / "run")
+    assert (tmp_path / "run" / "figures" / "learning_curves.png").is_file()
