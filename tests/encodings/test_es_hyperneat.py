@@ -328,6 +328,22 @@ def test_graphs_answer_as_in_neat_python_wherever_they_are_asked():
         assert math.isclose(float(answers[unit, point]), expected, rel_tol=1e-9, abs_tol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_a_graph_answers_does_not_depend_on_what_else_is_asked(seed):
+    """To the last bit, wherever the points come to lie: most operations round what is left of a vector differently."""
+    encoding = EsHyperneatEncoding(Settings(), LINE)
+    graphs = population(encoding, 6, seed, functions=("sigmoid",))
+    numbers, starts = graph_numbers(graphs)
+    generator = torch.Generator().manual_seed(seed)
+    near, far = (torch.randn(5, size, generator=generator) for size in (60, 7))
+    owner = np.sort(np.random.default_rng(seed).integers(0, 6, 60))
+    together = Cppns(graphs, numbers, starts, encoding.input_names, torch.float32).ask(owner, near, far)
+    for number, graph in enumerate(graphs):
+        own = Cppns([graph], *graph_numbers([graph]), encoding.input_names, torch.float32)
+        units = np.flatnonzero(owner == number)
+        assert torch.equal(own.ask(np.zeros(len(units), dtype=int), near[:, units], far), together[units])
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValidationError, match="maximum_depth 2 is less than initial_depth 3"):
         Settings(initial_depth=3, maximum_depth=2)
