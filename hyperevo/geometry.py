@@ -12,6 +12,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+SUBSTRATE = "substrate"
+"""Names no parameter, but the sheets of outputs and inputs between which networks lie whose hidden nodes are found."""
+
 
 @dataclass(frozen=True)
 class Sheet:

@@ -26,7 +26,7 @@ BLOCK = 262_144
 """Connections of one network that are painted at a time on the CPU: 1 MB in float32."""
 
 GAINS = (("sin", 5.0), ("cos", 5.0), ("gauss", 5.0**0.5), ("sigmoid", 5.0), ("tanh", 5.0))
-"""What the spread nodes' numbers are multiplied by beforehand, so that `_answer_in_place` need not."""
+"""What the spread nodes' numbers are multiplied by beforehand, so that `answer_in_place` need not."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class _Block:
         for node in self.taken.spread:
             received = self._receive(node, values)
             values.append(ACTIVATIONS[node.row.activation](received) if self.scratch is None
-                          else _answer_in_place(node, received))
+                          else answer_in_place(node.row.activation, received, node.clamped))
         return [(values[value.spread] if value.spread is not None else self._built(value)).expand(self.shape)
                 for value in self.taken.outputs]
 
@@ -278,12 +278,11 @@ def _sum_of_products(left: list[Tensor], right: list[Tensor], out: Tensor | None
     return (columns @ rows).view(high, wide, deep, long)
 
 
-def _answer_in_place(node: Spread, received: Tensor) -> Tensor:
-    """activation(received / gain), see GAINS; `received` is changed."""
-    activation = node.row.activation
+def answer_in_place(activation: str, received: Tensor, clamped: bool = True) -> Tensor:
+    """activation(received / gain), see GAINS; `received` is changed. Waves that are not `clamped` are known not to
+    reach neat-python's limit."""
     if activation in WAVES:
-        # Most waves are known not to reach neat-python's limit.
-        received = received.clamp_(-60, 60) if node.clamped else received
+        received = received.clamp_(-60, 60) if clamped else received
         return received.sin_() if activation == "sin" else received.cos_()
     if activation == "gauss":
         return received.square_().neg_().exp_()

@@ -154,7 +154,7 @@ def node_rows(topology: Topology, index: int, offset: int, sources: tuple[int, .
 def assemble(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | str = "cpu") -> Program:
     """One program for the rows of a population; `numbers` (P,) says where the numbers of each graph begin."""
     inputs, counts = rows[0].inputs, [len(own.rows) for own in rows]
-    table, widest = _join_tables(rows)
+    table, widest = join_tables(rows)
     kinds, biases, sources, links = (part.astype(np.int64) for part in (
         table[:, :4], table[:, 4], table[:, 7 : 7 + widest], table[:, 7 + widest :]))
     own_numbers = np.repeat(numbers, counts)
@@ -170,7 +170,7 @@ def assemble(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | s
     return Program(inputs, tuple(_buckets(kinds[order])), tensors[0], tensors[1], tensors[2], tensors[3], place)
 
 
-def _join_tables(rows: Sequence[Rows]) -> tuple[np.ndarray, int]:
+def join_tables(rows: Sequence[Rows]) -> tuple[np.ndarray, int]:
     """All tables one under the other, sources and links padded to the widest."""
     widest = max(own.widest for own in rows)
     tables = []

@@ -156,6 +156,8 @@ def fitness_name(task: Any, remark: str = "") -> str:
 
 def _maps(view: RunView) -> NamedFigures:
     names = list(view.matrices)
+    if not names:  # hidden nodes were found, and lie on no sheet
+        return
     first, last = names[0], names[-1]
     fields = [name for name in names if name != last or not view.has_readout]
     for name, (target, source) in view.matrices.items():

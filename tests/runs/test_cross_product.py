@@ -11,7 +11,7 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
     "nodes": [["sin", "sum", [0, 1, 2, 3]], ["identity", "sum", [5, 4]], ["identity", "sum", [5, 2]],
               ["identity", "sum", [5, 0]], ["identity", "sum", [5, 3]]],
     "weights": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "biases": [0, 0, 0, 0, 0]}"""
-ENCODINGS = [name for name in component_names("encoding") if name != "cppn"]
+ENCODINGS = [name for name in component_names("encoding") if name not in ("cppn", "es-hyperneat")]
 OWN_SEARCHES = {"eggroll": {"direct"}, "neat": set()}
 """Searches that go with some encodings only."""
 PAIRS = [(encoding, search) for encoding in ENCODINGS for search in component_names("search")

@@ -1,0 +1,292 @@
+"""Quadtrees over the connections of a node: where on the substrate it should have neighbours (Risi & Stanley 2012).
+
+The substrate is the cube from -1 to 1 of 2 or more axes, the root of every tree; a tree belongs to one place a and one
+CPPN, and asks it for w(a, c) at the centre c of every cell, or for w(c, a) in trees of incoming connections. A cell is
+cut into 2^axes. Division goes on to the initial depth, and from there to the maximum depth under cells whose parts vary
+by more than the division threshold. Extraction descends again from the root, through cells whose leaves vary by more
+than the variance threshold; any other cell that is reached becomes a connection where it lies in a band:
+
+    max over axes of min(|w(c) - w(c - e)|, |w(c) - w(c + e)|) > band threshold,   e: the cell's size along the axis
+
+Trees of a whole population are grown together, level by level. `Block`s are what is asked at a time: the levels down to
+the initial depth as one, then one level under all cells that are divided further, each with a border of one cell, so
+that every cell finds its neighbours beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.encodings._queries import Cppns
+
+AXES = "xyzw"
+
+POINTS = 131_072
+"""Points of all trees that are in the making at a time, at most, unless one tree has more."""
+
+
+class TreeSettings(ComponentSettings):
+    """Options of the trees; the names and defaults are the paper's."""
+
+    initial_depth: int = Field(2, ge=1)
+    """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
+    maximum_depth: int = Field(3, ge=1)
+    division_threshold: float = Field(0.03, ge=0)
+    variance_threshold: float = Field(0.03, ge=0)
+    band_threshold: float = Field(0.3, ge=0)
+
+    @model_validator(mode="after")
+    def _depths_in_order(self) -> "TreeSettings":
+        if self.maximum_depth < self.initial_depth:
+            raise ValueError(f"maximum_depth {self.maximum_depth} is less than initial_depth {self.initial_depth}")
+        return self
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Trees in the order of their CPPNs: owner (T,) of each, and its place (T, axes)."""
+
+    owner: np.ndarray
+    places: Tensor
+    outgoing: bool
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def __getitem__(self, chosen: slice) -> "Trees":
+        return Trees(self.owner[chosen], self.places[chosen], self.outgoing)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All cells that trees of one depth may have: those of one division first, then those of two, …; in each, in the
+    order of a grid of the axes."""
+
+    axes: int
+    depth: int
+
+    def __len__(self) -> int:
+        return self.first(self.depth + 1)
+
+    def first(self, level: int) -> int:
+        """The first cell of `level` divisions."""
+        return sum(2 ** (self.axes * above) for above in range(1, level))
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(cells, axes) float64: their centres."""
+        levels = [torch.arange(-1 + 2.0**-level, 1, 2.0 ** (1 - level), dtype=torch.float64)
+                  for level in range(1, self.depth + 1)]
+        return torch.cat([torch.cartesian_prod(*[line] * self.axes) for line in levels])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some levels of cells under units, each of which is a whole tree or a cell of the block before.
+
+    tree (U,): to which tree a unit belongs. cell (U, axes): which cell it is, of 2^level along each axis; parent (U,):
+    where that is among all finest cells of the block before. values: by level, (U, 2^n + 2, …) with the border.
+    """
+
+    level: int
+    tree: Tensor
+    cell: Tensor
+    parent: Tensor
+    values: tuple[Tensor, ...]
+
+
+def grow(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Tensor:
+    """(trees, cells): the weight of the connection to (or from) every cell, NaN where there is none."""
+    cells = Cells(trees.places.shape[1], settings.maximum_depth)
+    points = len(_border_grid(cells.axes, settings.initial_depth))
+    step = max(1, POINTS // points)
+    parts = [_grow(cppns, trees[start : start + step], settings, cells) for start in range(0, len(trees), step)]
+    return torch.cat(parts) if parts else trees.places.new_empty(0, len(cells))
+
+
+def _grow(cppns: Cppns, trees: Trees, settings: TreeSettings, cells: Cells) -> Tensor:
+    blocks = list(_divide(cppns, trees, settings))
+    variances = _variances(blocks, cells.axes)
+    weights = blocks[0].values[0].new_full((len(trees), len(cells)), torch.nan)
+    # Extraction goes on below these: at first, below all roots.
+    descended = torch.ones((len(trees), *[1] * cells.axes), dtype=torch.bool, device=weights.device)
+    for block, varying in zip(blocks, variances, strict=True):
+        descended = descended.view(-1)[block.parent].view(-1, *[1] * cells.axes)
+        for values, variance in zip(block.values, varying, strict=True):
+            reached = _repeat(descended)
+            descended = reached & (variance > settings.variance_threshold)
+            found = reached & ~descended & (_banded(values) > settings.band_threshold)
+            _write(weights, cells, block, _inside(values), found)
+    return weights
+
+
+# Division
+
+
+def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Block]:
+    """The blocks of trees, the whole trees' first."""
+    axes, device = trees.places.shape[1], trees.places.device
+    tree = torch.arange(len(trees), device=device)
+    cell = torch.zeros(len(trees), axes, dtype=torch.long, device=device)
+    level, levels, parent = 0, settings.initial_depth, tree
+    while len(tree):
+        values = _ask(cppns, trees, tree, cell, level, levels)
+        yield Block(level, tree, cell, parent, values)
+        level += levels
+        if level == settings.maximum_depth:
+            return
+        finest = _inside(values[-1])
+        _, mean, spread = _merge(1.0, finest, torch.zeros_like(finest))
+        divided = _repeat(spread / 2**axes > settings.division_threshold)
+        parent = divided.flatten().nonzero().squeeze(1)
+        unit, *place = divided.nonzero().unbind(1)
+        tree, cell = tree[unit], cell[unit] * 2**levels + torch.stack(place, 1)
+        levels = 1
+
+
+def _ask(cppns: Cppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, levels: int) -> tuple[Tensor, ...]:
+    """Values of the cells of some levels under units, with a border, by level."""
+    axes, half = cell.shape[1], 2.0**-level
+    own = trees.places[tree]
+    centre = ((2 * cell + 1) * half - 1).to(own)
+    around = (_border_grid(axes, levels) * half).to(own)
+    ends = {"1": (own, torch.zeros_like(around)), "2": (centre, around)}
+    if not trees.outgoing:
+        ends = {"1": ends["2"], "2": ends["1"]}
+    near, far = (torch.stack([cppn_input(name, ends["1"][part], ends["2"][part], float(part == 0))
+                              for name in cppns.names]) for part in (0, 1))
+    answers = cppns.ask(trees.owner[tree.cpu().numpy()], near.to(cppns.dtype), far.to(cppns.dtype))
+    sizes = [2**n + 2 for n in range(1, levels + 1)]
+    parts = answers.split([size**axes for size in sizes], 1)
+    return tuple(part.unflatten(1, [size] * axes) for part, size in zip(parts, sizes, strict=True))
+
+
+def cppn_input(name: str, source: Tensor, target: Tensor, one: float) -> Tensor:
+    """A CPPN's input for sources and targets (n, axes), or its part of them; a distance has no parts, and is not
+    read."""
+    if name in ("one", "distance"):
+        return torch.full_like(source[:, 0], one)
+    axis = AXES.index(name[-1] if name.startswith("d") else name[0])
+    if name.startswith("d"):
+        return source[:, axis] - target[:, axis]
+    return (source if name.endswith("1") else target)[:, axis]
+
+
+@lru_cache(maxsize=64)
+def _border_grid(axes: int, levels: int) -> Tensor:
+    """(points, axes) float64: the centres of a unit's cells of 1, … levels divisions and of those that border on them,
+    where the unit is the cube from -1 to 1."""
+    lines = [torch.arange(-1 - 2.0**-level, 1 + 2.0 ** (1 - level), 2.0 ** (1 - level), dtype=torch.float64)
+             for level in range(1, levels + 1)]
+    return torch.cat([torch.cartesian_prod(*[line] * axes) for line in lines])
+
+
+# Variance of the leaves under every cell
+
+
+def _variances(blocks: Sequence[Block], axes: int) -> list[list[Tensor]]:
+    """By block and level, the variance of the leaves under every cell; that of a leaf is 0."""
+    variances: list[list[Tensor]] = []
+    below: tuple[Tensor, tuple[Tensor, ...]] | None = None
+    for block in reversed(blocks):
+        finest = _inside(block.values[-1])
+        statistics: tuple = (1.0, finest, torch.zeros_like(finest))
+        if below is not None:
+            statistics = _with_divided(finest, *below)
+        own = []
+        for _ in block.values:
+            count, _, spread = statistics
+            own.append(spread / count)
+            statistics = _merge(*statistics)
+        variances.append(own[::-1])
+        count, mean, spread = statistics
+        below = block.parent, (torch.as_tensor(count).to(mean).expand_as(mean), mean, spread)
+    return variances[::-1]
+
+
+def _with_divided(finest: Tensor, parent: Tensor, divided: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Number of leaves, their mean and their squared distance from it, of cells of which some were divided."""
+    whole = [torch.ones_like(finest), finest.clone(), torch.zeros_like(finest)]
+    for all_cells, own in zip(whole, divided, strict=True):
+        all_cells.view(-1)[parent] = own.flatten()
+    return tuple(whole)
+
+
+def _merge(count: float | Tensor, mean: Tensor, spread: Tensor) -> tuple[float | Tensor, Tensor, Tensor]:
+    """The same for cells twice as large (Chan, Golub & LeVeque 1983): no two large numbers are subtracted."""
+    means, spreads = _corners(mean), _corners(spread)
+    if isinstance(count, float):
+        total: float | Tensor = count * len(means)
+        middle = _sum(means) / len(means)
+        return total, middle, _sum(spreads) + _sum([(own - middle).square_() for own in means]) * count
+    counts = _corners(count)
+    total = _sum(counts)
+    middle = _sum([own * many for own, many in zip(means, counts, strict=True)]) / total
+    apart = _sum([(own - middle).square_() * many for own, many in zip(means, counts, strict=True)])
+    return total, middle, _sum(spreads) + apart
+
+
+def _corners(values: Tensor) -> list[Tensor]:
+    """The 2^axes parts of all larger cells, (U, n, …) → (U, n / 2, …) each."""
+    halves = (slice(0, None, 2), slice(1, None, 2))
+    return [values[(slice(None), *corner)] for corner in product(halves, repeat=values.dim() - 1)]
+
+
+def _sum(values: Sequence[Tensor]) -> Tensor:
+    total = values[0] + values[1]
+    for value in values[2:]:
+        total += value
+    return total
+
+
+# Extraction
+
+
+def _inside(values: Tensor) -> Tensor:
+    """Cells without their border."""
+    return values[(slice(None), *[slice(1, -1)] * (values.dim() - 1))]
+
+
+def _banded(values: Tensor) -> Tensor:
+    """How far every cell is from its neighbours: (U, n + 2, …) → (U, n, …)."""
+    whole, inner = slice(None), slice(1, -1)
+    apart = []
+    for axis in range(1, values.dim()):
+        line = values[tuple(whole if other in (0, axis) else inner for other in range(values.dim()))]
+        size = line.shape[axis]
+        steps = (line.narrow(axis, 1, size - 1) - line.narrow(axis, 0, size - 1)).abs_()
+        apart.append(torch.minimum(steps.narrow(axis, 0, size - 2), steps.narrow(axis, 1, size - 2)))
+    largest = apart[0]
+    for other in apart[1:]:
+        largest = torch.maximum(largest, other)
+    return largest
+
+
+def _repeat(cells: Tensor) -> Tensor:
+    """What is so for a cell is so for its parts: (U, n, …) → (U, 2 n, …)."""
+    for axis in range(1, cells.dim()):
+        cells = cells.repeat_interleave(2, axis)
+    return cells
+
+
+def _write(weights: Tensor, cells: Cells, block: Block, values: Tensor, found: Tensor) -> None:
+    """Put the values of found cells of one level of a block where they belong in weights (trees, cells)."""
+    size = values.shape[1]
+    level = block.level + size.bit_length() - 1
+    first, last = cells.first(level), cells.first(level + 1)
+    if block.level == 0:
+        weights[:, first:last] = torch.where(found, values, torch.nan).flatten(1)
+        return
+    unit, *place = found.nonzero().unbind(1)
+    cell = block.cell[unit] * size + torch.stack(place, 1)
+    index = torch.zeros_like(unit)
+    for along in cell.unbind(1):
+        index = index * 2**level + along
+    weights[block.tree[unit], first + index] = values[found]

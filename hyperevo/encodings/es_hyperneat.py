@@ -1,0 +1,224 @@
+"""ES-HyperNEAT encoding: a graph paints the connections of a network and so says where its hidden nodes are.
+
+(Risi & Stanley 2012.) Inputs lie on one face of the cube, outputs on the opposite one, and a bias, which is an input
+that is always 1, at its centre. Trees (see `_quadtree`) find the hidden nodes that inputs have connections to, then, at
+each iteration level, those that the hidden nodes found last have connections to, and last the hidden nodes that outputs
+have connections from. What lies on no path from an input to an output is dropped. Weights are the graph's output times
+the maximum weight.
+
+Which nodes and connections there are is found without a gradient; their weights are differentiable in the numbers of
+the graph. The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.encodings._graph import Graph, activate
+from hyperevo.encodings._program import graph_numbers
+from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
+from hyperevo.encodings._queries import Cppns
+from hyperevo.geometry import SUBSTRATE, ParameterGeometry
+from hyperevo.weights import Weights
+
+
+class Settings(TreeSettings):
+    """Options of the ES-HyperNEAT encoding."""
+
+    name: Literal["es-hyperneat"] = "es-hyperneat"
+    iteration_level: int = Field(1, ge=0)
+    """How often trees of the hidden nodes found last find further ones; at 0 no hidden node is connected to another."""
+    maximum_weight: float = Field(3.0, gt=0)
+    """Weight per unit of the CPPN's output."""
+    bias: bool = True
+    """Whether there is an input that is always 1."""
+    delta: bool = False
+    """Give the CPPN the differences of the coordinates, x1 - x2 and so on, as inputs."""
+    distance: bool = False
+    """Give the CPPN the distance between the two nodes as an input."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Connections of P networks before they are laid out; cells are those of the trees, NaN is no connection.
+
+    inputs (P, inputs and bias, cells) and outputs (P, outputs, cells): from inputs and to outputs. hidden (T, cells):
+    from hidden node `cell` (T,) of network `owner` (T,). kept (P, cells): the hidden nodes on a path.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+    hidden: Tensor
+    owner: Tensor
+    cell: Tensor
+    kept: Tensor
+
+
+class EsHyperneatEncoding:
+    """Graphs to networks of their own hidden nodes.
+
+    `input_names` and `output_names` say what a genome must read and write; the search builds its genomes to fit.
+    """
+
+    def __init__(self, settings: Settings, place: ParameterGeometry, device: torch.device | str = "cpu"):
+        if place.source is None or len(place.source.sizes) >= len(AXES):
+            raise ValueError("encoding.name: es-hyperneat needs inputs of at most three axes")
+        self.settings, self.device = settings, torch.device(device)
+        self.geometry = {SUBSTRATE: place}
+        self.inputs = _on_face(place.source.coordinates, -1).to(self.device)
+        self.outputs = _on_face(place.target.coordinates, 1).to(self.device)
+        self.sources = torch.cat([self.inputs, torch.zeros_like(self.inputs[:1])]) if settings.bias else self.inputs
+        axes = AXES[: self.inputs.shape[1]]
+        self.cells = Cells(len(axes), settings.maximum_depth)
+        self.input_names = [f"{axis}{end}" for end in "12" for axis in axes] + ["one"]
+        self.input_names += [f"d{axis}" for axis in axes] if settings.delta else []
+        self.input_names += ["distance"] if settings.distance else []
+        self.output_names = ["weight"]
+
+    def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
+        """The weights of P networks, and where their hidden nodes lie."""
+        graphs = list(genotypes)
+        weights, nodes = self.connections(graphs, dtype)
+        if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
+                                           for graph in graphs):
+            weights = self._painted_again(graphs, weights, nodes)
+        places = self.cells.places.to(self.device, dtype)[nodes.clamp(min=0)]
+        places = places.masked_fill(nodes[:, :, None] < 0, torch.nan)
+        return Weights({**{name: torch.where(value.isnan(), 0.0, value * self.settings.maximum_weight)
+                           for name, value in weights.items()}, "hidden.places": places})
+
+    @torch.no_grad()
+    def connections(self, graphs: Sequence[Graph], dtype: torch.dtype = torch.float32) \
+            -> tuple[dict[str, Tensor], Tensor]:
+        """The CPPN's values by parameter, NaN where there is no connection, and the cell of every hidden node
+        (P, hidden), -1 where a network has fewer than others."""
+        return self._lay_out(self._discover(graphs, dtype))
+
+    # Discovery
+
+    def _discover(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Found:
+        numbers, starts = graph_numbers(graphs)
+        cppns = Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype)
+        inputs = self._from_ends(cppns, self.sources, outgoing=True)
+        outputs = self._from_ends(cppns, self.outputs, outgoing=False)
+        hidden, owner, cell, found = self._explore(cppns, connected(inputs).any(1))
+        kept = _reaching(connected(hidden), owner, cell, found & connected(outputs).any(1))
+        return Found(inputs, outputs, hidden, owner, cell, kept)
+
+    def _from_ends(self, cppns: Cppns, places: Tensor, outgoing: bool) -> Tensor:
+        """(P, places, cells): connections of inputs or of outputs, which lie at the same places in all networks."""
+        owner = np.repeat(np.arange(cppns.population), len(places))
+        trees = Trees(owner, places.repeat(cppns.population, 1), outgoing)
+        return grow(cppns, trees, self.settings).unflatten(0, (-1, len(places)))
+
+    def _explore(self, cppns: Cppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Connections from hidden nodes (T, cells), of which network and from which cell, and all nodes found."""
+        new, parts = found, []
+        for _ in range(self.settings.iteration_level):
+            owner, cell = new.nonzero().unbind(1)
+            trees = Trees(owner.cpu().numpy(), self.cells.places.to(self.device)[cell], True)
+            parts.append((grow(cppns, trees, self.settings), owner, cell))
+            reached = torch.zeros(found.shape, device=found.device)
+            reached.index_add_(0, owner, connected(parts[-1][0]).to(reached))
+            new = (reached > 0) & ~found
+            found = found | new
+        none = torch.zeros(0, dtype=torch.long, device=found.device)
+        parts.append((torch.zeros(0, len(self.cells), device=found.device), none, none))
+        hidden, owner, cell = (torch.cat(own) for own in zip(*parts, strict=True))
+        return hidden, owner, cell, found
+
+    # The networks
+
+    def _lay_out(self, found: Found) -> tuple[dict[str, Tensor], Tensor]:
+        nodes, place = _numbered(found.kept)
+        missing, chosen = nodes < 0, nodes.clamp(min=0)
+
+        def own(values: Tensor, owner: Tensor | slice = slice(None)) -> Tensor:
+            """(networks, units, cells) → (networks, units, hidden)."""
+            cells = chosen[owner, None].expand(-1, values.shape[1], -1)
+            return values.gather(2, cells).masked_fill_(missing[owner, None], torch.nan)
+
+        inputs, outputs = own(found.inputs).transpose(1, 2), own(found.outputs)
+        linked = found.kept[found.owner, found.cell]
+        owner, cell = found.owner[linked], found.cell[linked]
+        recurrent = inputs.new_full((*nodes.shape, nodes.shape[1]), torch.nan)
+        recurrent[owner, :, place[owner, cell]] = own(found.hidden[linked, None].to(inputs.dtype), owner)[:, 0]
+        weights = {"input.weight": inputs[:, :, : len(self.inputs)].contiguous(), "recurrent.weight": recurrent,
+                   "readout.weight": outputs}
+        return (weights | {"recurrent.bias": inputs[:, :, -1].contiguous()} if self.settings.bias else weights), nodes
+
+    def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:
+        """The same values, differentiable: every graph is asked once more for its connections."""
+        cells = self.cells.places.to(self.device)
+        masks = {name: ~value.isnan() for name, value in weights.items()}
+        painted: dict[str, list[Tensor]] = {name: [] for name in weights}
+        for number, graph in enumerate(graphs):
+            hidden = cells[nodes[number].clamp(min=0)]
+            sheets = {"input.weight": (hidden, self.inputs), "recurrent.weight": (hidden, hidden),
+                      "recurrent.bias": (hidden, None), "readout.weight": (self.outputs, hidden)}
+            pairs = [_pairs(mask[number], *sheets[name]) for name, mask in masks.items()]
+            values = self._asked(graph, *(torch.cat(ends) for ends in zip(*pairs, strict=True)))
+            for name, own in zip(weights, values.split([len(targets) for _, targets in pairs]), strict=True):
+                painted[name].append(own.to(weights[name].dtype))
+        return {name: value.masked_scatter(masks[name], torch.cat(painted[name])) for name, value in weights.items()}
+
+    def _asked(self, graph: Graph, sources: Tensor, targets: Tensor) -> Tensor:
+        """(connections,): a graph's values between places (connections, axes)."""
+        inputs = [cppn_input(name, sources, targets, 1.0) if name != "distance" else (sources - targets).norm(dim=1)
+                  for name in self.input_names]
+        return activate(graph.to(self.device), inputs, (0,))[0].reshape(-1).expand(len(sources))
+
+    def count(self, genotype: Graph) -> int:
+        """Encoded genes of one genotype."""
+        return genotype.genes
+
+
+def connected(weights: Tensor) -> Tensor:
+    """Where there are connections."""
+    return ~weights.isnan()
+
+
+def _on_face(coordinates: Tensor, end: float) -> Tensor:
+    """Places (units, axes + 1) of a sheet's units, x first, at the end of one further axis."""
+    return torch.cat([coordinates.flip(1), torch.full_like(coordinates[:, :1], end)], 1)
+
+
+def _reaching(links: Tensor, owner: Tensor, cell: Tensor, reaching: Tensor) -> Tensor:
+    """(P, cells): hidden nodes from which a path leads to one that is known to be `reaching`; links (T, cells) are
+    those of node `cell` of network `owner`."""
+    while True:
+        more = (links & reaching[owner]).any(1) & ~reaching[owner, cell]
+        if not bool(more.any()):
+            return reaching
+        reaching = reaching.index_put((owner[more], cell[more]), more.new_ones(()))
+
+
+def _numbered(kept: Tensor) -> tuple[Tensor, Tensor]:
+    """The cells of every network's nodes (P, hidden), -1 for none, and the number of every cell's node (P, cells)."""
+    place = kept.cumsum(1) - 1
+    owner, cell = kept.nonzero().unbind(1)
+    nodes = place.new_full((len(kept), int(kept.sum(1).max())), -1)
+    nodes[owner, place[owner, cell]] = cell
+    return nodes, place
+
+
+def _pairs(mask: Tensor, targets: Tensor, sources: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Source and target places of the connections (targets, sources) of a mask, in its order; without sources, of those
+    from the centre."""
+    if sources is None:
+        ends = targets[mask]
+        return torch.zeros_like(ends), ends
+    target, source = mask.nonzero().unbind(1)
+    return sources[source], targets[target]
+
+
+def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> Any:
+    """The encoding for the sheets that a substrate's networks lie between."""
+    if list(geometry) != [SUBSTRATE]:
+        raise ValueError("encoding.name: es-hyperneat makes hidden nodes and needs target.name = substrate")
+    return EsHyperneatEncoding(settings, geometry[SUBSTRATE], device)

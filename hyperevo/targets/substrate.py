@@ -1,0 +1,60 @@
+"""Substrate: a network whose hidden nodes come with its weights, each network's its own (ES-HyperNEAT).
+
+    h_t = φ(W x + U h_{t-1} + b)        o = V h_T        h_0 = 0        x: the same at every step
+
+All hidden nodes are updated at once, T times, or fewer if nothing changes any more. So a network without cycles is
+computed exactly, layer by layer, if no path through its hidden nodes is longer than T; one with cycles is a recurrent
+network of T steps. Neither depends on the networks beside it, as a number of steps taken from the longest path would.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet, near_square
+from hyperevo.targets.mlp import ACTIVATIONS
+from hyperevo.weights import Weights
+
+
+class Settings(ComponentSettings):
+    """Options of the substrate."""
+
+    name: Literal["substrate"] = "substrate"
+    activation: Literal["tanh", "relu", "sin"] = "tanh"
+    steps: int = Field(10, ge=1)
+    """T, updates of all hidden nodes."""
+
+
+class SubstrateTarget:
+    """P networks at once, of input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), recurrent.bias
+    (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
+    others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
+        # Outputs have as many axes as inputs, so that one more lies between them.
+        ends = near_square(outputs).sizes if len(inputs.sizes) > 1 else (outputs,)
+        self.settings, self.activation = settings, ACTIVATIONS[settings.activation]
+        self.geometry = {SUBSTRATE: ParameterGeometry(Sheet((1,) * (len(inputs.sizes) - 2) + ends), inputs)}
+        self.units = settings.steps * inputs.units + outputs
+
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """inputs (N, values), the same for all networks → outputs (P, N, outputs), not normalised."""
+        received = inputs @ weights.tensor("input.weight").transpose(1, 2)
+        if "recurrent.bias" in weights:
+            received = received + weights.tensor("recurrent.bias")[:, None, :]
+        # A few examples times large matrices: on the CPU twice as fast as the matrices times the examples.
+        recurrent = weights.tensor("recurrent.weight").transpose(1, 2).contiguous()
+        state = self.activation(received.clone())
+        for _ in range(self.settings.steps - 1):
+            before, state = state, self.activation(torch.baddbmm(received, state, recurrent))
+            if torch.equal(before, state):
+                break
+        return state @ weights.tensor("readout.weight").transpose(1, 2)
+
+
+def build(settings: Settings, inputs: Sheet, outputs: int) -> SubstrateTarget:
+    """The target for a task with `inputs` and `outputs`."""
+    return SubstrateTarget(settings, inputs, outputs)

@@ -1,0 +1,74 @@
+"""Parity: is the number of inputs that are on odd? All patterns of n bits, in every generation the same."""
+
+import hashlib
+from itertools import product
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import Sheet
+
+Batch = tuple[Tensor, Tensor]
+
+INPUTS = (3,)
+"""Of the default number of bits."""
+
+CLASS_NAMES = ("odd",)
+"""One output, above zero where the number is odd."""
+
+
+class Settings(ComponentSettings):
+    """Options of the task."""
+
+    name: Literal["parity"] = "parity"
+    bits: int = Field(3, ge=2, le=16)
+
+    @property
+    def images(self) -> int:
+        """Patterns per generation."""
+        return 2**self.bits
+
+
+class Parity:
+    """Bits as -1 and 1 on a line in, one output. `validation` and test are the patterns of training: there are no
+    others."""
+
+    measure = "accuracy"
+
+    def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
+        self.settings = settings
+        self.inputs, self.classes = Sheet((settings.bits,)), 1
+        patterns = torch.tensor(list(product((-1.0, 1.0), repeat=settings.bits)), device=device)
+        self.validation: Batch = patterns, (patterns > 0).sum(1) % 2
+        self.data_name = f"parity of {settings.bits} bits"
+        self.checksum = hashlib.sha256(self.data_name.encode()).hexdigest()
+
+    def batch(self, seed: int, generation: int) -> Batch:
+        """All patterns (N, bits) and whether their bits are odd (N,), the same for every seed and generation."""
+        return self.validation
+
+    def calibration(self, images: int) -> Batch:
+        """The first patterns, as many as asked for where there are."""
+        patterns, labels = self.validation
+        return patterns[:images], labels[:images]
+
+    def test(self) -> Batch:
+        """All patterns."""
+        return self.validation
+
+    def fitness(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """outputs (P, N, 1), labels (N,) → (P,), higher is better: minus the mean squared distance of tanh(output) from
+        1 where the number is odd and -1 where it is even."""
+        return -(outputs[:, :, 0].tanh() - (2 * labels - 1)).square().mean(1)
+
+    def accuracy(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """outputs (P, N, 1), labels (N,) → (P,): the share of patterns whose output has the right sign; 0 has none."""
+        return (outputs[:, :, 0] * (2 * labels - 1) > 0).float().mean(1)
+
+
+def build(settings: Settings, device: torch.device) -> Parity:
+    """The task."""
+    return Parity(settings, device)
