@@ -177,6 +177,11 @@ class EsHyperneatEncoding:
         """Encoded genes of one genotype."""
         return genotype.genes
 
+    def generated(self, genotype: Graph) -> int:
+        """Connections of the network that a genotype becomes."""
+        weights, _ = self.connections([genotype])
+        return sum(int(connected(value).sum()) for value in weights.values())
+
 
 def connected(weights: Tensor) -> Tensor:
     """Where there are connections."""

@@ -109,7 +109,11 @@ def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
         return {"encoded_genes": 0, "direct_parameters": total, "generated_weights": 0}
     direct = getattr(parts.encoding, "direct_parameters", 0)
     genes = getattr(parts.encoding, "genes", None)
-    encoded = (graph or parts.search.ask()[0]).genes if genes is None else genes - direct
+    if genes is None and graph is None:
+        graph = parts.search.ask()[0]
+    encoded = graph.genes if genes is None else genes - direct
+    if hasattr(parts.encoding, "generated"):  # hidden nodes are found, and networks differ in size
+        total = parts.encoding.generated(graph)
     return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
 
 

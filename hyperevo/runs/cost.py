@@ -15,11 +15,11 @@ def operations(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> t
     and to show it an example. Sines and other functions of single numbers are not counted, as is usual, nor is solving
     for a fitted readout.
 
-    genotypes: a population of one; examples: at least six inputs and what is wanted for them.
+    genotypes: a population of one; examples: at least three inputs and what is wanted for them.
     """
     inputs, wanted = examples
-    two, six = (_count(encoding, target, genotypes, (inputs[:count], wanted[:count])) for count in (2, 6))
-    per_example = (six - two) // 4
+    all_, two = (_count(encoding, target, genotypes, (inputs[:count], wanted[:count])) for count in (len(inputs), 2))
+    per_example = (all_ - two) // (len(inputs) - 2)
     return two - 2 * per_example, per_example
 
 

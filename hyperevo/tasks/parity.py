@@ -13,10 +13,7 @@ from hyperevo.geometry import Sheet
 
 Batch = tuple[Tensor, Tensor]
 
-INPUTS = (3,)
-"""Of the default number of bits."""
-
-CLASS_NAMES = ("odd",)
+CLASS_NAMES = ()
 """One output, above zero where the number is odd."""
 
 
@@ -37,10 +34,11 @@ class Parity:
     others."""
 
     measure = "accuracy"
+    examples = "patterns"
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings = settings
-        self.inputs, self.classes = Sheet((settings.bits,)), 1
+        self.inputs, self.classes = shape(settings)
         patterns = torch.tensor(list(product((-1.0, 1.0), repeat=settings.bits)), device=device)
         self.validation: Batch = patterns, (patterns > 0).sum(1) % 2
         self.data_name = f"parity of {settings.bits} bits"
@@ -67,6 +65,11 @@ class Parity:
     def accuracy(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, 1), labels (N,) → (P,): the share of patterns whose output has the right sign; 0 has none."""
         return (outputs[:, :, 0] * (2 * labels - 1) > 0).float().mean(1)
+
+
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """What networks read, and how many outputs they have."""
+    return Sheet((settings.bits,)), 1
 
 
 def build(settings: Settings, device: torch.device) -> Parity:
