@@ -3,7 +3,7 @@
 import argparse
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hyperevo.config import load_config
@@ -35,11 +35,12 @@ def result(name: str, seed: int, folder: Path, variants: Variants) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
-def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str]) -> None:
-    """Run every name with every seed, and keep the table up to date after each."""
+def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str],
+           spread: Callable[[dict], dict] = dict) -> None:
+    """Run every name with every seed, and keep the table up to date after each; `spread` makes columns of a result."""
     for name in options.names:
         for seed in range(options.seeds):
-            row = result(name, seed, options.runs / f"{name}-{seed}", variants)
+            row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants))
             # Another study's process may have written a row in the meantime.
             rows = read_table(table) | {(name, seed): row}
             with table.open("w", newline="") as file:

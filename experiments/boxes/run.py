@@ -1,0 +1,40 @@
+"""Visual discrimination (Stanley, D'Ambrosio & Gauci 2009): generations until every trial is solved, and how champions do
+on finer fields that they were not evolved on.
+
+    python experiments/boxes/run.py [--seeds 20] [--runs DIR] [NAME ...]
+
+Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv and figures beside
+this file from the runs' own result.json. A run ends when its champion solves all 75 trials, or after 300 generations.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from recorder import arguments, record
+
+DIRECT = ["encoding={name='direct', scale=1.0}"]
+VARIANTS = {
+    "hyperneat-delta": ("boxes", ["run.until=1.0"]),
+    "hyperneat": ("boxes", ["run.until=1.0", "encoding.delta=false"]),
+    # The paper's other side, a network evolved weight by weight: here by a genetic algorithm, and by SNES.
+    "direct-genetic": ("boxes", ["run.until=1.0", *DIRECT, "search={name='genetic', population=150}"]),
+    "direct-snes": ("boxes", ["run.until=1.0", *DIRECT, "search={name='snes', population=150}"]),
+    "dct-snes": ("boxes", ["run.until=1.0", "encoding={name='dct', coefficients=[5, 5, 5, 5]}",
+                           "search={name='snes', population=150, deviation=1.0}"]),
+}
+SIZES = ("11", "33", "55")
+COLUMNS = ("name", "seed", "rounds", "validation_accuracy", "encoded_genes", "direct_parameters", "generated_weights",
+           *(f"{what}_{size}" for size in SIZES for what in ("accuracy", "distance", "pairs")), "seconds")
+"""rounds are generations; validation_accuracy is that of the 75 trials, the others are those of every pair of boxes."""
+
+
+def spread(row: dict) -> dict:
+    """A result with a column for every number of its retests."""
+    return row | {f"{what}_{size}": value for size, values in row.get("retests", {}).items()
+                  for what, value in values.items()}
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__, tuple(VARIANTS), 20, "runs/boxes")
+    record(options, VARIANTS, Path(__file__).with_name("results.csv"), COLUMNS, spread)
