@@ -1,5 +1,5 @@
-"""Visual discrimination (Stanley, D'Ambrosio & Gauci 2009): generations until every trial is solved, and how champions do
-on finer fields that they were not evolved on.
+"""Visual discrimination (Stanley, D'Ambrosio & Gauci 2009): generations until every trial is solved, and how champions
+do on finer fields that they were not evolved on.
 
     python experiments/boxes/run.py [--seeds 20] [--runs DIR] [NAME ...]
 
