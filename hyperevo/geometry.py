@@ -7,7 +7,7 @@ resolution, so one pattern can be painted at any size.
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import pi, prod
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,20 @@ class Sheet:
         if places.shape[1] > 3:
             raise ValueError(f"a sheet of sizes {self.sizes} has more than three axes")
         return places.flip(1)
+
+
+@dataclass(frozen=True)
+class Ring(Sheet):
+    """Units on a circle, the first at its top, the others clockwise. `sizes` is (units,), so that as a grid it is a
+    line."""
+
+    radius: float = 1.0
+
+    @cached_property
+    def coordinates(self) -> Tensor:
+        """(units, 2) float64, as those of a sheet: y, downwards, and x."""
+        bearings = torch.arange(self.units, dtype=torch.float64) * (2 * pi / self.units)
+        return self.radius * torch.stack([-bearings.cos(), bearings.sin()], 1)
 
 
 @dataclass(frozen=True)

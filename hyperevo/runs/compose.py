@@ -40,7 +40,7 @@ def compose(config: RunConfig) -> Parts:
     """Build every part; raises UserError where two of them do not fit."""
     device = choose_device(config.device)
     task = _build("task", config.part("task"), device)
-    target = _build("target", config.part("target"), task.inputs, task.classes)
+    target = _build("target", config.part("target"), task.inputs, getattr(task, "outputs", task.classes))
     encoding = build_encoding(config.part("encoding"), target.geometry, device, getattr(target, "start", None))
     search = _build("search", config.part("search"), encoding, config.seed)
     _check_gradient(search, config, task)
@@ -117,8 +117,8 @@ def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
     return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
 
 
-def _shape(task: Any) -> tuple[Sheet, int]:
-    """What networks read and how many outputs they have, from a task's settings."""
+def task_shape(task: Any) -> tuple[Sheet, int | Sheet]:
+    """What networks read and how many outputs they have, or on which sheet, from a task's settings."""
     module = load_component("task", task.name)
     if hasattr(module, "shape"):
         return module.shape(task)
@@ -128,7 +128,7 @@ def _shape(task: Any) -> tuple[Sheet, int]:
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
     """`gene_counts` of a config, for which the data set need not be at hand."""
-    target = _build("target", config.part("target"), *_shape(config.part("task")))
+    target = _build("target", config.part("target"), *task_shape(config.part("task")))
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     search = _build("search", config.part("search"), encoding, config.seed)
     return gene_counts(Parts(torch.device("cpu"), None, target, encoding, search))

@@ -13,19 +13,20 @@ from hyperevo.runs.genotypes import Genotype, stack
 
 @torch.no_grad()
 def retested(config: RunConfig, parts: Parts, champion: Genotype) -> dict[str, Any]:
-    """By resolution, what the task says of the network there; nothing where the task has no resolutions, or the network
-    more than one layer, and only of its own one where a genotype paints no network but its own."""
-    task, target = config.part("task"), config.part("target")
-    if not hasattr(task, "retests") or target.name != "mlp" or target.hidden:
+    """By resolution, what the task says of the network there; nothing where the task has no resolutions, and nothing of
+    those where a genotype does not paint a network."""
+    sizes = getattr(config.part("task"), "retests", None)
+    if sizes is None:
         return {}
-    found = {str(size): _at(config, parts, champion, parts.task.resized(size)) for size in task.retests}
-    return {"retests": {size: values for size, values in found.items() if values is not None}}
+    found = {str(size): _at(config, parts, champion, parts.task.resized(size)) for size in sizes}
+    return {"retests": {size: values for size, values in found.items() if values}}
 
 
-def _at(config: RunConfig, parts: Parts, champion: Genotype, task: Any) -> dict[str, float] | None:
+def _at(config: RunConfig, parts: Parts, champion: Genotype, task: Any) -> dict[str, float]:
     settings = config.part("target")
-    target = load_component("target", settings.name).build(settings, task.inputs, task.classes)
+    outputs = getattr(task, "outputs", task.classes)
+    target = load_component("target", settings.name).build(settings, task.inputs, outputs)
     encoding = build_encoding(config.part("encoding"), target.geometry, parts.device)
     if getattr(encoding, "genes", None) != getattr(parts.encoding, "genes", None):
-        return None
-    return task.every_pair(target, encoding.express(stack(champion)))
+        return {}
+    return task.retest(target, encoding.express(stack(champion)))

@@ -45,15 +45,16 @@ class MlpTarget:
     """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
     counts the values of one example."""
 
-    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
-        sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), near_square(outputs)]
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
+        readout = outputs if isinstance(outputs, Sheet) else near_square(outputs)
+        sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), readout]
         hidden = len(settings.hidden)
         names = ["hidden"] if hidden == 1 else [f"hidden{layer + 1}" for layer in range(hidden)]
         self.layers = [*names, "readout"]
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry: dict[str, ParameterGeometry] = {}
         self.fitted: dict[str, ParameterGeometry] = {}
-        self.ridge, self.outputs = settings.ridge, outputs
+        self.ridge, self.outputs = settings.ridge, readout.units
         self.calibration_images = 0 if settings.ridge is None else 10_000
         self.units = sum(sheet.units for sheet in sheets[1:])
         for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
@@ -88,6 +89,6 @@ class MlpTarget:
         return values.add_(bias[:, :, None]) if isinstance(bias, Tensor) else values
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> MlpTarget:
-    """The target for a task with one image or vector `inputs` and `outputs` classes."""
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> MlpTarget:
+    """The target for a task with one image or vector `inputs` and `outputs` classes, or units of a sheet."""
     return MlpTarget(settings, inputs, outputs)

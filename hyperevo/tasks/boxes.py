@@ -142,12 +142,14 @@ class Boxes:
         return Boxes(self.settings.model_copy(update={"size": size}), self.device)
 
     @torch.no_grad()
-    def every_pair(self, target: Any, weights: Weights) -> dict[str, float]:
+    def retest(self, target: Any, weights: Weights) -> dict[str, float]:
         """Of one network of one layer, and every pair of boxes that do not overlap: how many there are, the share whose
-        answer is at most one unit of the field of 11 off, and the mean distance in such units.
+        answer is at most one unit of the field of 11 off, and the mean distance in such units. Nothing of others.
 
         A layer's answer to two boxes is the sum of its answers to each, so that millions of pairs take two products.
         """
+        if getattr(target, "layers", ()) != ["readout"]:
+            return {}
         nothing = target.forward(weights, torch.zeros(1, self.inputs.units, device=self.device))[0]
         small, large = (target.forward(weights, self._fields(corners, side))[0] - nothing / 2
                         for corners, side in ((self._small, 1), (self._large, 3)))

@@ -50,14 +50,14 @@ def test_answers_at_most_one_unit_off_are_right():
     assert float(TASK.fitness(outputs, centres)) == -(0 + 2 + 4 + 32) / 4
 
 
-def test_every_pair_is_judged_as_if_it_were_shown_alone():
+def test_retest_is_judged_as_if_it_were_shown_alone():
     target = mlp.build(mlp.Settings(hidden=()), Sheet((11, 11)), 121)
     generator = torch.Generator().manual_seed(0)
     weights = Weights({"readout.weight": torch.randn(1, 121, 121, generator=generator) + 5 * torch.eye(121),
                        "readout.bias": torch.randn(1, 121, generator=generator)})
     fields, centres = TASK.test()
     assert len(fields) == len(fields.unique(dim=0)) == 81 * (121 - 9)
-    found = TASK.every_pair(target, weights)
+    found = TASK.retest(target, weights)
     assert found["pairs"] == len(fields)
     assert found["accuracy"] == pytest.approx(float(TASK.accuracy(target.forward(weights, fields), centres)), abs=1e-3)
     answers = target.forward(weights, fields)[0].argmax(1)
@@ -71,7 +71,7 @@ def test_a_detector_of_large_boxes_scales(tmp_path):
         task, unit = build(Settings(size=size), CPU), size // 11
         places = Sheet((size, size)).coordinates * (size - 1) / 2
         near = ((places[:, None] - places).abs() <= 1.5 * unit).all(2).float()
-        found = task.every_pair(mlp.build(mlp.Settings(hidden=(), biases=False), task.inputs, task.classes),
+        found = task.retest(mlp.build(mlp.Settings(hidden=(), biases=False), task.inputs, task.classes),
                                 Weights({"readout.weight": near[None]}))
         assert found["accuracy"] == 1.0
 
