@@ -20,7 +20,7 @@ from hyperevo.encodings.dct import DctEncoding
 from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.geometry import ParameterGeometry, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure, measure_named
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
@@ -47,6 +47,8 @@ class TaskFacts:
     """Empty where outputs are no classes."""
     measure: Measure = ACCURACY
     """What is called accuracy elsewhere."""
+    outputs: Sheet | None = None
+    """Where outputs lie, if the task says so."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,19 @@ def read_task(folder: Path) -> TaskFacts:
     """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
     values = read_json(folder / "task.json")
     try:
-        return TaskFacts(str(values["data"]), Sheet(tuple(int(size) for size in values["inputs"])),
-                         int(values["classes"]), tuple(str(name) for name in values["class_names"]),
-                         measure_named(str(values.get("measure", "accuracy"))))
+        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
+                         tuple(str(name) for name in values["class_names"]),
+                         measure_named(str(values.get("measure", "accuracy"))),
+                         _sheet(values["outputs"]) if "outputs" in values else None)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+
+
+def _sheet(sizes: Any) -> Sheet:
+    """Of a list of sizes, or of a ring's units and radius."""
+    if isinstance(sizes, dict):
+        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
+    return Sheet(tuple(int(size) for size in sizes))
 
 
 def open_view(folder: Path) -> RunView:
@@ -88,7 +98,7 @@ def open_view(folder: Path) -> RunView:
     champion, note = _read_champion(folder, config)
     try:
         target = load_component("target", config.part("target").name).build(config.part("target"), task.inputs,
-                                                                            task.classes)
+                                                                            task.outputs or task.classes)
         encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
         weights = _express(encoding, champion)
         fitted = getattr(target, "fitted", {})

@@ -25,6 +25,7 @@ from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
 from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
+from hyperevo.geometry import Ring, Sheet
 from hyperevo.measure import measure_named
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
@@ -123,9 +124,11 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
     _make_folder(folder, overwrite)
     write_text(folder / "config.toml", config_text(config))
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
-    write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": list(parts.task.inputs.sizes),
+    write_json(folder / "task.json", {"data": parts.task.data_name, "inputs": _sheet_values(parts.task.inputs),
                                       "classes": parts.task.classes, "class_names": _class_names(config),
-                                      "measure": parts.task.measure, **_alphabet(parts.task)})
+                                      "measure": parts.task.measure, **_alphabet(parts.task),
+                                      **({"outputs": _sheet_values(parts.task.outputs)}
+                                         if hasattr(parts.task, "outputs") else {})})
     run = Run(folder, config, parts, memory_gb)
     run.logs = {file: AppendLog(folder / file) for file in _log_files(parts)}
     _checkpoint(run)
@@ -134,6 +137,10 @@ def create_run(config: RunConfig, folder: Path, overwrite: bool = False) -> Run:
 
 def _class_names(config: RunConfig) -> list[str]:
     return list(load_component("task", config.part("task").name).CLASS_NAMES)
+
+
+def _sheet_values(sheet: Sheet) -> Any:
+    return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
 
 
 def _alphabet(task: Any) -> dict[str, list[str | int]]:

@@ -4,8 +4,12 @@ from math import cos, exp, pi, sin
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from hyperevo.config import load_config
 from hyperevo.geometry import Ring
+from hyperevo.plots.run_figures import open_view
+from hyperevo.runs import create_run, execute
 from hyperevo.targets import mlp
 from hyperevo.tasks.food import Food, Settings, shape
 from hyperevo.weights import Weights
@@ -82,3 +86,11 @@ def test_units_of_a_ring_stand_where_they_look():
     places = Ring((4,), 0.5).places
     torch.testing.assert_close(places, torch.tensor([[0.0, -0.5], [0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]).double())
     assert Ring((4,)) != Ring((4,), 0.5)
+
+
+def test_figures_are_of_the_network_on_its_rings(tmp_path):
+    config = load_config("food", ["search.population=10", "run.rounds=1", "task.retests=[8, 16]"]).config
+    result = execute(create_run(config, tmp_path / "run"))
+    assert list(result["retests"]) == ["8", "16"]
+    exported = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
+    torch.testing.assert_close(open_view(tmp_path / "run").weights, exported)
