@@ -212,7 +212,9 @@ def open_run(folder: Path) -> Run:
 
 
 def _reject_changes(folder: Path, config: RunConfig, before: dict[str, Any]) -> None:
-    now, then = dict(flatten(config_values(config))), dict(flatten(before))
+    # An option that is newer than the checkpoint was then what it is by default.
+    then_config = check_config(before, str(folder / "checkpoint"))
+    now, then = (dict(flatten(config_values(own))) for own in (config, then_config))
     for key in sorted(now.keys() | then.keys()):
         if now.get(key) != then.get(key):
             raise UserError(f"{folder / 'config.toml'}: {key} was changed from {then.get(key)!r} to {now.get(key)!r} "

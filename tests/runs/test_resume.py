@@ -136,3 +136,12 @@ def test_run_killed_before_its_first_checkpoint_is_made_anew(tmp_path):
     (tmp_path / "run" / "checkpoint" / ".00000000.12345").mkdir()
     execute(open_run(tmp_path / "run"))
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_options_that_are_newer_than_a_checkpoint_are_what_they_are_by_default(tmp_path, run_until):
+    run_until(small_config(tmp_path, "snes"), tmp_path / "run", 2)
+    state = tmp_path / "run" / "checkpoint" / "00000002" / "state.json"
+    values = json.loads(state.read_text())
+    del values["config"]["search"]["centre"]
+    state.write_text(json.dumps(values))
+    assert execute(open_run(tmp_path / "run"))["rounds"] == 6
