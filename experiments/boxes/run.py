@@ -10,8 +10,14 @@ this file from the runs' own result.json. A run ends when its champion solves al
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from hyperevo.plots.comparison import accuracy_along, across_sizes
+from hyperevo.plots.run_figures import save_figure
+from hyperevo.runs.files import read_rows
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, record
+from recorder import arguments, read_table, record
 
 DIRECT = ["encoding={name='direct', scale=1.0}"]
 VARIANTS = {
@@ -35,6 +41,29 @@ def spread(row: dict) -> dict:
                   for what, value in values.items()}
 
 
+def draw(table: Path, runs: Path) -> None:
+    """Figures 10a and 10b of the paper: along the generations, and at other resolutions."""
+    rows = [row for (name, seed), row in read_table(table).items() if (runs / f"{name}-{seed}").is_dir()]
+    curves: dict[str, list] = {}
+    scaled: dict[str, list] = {}
+    for row in rows:
+        name = row["name"]
+        metrics = read_rows(runs / f"{name}-{row['seed']}" / "metrics.csv")
+        # A run that is through stays where it is.
+        generations = [*(float(one["round"]) for one in metrics), 300.0]
+        accuracies = [float(one["champion_accuracy"]) for one in metrics]
+        curves.setdefault(name, []).append((np.array(generations), np.array([*accuracies, accuracies[-1]])))
+        if row["accuracy_55"]:
+            scaled.setdefault(name, []).append([float(row[f"accuracy_{size}"]) for size in SIZES])
+    save_figure(accuracy_along(curves, "generations", "Visual discrimination, 75 trials"),
+                table.with_name("generations.png"))
+    label, remark = "Visual discrimination, every pair of boxes", "champions of 11 × 11; rings: seeds; line: mean"
+    save_figure(across_sizes(scaled, [f"{size} × {size}" for size in SIZES], label, remark=remark),
+                table.with_name("scaling.png"))
+
+
 if __name__ == "__main__":
     options = arguments(__doc__, tuple(VARIANTS), 20, "runs/boxes")
-    record(options, VARIANTS, Path(__file__).with_name("results.csv"), COLUMNS, spread)
+    results = Path(__file__).with_name("results.csv")
+    record(options, VARIANTS, results, COLUMNS, spread)
+    draw(results, options.runs)

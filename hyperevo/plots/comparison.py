@@ -244,3 +244,25 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
     _finish(axes, 1)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
+
+
+def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequence[str], label: str = "",
+                 measure: Measure = ACCURACY, remark: str = "") -> Figure:
+    """Accuracy of champions at sizes that they were not evolved at: by name, for every seed one value a size. The mean
+    over seeds as a line, every seed as a ring."""
+    figure, axes = _lines_figure(5.6, points, label, f"test {measure.name} against size", remark)
+    styles = _styles(points, ())
+    for place, (name, own) in enumerate(points.items()):
+        style, values = styles[name], measure.drawn(np.array(own, dtype=float))
+        # Beside each other, or the rings of names would lie on each other.
+        across = np.arange(len(sizes)) + 0.06 * (place - (len(points) - 1) / 2)
+        axes.plot(across, values.mean(0), color=style.colour, marker=style.marker, linestyle=style.line, linewidth=2,
+                  markersize=9, markeredgecolor="white", label=_broken(name), zorder=3)
+        axes.scatter(np.tile(across, len(values)), values.ravel(), s=14, color="white", edgecolor=style.colour,
+                     linewidth=0.9, alpha=0.8, zorder=2)
+    axes.set_xticks(range(len(sizes)), sizes)
+    axes.set_ylabel(f"test {measure.name}", fontsize=TEXT)
+    if measure.is_share:
+        axes.yaxis.set_major_formatter("{x:.0%}")
+    _finish(axes, _legend_columns(points, 5.6))
+    return figure

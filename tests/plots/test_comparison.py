@@ -8,6 +8,7 @@ from hyperevo.geometry import Sheet
 from hyperevo.plots.comparison import (
     accuracy_against_genes,
     accuracy_along,
+    across_sizes,
     before_and_after,
     fitness_distribution,
     mean_curve,
@@ -70,6 +71,14 @@ def test_spectra_and_fitness_of_every_run():
     assert len(spectra({name: torch.randn(4, 30) for name in NAMES}, Sheet((5, 6)), "study").axes[0].lines) == 3
     figure = fitness_distribution({name: np.linspace(-1, 0, 9) for name in NAMES}, "study")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == NAMES
+
+
+def test_across_sizes_joins_the_means_and_shows_every_seed():
+    figure = across_sizes({"a": [[1.0, 0.5], [0.8, 0.7]], "b": [[0.9, 0.9]]}, ["small", "large"])
+    [axes] = figure.axes
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.9, 0.6])
+    assert sum(len(collection.get_offsets()) for collection in axes.collections) == 6
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["small", "large"]
 
 
 def test_before_and_after_joins_the_means():
