@@ -76,7 +76,7 @@ def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
 
 def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
     """The first matrix of every row that has it on the same sheets as most rows; kernels have no place in an image."""
-    first = {row.name: _first_matrix(row) for row in rows}
+    first = {row.name: found for row in rows if (found := _first_matrix(row)) is not None}
     flat = {name: (weights, sheets) for name, (weights, sheets) in first.items() if len(sheets[1].sizes) <= 2}
     if not flat:
         return
@@ -87,10 +87,9 @@ def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
     yield "spectra", partial(spectra, weights, usual[1], label, names)
 
 
-def _first_matrix(row: Row) -> tuple[Tensor, tuple[Sheet, Sheet]]:
+def _first_matrix(row: Row) -> tuple[Tensor, tuple[Sheet, Sheet]] | None:
     view = open_view(_first_finished(row).entry.folder)
-    name, sheets = next(iter(view.matrices.items()))
-    return view.weights[name], sheets
+    return next(((view.weights[name], sheets) for name, sheets in view.matrices.items()), None)
 
 
 def _first_finished(row: Row) -> Outcome:

@@ -168,6 +168,8 @@ def _run(outcome: Outcome) -> Run:
         measure = measure_named(result.get("measure", "accuracy"))
         state = f"test {measure.name} {measure.text(result['test_accuracy'])}"
         last = f"the final champion, of round {result['champion_round']:,}"
+    if not view.matrices:
+        return Run(seed, state, "", ())
     name, sheets = next(iter(view.matrices.items()))
     stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]
     stages.append((last, view.weights[name]))

@@ -68,7 +68,10 @@ class RunView:
 
     @property
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
-        """Target and source sheet of every weight matrix, from the inputs to the readout."""
+        """Target and source sheet of every weight matrix, from the inputs to the readout. None where nothing would be
+        seen in a picture of them: of networks that read symbols step by step, and of those with nodes of their own."""
+        if self.config.part("target").name == "sequence":
+            return {}
         return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
                 if parameter.source is not None}
 
@@ -166,7 +169,7 @@ def fitness_name(task: Any, remark: str = "") -> str:
 
 def _maps(view: RunView) -> NamedFigures:
     names = list(view.matrices)
-    if not names:  # hidden nodes were found, and lie on no sheet
+    if not names:
         return
     first, last = names[0], names[-1]
     fields = [name for name in names if name != last or not view.has_readout]
@@ -219,7 +222,7 @@ def _embedding_figures(view: RunView, encoding: EmbeddingEncoding, genes: Tensor
 
 def _cppn_figures(view: RunView, encoding: CppnEncoding, graph: Graph) -> NamedFigures:
     yield "cppn_graph", partial(cppn_graph, graph, encoding.input_names, encoding.output_names, view.label)
-    for name in dict.fromkeys([next(iter(view.matrices)), *encoding.settings.patterns]):
+    for name in dict.fromkeys([*list(view.matrices)[:1], *encoding.settings.patterns]):
         outputs = encoding.paintings[name].values + encoding.paintings[name].expression
         yield f"cppn_nodes_{name}", partial(cppn_nodes, graph, encoding.inputs(name), outputs, *view.matrices[name],
                                             encoding.output_names, view.label, name)
