@@ -18,7 +18,7 @@ LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn
 
 
 def forget_peak_memory() -> None:
-    """From here on `peak_memory_gb` tells of what is still held and what comes, where the system allows it: on Linux."""
+    """From here on `peak_memory_gb` tells of what is held and what comes, where the system allows it: on Linux."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
