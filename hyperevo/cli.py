@@ -133,6 +133,30 @@ def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folde
 
 
 @app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run of task characters or handwriting.")],
+    length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
+                                                           "by default as many as test drawings have.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from.")] = None,
+    bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(
+        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
+) -> None:
+    """Let the champion write: text to the terminal, or pen strokes to a file.
+
+    Examples: hyperevo sample runs/char-ptb-hyperlstm --prompt "the company " --temperature 0.7 | hyperevo sample
+    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html
+    """
+    from hyperevo.plots.run_samples import sampled
+
+    given = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
+    typer.echo(sampled(folder, length, seed, {name: value for name, value in given.items() if value is not None}))
+
+
+@app.command()
 def compare(
     configs: Annotated[list[str], typer.Argument(
         metavar="NAME|FILE.toml|KEY=VALUE...", help="Configs, and overrides for all of them.")],

@@ -1,6 +1,7 @@
 """Fixtures: the real data sets where they are at hand, and a home that is not the user's."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,34 @@ def run_until():
             execute(create_run(config, folder), observe)
 
     return run
+
+
+@pytest.fixture
+def browser():
+    """Headless Chromium; a skip with the reason where it is missing, a failure where it is required."""
+    missing = pytest.fail if os.environ.get("HYPEREVO_REQUIRE_CHROMIUM") else pytest.skip
+    program = shutil.which("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+    if program is None:
+        missing("there is no chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function of a file: the page, and everything that it complains about or asks for."""
+    def open_page(path, width=1280):
+        page, events = browser.new_page(viewport={"width": width, "height": 900}), []
+        page.on("console", lambda message: events.append(message.text))
+        page.on("pageerror", lambda error: events.append(str(error)))
+        page.on("request", lambda request: events.append(request.url))
+        page.goto(path.as_uri())
+        return page, events
+
+    return open_page

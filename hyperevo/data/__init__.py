@@ -15,12 +15,12 @@ from hyperevo.data._files import (
 )
 from hyperevo.data._images import ImageData
 from hyperevo.data._strokes import StrokeData, read_iam, read_stroke_file
-from hyperevo.data._text import TextData, read_text_file
+from hyperevo.data._text import Alphabet, TextData, decode, encode, read_text_file
 from hyperevo.errors import UserError
 
-__all__ = ["DataMissing", "FileStatus", "ImageData", "StrokeData", "TextData", "data_source", "data_title",
-           "dataset_names", "fetch", "load_images", "load_strokes", "load_text", "read_iam", "read_stroke_file",
-           "read_text_file", "verify"]
+__all__ = ["Alphabet", "DataMissing", "FileStatus", "ImageData", "StrokeData", "TextData", "data_source", "data_title",
+           "dataset_names", "decode", "encode", "fetch", "load_images", "load_strokes", "load_text", "read_iam",
+           "read_stroke_file", "read_text_file", "verify"]
 
 
 def dataset_names() -> list[str]:

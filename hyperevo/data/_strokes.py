@@ -1,7 +1,7 @@
 """Pen strokes as data sets: what they hold, reading a stroke-3 file and IAM-OnDB's own files.
 
 A drawing is an array (n, 3) in stroke-3 form: dx and dy from the point before, and 1 where the pen is lifted after the
-point, else 0.
+point, else 0. y grows downwards, as it does in pictures and on IAM-OnDB's board.
 """
 
 import hashlib
@@ -94,7 +94,7 @@ def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_shar
 def read_iam(folder: Path | str) -> StrokeData:
     """IAM-OnDB, a drawing for every line of handwriting, from a folder that has its `lineStrokes`.
 
-    y points upwards and every line begins at 0, 0. Jumps of more than 500 units are cut to that. Where the folder has
+    Every line begins at 0, 0. Jumps of more than 500 units are cut to that. Where the folder has
     `trainset.txt`, `testset_v.txt`, `testset_t.txt` and `testset_f.txt`, which name the forms, they make the split,
     with both validation sets as one; lines of other forms are left out. Else the data set's name tells of a split of
     our own: of the texts in order of name (`a01-000`, all its hands) the 19th of every twenty is for validation, the
@@ -265,8 +265,7 @@ def _read_line(content: bytes) -> np.ndarray:
     if not rows:
         raise ValueError("has no points")
     points = np.array(rows)
-    points[:, 0] -= points[0, 0]
-    points[:, 1] = points[0, 1] - points[:, 1]  # the board's y grows downwards
+    points[:, :2] -= points[0, :2]
     drawing = to_offsets(points)
     drawing[:, :2] = drawing[:, :2].clip(-IAM_LIMIT, IAM_LIMIT)
     return drawing

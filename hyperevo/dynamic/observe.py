@@ -33,7 +33,7 @@ def observe(layer: HyperLSTM | HyperRNN, input: Tensor, state: Any = None) -> Ob
     output, after, seen = layer.trace(input, state)
     changes = []
     for place, (cell, states) in enumerate(zip(layer.cells, seen, strict=True)):
-        change = _changes(cell, torch.stack([parts[cell.update.parts] for parts in states]))
+        change = row_changes(cell, torch.stack([parts[cell.update.parts] for parts in states])).norm(dim=3)
         changes.append(change.flip(0) if layer.bidirectional and place % 2 else change)
     change = torch.stack(changes)
     if input.dim() == 2:
@@ -43,9 +43,10 @@ def observe(layer: HyperLSTM | HyperRNN, input: Tensor, state: Any = None) -> Ob
     return Observation(output, after, change)
 
 
-def _changes(cell: HyperCell, hyper_hidden: Tensor) -> Tensor:
-    """ĥ before the first and after each of T steps, (T + 1, B, Ĥ) → (T, B, gates)."""
+def row_changes(cell: HyperCell, hyper_hidden: Tensor) -> Tensor:
+    """ĥ before the first and after each of T steps, (T + 1, B, Ĥ) → how far every row of the gates' hidden-to-gate
+    matrices moved, with the sign of its factor's change, (T, B, gates, H)."""
     if not cell.variant.current:
         hyper_hidden = torch.cat([hyper_hidden[:1], hyper_hidden[:-1]])
     rows = cell.weight_hh.unflatten(0, (cell.update.gates, -1)).norm(dim=2)
-    return (cell.hidden_scales(hyper_hidden).diff(dim=0) * rows).norm(dim=3)
+    return cell.hidden_scales(hyper_hidden).diff(dim=0) * rows

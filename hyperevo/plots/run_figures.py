@@ -1,143 +1,31 @@
 """All figures of a run folder, drawn without its data set or its search."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.components import load_component
-from hyperevo.config import RunConfig
-from hyperevo.data import data_title
-from hyperevo.encodings import build_encoding
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
 from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import ParameterGeometry, Ring, Sheet
-from hyperevo.measure import ACCURACY, Measure, measure_named
+from hyperevo.plots._save import save_figure
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
 from hyperevo.plots.reconstructions import reconstructions
+from hyperevo.plots.run_samples import BIAS, SAMPLES, sample_figures, save_page, usual_points, writes
+from hyperevo.plots.run_view import RunView, expressed, open_view, unpacked
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
-from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors, whole
-from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
-from hyperevo.runs.run import read_run_config
+from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
 
 NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
-
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """What a run's network reads and answers, and the name of the data set."""
-
-    data: str
-    inputs: Sheet
-    classes: int
-    class_names: tuple[str, ...]
-    """Empty where outputs are no classes."""
-    measure: Measure = ACCURACY
-    """What is called accuracy elsewhere."""
-    outputs: Sheet | None = None
-    """Where outputs lie, if the task says so."""
-
-
-@dataclass(frozen=True)
-class RunView:
-    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
-
-    folder: Path
-    config: RunConfig
-    task: TaskFacts
-    label: str
-    encoding: Any
-    geometry: dict[str, ParameterGeometry]
-    champion: Genotype
-    weights: dict[str, Tensor]
-    has_readout: bool = True
-    """Not while a run whose readout is fitted at the end goes on."""
-
-    @property
-    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
-        """Target and source sheet of every weight matrix, from the inputs to the readout. None where nothing would be
-        seen in a picture of them: of networks that read symbols step by step, and of those with nodes of their own."""
-        if self.config.part("target").name == "sequence":
-            return {}
-        return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
-                if parameter.source is not None}
-
-
-def read_task(folder: Path) -> TaskFacts:
-    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    values = read_json(folder / "task.json")
-    try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]),
-                         measure_named(str(values.get("measure", "accuracy"))),
-                         _sheet(values["outputs"]) if "outputs" in values else None)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
-
-
-def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, or of a ring's units and radius."""
-    if isinstance(sizes, dict):
-        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
-    return Sheet(tuple(int(size) for size in sizes))
-
-
-def open_view(folder: Path) -> RunView:
-    """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet."""
-    config, task = read_run_config(folder), read_task(folder)
-    champion, note = _read_champion(folder, config)
-    try:
-        target = load_component("target", config.part("target").name).build(config.part("target"), task.inputs,
-                                                                            task.outputs or task.classes)
-        encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
-        weights = _express(encoding, champion)
-        fitted = getattr(target, "fitted", {})
-        if fitted and (folder / "champion").is_dir():
-            weights |= {name: value for name, value in read_tensors(folder / "champion" / "weights.safetensors").items()
-                        if name in fitted}
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    name = getattr(config, "name", "") or folder.resolve().name
-    label = f"{name} (seed {config.seed}) on {data_title(task.data)}{note}"
-    geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
-    return RunView(folder, config, task, label, encoding, geometry, champion, weights, set(fitted) <= set(weights))
-
-
-def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
-    """The champion, and what titles say of a run that is not finished."""
-    if (folder / "champion").is_dir():
-        values, tensors = read_folder(folder / "champion")
-        return _unpack(folder / "champion", values.get("genotype"), tensors), ""
-    checkpoint = latest_checkpoint(folder)
-    if checkpoint.champion is None:
-        raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
-                        f"the first is chosen after round {min(config.run.validate_every, config.run.rounds)}")
-    return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
-
-
-def _unpack(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
-    try:
-        return unpack_genotype(plain, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
-
-
-@torch.no_grad()
-def _express(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
-    return encoding.express(stack(genotype)).network(0)
 
 
 def run_figures(view: RunView) -> NamedFigures:
@@ -145,6 +33,7 @@ def run_figures(view: RunView) -> NamedFigures:
     yield from _curves(view)
     yield from _maps(view)
     yield from _encoding_figures(view)
+    yield from sample_figures(view)
 
 
 def _curves(view: RunView) -> NamedFigures:
@@ -184,8 +73,8 @@ def _maps(view: RunView) -> NamedFigures:
         yield "projective_fields", partial(projective_fields, view.weights[last], *view.matrices[last], view.label,
                                            last)
     examples = view.folder / "champion" / "examples.safetensors"
-    if examples.is_file():
-        images = read_tensors(examples)
+    images = read_tensors(examples) if examples.is_file() else {}
+    if "restored" in images:
         yield "reconstructions", partial(reconstructions, images["seen"], images["restored"], images["whole"],
                                          view.task.inputs, view.label)
     frames = _frames(view, first)
@@ -197,8 +86,8 @@ def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
     """(round, weights of one matrix) of every champion that was kept on the way."""
     frames = []
     for folder in sorted(path for path in (view.folder / "filmstrip").glob("[0-9]*") if path.is_dir()):
-        genotype = _unpack(folder, *read_folder(folder))
-        frames.append((int(folder.name), _express(view.encoding, genotype)[parameter]))
+        genotype = unpacked(folder, *read_folder(folder))
+        frames.append((int(folder.name), expressed(view.encoding, genotype)[parameter]))
     return frames
 
 
@@ -237,12 +126,22 @@ def _dct_figures(view: RunView, encoding: DctEncoding, genes: Tensor) -> NamedFi
 
 
 def save_run_figures(run_folder: Path) -> list[Path]:
-    """Draw every figure that applies to a run into its folder `figures`, as PNG files; returns their paths.
+    """Draw every figure that applies to a run into its folder `figures`, as PNG files, and pages that move; returns
+    their paths.
 
     A run that is not finished is drawn at its newest checkpoint, and every title says so. Raises UserError, in one
     line, where the folder is no run, has no champion yet, or cannot be written.
     """
-    return save_all(run_figures(open_view(run_folder)), run_folder / "figures")
+    view, folder = open_view(run_folder), run_folder / "figures"
+    return [*save_all(run_figures(view), folder), *_save_pages(view, folder)]
+
+
+def _save_pages(view: RunView, folder: Path) -> list[Path]:
+    """Figures that move."""
+    if writes(view) != "handwriting" or not view.config.part("target").layer.startswith("hyper"):
+        return []
+    save_page(view, folder / "handwriting.html", BIAS, SAMPLES, usual_points(view), 0)
+    return [folder / "handwriting.html"]
 
 
 def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
@@ -257,10 +156,3 @@ def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return paths
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    with whole(path) as temporary:
-        # Without matplotlib's version in it, the same figure is the same file.
-        figure.savefig(temporary, format="png", metadata={"Software": None})

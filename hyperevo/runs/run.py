@@ -49,7 +49,7 @@ from hyperevo.weights import Weights
 log = logging.getLogger(__name__)
 
 EXAMPLES = 10
-"""Test images that are kept with what an autoencoder makes of them."""
+"""Test examples that are kept, of tasks that have something to show: with what an autoencoder makes of them."""
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 
@@ -459,7 +459,7 @@ def _finish(run: Run) -> dict[str, Any]:
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
                                            "validation_accuracy": champion.validation_accuracy}, tensors)
     write_tensors(run.folder / "champion" / "weights.safetensors", weights)
-    if hasattr(parts.task, "restored"):
+    if hasattr(parts.task, "examples_of"):
         _keep_examples(run, networks, images)
     result = {"name": run.config.name, "data": parts.task.data_name, "test_accuracy": float(test[0]),
               "test_images": _count(parts.task, images), "examples": getattr(parts.task, "examples", "images"),
@@ -497,11 +497,10 @@ def _count(task: Any, examples: Batch) -> int:
 
 @torch.no_grad()
 def _keep_examples(run: Run, networks: Weights, images: Batch) -> None:
-    """The first test images and what the champion makes of them, for figures."""
-    seen, whole = (part[:EXAMPLES] for part in images)
-    restored = run.parts.task.restored(run.parts.target.forward(networks, seen))[0]
+    """The first test examples, and what the champion makes of them, for figures."""
+    first = images[0][:EXAMPLES], images[1][:EXAMPLES]
     write_tensors(run.folder / "champion" / "examples.safetensors",
-                  {"seen": seen, "restored": restored, "whole": whole})
+                  run.parts.task.examples_of(run.parts.target, networks, first))
 
 
 def _operations(run: Run, population: Any) -> int:

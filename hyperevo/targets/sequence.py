@@ -5,7 +5,8 @@ Dropout is drawn while a gradient is followed, and only then: of what the layers
 LSTM, which has none, of what they remember.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -61,12 +62,15 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The answers and the state after the last step, (layers, N, size) each."""
-        if not inputs.is_floating_point():
-            inputs = F.one_hot(inputs, self.features)
-        inputs = inputs.to(self.readout.weight.dtype).transpose(0, 1)
-        values, after = self.layers(self._dropped(inputs), state)
+        values, after = self.layers(self._dropped(self.steps(inputs)), state)
         answers = self.readout(self._dropped(values[-1] if self.last else values))
         return answers if self.last else answers.transpose(0, 1), tuple(after)
+
+    def steps(self, inputs: Tensor) -> Tensor:
+        """What the first layer reads, (T, N, features); a symbol is 1 in its own place and 0 elsewhere."""
+        if not inputs.is_floating_point():
+            inputs = F.one_hot(inputs, self.features)
+        return inputs.to(self.readout.weight.dtype).transpose(0, 1)
 
     def _dropped(self, values: Tensor) -> Tensor:
         return F.dropout(values, self.drop, self.training)
@@ -127,6 +131,13 @@ class SequenceTarget:
         """Every parameter as training begins with it: as its layer wants it, and not as its place alone would say."""
         network = self._made(generator).state_dict()
         return {name: network[name] for name in self.geometry}
+
+    def loaded(self, weights: Mapping[str, Tensor]) -> SequenceNetwork:
+        """A module of its own with one network's weights, for going on step by step."""
+        network = copy.deepcopy(self.network)
+        own = {name: weights[name].reshape(place.tensor_shape) for name, place in self.geometry.items()}
+        network.load_state_dict(own | self.constants)
+        return network.eval()
 
     def values(self, inputs: Tensor) -> int:
         """Numbers that the networks keep of one of these examples while they read it."""

@@ -1,6 +1,6 @@
 """Denoising: images with pixels missing in, whole images out (Vincent et al. 2008), on one of the grey data sets."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hyperevo.data import ImageData, load_images
 from hyperevo.tasks._images import Batch, ExampleSettings, ImageTask
+from hyperevo.weights import Weights
 
 CLASS_NAMES = ()
 """Outputs are no classes: there is one for every pixel."""
@@ -41,9 +42,11 @@ class Denoising(ImageTask):
         kept = torch.rand(images.shape, generator=generator) >= self.settings.noise
         return images * kept.to(self.device), images
 
-    def restored(self, outputs: Tensor) -> Tensor:
-        """Pixels in [0, 1] of a network's outputs."""
-        return outputs.sigmoid()
+    def examples_of(self, target: Any, networks: Weights, batch: Batch) -> dict[str, Tensor]:
+        """What the first network makes of the images of a batch, for figures: pixels in [0, 1] as it sees them, as it
+        restores them, and whole."""
+        seen, whole = batch
+        return {"seen": seen, "restored": target.forward(networks, seen)[0].sigmoid(), "whole": whole}
 
     def fitness(self, outputs: Tensor, images: Tensor) -> Tensor:
         """outputs (P, N, pixels), whole images (N, pixels) → (P,), higher is better."""

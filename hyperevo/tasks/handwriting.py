@@ -12,7 +12,7 @@ A network reads (0, 0, 0) first, so that the first point is drawn too.
 from collections.abc import Sequence
 from math import log, pi
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.data import StrokeData, load_strokes, read_iam, read_stroke_file
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.weights import Weights
 
 CLASS_NAMES = ()
 """Outputs are parameters of a density."""
@@ -89,16 +90,15 @@ def log_density(density: Mixture, points: Tensor) -> Tensor:
     return (density.log_weights + gaussians).logsumexp(-1) + pen
 
 
-def draw_point(density: Mixture, generator: torch.Generator) -> Tensor:
-    """One point (3,) of a density without leading axes."""
-    chosen = int(torch.multinomial(density.log_weights.exp(), 1, generator=generator))
-    first, second = torch.randn(2, generator=generator)
-    correlation = density.correlation[chosen]
-    across = density.x[chosen] + density.log_width[chosen].exp() * first
+def draw_points(density: Mixture, generator: torch.Generator) -> Tensor:
+    """Points (N, 3), one of each of N densities."""
+    chosen = torch.multinomial(density.log_weights.exp(), 1, generator=generator)
+    x, y, log_width, log_height, correlation = (part.gather(1, chosen)[:, 0] for part in
+                                                (density.x, density.y, *density[3:6]))
+    first, second = torch.randn(2, len(chosen), generator=generator).to(x)
     mixed = correlation * first + (1 - correlation.square()).sqrt() * second
-    along = density.y[chosen] + density.log_height[chosen].exp() * mixed
-    lifted = torch.rand((), generator=generator) < density.lifted.sigmoid()
-    return torch.stack([across, along, lifted.to(across.dtype)])
+    lifted = torch.rand(len(chosen), generator=generator).to(x) < density.lifted.sigmoid()
+    return torch.stack([x + log_width.exp() * first, y + log_height.exp() * mixed, lifted.to(x.dtype)], 1)
 
 
 class Handwriting:
@@ -136,6 +136,10 @@ class Handwriting:
     def test(self) -> Batch:
         """All drawings of the test; for the end of a run."""
         return self._prepared(_padded(self._test, self.settings.length))
+
+    def examples_of(self, target: Any, networks: Weights, batch: Batch) -> dict[str, Tensor]:
+        """The drawings of a batch, for figures."""
+        return {"drawings": batch[1]}
 
     def _log_densities(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """(P, N, T), 0 where nothing is wanted."""

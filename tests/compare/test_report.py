@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -211,41 +210,14 @@ def test_a_finished_run_that_is_damaged_is_one_line_and_keeps_the_old_report(ent
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
 
 
-@pytest.fixture
-def browser():
-    """Headless Chromium; a skip with the reason where it is missing, a failure where it is required."""
-    missing = pytest.fail if os.environ.get("HYPEREVO_REQUIRE_CHROMIUM") else pytest.skip
-    program = shutil.which("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed")
-    if program is None:
-        missing("there is no chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-def opened(browser, path, width=1280):
-    """The page, and everything it complained about or asked for."""
-    page, events = browser.new_page(viewport={"width": width, "height": 900}), []
-    page.on("console", lambda message: events.append(message.text))
-    page.on("pageerror", lambda error: events.append(str(error)))
-    page.on("request", lambda request: events.append(request.url))
-    page.goto(path.as_uri())
-    return page, events
-
-
 def first_column(page):
     return page.locator("#results tbody th").all_inner_texts()
 
 
 @pytest.mark.slow
-def test_in_a_browser(entries, figures, browser, tmp_path):
+def test_in_a_browser(entries, figures, opened, tmp_path):
     report(read_outcomes(entries), tmp_path, figures=figures)
-    page, events = opened(browser, tmp_path / "report.html")
+    page, events = opened(tmp_path / "report.html")
 
     genes = page.get_by_role("button", name="encoded genes")
     genes.click()
@@ -279,8 +251,8 @@ def test_in_a_browser(entries, figures, browser, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [420, 1280])
-def test_only_the_table_scrolls_sideways(entries, figures, browser, tmp_path, width):
+def test_only_the_table_scrolls_sideways(entries, figures, opened, tmp_path, width):
     report(read_outcomes(entries), tmp_path, "a_title_that_has_no_spaces_at_all_" * 4, figures=figures)
-    page, _ = opened(browser, tmp_path / "report.html", width)
+    page, _ = opened(tmp_path / "report.html", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")

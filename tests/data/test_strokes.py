@@ -173,7 +173,7 @@ HEAD = """<?xml version="1.0" encoding="ISO-8859-1"?>
 """
 
 TWO_STROKES = (((1073, 1058), (1072, 1085), (1066, 1117)), ((1176, 1237), (1175, 1233)))
-OFFSETS = [[0, 0, 0], [-1, -27, 0], [-6, -32, 1], [110, -120, 0], [-1, 4, 1]]
+OFFSETS = [[0, 0, 0], [-1, 27, 0], [-6, 32, 1], [110, 120, 0], [-1, -4, 1]]
 
 
 def session(strokes=TWO_STROKES):
@@ -257,7 +257,7 @@ def test_long_jumps_are_cut(iam):
     line_file(iam, "a01-000u").write_text(session((((0, 0), (499, 501), (-3000, 501)), ((9000, 9000),))))
     data = read_iam(iam)
     offsets = in_own_units(data.train, data.scale)[0]
-    assert offsets == pytest.approx(np.array([[0, 0, 0], [499, -500, 0], [-500, 0, 1], [500, -500, 1]]), abs=1e-3)
+    assert offsets == pytest.approx(np.array([[0, 0, 0], [499, 500, 0], [-500, 0, 1], [500, 500, 1]]), abs=1e-3)
 
 
 def test_a_folder_without_lines_or_with_too_few_is_an_error(tmp_path):

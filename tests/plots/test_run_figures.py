@@ -12,7 +12,8 @@ from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.plots import run_figures as module
 from hyperevo.plots import save_run_figures
-from hyperevo.plots.run_figures import open_view, read_rows, read_task, save_figure
+from hyperevo.plots.run_figures import open_view, read_rows, save_figure
+from hyperevo.plots.run_view import read_task
 from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
 from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.genotypes import pack_genotype

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from hyperevo.data import StrokeData
-from hyperevo.tasks.handwriting import Handwriting, Mixture, Settings, draw_point, log_density, mixture
+from hyperevo.tasks.handwriting import Handwriting, Mixture, Settings, draw_points, log_density, mixture
 
 
 def outputs(*shape, mixtures=3, seed=0):
@@ -43,7 +43,8 @@ def test_the_density_is_scipys():
 
 def test_points_are_drawn_from_the_density():
     density, generator = mixture(outputs()), torch.Generator().manual_seed(2)
-    points = torch.stack([draw_point(density, generator) for _ in range(4000)]).double()
+    many = Mixture(*(part.expand(4000, *part.shape) for part in density))
+    points = draw_points(many, generator).double()
     weights = density.log_weights.exp()
     mean_x = float((weights * density.x).sum())
     covariance = density.correlation * (density.log_width + density.log_height).exp()

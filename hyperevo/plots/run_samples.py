@@ -1,0 +1,191 @@
+"""What the champion of a run writes by itself, text or pen strokes: to read, as figures, and as an animated page."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hyperevo.data import decode, encode
+from hyperevo.errors import UserError
+from hyperevo.plots._save import save_figure
+from hyperevo.plots.pen_page import pen_page
+from hyperevo.plots.run_view import RunView, open_view
+from hyperevo.plots.sequences import LETTERS, drawings_beside_samples, strokes_in_time, written_text
+from hyperevo.runs.files import read_tensors, whole, write_text
+from hyperevo.runs.sample import changed_rows, draw_strokes, write_symbols
+from hyperevo.targets.sequence import SequenceNetwork
+
+LINES = 8
+"""Of generated text in the figure."""
+SAMPLES = 8
+"""Drawings in the figure and on the page."""
+BIASES = (0.0, 0.5, 1.0)
+"""Of the samples beside test drawings."""
+BIAS = 0.5
+"""Of the samples that are looked at in time."""
+USUAL_POINTS = 40
+"""Of a drawing, where a run that is not finished has no test drawings to go by."""
+
+
+USUAL_LETTERS = 500
+"""Of a sample."""
+OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "count", "out")}
+
+
+def writes(view: RunView) -> str | None:
+    """The task that a run's network writes for, characters or handwriting; None for all other runs."""
+    task = view.config.part("task").name
+    reads = view.config.part("target").name == "sequence"
+    return task if reads and task in ("characters", "handwriting") else None
+
+
+def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any]) -> str | Path:
+    """What the champion of a run writes: its text, or the file that its drawings went to.
+
+    options: of text temperature and prompt, of handwriting bias, count and out. Raises UserError, in one line, where
+    the run's network does not write, an option is for the other kind, or a value cannot be.
+    """
+    view = open_view(folder)
+    task = writes(view)
+    if task is None:
+        raise UserError(f"{folder}: its network does not write: a sample wants task characters or handwriting, and "
+                        "target sequence")
+    other = next((name for name in options if name not in OPTIONS[task]), None)
+    if other is not None:
+        raise UserError(f"--{other}: is not for {task}, the task of {folder}")
+    generator = torch.Generator().manual_seed(seed)
+    if task == "characters":
+        temperature, prompt = options.get("temperature", 1.0), options.get("prompt", "")
+        if not 0 < temperature < float("inf"):
+            raise UserError(f"--temperature: {temperature:g} is not above 0")
+        return prompt + text_of(view, length or USUAL_LETTERS, temperature, prompt, generator)
+    path = options.get("out", folder / "samples.png")
+    _save_drawings(view, path, options.get("bias", BIAS), options.get("count", SAMPLES), length or usual_points(view),
+                   seed)
+    return path
+
+
+def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length: int, seed: int) -> None:
+    if not 0 <= bias < float("inf"):
+        raise UserError(f"--bias: {bias:g} is below 0")
+    if path.suffix not in (".png", ".html", ".npz"):
+        raise UserError(f"--out: {path} ends neither with .png nor with .html nor with .npz")
+    try:
+        if path.suffix == ".png":
+            save_figure(time_figure(view, bias, drawings, length, seed), path)
+        elif path.suffix == ".html":
+            save_page(view, path, bias, drawings, length, seed)
+        else:
+            save_stroke_file(drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed)), path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def champion_network(view: RunView) -> SequenceNetwork:
+    """The champion as a module that reads step by step."""
+    return view.target.loaded(view.weights)
+
+
+def text_of(view: RunView, length: int, temperature: float, prompt: str, generator: torch.Generator) -> str:
+    """Text (length characters, or bytes) that follows a prompt, which may be empty; raises UserError where the prompt
+    has a character that the run's alphabet lacks."""
+    numbers = _text(view, length, temperature, prompt, generator)[1]
+    return decode(numbers.numpy(), view.task.alphabet)
+
+
+def _text(view: RunView, length: int, temperature: float, prompt: str, generator: torch.Generator) \
+        -> tuple[Tensor, Tensor]:
+    alphabet = view.task.alphabet
+    # Where nothing is said, what comes next begins a line, or at least a word.
+    usual = next((symbol for symbol in ("\n", " ") if symbol in alphabet or symbol.encode() in alphabet), None)
+    if not prompt and usual is None:
+        read = torch.zeros(1, dtype=torch.long)
+    else:
+        read = torch.from_numpy(encode(prompt or usual or "", alphabet, "--prompt").astype(np.int64))
+    return read, write_symbols(champion_network(view), read, length, temperature, generator)
+
+
+def drawings_of(view: RunView, drawings: int, length: int, bias: float, generator: torch.Generator) -> Tensor:
+    """Drawings (drawings, length, 3) in stroke-3 form."""
+    return draw_strokes(champion_network(view), drawings, length, bias, generator)
+
+
+def sample_figures(view: RunView) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """(file name without suffix, function that draws the figure) of a run whose network writes."""
+    if writes(view) == "characters":
+        yield "written_text", partial(text_figure, view)
+    if writes(view) == "handwriting":
+        yield "strokes_in_time", partial(time_figure, view, BIAS, SAMPLES, usual_points(view), 0)
+        if _examples(view) is not None:
+            yield "drawings", partial(drawings_figure, view)
+
+
+def text_figure(view: RunView) -> Figure:
+    """Letters, and how much the weights changed that they were written with."""
+    prompt, written = _text(view, LETTERS * LINES, 1.0, "", torch.Generator().manual_seed(0))
+    rows = changed_rows(champion_network(view), torch.cat([prompt, written[:-1]])[None])
+    letters = [decode(np.array([number]), view.task.alphabet) for number in written.tolist()]
+    return written_text(letters, None if rows is None else rows[0, -len(written):].norm(dim=2), view.label)
+
+
+def time_figure(view: RunView, bias: float, drawings: int, length: int, seed: int) -> Figure:
+    """Drawings, each above a strip of how much the weights changed."""
+    drawn, rows = _drawn(view, bias, drawings, length, seed)
+    return strokes_in_time(drawn, None if rows is None else rows.norm(dim=3), view.label, _said(bias))
+
+
+def _said(bias: float) -> str:
+    return f"bias {bias:g}" if bias else ""
+
+
+def _drawn(view: RunView, bias: float, drawings: int, length: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Drawings (N, length, 3), and how far rows of matrices moved when each point was drawn."""
+    drawn = drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed))
+    read = torch.cat([torch.zeros_like(drawn[:, :1]), drawn[:, :-1]], 1)
+    return drawn, changed_rows(champion_network(view), read)
+
+
+def drawings_figure(view: RunView) -> Figure:
+    """Drawings of the test, and beside them samples of as many points each."""
+    test = read_tensors(view.folder / "champion" / "examples.safetensors")["drawings"]
+    rows = [("test\ndrawings", test)]
+    for bias in BIASES:
+        drawn = drawings_of(view, len(test), test.shape[1], bias, torch.Generator().manual_seed(0))
+        rows.append((f"samples,\nbias {bias:g}", torch.where(test.isnan(), torch.nan, drawn)))
+    return drawings_beside_samples(rows, view.label, "a sample has as many points as the test drawing above it: the "
+                                                     "network does not say where a drawing ends")
+
+
+def _examples(view: RunView) -> Tensor | None:
+    path = view.folder / "champion" / "examples.safetensors"
+    return read_tensors(path)["drawings"] if path.is_file() else None
+
+
+def usual_points(view: RunView) -> int:
+    """The median number of points of the run's test drawings."""
+    test = _examples(view)
+    if test is None:
+        return min(USUAL_POINTS, view.config.part("task").length)
+    return int((~test[..., 0].isnan()).sum(1).median())
+
+
+def save_page(view: RunView, path: Path, bias: float, drawings: int, length: int, seed: int) -> None:
+    """Write the animated page, whole or not at all; raises UserError where no weights change."""
+    drawn, rows = _drawn(view, bias, drawings, length, seed)
+    if rows is None:
+        raise UserError(f"{view.folder}: its weights do not change from step to step, there is nothing to light up")
+    cell = champion_network(view).layers.cells[-1]
+    matrices = cell.weight_hh.detach().unflatten(0, (cell.update.gates, -1))
+    write_text(path, pen_page(drawn, rows, matrices, view.label))
+
+
+def save_stroke_file(drawings: Tensor, path: Path) -> None:
+    """Write drawings (N, length, 3) as a stroke-3 file, as the task handwriting reads them."""
+    offsets = np.arange(len(drawings) + 1) * drawings.shape[1]
+    with whole(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, points=drawings.flatten(0, 1).numpy(), offsets=offsets)

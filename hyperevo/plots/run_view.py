@@ -1,0 +1,138 @@
+"""A run folder as its figures need it: config, task, champion and weights, without its data set or its search."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperevo.components import load_component
+from hyperevo.config import RunConfig
+from hyperevo.data import Alphabet, data_title
+from hyperevo.encodings import build_encoding
+from hyperevo.errors import UserError
+from hyperevo.geometry import ParameterGeometry, Ring, Sheet
+from hyperevo.measure import ACCURACY, Measure, measure_named
+from hyperevo.runs.checkpoint import latest_checkpoint
+from hyperevo.runs.files import read_folder, read_json, read_tensors
+from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
+from hyperevo.runs.run import read_run_config
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a run's network reads and answers, and the name of the data set."""
+
+    data: str
+    inputs: Sheet
+    classes: int
+    class_names: tuple[str, ...]
+    """Empty where outputs are no classes."""
+    measure: Measure = ACCURACY
+    """What is called accuracy elsewhere."""
+    outputs: Sheet | None = None
+    """Where outputs lie, if the task says so."""
+    alphabet: Alphabet = ()
+    """The symbols of a text."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
+
+    folder: Path
+    config: RunConfig
+    task: TaskFacts
+    label: str
+    encoding: Any
+    target: Any
+    geometry: dict[str, ParameterGeometry]
+    champion: Genotype
+    weights: dict[str, Tensor]
+    has_readout: bool = True
+    """Not while a run whose readout is fitted at the end goes on."""
+
+    @property
+    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
+        """Target and source sheet of every weight matrix, from the inputs to the readout. None where nothing would be
+        seen in a picture of them: of networks that read symbols step by step, and of those with nodes of their own."""
+        if self.config.part("target").name == "sequence":
+            return {}
+        return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
+                if parameter.source is not None}
+
+
+def read_task(folder: Path) -> TaskFacts:
+    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
+    values = read_json(folder / "task.json")
+    try:
+        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
+                         tuple(str(name) for name in values["class_names"]),
+                         measure_named(str(values.get("measure", "accuracy"))),
+                         _sheet(values["outputs"]) if "outputs" in values else None,
+                         _alphabet(values.get("alphabet", [])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+
+
+def _sheet(sizes: Any) -> Sheet:
+    """Of a list of sizes, or of a ring's units and radius."""
+    if isinstance(sizes, dict):
+        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
+    return Sheet(tuple(int(size) for size in sizes))
+
+
+def _alphabet(symbols: list[Any]) -> Alphabet:
+    """Of characters, or of the numbers of bytes."""
+    if symbols and not isinstance(symbols[0], str):
+        return tuple(bytes([number]) for number in symbols)
+    return tuple(symbols)
+
+
+def open_view(folder: Path) -> RunView:
+    """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet."""
+    config, task = read_run_config(folder), read_task(folder)
+    champion, note = _read_champion(folder, config)
+    try:
+        target = load_component("target", config.part("target").name).build(config.part("target"), task.inputs,
+                                                                            task.outputs or task.classes)
+        encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
+        weights = expressed(encoding, champion)
+        fitted = getattr(target, "fitted", {})
+        if fitted and (folder / "champion").is_dir():
+            weights |= {name: value for name, value in read_tensors(folder / "champion" / "weights.safetensors").items()
+                        if name in fitted}
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
+    name = getattr(config, "name", "") or folder.resolve().name
+    label = f"{name} (seed {config.seed}) on {data_title(task.data)}{note}"
+    geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
+    return RunView(folder, config, task, label, encoding, target, geometry, champion, weights,
+                   set(fitted) <= set(weights))
+
+
+def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
+    """The champion, and what titles say of a run that is not finished."""
+    if (folder / "champion").is_dir():
+        values, tensors = read_folder(folder / "champion")
+        return unpacked(folder / "champion", values.get("genotype"), tensors), ""
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint.champion is None:
+        raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
+                        f"the first is chosen after round {min(config.run.validate_every, config.run.rounds)}")
+    return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
+
+
+def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
+    """A genotype as it was written; raises UserError that names the folder."""
+    try:
+        return unpack_genotype(plain, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
+
+
+@torch.no_grad()
+def expressed(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
+    """The weights of one genotype's network, by parameter."""
+    return encoding.express(stack(genotype)).network(0)

@@ -1,0 +1,44 @@
+"""What a network that learned to predict sequences writes by itself: it reads what it wrote, step by step."""
+
+import torch
+from torch import Tensor
+
+from hyperevo.dynamic import HyperLSTM, HyperRNN
+from hyperevo.dynamic.observe import row_changes
+from hyperevo.targets.sequence import SequenceNetwork
+from hyperevo.tasks.handwriting import draw_points, mixture
+
+
+@torch.no_grad()
+def write_symbols(network: SequenceNetwork, prompt: Tensor, length: int, temperature: float,
+                  generator: torch.Generator) -> Tensor:
+    """Symbols (length,) after those of a prompt (symbols,), each drawn from softmax(answers / temperature)."""
+    state, read, written = None, prompt, []
+    for _ in range(length):
+        answers, state = network(read[None], state)
+        chances = (answers[0, -1].double() / temperature).softmax(0)
+        read = torch.multinomial(chances, 1, generator=generator)
+        written.append(read)
+    return torch.cat(written)
+
+
+@torch.no_grad()
+def draw_strokes(network: SequenceNetwork, drawings: int, length: int, bias: float,
+                 generator: torch.Generator) -> Tensor:
+    """Drawings (drawings, length, 3) in stroke-3 form, each point drawn from the density after those before it."""
+    state, points = None, [torch.zeros(drawings, 3)]
+    for _ in range(length):
+        answers, state = network(points[-1][:, None], state)
+        points.append(draw_points(mixture(answers[:, -1], bias), generator))
+    return torch.stack(points[1:], 1)
+
+
+@torch.no_grad()
+def changed_rows(network: SequenceNetwork, inputs: Tensor) -> Tensor | None:
+    """How far every row of the last layer's hidden-to-gate matrices moves while a network reads inputs, (N, T) or (N,
+    T, features) → (N, T, gates, hidden); None where weights stay as they are."""
+    if not isinstance(network.layers, HyperLSTM | HyperRNN):
+        return None
+    _, _, seen = network.layers.trace(network.steps(inputs))
+    cell = network.layers.cells[-1]
+    return row_changes(cell, torch.stack([parts[cell.update.parts] for parts in seen[-1]])).transpose(0, 1)
