@@ -47,6 +47,8 @@ def module_of(target, weights, place):
     ("char-ptb-layernorm-hyperlstm", [], 4_923_154),
     ("char-ptb-layernorm-hyperlstm", ["target.embedding=16"], 5_085_682),
     ("char-ptb-layernorm-hyperlstm", ["target.embedding=16", "target.layers=2"], 14_407_714),
+    ("handwriting-iam-lstm", [], 3_363_421),
+    ("handwriting-iam-hyperlstm", [], 3_941_181),
     ("char-enwik8-lstm", [], 14_812_405),
     ("char-enwik8-hyperlstm", [], 18_708_213),
     ("char-enwik8-layernorm-hyperlstm", ["target.hidden=2048", "target.hyper=512"], 26_541_773),
@@ -54,6 +56,12 @@ def module_of(target, weights, place):
 def test_configs_have_the_published_numbers_of_parameters(config, overrides, published):
     counts = count_without_data(load_config(config, overrides).config)
     assert counts["direct_parameters"] == published
+
+
+def test_omniglots_networks_have_as_many_parameters():
+    lstm, hyper = (count_without_data(load_config(f"handwriting-omniglot-{layer}", []).config)["direct_parameters"]
+                   for layer in ("lstm", "hyperlstm"))
+    assert lstm == pytest.approx(hyper, rel=0.01)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
