@@ -20,18 +20,20 @@ from hyperevo.encodings.dct import DctEncoding
 from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import ParameterGeometry, Ring, Sheet
+from hyperevo.geometry import Frame, ParameterGeometry, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure, measure_named
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
+from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors, whole
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.runs.run import read_run_config
+from hyperevo.weights import Weights
 
 NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
@@ -89,7 +91,9 @@ def read_task(folder: Path) -> TaskFacts:
 
 
 def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, or of a ring's units and radius."""
+    """Of a list of sizes, of a frame's, or of a ring's units and radius."""
+    if isinstance(sizes, dict) and "frame" in sizes:
+        return Frame(tuple(int(size) for size in sizes["frame"]))
     if isinstance(sizes, dict):
         return Ring((int(sizes["ring"]),), float(sizes["radius"]))
     return Sheet(tuple(int(size) for size in sizes))
@@ -143,6 +147,7 @@ def _express(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
 def run_figures(view: RunView) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
     yield from _curves(view)
+    yield from _frames_of_episode(view)
     yield from _maps(view)
     yield from _encoding_figures(view)
 
@@ -165,6 +170,41 @@ def fitness_name(task: Any, remark: str = "") -> str:
     if fitness in ("", "accuracy"):
         return "fitness (accuracy)" if fitness else "fitness"
     return f"fitness (minus {fitness.replace('squared-', 'squared ')}{remark})"
+
+
+def _frames_of_episode(view: RunView) -> NamedFigures:
+    """The champion at work, where there is an environment, and all that it needs is installed."""
+    if not hasattr(view.config.part("task"), "environment"):
+        return
+    try:
+        film = spread_shots(*_performer(view), 0)
+    except UserError:
+        return
+    yield "frames", partial(frame_strip, film, view.label)
+
+
+def _performer(view: RunView) -> tuple[Any, Any, Weights]:
+    """A run's task, its target, and the champion's weights."""
+    settings = view.config.part("task")
+    task = load_component("task", settings.name).build(settings, torch.device("cpu"))
+    target = load_component("target", view.config.part("target").name).build(
+        view.config.part("target"), task.inputs, getattr(task, "outputs", task.classes))
+    return task, target, Weights({name: value[None] for name, value in view.weights.items()})
+
+
+def save_watched(run_folder: Path, out: Path | None, seed: int) -> list[Path]:
+    """Film an episode of a run's champion, by default into its folder `figures`, and draw the strip `frames.png` there;
+    returns their paths. Raises UserError, in one line, where there is nothing to watch or it cannot be written."""
+    path = out or run_folder / "figures" / "champion.gif"
+    view = open_view(run_folder)
+    if not hasattr(view.config.part("task"), "environment"):
+        raise UserError(f"{run_folder}: task {view.config.part('task').name} has no environment to watch a network in")
+    if out is not None:
+        check_film(out)
+    film = list(shots(*_performer(view), seed))
+    strip = save_all(iter([("frames", partial(frame_strip, film, view.label))]), run_folder / "figures")
+    save_film(film, path, view.task.data)
+    return [path, *strip]
 
 
 def _maps(view: RunView) -> NamedFigures:
