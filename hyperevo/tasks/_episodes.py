@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 
 Picture = Literal["colours", "grey", "saturation"]
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -87,7 +87,11 @@ class Episodes:
         """Take each one's action so many times, or until its episode is over. Episodes that are left out end."""
         for number in self._running.keys() - set(numbers):
             self._running.pop(number).close()
-        stepped = [take(self._running[number], action, times) for number, action in zip(numbers, actions, strict=True)]
+        try:
+            stepped = [take(self._running[number], action, times)
+                       for number, action in zip(numbers, actions, strict=True)]
+        except Exception as error:
+            raise RunFailed(f"{self.world.name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
         observations, rewards, taken, over = zip(*stepped, strict=True)
         return (np.stack([seen(self.world, observation) for observation in observations]), np.array(rewards),
                 np.array(taken), np.array(over))

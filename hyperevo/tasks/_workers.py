@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperevo.errors import RunFailed
+from hyperevo.errors import RunFailed, UserError
 from hyperevo.tasks._episodes import Episodes, Stepped, World
 
 
@@ -97,8 +97,6 @@ def _serve(world: World, connection: Connection) -> None:
 def _answer(episodes: Episodes, request: str, arguments: list[Any]) -> Any:
     """Arrays, or a line that says what went wrong."""
     try:
-        if request == "reset":
-            return (episodes.reset(*arguments),)
-        return episodes.step(*arguments)
-    except Exception as error:
-        return f"{episodes.world.name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        return (episodes.reset(*arguments),) if request == "reset" else episodes.step(*arguments)
+    except (RunFailed, UserError) as error:
+        return str(error)
