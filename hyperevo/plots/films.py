@@ -101,7 +101,8 @@ def save_film(film: Sequence[Shot], path: Path, label: str = "") -> None:
     try:
         with whole(path) as temporary:
             if path.suffix == ".mp4":
-                _write_mp4(temporary, images)
+                if code := _write_mp4(temporary, images):
+                    raise UserError(f"{path}: ffmpeg failed with exit code {code}")
                 return
             # A palette of 128 colours for each picture keeps a film of 500 pictures below a few megabytes.
             first, *others = (image.quantize(128, Image.Quantize.FASTOCTREE) for image in images)
@@ -121,7 +122,8 @@ def check_film(path: Path) -> None:
         raise UserError(f"--out {path}: its folder does not exist")
 
 
-def _write_mp4(path: Path, images: Iterator[Image.Image]) -> None:
+def _write_mp4(path: Path, images: Iterator[Image.Image]) -> int:
+    """ffmpeg's exit code."""
     first = next(images)
     command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
                f"{first.width}x{first.height}", "-r", str(PER_SECOND), "-i", "-", "-pix_fmt", "yuv420p", "-f", "mp4",
@@ -130,8 +132,7 @@ def _write_mp4(path: Path, images: Iterator[Image.Image]) -> None:
         assert process.stdin is not None
         for image in (first, *images):
             process.stdin.write(image.tobytes())
-    if process.returncode:
-        raise UserError(f"{path.name}: ffmpeg failed with exit code {process.returncode}")
+    return process.returncode
 
 
 def frame_strip(film: Sequence[Shot], label: str = "") -> Figure:
