@@ -111,7 +111,7 @@ class Gymnasium:
 
     def _shown(self, observations: np.ndarray) -> Tensor:
         """Observations (n, …) → (n, features), bytes as shares of 255."""
-        flat = torch.from_numpy(observations.reshape(len(observations), -1)).to(self.device)
+        flat = torch.tensor(observations.reshape(len(observations), -1), device=self.device)
         return flat.float().div_(255) if observations.dtype == np.uint8 else flat
 
     def act(self, outputs: Tensor) -> np.ndarray:
@@ -189,16 +189,22 @@ class _Players:
         """(P, N, outputs) of those that act for what is shown (P, N, features)."""
         if len(self.acting) < self.population:
             shown = shown[self.acting.to(shown.device)]
-        if not hasattr(self.target, "step"):
-            outputs = self.target.forward(self.weights, shown)
-        else:
-            if self.memory is None:
-                self.memory = self.target.initial(self.population, self.episodes, shown)
-            self.memory, outputs = self.target.step(self.weights, self.memory, shown)
+        outputs = self._answers(shown)
         if len(self.acting) == self.population:
             return outputs
         return outputs.new_zeros(self.population, *outputs.shape[1:]).index_copy_(
             0, self.acting.to(outputs.device), outputs)
+
+    def _answers(self, shown: Tensor) -> Tensor:
+        if hasattr(self.target, "step"):
+            if self.memory is None:
+                self.memory = self.target.initial(self.population, self.episodes, shown)
+            self.memory, outputs = self.target.step(self.weights, self.memory, shown)
+            return outputs
+        if hasattr(self.target, "own_inputs"):
+            return self.target.forward(self.weights, shown)
+        return torch.cat([self.target.forward(self.weights.networks(slice(network, network + 1)), own)
+                          for network, own in enumerate(shown)])
 
     def rest(self, acting: np.ndarray) -> None:
         """Leave out networks that have no episode to act in (P,), once they are half of all."""

@@ -2,12 +2,14 @@
 
 import importlib.util
 import multiprocessing
+from itertools import islice
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 
+from hyperevo.components import load_component
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.dct import Settings as DctSettings
@@ -148,6 +150,22 @@ class Breaking(gymnasium.Env):
 class Many(Breaking):
     action_space = gymnasium.spaces.MultiDiscrete([2, 2])
 
+class Shown(Breaking):
+    observation_space = gymnasium.spaces.Box(0, 255, (6, 9, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(3, start=1)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.np_random = np.random.default_rng(seed)
+        return self._shown(), {}
+
+    def _shown(self):
+        return self.np_random.integers(256, size=(6, 9, 3), dtype=np.uint8)
+
+    def step(self, action):
+        return self._shown(), float(action), False, False, {}
+
+gymnasium.register("Shown-v0", Shown, max_episode_steps=5)
 gymnasium.register("Breaking-v0", Breaking, max_episode_steps=5)
 gymnasium.register("Endless-v0", Breaking)
 gymnasium.register("Many-v0", Many, max_episode_steps=5)
@@ -158,6 +176,22 @@ gymnasium.register("Many-v0", Many, max_episode_steps=5)
 def breaking(tmp_path, monkeypatch):
     (tmp_path / "breaking.py").write_text(BREAKING)
     monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["convnet", "mlp", "recurrent"])
+def test_networks_of_pictures_act_together_as_alone(breaking, name):
+    task = build(Settings(environment="breaking:Shown-v0", episodes=2, pixels=4), CPU)
+    assert task.inputs == Frame((3, 4, 4)) and task.classes == 3
+    module = load_component("target", name)
+    small = {"convnet": {"channels": (2,), "kernel": 3}, "mlp": {"hidden": ((1, 3),)}, "recurrent": {"hidden": 4}}
+    target = module.build(module.Settings(**small[name]), task.inputs, task.classes)
+    encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, CPU)
+    genotypes = torch.randn(4, encoding.genes, generator=torch.Generator().manual_seed(0))
+    played = task.play(target, encoding.express(genotypes), *task.batch(0, 0))
+    for network in range(4):
+        alone = task.play(target, encoding.express(genotypes[network : network + 1]), *task.batch(0, 0))
+        assert torch.equal(alone[0], played[network])
+    assert played[..., 1].unique().tolist() == [5] and len(played[..., 0].unique()) > 1
 
 
 @pytest.mark.parametrize(("workers", "how", "message"), [
@@ -245,6 +279,10 @@ def test_a_controller_of_a_million_weights_drives_from_pictures():
     seeds, limits = task.batch(0, 0)
     played = task.play(target, encoding.express(genotypes), seeds, limits)
     assert played[..., 1].tolist() == [[12]] * 3
+    film = task.film(target, encoding.express(genotypes[:1]), int(seeds[0]))
+    filmed = [(step, total, look().shape) for step, total, look, _ in islice(film, 4)]
+    assert [step for step, *_ in filmed] == [0, 4, 8, 12] and filmed[0][2] == (400, 600, 3)
+    assert filmed[-1][1] == pytest.approx(float(played[0, 0, 0]), abs=1e-4)
     workers = build(settings.model_copy(update={"workers": 2}), CPU)
     assert torch.equal(workers.play(target, encoding.express(genotypes), seeds, limits), played)
     workers.close()
