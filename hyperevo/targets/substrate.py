@@ -44,7 +44,8 @@ class SubstrateTarget:
         self.units = settings.steps * inputs.units + outputs
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """inputs (N, values), or (P, N, values) where networks have their own → outputs (P, N, outputs), not normalised."""
+        """inputs (N, values), or (P, N, values) where every network has its own → outputs (P, N, outputs), not
+        normalised."""
         received = inputs @ weights.tensor("input.weight").transpose(1, 2)
         if "recurrent.bias" in weights:
             received = received + weights.tensor("recurrent.bias")[:, None, :]
