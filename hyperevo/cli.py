@@ -157,6 +157,24 @@ def sample(
 
 
 @app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, of a task with an environment.")],
+    out: Annotated[Path | None, typer.Option(
+        metavar="FILE.gif|FILE.mp4", help="The film; .mp4 needs ffmpeg. Default: champion.gif in the run's figures.")]
+    = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the episode.")] = 0,
+) -> None:
+    """Film the champion of a run at work in its environment, and draw a strip of pictures, frames.png.
+
+    Example: hyperevo watch runs/cartpole-dct --seed 7
+    """
+    from hyperevo.plots import save_watched
+
+    for path in save_watched(folder, out, seed):
+        typer.echo(path)
+
+
+@app.command()
 def compare(
     configs: Annotated[list[str], typer.Argument(
         metavar="NAME|FILE.toml|KEY=VALUE...", help="Configs, and overrides for all of them.")],

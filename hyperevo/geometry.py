@@ -53,6 +53,11 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Frame(Sheet):
+    """What is seen at one step, as of a camera: no target takes its rows for steps."""
+
+
+@dataclass(frozen=True)
 class Ring(Sheet):
     """Units on a circle, the first at its top, the others clockwise. `sizes` is (units,), so that as a grid it is a
     line."""

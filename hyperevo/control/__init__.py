@@ -4,9 +4,10 @@ found by its name."""
 from types import ModuleType
 
 from hyperevo.components import component_names, load_component
-from hyperevo.control._rollout import rollout
+from hyperevo.control._rollout import film, rollout
+from hyperevo.control._sketch import Sketch, Stroke
 
-__all__ = ["environment", "environment_names", "rollout"]
+__all__ = ["Sketch", "Stroke", "environment", "environment_names", "film", "rollout"]
 
 
 def environment_names() -> list[str]:
@@ -23,5 +24,6 @@ def environment(name: str) -> ModuleType:
     - `act(outputs)`: actions (…) that a network's outputs (…, OUTPUTS) mean.
     - `step(state, action)`: the next state, its reward (…), and whether the episode is over (…). A step after that
       changes nothing that counts, but its reward is finite.
+    - `sketch(state)`: how one state (values,) looks, for `hyperevo watch`.
     """
     return load_component("environment", name)

@@ -1,5 +1,6 @@
 """P networks act in N episodes each, all together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,20 @@ def rollout(environment: Any, target: Any, weights: Weights, starts: Tensor, mos
         if 2 * len(acting) <= len(players.places):
             players = players.chosen(acting)
     return returns, steps.long()
+
+
+@torch.no_grad()
+def film(environment: Any, target: Any, weights: Weights, start: Tensor,
+         most_steps: int) -> Iterator[tuple[int, float, Tensor, bool]]:
+    """(step, return, state (values,), whether it is the last) of one network's episode from a first state (values,),
+    before every step and after the last."""
+    players = _players(target, weights, start[None])
+    for step in range(most_steps + 1):
+        last = step == most_steps or not bool(players.running.any())
+        yield step, float(players.returns), players.state[0, 0], last
+        if last:
+            return
+        players.play(environment, target, 1)
 
 
 @dataclass

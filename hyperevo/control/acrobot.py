@@ -8,12 +8,13 @@ as Acrobot-v1: the equations of Sutton & Barto's book with links of length, mass
 A state is (θ₁, θ₂, θ₁', θ₂'), 0 hanging down. Every step costs 1, but not the one that arrives.
 """
 
-from math import pi
+from math import cos, pi, sin
 
 import torch
 from torch import Tensor
 
 from hyperevo.control._dynamics import runge_kutta, together, uniform
+from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 6, 3, 500
 
@@ -47,6 +48,17 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     state = together(first, second, first_turn.clamp(-FIRST_SPEED, FIRST_SPEED),
                      second_turn.clamp(-SECOND_SPEED, SECOND_SPEED))
     return state, arrived.to(state.dtype) - 1, arrived
+
+
+def sketch(state: Tensor) -> Sketch:
+    """How one state (4,) looks: the bar, the links, and the height to reach."""
+    first, second = state[:2].tolist()
+    joint = (sin(first), -cos(first))
+    end = (joint[0] + sin(first + second), joint[1] - cos(first + second))
+    return Sketch((-2.8, -2.2), (2.8, 2.2), (
+        Stroke(((-2.2, 1.0), (2.2, 1.0)), 0.02, "ground"), Stroke(((0.0, 0.0), joint), 0.14, "body"),
+        Stroke((joint, end), 0.14, "moved"), Stroke(((0.0, 0.0),), 0.08, "ground")))
+
 
 
 def _wrapped(angle: Tensor) -> Tensor:

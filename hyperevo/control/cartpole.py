@@ -6,12 +6,13 @@
 A state is (x, x', θ, θ'), and a step is one of Euler's method. Every step earns 1, the one that fails too.
 """
 
-from math import inf, radians
+from math import cos, inf, radians, sin
 
 import torch
 from torch import Tensor
 
 from hyperevo.control._dynamics import numbers, together, uniform
+from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
 
@@ -50,3 +51,9 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     state = torch.add(state, together(speed, pull, turn, bend), alpha=SECONDS)
     failed = (state.abs() > numbers(LIMITS, state.dtype, state.device)).any(-1)
     return state, torch.ones_like(place), failed
+
+
+def sketch(state: Tensor) -> Sketch:
+    """How one state (4,) looks."""
+    place, _, angle, _ = state.tolist()
+    return cart_with_poles(place, LIMITS[0], (((2 * HALF_LENGTH * sin(angle), 2 * HALF_LENGTH * cos(angle)), 0.06),))

@@ -8,12 +8,13 @@ lᵢ is half a pole's length. A state is (x, θ₁, θ₂, x', θ₁', θ₂'), 
 Every step earns 1, the one that fails too.
 """
 
-from math import radians
+from math import cos, radians, sin
 
 import torch
 from torch import Tensor
 
 from hyperevo.control._dynamics import numbers, runge_kutta, together
+from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS = 6, 1
 MOST_STEPS = 100_000
@@ -65,6 +66,14 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         state = runge_kutta(lambda now: _derivative(now, force), state, SECONDS)
     place, long, short = state[..., :3].abs().unbind(-1)
     return state, torch.ones_like(place), (place > TRACK) | (long > ANGLE) | (short > ANGLE)
+
+
+def sketch(state: Tensor) -> Sketch:
+    """How one state (6,) looks."""
+    place, *angles = state[:3].tolist()
+    tips = ((2 * half * sin(angle), 2 * half * cos(angle)) for half, angle in zip(HALF_LENGTHS, angles, strict=True))
+    return cart_with_poles(place, TRACK, tuple((tip, 0.06) for tip in tips))
+
 
 
 def _derivative(state: Tensor, force: Tensor) -> Tensor:

@@ -5,10 +5,13 @@
 A state is (x, x'). Every step costs 1 until the car is at the goal; a wall on the left stops it.
 """
 
+from math import atan, cos, sin
+
 import torch
 from torch import Tensor
 
 from hyperevo.control._dynamics import together, uniform
+from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 2, 3, 200
 
@@ -39,3 +42,21 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place = (place + speed).clamp_(WALL, EDGE)
     speed = torch.where((place == WALL) & (speed < 0), 0.0, speed)
     return together(place, speed), -torch.ones_like(place), (place >= GOAL) & (speed >= 0)
+
+
+def sketch(state: Tensor) -> Sketch:
+    """How one state (2,) looks: the hill is sin 3x high, and the goal is marked on it."""
+    place = float(state[0])
+    hill = tuple((x / 100, _height(x / 100)) for x in range(int(100 * WALL), int(100 * EDGE) + 1))
+    slope = atan(1.35 * cos(3 * place))
+    along = (0.04 * cos(slope), 0.04 * sin(slope))
+    middle = (place - 0.04 * sin(slope), _height(place) + 0.04 * cos(slope))
+    return Sketch((WALL, 0.0), (EDGE, 1.25), (
+        Stroke(hill, 0.012, "ground"),
+        Stroke(((GOAL, _height(GOAL)), (GOAL, _height(GOAL) + 0.15)), 0.012, "body"),
+        Stroke(((middle[0] - along[0], middle[1] - along[1]), (middle[0] + along[0], middle[1] + along[1])), 0.06,
+               "moved")))
+
+
+def _height(place: float) -> float:
+    return 0.45 * sin(3 * place) + 0.55

@@ -5,12 +5,13 @@
 A state is (θ, θ'), θ = 0 upright. A step costs θ² + 0.1 θ'² + 0.001 u², θ within ±π; no episode ends early.
 """
 
-from math import pi
+from math import cos, pi, sin
 
 import torch
 from torch import Tensor
 
 from hyperevo.control._dynamics import together, uniform
+from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 3, 1, 200
 
@@ -43,3 +44,11 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     turn = torch.add(turn, bend, alpha=SECONDS).clamp_(-SPEED, SPEED)
     angle = torch.add(angle, turn, alpha=SECONDS)
     return together(angle, turn), reward, torch.zeros_like(angle, dtype=torch.bool)
+
+
+def sketch(state: Tensor) -> Sketch:
+    """How one state (2,) looks."""
+    angle = float(state[0])
+    tip = (-LENGTH * sin(angle), LENGTH * cos(angle))
+    return Sketch((-1.5, -1.2), (1.5, 1.2), (Stroke(((0.0, 0.0), tip), 0.12, "moved"),
+                                             Stroke(((0.0, 0.0),), 0.06, "body")))

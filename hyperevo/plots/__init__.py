@@ -7,7 +7,7 @@ from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
-from hyperevo.plots.run_figures import save_run_figures
+from hyperevo.plots.run_figures import save_run_figures, save_watched
 from hyperevo.plots.weights import (
     filmstrip,
     kernels_side_by_side,
@@ -18,4 +18,4 @@ from hyperevo.plots.weights import (
 
 __all__ = ["cppn_graph", "cppn_nodes", "dct_coefficients", "embedding_map", "filmstrip", "kernels_side_by_side",
            "learning_curves", "projective_fields", "readout_maps", "receptive_fields", "save_run_figures",
-           "species_over_time"]
+           "save_watched", "species_over_time"]

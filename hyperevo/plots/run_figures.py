@@ -1,13 +1,16 @@
 """All figures of a run folder, drawn without its data set or its search."""
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from hyperevo.components import load_component
 from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
@@ -19,11 +22,15 @@ from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
+from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, sample_figures, save_page, usual_points, writes
 from hyperevo.plots.run_view import RunView, expressed, open_view, unpacked
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.weights import Weights
+
+log = logging.getLogger(__name__)
 
 NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
@@ -31,6 +38,7 @@ NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 def run_figures(view: RunView) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
     yield from _curves(view)
+    yield from _frames_of_episode(view)
     yield from _maps(view)
     yield from _encoding_figures(view)
     yield from sample_figures(view)
@@ -54,6 +62,40 @@ def fitness_name(task: Any, remark: str = "") -> str:
     if fitness in ("", "accuracy"):
         return "fitness (accuracy)" if fitness else "fitness"
     return f"fitness (minus {fitness.replace('squared-', 'squared ')}{remark})"
+
+
+def _frames_of_episode(view: RunView) -> NamedFigures:
+    """The champion at work, where there is an environment, and all that it needs is installed."""
+    if not hasattr(view.config.part("task"), "environment"):
+        return
+    try:
+        film = spread_shots(*_performer(view), 0)
+    except UserError as error:
+        log.warning("no frames are drawn: %s", error)
+        return
+    yield "frames", partial(frame_strip, film, view.label)
+
+
+def _performer(view: RunView) -> tuple[Any, Any, Weights]:
+    """A run's task, its target, and the champion's weights."""
+    settings = view.config.part("task")
+    task = load_component("task", settings.name).build(settings, torch.device("cpu"))
+    return task, view.target, Weights({name: value[None] for name, value in view.weights.items()})
+
+
+def save_watched(run_folder: Path, out: Path | None, seed: int) -> list[Path]:
+    """Film an episode of a run's champion, by default into its folder `figures`, and draw the strip `frames.png` there;
+    returns their paths. Raises UserError, in one line, where there is nothing to watch or it cannot be written."""
+    path = out or run_folder / "figures" / "champion.gif"
+    view = open_view(run_folder)
+    if not hasattr(view.config.part("task"), "environment"):
+        raise UserError(f"{run_folder}: task {view.config.part('task').name} has no environment to watch a network in")
+    if out is not None:
+        check_film(out)
+    film = list(shots(*_performer(view), seed))
+    strip = save_all(iter([("frames", partial(frame_strip, film, view.label))]), run_folder / "figures")
+    save_film(film, path, view.task.data)
+    return [path, *strip]
 
 
 def _maps(view: RunView) -> NamedFigures:

@@ -12,7 +12,7 @@ from hyperevo.config import RunConfig
 from hyperevo.data import Alphabet, data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import ParameterGeometry, Ring, Sheet
+from hyperevo.geometry import Frame, ParameterGeometry, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure, measure_named
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, read_tensors
@@ -77,7 +77,9 @@ def read_task(folder: Path) -> TaskFacts:
 
 
 def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, or of a ring's units and radius."""
+    """Of a list of sizes, of a frame's, or of a ring's units and radius."""
+    if isinstance(sizes, dict) and "frame" in sizes:
+        return Frame(tuple(int(size) for size in sizes["frame"]))
     if isinstance(sizes, dict):
         return Ring((int(sizes["ring"]),), float(sizes["radius"]))
     return Sheet(tuple(int(size) for size in sizes))

@@ -25,7 +25,7 @@ from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
 from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.geometry import Ring, Sheet
+from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.measure import measure_named
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
@@ -140,6 +140,8 @@ def _class_names(config: RunConfig) -> list[str]:
 
 
 def _sheet_values(sheet: Sheet) -> Any:
+    if isinstance(sheet, Frame):
+        return {"frame": list(sheet.sizes)}
     return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
 
 
@@ -251,8 +253,9 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     finally:
         for handle in run.logs.values():
             handle.close()
-        if hasattr(run.parts.search, "close"):
-            run.parts.search.close()
+        for part in (run.parts.search, run.parts.task):
+            if hasattr(part, "close"):
+                part.close()
 
 
 def spent(run: Run) -> float:

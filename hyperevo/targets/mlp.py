@@ -45,6 +45,9 @@ class MlpTarget:
     """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
     counts the values of one example."""
 
+    own_inputs = True
+    """Networks may have inputs of their own."""
+
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         readout = outputs if isinstance(outputs, Sheet) else near_square(outputs)
         sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), readout]

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import Frame, ParameterGeometry, Sheet, near_square
 from hyperevo.targets.mlp import ACTIVATIONS
 from hyperevo.weights import Weights, project
 
@@ -24,10 +24,10 @@ class Settings(ComponentSettings):
 
 
 class RecurrentTarget:
-    """P networks at once. A step reads one row of the task's inputs; inputs that are a line are one step."""
+    """P networks at once. A step reads one row of the task's inputs; inputs that are a line or a frame are one step."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
-        self.step_sheet = Sheet(inputs.sizes[-1:])
+        self.step_sheet = inputs if isinstance(inputs, Frame) else Sheet(inputs.sizes[-1:])
         hidden, readout = near_square(settings.hidden), near_square(outputs)
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry = {

@@ -33,6 +33,9 @@ class SubstrateTarget:
     (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
     others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
 
+    own_inputs = True
+    """Networks may have inputs of their own."""
+
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
         # Outputs have as many axes as inputs, so that one more lies between them.
         ends = near_square(outputs).sizes if len(inputs.sizes) > 1 else (outputs,)
@@ -41,7 +44,8 @@ class SubstrateTarget:
         self.units = settings.steps * inputs.units + outputs
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """inputs (N, values), the same for all networks → outputs (P, N, outputs), not normalised."""
+        """inputs (N, values), or (P, N, values) where every network has its own → outputs (P, N, outputs), not
+        normalised."""
         received = inputs @ weights.tensor("input.weight").transpose(1, 2)
         if "recurrent.bias" in weights:
             received = received + weights.tensor("recurrent.bias")[:, None, :]

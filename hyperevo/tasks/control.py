@@ -3,6 +3,8 @@
 Every generation starts from the same fresh states, drawn from (seed, generation) alone.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -10,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.control import environment, environment_names, rollout
+from hyperevo.control import Sketch, environment, environment_names, film, rollout
 from hyperevo.geometry import Sheet
 from hyperevo.weights import Weights
 
@@ -21,6 +23,8 @@ HELD_OUT = {"validation": 1, "test": 2}
 """Streams of first states that are the same in every run; generations have others."""
 
 Batch = tuple[Tensor, Tensor]
+Scene = tuple[int, float, Callable[[], Sketch], bool]
+"""A step, the return until then, a function that sketches the state, and whether it is the last."""
 
 
 class Settings(ComponentSettings):
@@ -55,6 +59,8 @@ class Control:
     measure = "mean return"
     examples = "episodes"
     checksum = "drawn"
+    steps_per_second = 30.0
+    """As it is watched."""
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.environment = settings, environment(settings.environment)
@@ -89,6 +95,13 @@ class Control:
         """(P, N, 2): sum of rewards and number of steps of every network's episodes from first states (N, values)."""
         returns, steps = rollout(self.environment, target, weights, starts, int(most_steps.max()))
         return torch.stack([returns, steps.to(returns.dtype)], 2)
+
+    def film(self, target: Any, weights: Weights, seed: int) -> Iterator[Scene]:
+        """One network's episode, before every step and after the last."""
+        starts, _ = self._starts(1, self.environment.MOST_STEPS, torch.Generator().manual_seed(seed))
+        for step, total, state, last in film(self.environment, target, weights, starts[0],
+                                             self.environment.MOST_STEPS):
+            yield step, total, partial(self.environment.sketch, state), last
 
     def fitness(self, played: Tensor, most_steps: Tensor) -> Tensor:
         """(P, N, 2) → (P,): the mean sum of rewards."""

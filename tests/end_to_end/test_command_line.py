@@ -22,7 +22,7 @@ def test_help_is_quick_and_says_what_to_type(hyperevo):
         times.append(time.perf_counter() - started)
     assert min(times) < 0.5
     assert "run cppn-mnist" in done.stdout
-    for command in ("run", "resume", "compare", "list", "show", "plot", "bench", "data"):
+    for command in ("run", "resume", "watch", "compare", "list", "show", "plot", "bench", "data"):
         assert command in done.stdout
 
 

@@ -1,0 +1,138 @@
+"""Episodes of gymnasium's environments: made, seen, stepped. Nothing here needs torch: worker processes import it."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from hyperevo.errors import RunFailed, UserError
+
+Picture = Literal["colours", "grey", "saturation"]
+Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Of some episodes after an action: what is seen (n, …), and (n,) the rewards, the steps taken, and who is done."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Which environment, and what is made of the pictures that it shows."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    picture: Picture = "colours"
+    pixels: int | None = None
+
+
+def make(world: World, render_mode: str | None = None) -> Any:
+    """The environment; raises UserError, in a line that says why, where gymnasium cannot make it."""
+    try:
+        with warnings.catch_warnings():
+            # Box2D's types warn when they are imported, and where warnings are errors the interpreter crashes at that.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import gymnasium
+            return gymnasium.make(_specified(world.name), render_mode=render_mode, disable_env_checker=True,
+                                  **world.options)
+    except Exception as error:  # gymnasium's own errors, and whatever an environment raises at its options
+        if isinstance(error, ModuleNotFoundError) and error.name == "gymnasium":
+            raise UserError("task.name: gymnasium is not installed; pip install 'hyperevo[gymnasium]'") from error
+        raise UserError(f"task.environment: {world.name}: {' '.join(str(error).split()) or repr(error)}") from error
+
+
+def _specified(name: str) -> Any:
+    """What gymnasium makes an environment of: its name, or the registration of one that draws the same quicker."""
+    import gymnasium
+    registered = gymnasium.registry.get(name)
+    if registered is None or registered.entry_point != "gymnasium.envs.box2d.car_racing:CarRacing":
+        return name
+    return replace(registered, entry_point="hyperevo.tasks._car_racing:QuickCarRacing")
+
+
+def seen(world: World, observation: np.ndarray) -> np.ndarray:
+    """What a network is shown: a picture (H, W, 3) as bytes, (3, H, W) in colours and (H, W) in one plane, or else
+    float32 as it is."""
+    if observation.dtype != np.uint8 or observation.ndim < 2:
+        return observation.astype(np.float32)
+    if observation.ndim == 2 or observation.shape[2] == 1:
+        return np.asarray(_resized(Image.fromarray(observation.reshape(observation.shape[:2])), world.pixels))
+    picture = Image.fromarray(np.ascontiguousarray(observation))
+    if world.picture == "colours":
+        return np.asarray(_resized(picture, world.pixels)).transpose(2, 0, 1)
+    plane = picture.convert("L") if world.picture == "grey" else picture.convert("HSV").getchannel(1)
+    return np.asarray(_resized(plane, world.pixels))
+
+
+def _resized(picture: Image.Image, pixels: int | None) -> Image.Image:
+    """The picture as a square of so many pixels a side, each the mean of what it covers."""
+    return picture if pixels is None else picture.resize((pixels, pixels), Image.Resampling.BOX)
+
+
+class Episodes:
+    """Episodes side by side, by number. Each has an environment of its own, made for it and closed when it is over, so
+    that it depends on nothing but its seed and its actions: none begins by itself where another ended."""
+
+    def __init__(self, world: World):
+        self.world = world
+        self._running: dict[int, Any] = {}
+
+    def reset(self, seeds: Sequence[int], numbers: Sequence[int] | None = None) -> np.ndarray:
+        """Begin episodes with these seeds in place of all others; what is seen (n, …)."""
+        self.close()
+        self._running = {number: make(self.world) for number in (range(len(seeds)) if numbers is None else numbers)}
+        return np.stack([seen(self.world, environment.reset(seed=int(seed))[0])
+                         for environment, seed in zip(self._running.values(), seeds, strict=True)])
+
+    def step(self, numbers: Sequence[int], actions: np.ndarray, times: int) -> Stepped:
+        """Take each one's action so many times, or until its episode is over. Episodes that are left out end."""
+        for number in self._running.keys() - set(numbers):
+            self._running.pop(number).close()
+        try:
+            stepped = [take(self._running[number], action, times)
+                       for number, action in zip(numbers, actions, strict=True)]
+        except Exception as error:
+            raise RunFailed(f"{self.world.name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        observations, rewards, taken, over = zip(*stepped, strict=True)
+        return (np.stack([seen(self.world, observation) for observation in observations]), np.array(rewards),
+                np.array(taken), np.array(over))
+
+    def close(self) -> None:
+        """End all episodes."""
+        while self._running:
+            self._running.popitem()[1].close()
+
+
+def take(environment: Any, action: Any, times: int) -> tuple[np.ndarray, float, int, bool]:
+    """What is seen after an action was taken so many times, or until the episode was over; the sum of rewards, the
+    steps taken, and whether it is over."""
+    reward, drawn = 0.0, environment.unwrapped
+    for step in range(1, times + 1):
+        if hasattr(drawn, "unseen"):
+            drawn.unseen = step < times
+        observation, more, terminated, truncated, _ = environment.step(action)
+        reward += float(more)
+        if terminated or truncated:
+            break
+    if observation is None:
+        observation = drawn.look()
+    return observation, reward, step, bool(terminated or truncated)
+
+
+def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float]:
+    """(shape of what is seen, action space, most steps of an episode, steps a second when watched). Raises UserError
+    where networks cannot read the one or answer the other, or where there are no pictures to make anything of."""
+    environment = make(world)
+    observations, actions = environment.observation_space, environment.action_space
+    steps = None if environment.spec is None else environment.spec.max_episode_steps
+    speed = float(environment.metadata.get("render_fps") or 30)
+    environment.close()
+    if type(observations).__name__ != "Box":
+        raise UserError(f"task.environment: {world.name} shows {observations}; networks read a Box only")
+    if type(actions).__name__ not in ("Box", "Discrete"):
+        raise UserError(f"task.environment: {world.name} takes {actions}; networks answer a Box or a Discrete only")
+    pictures = observations.dtype == np.uint8 and len(observations.shape) in (2, 3)
+    for key, changed in (("picture", world.picture != "colours"), ("pixels", world.pixels is not None)):
+        if changed and not pictures:
+            raise UserError(f"task.{key}: {world.name} shows no pictures, but {observations}")
+    return seen(world, np.zeros(observations.shape, observations.dtype)).shape, actions, steps, speed
+

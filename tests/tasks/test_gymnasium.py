@@ -1,0 +1,313 @@
+"""gymnasium's environments: every network's episodes are what a plain loop gives, whoever steps them."""
+
+import importlib.util
+import multiprocessing
+from itertools import islice
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from hyperevo.components import load_component
+from hyperevo.config import load_config
+from hyperevo.encodings import build_encoding
+from hyperevo.encodings.dct import Settings as DctSettings
+from hyperevo.encodings.direct import Settings as DirectSettings
+from hyperevo.errors import RunFailed, UserError
+from hyperevo.geometry import Frame
+from hyperevo.runs import create_run, execute
+from hyperevo.runs.evaluate import evaluate
+from hyperevo.targets import mlp, recurrent
+from hyperevo.tasks._episodes import Episodes, World, make, seen, take
+from hyperevo.tasks.gymnasium import Settings, build
+
+CPU = torch.device("cpu")
+# Found, not imported: see `make` for what an import does where warnings are errors.
+NEEDS_BOX2D = pytest.mark.skipif(importlib.util.find_spec("Box2D") is None, reason="needs gymnasium[box2d]")
+RECURRENT, MLP = recurrent.Settings(hidden=4), mlp.Settings(hidden=((1, 3),))
+
+
+def population(task, settings=RECURRENT, size=5, encoding=None):
+    target = (recurrent if settings.name == "recurrent" else mlp).build(settings, task.inputs, task.classes)
+    encoding = build_encoding(encoding or DirectSettings(scale=1.0), target.geometry, CPU)
+    return target, encoding, torch.randn(size, encoding.genes, generator=torch.Generator().manual_seed(0))
+
+
+def plain(task, target, weights, seed, most_steps):
+    """One network's return and steps in one episode of gymnasium's own."""
+    environment = gymnasium.make(task.settings.environment)
+    observation, _ = environment.reset(seed=seed)
+    memory, total, steps, over = None, 0.0, 0, False
+    while steps < most_steps and not over:
+        shown = torch.from_numpy(observation.astype(np.float32))[None, None]
+        if hasattr(target, "step"):
+            memory = target.initial(1, 1, shown) if memory is None else memory
+            memory, outputs = target.step(weights, memory, shown)
+        else:
+            outputs = target.forward(weights, shown)
+        space = environment.action_space
+        action = int(outputs.argmax()) if isinstance(space, gymnasium.spaces.Discrete) else \
+            (space.low + (space.high - space.low) * (np.tanh(outputs[0, 0].numpy()) + 1) / 2).astype(np.float32)
+        observation, reward, terminated, truncated, _ = environment.step(action)
+        total, steps, over = total + float(reward), steps + 1, terminated or truncated
+    return total, steps
+
+
+@pytest.mark.parametrize("settings", [RECURRENT, MLP], ids=lambda settings: settings.name)
+@pytest.mark.parametrize("name", ["CartPole-v1", "Acrobot-v1", "Pendulum-v1"])
+def test_equals_a_plain_loop(name, settings):
+    task = build(Settings(environment=name, episodes=3, most_steps=120), CPU)
+    target, encoding, genotypes = population(task, settings)
+    seeds, limits = task.batch(0, 0)
+    with torch.no_grad():
+        played = task.play(target, encoding.express(genotypes), seeds, limits)
+        for network in range(len(genotypes)):
+            weights = encoding.express(genotypes[network : network + 1])
+            for episode, seed in enumerate(seeds.tolist()):
+                expected = plain(task, target, weights, seed, 120)
+                tolerance = 1e-3 if name == "Pendulum-v1" else 0.0
+                assert played[network, episode].tolist() == pytest.approx(expected, rel=tolerance)
+    if name == "CartPole-v1":
+        assert len(played[..., 1].unique()) > 3
+
+
+def test_what_stays_factored_acts_as_what_is_built():
+    task = build(Settings(environment="Acrobot-v1", most_steps=80, episodes=2), CPU)
+    target, encoding, genotypes = population(task, recurrent.Settings(hidden=64),
+                                             encoding=DctSettings(coefficients=(2,)))
+    weights = encoding.express(genotypes)
+    played = task.play(target, weights, *task.batch(0, 0))
+    torch.testing.assert_close(task.play(target, type(weights)(weights.dense()), *task.batch(0, 0)), played)
+
+
+def test_seeds_are_those_of_a_generation_and_held_out_ones_the_same_in_every_run():
+    task, again = (build(Settings(validation=3, most_steps=30), CPU) for _ in range(2))
+    assert torch.equal(task.batch(0, 1)[0], again.batch(0, 1)[0]) and len(task.batch(0, 1)[0]) == 4
+    assert not torch.equal(task.batch(0, 1)[0], task.batch(0, 2)[0])
+    assert not torch.equal(task.batch(0, 1)[0], task.batch(1, 1)[0])
+    assert torch.equal(task.validation[0], again.validation[0]) and torch.equal(task.test()[0], again.test()[0])
+    assert not torch.equal(task.validation[0], task.test()[0])
+    assert task.batch(0, 1)[1].tolist() == [[30, 30]] * 4 and task.validation[1].tolist() == [[500, 500]] * 3
+    assert task.calibration(2)[0].shape == (2, 4) and task.calibration(0)[0].shape == (0, 4)
+
+
+def test_an_episode_ends_when_it_earns_nothing_any_more_and_actions_are_repeated():
+    task = build(Settings(environment="MountainCar-v0", patience=7, repeat=3, episodes=2), CPU)
+    target, encoding, genotypes = population(task)
+    assert task.play(target, encoding.express(genotypes), *task.batch(0, 0))[..., 1].unique().tolist() == [9]
+    task = build(Settings(environment="MountainCar-v0", most_steps=10, repeat=3, episodes=2), CPU)
+    assert task.play(target, encoding.express(genotypes), *task.batch(0, 0))[..., 0].unique().tolist() == [-10]
+
+
+@pytest.mark.parametrize("options", [{"environment": "CartPole-v1", "episodes": 3},
+                                     {"environment": "Pendulum-v1", "repeat": 3, "most_steps": 40}])
+def test_any_number_of_workers_gives_the_same_bits(options):
+    found = []
+    for workers in (0, 2, 3):
+        task = build(Settings(workers=workers, **options), CPU)
+        target, encoding, genotypes = population(task, size=7)
+        for generation in (0, 1):
+            found.append(evaluate(encoding, target, genotypes, task.batch(0, generation), task.fitness, 1.0,
+                                  play=task.play))
+        task.close()
+    assert all(torch.equal(found[0], again) for again in found[2::2])
+    assert all(torch.equal(found[1], again) for again in found[3::2]) and not torch.equal(found[0], found[1])
+    assert multiprocessing.active_children() == []
+
+
+def test_a_run_with_workers_is_a_run_without(tmp_path):
+    for workers in (0, 2):
+        config = load_config("cartpole-dct", [f"task={{name='gymnasium', workers={workers}}}", "run.rounds=2",
+                                              "search.population=6", "task.validation=2"]).config
+        result = execute(create_run(config, tmp_path / str(workers)))
+        assert (result["examples"], result["measure"], result["data"]) == ("episodes", "mean return", "CartPole-v1")
+    assert multiprocessing.active_children() == []
+    assert (tmp_path / "0/metrics.csv").read_bytes() == (tmp_path / "2/metrics.csv").read_bytes()
+
+
+BREAKING = """
+import os
+import gymnasium
+import numpy as np
+
+class Breaking(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2, start=-1)
+
+    def __init__(self, how="raise", render_mode=None):
+        self.how = how
+
+    def reset(self, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        if self.how == "die":
+            os._exit(7)
+        assert action in (-1, 0)
+        raise ValueError("the wheel\\ncame off")
+
+class Many(Breaking):
+    action_space = gymnasium.spaces.MultiDiscrete([2, 2])
+
+class Shown(Breaking):
+    observation_space = gymnasium.spaces.Box(0, 255, (6, 9, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(3, start=1)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.np_random = np.random.default_rng(seed)
+        return self._shown(), {}
+
+    def _shown(self):
+        return self.np_random.integers(256, size=(6, 9, 3), dtype=np.uint8)
+
+    def step(self, action):
+        return self._shown(), float(action), False, False, {}
+
+gymnasium.register("Shown-v0", Shown, max_episode_steps=5)
+gymnasium.register("Breaking-v0", Breaking, max_episode_steps=5)
+gymnasium.register("Endless-v0", Breaking)
+gymnasium.register("Many-v0", Many, max_episode_steps=5)
+"""
+
+
+@pytest.fixture
+def breaking(tmp_path, monkeypatch):
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["convnet", "mlp", "recurrent"])
+def test_networks_of_pictures_act_together_as_alone(breaking, name):
+    task = build(Settings(environment="breaking:Shown-v0", episodes=2, pixels=4), CPU)
+    assert task.inputs == Frame((3, 4, 4)) and task.classes == 3
+    module = load_component("target", name)
+    small = {"convnet": {"channels": (2,), "kernel": 3}, "mlp": {"hidden": ((1, 3),)}, "recurrent": {"hidden": 4}}
+    target = module.build(module.Settings(**small[name]), task.inputs, task.classes)
+    encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, CPU)
+    genotypes = torch.randn(4, encoding.genes, generator=torch.Generator().manual_seed(0))
+    played = task.play(target, encoding.express(genotypes), *task.batch(0, 0))
+    for network in range(4):
+        alone = task.play(target, encoding.express(genotypes[network : network + 1]), *task.batch(0, 0))
+        assert torch.equal(alone[0], played[network])
+    assert played[..., 1].unique().tolist() == [5] and len(played[..., 0].unique()) > 1
+
+
+@pytest.mark.parametrize(("workers", "how", "message"), [
+    (0, "raise", "breaking:Breaking-v0: ValueError: the wheel came off"),
+    (1, "raise", "breaking:Breaking-v0: ValueError: the wheel came off"),
+    (2, "die", r"worker process 1 of 2 for breaking:Breaking-v0 died \(exit code 7\); `hyperevo resume` goes on"),
+])
+def test_what_breaks_is_one_line(breaking, workers, how, message):
+    task = build(Settings(environment="breaking:Breaking-v0", options={"how": how}, workers=workers), CPU)
+    target, encoding, genotypes = population(task)
+    with pytest.raises(RunFailed, match=f"^{message}"):
+        task.play(target, encoding.express(genotypes), *task.batch(0, 0))
+    if workers:
+        assert multiprocessing.active_children() == []
+    task.close()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"environment": "CartPol-v1"}, "task.environment: CartPol-v1: .*Did you mean: `CartPole`"),
+    ({"environment": "CartPole-v7"}, "task.environment: CartPole-v7: .*version"),
+    ({"environment": "no_such_module:Any-v0"}, "task.environment: no_such_module:Any-v0: .*no_such_module"),
+    ({"environment": "FrozenLake-v1"}, r"task.environment: FrozenLake-v1 shows Discrete\(16\); networks read a Box"),
+    ({"environment": "breaking:Many-v0"}, "task.environment: breaking:Many-v0 takes MultiDiscrete.*; networks answer"),
+    ({"environment": "breaking:Endless-v0"}, "task.most_steps: breaking:Endless-v0 does not say when"),
+    ({"options": {"colour": 3}}, "task.environment: CartPole-v1: .*colour"),
+    ({"picture": "grey"}, "task.picture: CartPole-v1 shows no pictures, but Box"),
+    ({"pixels": 64}, "task.pixels: CartPole-v1 shows no pictures, but Box"),
+])
+def test_what_cannot_be_is_one_line(breaking, options, message):
+    with pytest.raises(UserError, match=f"^{message}") as told:
+        build(Settings(**options), CPU)
+    assert "\n" not in str(told.value)
+
+
+def test_without_gymnasium_or_its_extras_a_line_says_what_to_install(monkeypatch):
+    from hyperevo.tasks import _episodes
+
+    def missing(name):
+        raise gymnasium.error.DependencyNotInstalled("Box2D is not installed, run `pip install gymnasium[box2d]`")
+
+    monkeypatch.setattr(_episodes, "_specified", missing)
+    with pytest.raises(UserError, match=r"^task.environment: LunarLander-v3: Box2D is not installed, .*\[box2d\]"):
+        build(Settings(environment="LunarLander-v3"), CPU)
+    monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
+    with pytest.raises(UserError, match=r"^task.name: gymnasium is not installed; pip install 'hyperevo\[gymnasium\]'"):
+        build(Settings(), CPU)
+
+
+def test_pictures_are_planes_of_means():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[:2, :3] = (255, 0, 0)  # red is saturated
+    picture[2:, :3] = 102  # grey is not
+    picture[:, 3:] = (102, 204, 102)  # grass is half
+    plane = seen(World("", picture="saturation", pixels=2), picture)
+    assert plane.tolist() == [[255, 127], [0, 127]] and plane.dtype == np.uint8
+    assert seen(World("", picture="grey", pixels=2), picture)[1, 0] == 102
+    assert seen(World("", pixels=2), picture).shape == (3, 2, 2)
+    assert seen(World(""), picture[:, :, :1]).shape == (4, 6)
+    assert seen(World(""), np.ones(3)).dtype == np.float32
+
+
+@NEEDS_BOX2D
+@pytest.mark.slow
+def test_car_racing_is_drawn_as_gymnasium_draws_it():
+    quick = make(World("CarRacing-v3"))
+    own, random = gymnasium.make("CarRacing-v3"), np.random.default_rng(0)
+    assert type(own.unwrapped) is not type(quick.unwrapped)
+    seen_first = [environment.reset(seed=3)[0] for environment in (own, quick)]
+    assert np.array_equal(*seen_first)
+    for _ in range(25):
+        action = np.array([random.uniform(-1, 1), random.uniform(), 0], np.float32)
+        found, expected = take(quick, action, 3), take(own, action, 3)
+        assert np.array_equal(found[0], expected[0]) and found[1:] == expected[1:]
+
+
+@NEEDS_BOX2D
+@pytest.mark.slow
+def test_a_controller_of_a_million_weights_drives_from_pictures():
+    config = load_config("carracing-dct").config
+    settings = config.part("task").model_copy(update={"most_steps": 12, "workers": 0})
+    task = build(settings, CPU)
+    assert task.inputs == Frame((64, 64)) and task.classes == 3
+    target, encoding, genotypes = population(task, config.part("target"), 3, config.part("encoding"))
+    assert sum(parameter.size for parameter in target.geometry.values()) == 1_115_139 and encoding.genes == 201
+    seeds, limits = task.batch(0, 0)
+    played = task.play(target, encoding.express(genotypes), seeds, limits)
+    assert played[..., 1].tolist() == [[12]] * 3
+    film = task.film(target, encoding.express(genotypes[:1]), int(seeds[0]))
+    filmed = [(step, total, look().shape) for step, total, look, _ in islice(film, 4)]
+    assert [step for step, *_ in filmed] == [0, 4, 8, 12] and filmed[0][2] == (400, 600, 3)
+    assert filmed[-1][1] == pytest.approx(float(played[0, 0, 0]), abs=1e-4)
+    workers = build(settings.model_copy(update={"workers": 2}), CPU)
+    assert torch.equal(workers.play(target, encoding.express(genotypes), seeds, limits), played)
+    workers.close()
+
+
+@NEEDS_BOX2D
+def test_lunar_lander_lands_in_a_run(tmp_path):
+    config = load_config("cartpole-dct", ["task={name='gymnasium', environment='LunarLander-v3', most_steps=30}",
+                                          "run.rounds=1", "search.population=4", "task.validation=1"]).config
+    assert execute(create_run(config, tmp_path / "run"))["data"] == "LunarLander-v3"
+
+
+def test_an_episode_depends_on_its_seed_alone():
+    episodes = Episodes(World("Pendulum-v1"))
+    first = episodes.reset([5, 6])
+    episodes.step([0], np.ones((1, 1), np.float32), 4)
+    assert np.array_equal(episodes.reset([6, 5]), first[::-1])
+    episodes.close()
+
+
+def test_what_is_filmed_is_what_counts():
+    task = build(Settings(episodes=1), CPU)
+    target, encoding, genotypes = population(task, size=1)
+    weights = encoding.express(genotypes)
+    seed = int(task.batch(0, 0)[0])
+    *_, (step, total, look, last) = task.film(target, weights, seed)
+    assert [total, step] == task.play(target, weights, *task.batch(0, 0))[0, 0].tolist()
+    assert last and callable(look)
