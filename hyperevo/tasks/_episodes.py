@@ -35,8 +35,6 @@ def make(world: World, render_mode: str | None = None) -> Any:
             return gymnasium.make(_specified(world.name), render_mode=render_mode, disable_env_checker=True,
                                   **world.options)
     except Exception as error:  # gymnasium's own errors, and whatever an environment raises at its options
-        if isinstance(error, ModuleNotFoundError) and error.name == "gymnasium":
-            raise UserError("task.name: gymnasium is not installed; pip install 'hyperevo[gymnasium]'") from error
         raise UserError(f"task.environment: {world.name}: {' '.join(str(error).split()) or repr(error)}") from error
 
 

@@ -9,7 +9,6 @@ import time
 import psutil
 import pytest
 
-pytest.importorskip("gymnasium")
 LONG = ["task={name='gymnasium', environment='Pendulum-v1', workers=2}", "search.population=4", "run.rounds=100000",
         "run.until=0"]
 
