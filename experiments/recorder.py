@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -55,3 +56,12 @@ def read_table(table: Path) -> dict[tuple[str, int], dict]:
         return {}
     with table.open(newline="") as file:
         return {(row["name"], int(row["seed"])): row for row in csv.DictReader(file)}
+
+
+def success_rounds(rows: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:
+    """By name, the round in which every seed's champion was right throughout; infinite where none was."""
+    solved: dict[str, list[float]] = {}
+    for row in rows:
+        right = float(row["validation_accuracy"]) >= 1
+        solved.setdefault(row["name"], []).append(float(row["champion_round"]) if right else math.inf)
+    return solved

@@ -8,6 +8,9 @@ than the variance threshold; any other cell that is reached becomes a connection
 
     max over axes of min(|w(c) - w(c - e)|, |w(c) - w(c + e)|) > band threshold,   e: the cell's size along the axis
 
+With link expression a second output of the CPPN has a say in extraction alone: only where it is above 0 for a and c is
+there a connection.
+
 Trees of a whole population are grown together, level by level. `Block`s are what is asked at a time: the levels down to
 the initial depth as one, then one level under all cells that are divided further, each with a border of one cell, so
 that every cell finds its neighbours beside it.
@@ -92,7 +95,8 @@ class Block:
     """Some levels of cells under units, each of which is a whole tree or a cell of the block before.
 
     tree (U,): to which tree a unit belongs. cell (U, axes): which cell it is, of 2^level along each axis; parent (U,):
-    where that is among all finest cells of the block before. values: by level, (U, 2^n + 2, …) with the border.
+    where that is among all finest cells of the block before. values: by level, (U, 2^n + 2, …) with the border;
+    expressed, where links are: by level, (U, 2^n, …), whether the second output is above 0.
     """
 
     level: int
@@ -100,6 +104,7 @@ class Block:
     cell: Tensor
     parent: Tensor
     values: tuple[Tensor, ...]
+    expressed: tuple[Tensor, ...] = ()
 
 
 def grow(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Tensor:
@@ -119,10 +124,12 @@ def _grow(cppns: Cppns, trees: Trees, settings: TreeSettings, cells: Cells) -> T
     descended = torch.ones((len(trees), *[1] * cells.axes), dtype=torch.bool, device=weights.device)
     for block, varying in zip(blocks, variances, strict=True):
         descended = descended.view(-1)[block.parent].view(-1, *[1] * cells.axes)
-        for values, variance in zip(block.values, varying, strict=True):
+        for level, (values, variance) in enumerate(zip(block.values, varying, strict=True)):
             reached = _repeat(descended)
             descended = reached & (variance > settings.variance_threshold)
             found = reached & ~descended & (_banded(values) > settings.band_threshold)
+            if block.expressed:
+                found &= block.expressed[level]
             _write(weights, cells, block, _inside(values), found)
     return weights
 
@@ -137,8 +144,10 @@ def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Bloc
     cell = torch.zeros(len(trees), axes, dtype=torch.long, device=device)
     level, levels, parent = 0, settings.initial_depth, tree
     while len(tree):
-        values = _ask(cppns, trees, tree, cell, level, levels)
-        yield Block(level, tree, cell, parent, values)
+        answers = _ask(cppns, trees, tree, cell, level, levels)
+        values = tuple(answer[0] for answer in answers)
+        yield Block(level, tree, cell, parent, values,
+                    tuple(_inside(answer[1]) > 0 for answer in answers) if cppns.outputs > 1 else ())
         level += levels
         if level == settings.maximum_depth:
             return
@@ -152,7 +161,7 @@ def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Bloc
 
 
 def _ask(cppns: Cppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, levels: int) -> tuple[Tensor, ...]:
-    """Values of the cells of some levels under units, with a border, by level."""
+    """The CPPN's outputs for cells of some levels under units, with a border: by level, (outputs, U, 2^n + 2, …)."""
     axes, half = cell.shape[1], 2.0**-level
     own = trees.places[tree]
     centre = ((2 * cell + 1) * half - 1).to(own)
@@ -164,8 +173,8 @@ def _ask(cppns: Cppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, lev
                               for name in cppns.names]) for part in (0, 1))
     answers = cppns.ask(trees.owner[tree.cpu().numpy()], near.to(cppns.dtype), far.to(cppns.dtype))
     sizes = [2**n + 2 for n in range(1, levels + 1)]
-    parts = answers.split([size**axes for size in sizes], 1)
-    return tuple(part.unflatten(1, [size] * axes) for part, size in zip(parts, sizes, strict=True))
+    parts = answers.split([size**axes for size in sizes], 2)
+    return tuple(part.unflatten(2, [size] * axes) for part, size in zip(parts, sizes, strict=True))
 
 
 def cppn_input(name: str, source: Tensor, target: Tensor, one: float) -> Tensor:

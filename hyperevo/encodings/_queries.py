@@ -48,7 +48,7 @@ class _Steps:
     """The nodes of some graphs in the order in which they are computed, after the inputs where these are laid out.
 
     owner (nodes,): the graph. direct (inputs, nodes), biases (nodes,): what is received from units and points.
-    outputs: one node per graph.
+    outputs: by graph, the node of each output.
     """
 
     before: int
@@ -56,20 +56,20 @@ class _Steps:
     owner: Tensor
     direct: Tensor
     biases: Tensor
-    outputs: tuple[int, ...]
+    outputs: tuple[tuple[int, ...], ...]
 
 
 class Cppns:
-    """The first output of P graphs.
+    """The first outputs of P graphs, as many as are wanted.
 
     numbers, starts: from `graph_numbers`. names: of the inputs; `distance` is that between (x1, y1, …) and
     (x2, y2, …), all others are sums of a unit's and a point's part.
     """
 
     def __init__(self, graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, names: Sequence[str],
-                 dtype: torch.dtype):
-        rows, asked = zip(*(plain_rows(graph.topology, (0,)) for graph in graphs), strict=True)
-        self.names, self.population, self.dtype = list(names), len(graphs), dtype
+                 dtype: torch.dtype, outputs: int = 1):
+        rows, asked = zip(*(plain_rows(graph.topology, tuple(range(outputs))) for graph in graphs), strict=True)
+        self.names, self.population, self.dtype, self.outputs = list(names), len(graphs), dtype, outputs
         counts = np.array([len(own.rows) for own in rows])
         firsts = np.cumsum(counts) - counts
         table, widest = join_tables(rows)
@@ -82,7 +82,7 @@ class Cppns:
         place[order] = np.arange(len(order))
         self._kinds = kinds[order]
         self._kept: dict[bytes, _Steps] = {}
-        self._outputs = place[firsts + np.array(asked)[:, 0] - len(self.names)]
+        self._asked = place[firsts[:, None] + np.array(asked) - len(self.names)]
         # Inputs are below zero: -1 - input.
         inside = sources >= len(self.names)
         sources[inside] = place[(sources - len(self.names) + firsts[owner, None])[inside]]
@@ -129,12 +129,12 @@ class Cppns:
         self._direct, self._biases = self._direct[ordered].T.contiguous(), self._biases[ordered]
 
     def ask(self, owner: np.ndarray, near: Tensor, far: Tensor) -> Tensor:
-        """(units, points): what graph `owner` (units,), in ascending order, answers where its inputs are
+        """(outputs, units, points): what graph `owner` (units,), in ascending order, answers where its inputs are
         near (inputs, units) + far (inputs, points)."""
         counts = np.bincount(owner, minlength=self.population)
         firsts = np.cumsum(counts) - counts
         tile = _tile(counts, far.shape[1])
-        answers = near.new_empty(len(owner), far.shape[1])
+        answers = near.new_empty(self.outputs, len(owner), far.shape[1])
         for start in range(0, int(counts.max(initial=0)), tile):
             active = np.flatnonzero(counts > start)
             # What a graph's last tile has too much repeats its last unit.
@@ -145,9 +145,10 @@ class Cppns:
                 self._kept[key] = self._steps(active)
             steps = self._kept[key]
             values = self._answer(steps, near[:, torch.from_numpy(units).to(near.device)], far)
-            for row, first, count in zip(steps.outputs, firsts[active], counts[active], strict=True):
+            for rows, first, count in zip(steps.outputs, firsts[active], counts[active], strict=True):
                 stop = min(start + tile, count)
-                answers[first + start : first + stop] = values[row, : stop - start]
+                for answer, row in zip(answers, rows, strict=True):
+                    answer[first + start : first + stop] = values[row, : stop - start]
         return answers
 
     def _steps(self, active: np.ndarray) -> _Steps:
@@ -162,8 +163,9 @@ class Cppns:
         owner = number[kinds[:, 4]]
         sources = np.where(sources >= 0, place[np.maximum(sources, 0)], owner * len(self.names) - 1 - sources)
         index = torch.from_numpy(chosen).to(self._links.device)
+        outputs = tuple(map(tuple, place[self._asked[active]].tolist()))
         return _Steps(before, _groups(kinds, before, sources, self._links[:, index]), torch.from_numpy(owner).to(index),
-                      self._direct[:, index], self._biases[index], tuple(place[self._outputs[active]].tolist()))
+                      self._direct[:, index], self._biases[index], outputs)
 
     def _answer(self, steps: _Steps, near: Tensor, far: Tensor) -> Tensor:
         """(inputs that are laid out, then nodes; units, points) over near (inputs, graphs, units)."""

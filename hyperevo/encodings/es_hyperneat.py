@@ -41,6 +41,9 @@ class Settings(TreeSettings):
     """Give the CPPN the differences of the coordinates, x1 - x2 and so on, as inputs."""
     distance: bool = False
     """Give the CPPN the distance between the two nodes as an input."""
+    link_expression: bool = False
+    """A second CPPN output says where a connection exists, of inputs, hidden nodes and the bias: where it is above
+    zero. Where trees divide and where they find nodes is still said by the first."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class EsHyperneatEncoding:
         self.input_names = [f"{axis}{end}" for end in "12" for axis in axes] + ["one"]
         self.input_names += [f"d{axis}" for axis in axes] if settings.delta else []
         self.input_names += ["distance"] if settings.distance else []
-        self.output_names = ["weight"]
+        self.output_names = ["weight", "weight expressed"] if settings.link_expression else ["weight"]
 
     def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
         """The weights of P networks, and where their hidden nodes lie."""
@@ -103,7 +106,7 @@ class EsHyperneatEncoding:
 
     def _discover(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Found:
         numbers, starts = graph_numbers(graphs)
-        cppns = Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype)
+        cppns = Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype, len(self.output_names))
         inputs = self._from_ends(cppns, self.sources, outgoing=True)
         outputs = self._from_ends(cppns, self.outputs, outgoing=False)
         hidden, owner, cell, found = self._explore(cppns, connected(inputs).any(1))
@@ -162,16 +165,17 @@ class EsHyperneatEncoding:
             sheets = {"input.weight": (hidden, self.inputs), "recurrent.weight": (hidden, hidden),
                       "recurrent.bias": (hidden, None), "readout.weight": (self.outputs, hidden)}
             pairs = [_pairs(mask[number], *sheets[name]) for name, mask in masks.items()]
-            values = self._asked(graph, *(torch.cat(ends) for ends in zip(*pairs, strict=True)))
+            values, *_ = self.asked(graph, *(torch.cat(ends) for ends in zip(*pairs, strict=True)))
             for name, own in zip(weights, values.split([len(targets) for _, targets in pairs]), strict=True):
                 painted[name].append(own.to(weights[name].dtype))
         return {name: value.masked_scatter(masks[name], torch.cat(painted[name])) for name, value in weights.items()}
 
-    def _asked(self, graph: Graph, sources: Tensor, targets: Tensor) -> Tensor:
-        """(connections,): a graph's values between places (connections, axes)."""
+    def asked(self, graph: Graph, sources: Tensor, targets: Tensor) -> list[Tensor]:
+        """A graph's outputs, (connections,) each, between places (connections, axes). Differentiable in its numbers."""
         inputs = [cppn_input(name, sources, targets, 1.0) if name != "distance" else (sources - targets).norm(dim=1)
                   for name in self.input_names]
-        return activate(graph.to(self.device), inputs, (0,))[0].reshape(-1).expand(len(sources))
+        answers = activate(graph.to(self.device), inputs, range(len(self.output_names)))
+        return [answer.reshape(-1).expand(len(sources)) for answer in answers]
 
     def count(self, genotype: Graph) -> int:
         """Encoded genes of one genotype."""

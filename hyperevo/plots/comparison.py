@@ -266,3 +266,41 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
         axes.yaxis.set_major_formatter("{x:.0%}")
     _finish(axes, _legend_columns(points, 5.6))
     return figure
+
+
+def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, label: str = "") -> Figure:
+    """The share of seeds that have solved a task by some point of their runs: by name, where each seed did, infinite
+    where it did not. Curves end where runs do, at `last`."""
+    shown = {name: f"{name} ({int(np.isfinite(own).sum())} of {len(own)})" for name, own in solved.items()}
+    figure, axes = _lines_figure(5.6, shown.values(), label, f"share of seeds solved against {x}",
+                                 "in brackets: seeds that solved it, of all")
+    styles = _styles(solved, ())
+    for name, own in solved.items():
+        steps = np.sort(np.array(own, dtype=float))
+        steps = steps[steps <= last]
+        places, shares = np.append(np.insert(steps, 0, 0), last), np.arange(len(steps) + 1) / len(own)
+        axes.plot(places, np.append(shares, shares[-1]), color=styles[name].colour, linestyle=styles[name].line,
+                  linewidth=2.2, drawstyle="steps-post", label=_broken(shown[name]))
+    axes.set_xlim(0, last)
+    axes.set_ylim(-0.03, 1.03)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel("seeds solved", fontsize=TEXT)
+    _finish(axes, _legend_columns(shown.values(), 5.6))
+    return figure
+
+
+def seeds_in_plane(points: Points, x: str, y: str, headline: str, label: str = "", remark: str = "") -> Figure:
+    """Two figures of every seed's champion, one mark each, by name."""
+    figure, axes = _lines_figure(5.6, points, label, headline, remark)
+    styles = _styles(points, ())
+    for place, (name, own) in enumerate(points.items()):
+        # One within the other where seeds of several names meet.
+        across, up = np.array(own, dtype=float).T
+        axes.scatter(across, up, s=30 * (len(points) - place) + 20, facecolor="none", linewidth=1.6,
+                     edgecolor=styles[name].colour, marker=styles[name].marker, alpha=0.8, label=_broken(name))
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel(y, fontsize=TEXT)
+    _finish(axes, _legend_columns(points, 5.6))
+    return figure

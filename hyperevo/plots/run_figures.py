@@ -15,6 +15,7 @@ from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
 from hyperevo.encodings.embedding import EmbeddingEncoding
+from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
 from hyperevo.plots._save import save_figure
@@ -26,6 +27,7 @@ from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spre
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, sample_figures, save_page, usual_points, writes
 from hyperevo.plots.run_view import RunView, expressed, open_view, unpacked
+from hyperevo.plots.substrate import found_network
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
 from hyperevo.weights import Weights
@@ -137,6 +139,8 @@ def _encoding_figures(view: RunView) -> NamedFigures:
     encoding = getattr(view.encoding, "inner", view.encoding)
     if isinstance(encoding, CppnEncoding) and isinstance(view.champion, Graph):
         yield from _cppn_figures(view, encoding, view.champion)
+    if isinstance(encoding, EsHyperneatEncoding) and isinstance(view.champion, Graph):
+        yield from _found_figures(view, encoding, view.champion)
     if isinstance(encoding, FixedGraphEncoding) and isinstance(view.champion, Tensor):
         yield from _cppn_figures(view, encoding.painter, encoding.graphs(view.champion[None, : encoding.genes])[0])
     if isinstance(encoding, DctEncoding) and isinstance(view.champion, Tensor):
@@ -157,6 +161,12 @@ def _cppn_figures(view: RunView, encoding: CppnEncoding, graph: Graph) -> NamedF
         outputs = encoding.paintings[name].values + encoding.paintings[name].expression
         yield f"cppn_nodes_{name}", partial(cppn_nodes, graph, encoding.inputs(name), outputs, *view.matrices[name],
                                             encoding.output_names, view.label, name)
+
+
+def _found_figures(view: RunView, encoding: EsHyperneatEncoding, graph: Graph) -> NamedFigures:
+    yield "cppn_graph", partial(cppn_graph, graph, encoding.input_names, encoding.output_names, view.label)
+    if encoding.cells.axes == 2:
+        yield "found_network", partial(found_network, encoding, graph, view.label)
 
 
 def _dct_figures(view: RunView, encoding: DctEncoding, genes: Tensor) -> NamedFigures:

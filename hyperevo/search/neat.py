@@ -93,9 +93,13 @@ class Settings(ComponentSettings):
     """How the seeds are linked, in neat-python's words."""
     connected: float = Field(1.0, ge=0, le=1)
     """The share of links that partial connection makes."""
-    locality: bool = False
-    """Seeds hold two gaussians of x1 - x2 and y1 - y2, linked to every output that says where connections exist (or,
-    without such outputs, to every output that paints weights); the biases of the former start at -1."""
+    locality: Literal["", "x", "xy"] = ""
+    """Seeds hold a gaussian of x1 - x2, or two of x1 - x2 and y1 - y2, linked to every output that says where
+    connections exist (or, without such outputs, to every output that paints weights). The biases of the former start at
+    -1, with x alone at -0.9, so that there are connections where x1 = x2, as under the paper's step from 0 on."""
+    layering: bool = False
+    """Seeds hold a gaussian of y1 - y2 + 1/3, linked to every output that paints weights: a band of connections from
+    every place to a third of the way up, in which ES-HyperNEAT finds hidden nodes."""
     local_fields: bool = False
     """Seeds hold for every output that paints weights the product of two gaussians, of x1 - x2 and of y1 - y2: a field
     around every unit's own place. `aggregations` must have product."""
@@ -210,8 +214,9 @@ class NeatSearch:
         self._start_population()
 
     def _check_locality(self) -> None:
-        if self.settings.locality and self.settings.ini is None and "dx" not in self.input_names:
-            raise UserError("search.locality: needs the inputs x1 - x2 and y1 - y2; set encoding.delta = true")
+        for option in ("locality", "layering"):
+            if getattr(self.settings, option) and self.settings.ini is None and "dx" not in self.input_names:
+                raise UserError(f"search.{option}: needs the inputs x1 - x2 and y1 - y2; set encoding.delta = true")
         if self.settings.local_fields and "product" not in self.settings.aggregations:
             raise UserError('search.local_fields: needs "product" among search.aggregations')
 
@@ -247,20 +252,35 @@ class NeatSearch:
                     genome.nodes[key].activation = self.settings.hidden_function
             if self.settings.locality:
                 self._add_locality(genome)
+            if self.settings.layering:
+                self._add_layering(genome)
             if self.settings.local_fields:
                 self._add_local_fields(genome)
         return genome
 
     def _add_locality(self, genome: DefaultGenome) -> None:
-        config, deltas = self.genome_config, (self.input_names.index("dx"), self.input_names.index("dy"))
+        config = self.genome_config
         expressed = [key for key, name in enumerate(self.output_names) if name.endswith(" expressed")]
-        outputs = expressed or [key for key, name in enumerate(self.output_names) if "weight" in name]
-        for delta in deltas:
-            gaussian = self._add_node(genome, "gauss", "sum", {config.input_keys[delta]: 1.0})
-            for output in outputs:
+        for axis in self.settings.locality:
+            gaussian = self._add_node(genome, "gauss", "sum", {self._delta_key(axis): 1.0})
+            for output in expressed or self._painting():
                 genome.add_connection(config, gaussian, output, 1.0, True)
         for output in expressed:
-            genome.nodes[output].bias = -1.0
+            genome.nodes[output].bias = -1.0 if len(self.settings.locality) > 1 else -0.9
+
+    def _add_layering(self, genome: DefaultGenome) -> None:
+        gaussian = self._add_node(genome, "gauss", "sum", {self._delta_key("y"): 1.0})
+        genome.nodes[gaussian].bias = 1 / 3
+        for output in self._painting():
+            genome.add_connection(self.genome_config, gaussian, output, 1.0, True)
+
+    def _delta_key(self, axis: str) -> int:
+        return self.genome_config.input_keys[self.input_names.index(f"d{axis}")]
+
+    def _painting(self) -> list[int]:
+        """Outputs that paint weights."""
+        return [key for key, name in enumerate(self.output_names)
+                if "weight" in name and not name.endswith(" expressed")]
 
     def _add_local_fields(self, genome: DefaultGenome) -> None:
         # Linked to both places and not to their difference, so that a link's weight can move the field.

@@ -57,7 +57,7 @@ class Settings(ComponentSettings):
 class Food:
     """Food (N, 2) as the robot sees it at first, east and north, and the ticks it has (N,)."""
 
-    measure = "food found"
+    measure = "food score"
     examples = "trials"
     data_name = "food"
     checksum = "drawn"
@@ -127,8 +127,8 @@ class Food:
         return (10.0 * found + left).mean(1) / 11
 
     def accuracy(self, taken: Tensor, ticks: Tensor) -> Tensor:
-        """(P, N) → (P,): the share of food that is found."""
-        return (taken <= ticks).float().mean(1)
+        """The same: robots that find all food differ in how soon, and the first to find it would stay champion."""
+        return self.fitness(taken, ticks)
 
     def resized(self, directions: int) -> "Food":
         """The task with another number of directions."""

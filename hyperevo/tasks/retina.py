@@ -6,6 +6,7 @@ column and none of its inner one: 8 of its 16 patterns. The halves have nothing 
 networks side by side would do: a task for finding out whether evolution finds modules.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -28,6 +29,8 @@ class Settings(ComponentSettings):
     """Options of the task."""
 
     name: Literal["retina"] = "retina"
+    layout: Literal["sheet", "line"] = "sheet"
+    """Pixels as they are seen, or column by column on a line, so that they lie along x alone."""
 
     @property
     def images(self) -> int:
@@ -36,7 +39,7 @@ class Settings(ComponentSettings):
 
 
 class Retina:
-    """All patterns (256, 8), pixels 1 or -1 row by row, and whether there is a left and a right object (256, 2)."""
+    """All patterns (256, 8), pixels 1 or -1 as they lie, and whether there is a left and a right object (256, 2)."""
 
     measure = "accuracy"
     examples = "patterns"
@@ -44,11 +47,14 @@ class Retina:
     checksum = "enumerated"
     classes = 2
 
-    def __init__(self, device: torch.device | str = "cpu"):
-        self.inputs = Sheet((ROWS, COLUMNS))
+    def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
+        self.settings = settings
+        self.inputs, _ = shape(settings)
         pixels = torch.arange(PATTERNS)[:, None] >> torch.arange(ROWS * COLUMNS) & 1
         columns = pixels.view(-1, ROWS, COLUMNS).sum(1)
         left, right = _shows(columns[:, 0], columns[:, 1]), _shows(columns[:, 3], columns[:, 2])
+        if settings.layout == "line":
+            pixels = pixels.view(-1, ROWS, COLUMNS).transpose(1, 2).flatten(1)
         self.validation: Batch = (2.0 * pixels - 1).to(device), torch.stack([left, right], 1).to(device)
 
     def batch(self, seed: int, generation: int) -> Batch:
@@ -75,14 +81,28 @@ class Retina:
     def describe(self, target: Any, weights: Weights) -> dict[str, float]:
         """Of one network: how many of its connections are there, and the share of pairs of an input of one half and the
         output of the other between which no path of connections leads; 1 where the halves are modules."""
-        matrices = [weights.tensor(f"{layer}.weight")[0] != 0 for layer in target.layers]
-        reached = torch.eye(ROWS * COLUMNS, device=matrices[0].device)
-        for matrix in matrices:
-            reached = ((matrix.float() @ reached) > 0).float()
+        links = {name: (value[0] != 0).float() for name, value in weights.dense().items() if name.endswith(".weight")}
+        reached = _reached(links, getattr(target, "layers", None))
+        if self.settings.layout == "line":
+            reached = reached.view(2, COLUMNS, ROWS).transpose(1, 2).flatten(1)
         halves = reached.view(2, ROWS, 2, COLUMNS // 2)
         crossing = halves[0, :, 1].sum() + halves[1, :, 0].sum()
-        return {"connections": int(sum(matrix.sum() for matrix in matrices)),
+        return {"connections": int(sum(link.sum() for link in links.values())),
                 "separation": 1 - float(crossing) / (2 * ROWS * COLUMNS // 2)}
+
+
+def _reached(links: dict[str, Tensor], layers: Sequence[str] | None) -> Tensor:
+    """(outputs, inputs): 1 where a path leads from an input to an output, through layers or, without any, through
+    hidden nodes that may be linked to each other."""
+    if layers is None:
+        reached, before = links["input.weight"], None
+        while before is None or not torch.equal(before, reached):
+            before, reached = reached, ((reached + links["recurrent.weight"] @ reached) > 0).float()
+        return ((links["readout.weight"] @ reached) > 0).float()
+    reached = links[f"{layers[0]}.weight"]
+    for layer in layers[1:]:
+        reached = ((links[f"{layer}.weight"] @ reached) > 0).float()
+    return reached
 
 
 def _shows(outer: Tensor, inner: Tensor) -> Tensor:
@@ -92,9 +112,9 @@ def _shows(outer: Tensor, inner: Tensor) -> Tensor:
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
     """What networks read, and how many outputs they have."""
-    return Sheet((ROWS, COLUMNS)), 2
+    return Sheet((ROWS, COLUMNS) if settings.layout == "sheet" else (ROWS * COLUMNS,)), 2
 
 
 def build(settings: Settings, device: torch.device) -> Retina:
     """The task."""
-    return Retina(device)
+    return Retina(settings, device)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from itertools import product
 
 import neat
@@ -24,6 +25,7 @@ from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, OWN_SCALAR_ACTIVATIONS
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet
 from hyperevo.plots.run_figures import save_run_figures
+from hyperevo.plots.substrate import found_network
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.files import read_tensors
 
@@ -32,7 +34,8 @@ PLANE = ParameterGeometry(Sheet((1, 2)), Sheet((2, 2)))
 FUNCTIONS = ("sin", "cos", "gauss", "sigmoid", "tanh", "abs", "identity", "square", "step", "hat")
 OPTIONS = [{}, {"maximum_depth": 2}, {"initial_depth": 1}, {"iteration_level": 2, "initial_depth": 1},
            {"iteration_level": 0, "initial_depth": 3}, {"delta": True, "distance": True}, {"bias": False},
-           {"variance_threshold": 0.2, "band_threshold": 0.05}, {"division_threshold": 0.5, "band_threshold": 0.1}]
+           {"variance_threshold": 0.2, "band_threshold": 0.05}, {"division_threshold": 0.5, "band_threshold": 0.1},
+           {"link_expression": True, "initial_depth": 1}]
 
 
 def population(encoding, size, seed, functions=FUNCTIONS, hidden=4, aggregations=("sum",)):
@@ -44,8 +47,10 @@ def population(encoding, size, seed, functions=FUNCTIONS, hidden=4, aggregations
         for index in range(draw.randrange(hidden + 1)):
             sources = draw.sample(range(inputs + index), draw.randrange(5))
             nodes.append(Node(draw.choice(functions), draw.choice(aggregations), tuple(sources)))
-        nodes.append(Node(draw.choice(functions), "sum", tuple(draw.sample(range(inputs + len(nodes)), 3))))
-        topology = Topology(inputs, tuple(nodes), (len(nodes) - 1,))
+        outputs = len(encoding.output_names)
+        for _ in range(outputs):
+            nodes.append(Node(draw.choice(functions), "sum", tuple(draw.sample(range(inputs + len(nodes)), 3))))
+        topology = Topology(inputs, tuple(nodes), tuple(range(len(nodes) - outputs, len(nodes))))
         generator = torch.Generator().manual_seed(draw.randrange(2**31))
         weights, biases, responses = (torch.randn(count, generator=generator, dtype=torch.float64)
                                       for count in (topology.links, len(nodes), len(nodes)))
@@ -75,7 +80,7 @@ def neat_python_cppn(graph):
 
 
 def asker(graph, options):
-    """A function of a source's and a target's place, the CPPN's answer."""
+    """A function of a source's and a target's place, the CPPN's answers."""
     network, known = neat_python_cppn(graph), {}
 
     def ask(source, target):
@@ -83,7 +88,7 @@ def asker(graph, options):
             inputs = [*source, *target, 1.0]
             inputs += [a - b for a, b in zip(source, target, strict=True)] if options.delta else []
             inputs += [math.dist(source, target)] if options.distance else []
-            known[source, target] = network.activate(inputs)[0]
+            known[source, target] = network.activate(inputs)
         return known[source, target]
 
     return ask
@@ -110,7 +115,7 @@ def division_and_initialisation(a, outgoing, ask, options):
         p.children = [QuadPoint(tuple(x + sign * half for x, sign in zip(p.place, corner, strict=True)), half,
                                 p.level + 1) for corner in product((-1, 1), repeat=len(a))]
         for c in p.children:
-            c.w = ask(a, c.place) if outgoing else ask(c.place, a)
+            c.w, *c.leo = ask(a, c.place) if outgoing else ask(c.place, a)
         if p.level < options.initial_depth or (p.level < options.maximum_depth
                                                and p.variance() > options.division_threshold):
             queue += p.children
@@ -128,9 +133,9 @@ def pruning_and_extraction(a, p, outgoing, ask, options):
             sides = []
             for sign in (-1, 1):
                 beside = tuple(x + sign * p.width * (other == axis) for other, x in enumerate(c.place))
-                sides.append(abs(c.w - (ask(a, beside) if outgoing else ask(beside, a))))
+                sides.append(abs(c.w - (ask(a, beside) if outgoing else ask(beside, a))[0]))
             smaller.append(min(sides))
-        if max(smaller) > options.band_threshold:
+        if max(smaller) > options.band_threshold and all(leo > 0 for leo in c.leo):
             connections[c.place] = c.w
     return connections
 
@@ -209,7 +214,8 @@ def test_a_population_grows_the_papers_networks(options, seed):
     assert_equal_networks(encoding, population(encoding, 4, seed))
 
 
-@pytest.mark.parametrize("options", [{"maximum_depth": 2}, {"initial_depth": 1, "maximum_depth": 2, "delta": True}])
+@pytest.mark.parametrize("options", [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True},
+                                     {"initial_depth": 1, "maximum_depth": 2, "delta": True}])
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_so_it_does_in_three_dimensions(options, seed):
@@ -233,12 +239,28 @@ def test_the_random_networks_have_all_that_is_tested():
     hidden = [place for edges in networks for source, target in edges for place in (source, target)
               if not isinstance(place[0], str)]
     assert len({abs(place[0]) for place in hidden}) == 1 + 2 + 4
-    kinds = {tuple(isinstance(end[0], str) and end[0] for end in edge) for edges in networks for edge in edges}
-    assert kinds == {("input", False), (False, False), (False, "output")}
+    assert kinds(networks) == {("input", False), (False, False), (False, "output")}
     assert sum(not edges for edges in networks) > 2
 
 
-@pytest.mark.parametrize("options", [{}, {"initial_depth": 1, "maximum_depth": 4}, {"distance": True}])
+def kinds(networks):
+    return {tuple(isinstance(end[0], str) and end[0] for end in edge) for edges in networks for edge in edges}
+
+
+def test_link_expression_takes_connections_away_and_moves_none():
+    """Of the same graphs without the second output; which nodes remain follows from the connections."""
+    leo = EsHyperneatEncoding(Settings(initial_depth=1, link_expression=True), LINE)
+    graphs = population(leo, 40, 0)
+    bare = [replace(graph, topology=replace(graph.topology, outputs=graph.topology.outputs[:1])) for graph in graphs]
+    fewer = grown_networks(leo, graphs)
+    every = grown_networks(EsHyperneatEncoding(Settings(initial_depth=1), LINE), bare)
+    assert kinds(fewer) == {("input", False), (False, False), (False, "output")}
+    assert all(own.items() <= all_of_them.items() for own, all_of_them in zip(fewer, every, strict=True))
+    assert 0 < sum(map(len, fewer)) < 0.8 * sum(map(len, every))
+
+
+@pytest.mark.parametrize("options", [{}, {"initial_depth": 1, "maximum_depth": 4}, {"distance": True},
+                                     {"link_expression": True}])
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_network_is_the_same_to_the_last_bit_whatever_is_grown_beside_it(options, seed):
@@ -325,7 +347,7 @@ def test_graphs_answer_as_in_neat_python_wherever_they_are_asked():
         inputs = (near[:, unit] + far[:, point]).tolist()
         inputs[-1] = math.dist(inputs[:2], inputs[2:4])
         expected = neat_python_cppn(graphs[owner[unit]]).activate(inputs)[0]
-        assert math.isclose(float(answers[unit, point]), expected, rel_tol=1e-9, abs_tol=1e-9)
+        assert math.isclose(float(answers[0, unit, point]), expected, rel_tol=1e-9, abs_tol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -341,7 +363,19 @@ def test_what_a_graph_answers_does_not_depend_on_what_else_is_asked(seed):
     for number, graph in enumerate(graphs):
         own = Cppns([graph], *graph_numbers([graph]), encoding.input_names, torch.float32)
         units = np.flatnonzero(owner == number)
-        assert torch.equal(own.ask(np.zeros(len(units), dtype=int), near[:, units], far), together[units])
+        assert torch.equal(own.ask(np.zeros(len(units), dtype=int), near[:, units], far), together[:, units])
+
+
+@pytest.mark.parametrize("options", [{}, {"link_expression": True}])
+def test_figures_show_networks_with_and_without_hidden_nodes(options):
+    encoding = EsHyperneatEncoding(Settings(initial_depth=1, **options), LINE)
+    graphs = population(encoding, 40, 0)
+    hidden = (encoding.connections(graphs)[1] >= 0).sum(1)
+    for count in (hidden.min(), hidden.median(), hidden.max()):
+        figure = found_network(encoding, graphs[int((hidden == count).int().argmax())], "run")
+        figure.draw_without_rendering()
+        assert f"({int(count)} hidden nodes" in figure.get_suptitle().replace("\n", " ")
+    assert hidden.min() == 0 < hidden.max()
 
 
 def test_what_does_not_fit_is_refused():
@@ -360,5 +394,5 @@ def test_a_run_ends_with_a_network_and_figures(tmp_path):
     assert 0 <= result["test_accuracy"] <= 1
     network = read_tensors(tmp_path / "run" / "champion" / "weights.safetensors")
     assert network["input.weight"].shape == (len(network["hidden.places"]), 3)
-    save_run_figures(tmp_path / "run")
-    assert (tmp_path / "run" / "figures" / "learning_curves.png").is_file()
+    figures = {path.stem for path in save_run_figures(tmp_path / "run")}
+    assert {"learning_curves", "cppn_graph", "found_network"} <= figures

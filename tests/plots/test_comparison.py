@@ -13,8 +13,10 @@ from hyperevo.plots.comparison import (
     fitness_distribution,
     mean_curve,
     receptive_fields_side_by_side,
+    seeds_in_plane,
     spectra,
     spectrum,
+    success_along,
 )
 
 NAMES = ["cppn-mnist", "dct-mnist", "direct-mnist"]
@@ -87,3 +89,18 @@ def test_before_and_after_joins_the_means():
     assert [line.get_xdata() for line in axes.lines] == [pytest.approx([0.85, 0.7]), pytest.approx([0.5, 0.5])]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_success_steps_up_where_a_seed_solved_its_task():
+    figure = success_along({"a": [30.0, np.inf, 10.0, 10.0], "b": [np.inf]}, 50.0, "generations")
+    [axes] = figure.axes
+    first, second = axes.lines
+    assert first.get_xdata().tolist() == [0, 10, 10, 30, 50]
+    assert first.get_ydata().tolist() == [0, 0.25, 0.5, 0.75, 0.75]
+    assert second.get_ydata().tolist() == [0, 0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a (3 of 4)", "b (0 of 1)"]
+
+
+def test_every_seed_lies_in_the_plane():
+    [axes] = seeds_in_plane({"a": [(1, 2), (3, 4)], "b": [(5, 6)]}, "x", "y", "headline").axes
+    assert [dots.get_offsets().tolist() for dots in axes.collections] == [[[1, 2], [3, 4]], [[5, 6]]]

@@ -23,6 +23,8 @@ from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import SIDES, stays_separable
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
+from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
+from hyperevo.encodings.es_hyperneat import Settings as EsHyperneatSettings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
@@ -41,7 +43,7 @@ SEARCHES = {"refined": REFINED, "plain": PLAIN,
             "separable": Settings(**{**SMALL, "functions": ("sin", "cos", "square", "gauss")}, separable=True,
                                   hidden_function="sin", neutral_growth=False,
                                   refine=RefineSettings(rounds=2, population=4)),
-            "everything": Settings(**SMALL, aggregations=tuple(AGGREGATIONS), aggregation_rate=0.1, locality=True,
+            "everything": Settings(**SMALL, aggregations=tuple(AGGREGATIONS), aggregation_rate=0.1, locality="xy",
                                    output_function=None, refine=RefineSettings(rounds=3, population=4, share=1.0))}
 
 
@@ -228,12 +230,35 @@ def test_wrong_number_of_fitness_values():
 def test_locality_seed_needs_delta_inputs():
     bare = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one"], output_names=["weight"])
     with pytest.raises(UserError, match=r"search\.locality"):
-        build(Settings(locality=True), bare, 0)
-    genome = next(iter(build(Settings(locality=True), ENCODING, 0).population.values()))
+        build(Settings(locality="xy"), bare, 0)
+    genome = next(iter(build(Settings(locality="xy"), ENCODING, 0).population.values()))
     gaussians = [key for key, node in genome.nodes.items() if node.activation == "gauss" and key >= 3]
     assert len(gaussians) == 2
     assert genome.nodes[1].bias == -1
     assert all((key, 1) in genome.connections for key in gaussians)
+
+
+def test_locality_along_x_expresses_what_lies_above_each_other():
+    geometry = {"hidden.weight": ParameterGeometry(Sheet((2, 4)), Sheet((2, 4)))}
+    encoding = CppnEncoding(CppnSettings(delta=True, link_expression=True, threshold=0.0), geometry)
+    search = build(Settings(locality="x", connection="unconnected", population=4), encoding, 0)
+    for genome in search.population.values():
+        genome.nodes[0].bias = 1.0
+    expressed = encoding.express(search.ask()).tensor("hidden.weight") != 0
+    column = torch.arange(8) % 4
+    assert torch.equal(expressed, (column[:, None] == column).expand(4, 8, 8))
+
+
+def test_layering_leads_connections_a_third_of_the_way_up():
+    place = ParameterGeometry(Sheet((2,)), Sheet((8,)))
+    encoding = EsHyperneatEncoding(EsHyperneatSettings(delta=True, initial_depth=3), place)
+    with pytest.raises(UserError, match=r"search\.layering"):
+        build(Settings(layering=True), EsHyperneatEncoding(EsHyperneatSettings(), place), 0)
+    graph = build(Settings(layering=True, connection="unconnected", population=4), encoding, 0).ask()[0]
+    heights = torch.linspace(-1, 1, 601, dtype=torch.float64)
+    targets = torch.stack([torch.zeros_like(heights), heights], 1)
+    weights, = encoding.asked(graph, encoding.inputs[:1].expand_as(targets), targets)
+    assert float(heights[weights.argmax()]) == pytest.approx(-2 / 3, abs=0.01)
 
 
 def test_local_fields_are_products_of_gaussians_around_every_unit():

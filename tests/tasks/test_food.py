@@ -82,6 +82,15 @@ def test_no_food_that_is_not_found_earns_anything():
     assert float(task.fitness(taken, task.batch(0, 0)[1])[0]) < 1 / 8
 
 
+def test_of_two_robots_that_find_all_food_the_faster_one_is_better():
+    task, target = made()
+    weights = torch.stack([20 * torch.eye(8) - 10, 4 * torch.eye(8) - 2])
+    taken = task.play(target, Weights({"readout.weight": weights}), *task.batch(0, 0))
+    assert bool((taken <= 1000).all())
+    fast, slow = task.accuracy(taken, task.batch(0, 0)[1]).tolist()
+    assert 10 / 11 < slow < fast < 1
+
+
 def test_units_of_a_ring_stand_where_they_look():
     places = Ring((4,), 0.5).places
     torch.testing.assert_close(places, torch.tensor([[0.0, -0.5], [0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]).double())

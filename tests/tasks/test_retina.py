@@ -5,10 +5,11 @@ import torch
 from hyperevo.config import load_config
 from hyperevo.geometry import Sheet
 from hyperevo.runs import create_run, execute
-from hyperevo.targets import mlp
+from hyperevo.targets import mlp, substrate
 from hyperevo.tasks.retina import Settings, build
 from hyperevo.weights import Weights
 
+LINE = Sheet((8,))
 TASK = build(Settings(), torch.device("cpu"))
 
 
@@ -55,6 +56,28 @@ def test_separation_is_of_halves_that_no_path_joins():
     one = apart | {"readout.weight": apart["readout.weight"].clone()}
     one["readout.weight"][0, 0, 3] = 1  # the right column reaches the left output
     assert TASK.describe(target, Weights(one)) == {"connections": 21, "separation": 0.75}
+
+
+def test_on_a_line_the_pixels_are_the_same_column_by_column():
+    line = build(Settings(layout="line"), torch.device("cpu"))
+    pixels, shown = TASK.batch(0, 0)
+    across, answers = line.batch(0, 0)
+    assert torch.equal(across.view(-1, 4, 2).transpose(1, 2).flatten(1), pixels)
+    assert torch.equal(answers, shown)
+    assert line.inputs == Sheet((8,))
+
+
+def test_paths_through_found_nodes_join_halves_too():
+    line, target = build(Settings(layout="line"), torch.device("cpu")), substrate.build(substrate.Settings(), LINE, 2)
+    apart = {"input.weight": torch.zeros(1, 4, 8), "recurrent.weight": torch.zeros(1, 4, 4),
+             "readout.weight": torch.zeros(1, 2, 4), "recurrent.bias": torch.ones(1, 4)}
+    apart["input.weight"][0, 0, :4] = apart["input.weight"][0, 2, 4:] = 1  # nodes 0 → 1 left, 2 → 3 right
+    apart["recurrent.weight"][0, 1, 0] = apart["recurrent.weight"][0, 3, 2] = 1
+    apart["readout.weight"][0, 0, 1] = apart["readout.weight"][0, 1, 3] = 1
+    assert line.describe(target, Weights(apart)) == {"connections": 12, "separation": 1.0}
+    joined = apart | {"recurrent.weight": apart["recurrent.weight"].clone()}
+    joined["recurrent.weight"][0, 2, 1] = 1  # the left half's last node into the right half's first
+    assert line.describe(target, Weights(joined)) == {"connections": 13, "separation": 0.5}
 
 
 def test_results_say_how_modular_the_champion_is(tmp_path):
