@@ -4,9 +4,9 @@ found by its name."""
 from types import ModuleType
 
 from hyperevo.components import component_names, load_component
-from hyperevo.control._rollout import rollout
+from hyperevo.control._rollout import LAST, rollout, wobbling_rollout
 
-__all__ = ["environment", "environment_names", "rollout"]
+__all__ = ["LAST", "environment", "environment_names", "rollout", "wobbling_rollout"]
 
 
 def environment_names() -> list[str]:
@@ -23,5 +23,8 @@ def environment(name: str) -> ModuleType:
     - `act(outputs)`: actions (…) that a network's outputs (…, OUTPUTS) mean.
     - `step(state, action)`: the next state, its reward (…), and whether the episode is over (…). A step after that
       changes nothing that counts, but its reward is finite.
+
+    It may have `wobble(state)`, how far from stillness a state is (…); and GENERALISATION_STEPS and
+    `generalisation_starts()`, states (episodes, values) from which champions are tested for so many steps.
     """
     return load_component("environment", name)

@@ -4,9 +4,20 @@ All else is as in `double_pole`."""
 from torch import Tensor
 
 from hyperevo.control._dynamics import numbers
-from hyperevo.control.double_pole import MOST_STEPS, OUTPUTS, SCALES, act, generalisation_starts, reset, step
+from hyperevo.control.double_pole import (
+    GENERALISATION_STEPS,
+    MOST_STEPS,
+    OUTPUTS,
+    SCALES,
+    act,
+    generalisation_starts,
+    reset,
+    step,
+    wobble,
+)
 
-__all__ = ["MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe", "reset", "step"]
+__all__ = ["GENERALISATION_STEPS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe",
+           "reset", "step", "wobble"]
 
 OBSERVATIONS = 3
 

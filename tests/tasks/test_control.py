@@ -12,8 +12,9 @@ from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import compose
 from hyperevo.runs.evaluate import evaluate
-from hyperevo.targets import recurrent
+from hyperevo.targets import mlp, recurrent
 from hyperevo.tasks.control import Settings, build
+from hyperevo.weights import Weights
 
 CPU = torch.device("cpu")
 
@@ -37,6 +38,38 @@ def test_fitness_is_the_mean_return_of_every_network_alone(task):
         weights = encoding.express(genotypes[place : place + 1])
         returns, _ = rollout(task.environment, target, weights, batch[0], 30)
         assert float(value) == pytest.approx(float(returns.mean()), rel=1e-3)
+
+
+def test_damped_fitness_is_gruaus():
+    task = build(Settings(environment="double-pole-hidden-velocities", fitness="damped", most_steps=1000), CPU)
+    played = torch.tensor([[[50.0, 50.0, 2.0]], [[400.0, 400.0, 3.0]], [[1000.0, 1000.0, 0.5]]])
+    most_steps = task.batch(0, 0)[1][:1]
+    expected = [0.1 * 0.05, 0.1 * 0.4 + 0.9 * 0.25, 0.1 + 0.9 * 1.5]
+    torch.testing.assert_close(task.fitness(played, most_steps), torch.tensor(expected))
+    assert task.accuracy(played, most_steps).tolist() == [50, 400, 1000]
+    target, encoding, genotypes = population(task)
+    weights = encoding.express(genotypes)
+    found = task.play(target, weights, *task.batch(0, 0))
+    assert found.shape == (5, 4, 3) and (found[..., 2] > 0).all()
+
+
+def test_damping_is_for_poles():
+    with pytest.raises(UserError, match="fitness='damped' is for double-pole, double-pole-hidden-velocities, not cart"):
+        load_config("cartpole-dct", ["task.fitness=damped"])
+
+
+def test_champions_are_tested_from_gruaus_starts(monkeypatch):
+    task = build(Settings(environment="double-pole"), CPU)
+    starts, most_steps = task.test()
+    assert starts.shape == (625, 6) and (most_steps == 1000).all()
+    monkeypatch.setattr(task.environment, "GENERALISATION_STEPS", 200)
+    target = mlp.build(mlp.Settings(hidden=()), task.inputs, task.classes)
+    gains = torch.tensor([-1.0, -3.0, 2.1, -0.7, -3.0, 0.7])  # of the optimal regulator
+    weights = Weights({"readout.weight": torch.stack([gains, 0 * gains])[:, None], "readout.bias": torch.zeros(2, 1)})
+    regulated, still = task.generalisation(target, weights).tolist()
+    # Nothing moves without a force where poles stand upright on a cart that stands, in five places.
+    assert regulated > 200 and still == 5
+    assert task.describe(target, weights.networks(slice(1, 2))) == {"generalisation": 5}
 
 
 def test_generations_start_afresh_and_held_out_episodes_are_the_same_in_every_run(task):
