@@ -1,10 +1,10 @@
-"""Double pole balancing as Koutník, Gomez & Schmidhuber (2010) compare encodings: evaluations until it is solved over the
-number of cosine coefficients, beside direct weights and a CPPN, with velocities seen and hidden.
+"""Double pole balancing as Koutník, Gomez & Schmidhuber (2010) compare encodings: evaluations until it is solved over
+the number of cosine coefficients, beside direct weights and a CPPN, with velocities seen and hidden.
 
     python experiments/double-pole/run.py [--seeds 50] [NAME ...]
 
-All seeds of all encodings run side by side: their networks have one shape and one first state, so that each generation
-of all of them is one population, which takes little more time than one alone. Writes results.csv and figures beside this
+All seeds of all encodings run side by side: their networks have one shape and one first state, so that a generation of
+all of them is one population, which takes little more time than one alone. Writes results.csv and figures beside this
 file; what is in results.csv is not run again.
 
 A run has solved the task when the search's candidate (the centre of SNES, the best graphs of NEAT) balances for 100,000
@@ -42,8 +42,9 @@ VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for
             [(f"dct-{wanted.strip('[]').replace(', ', 'x')}", [f"encoding.coefficients={wanted}"])
              for wanted in COEFFICIENTS[version]] + list(OTHERS.items())}
 BUDGET = {"markov": 5_000, "hidden": 10_000}
-SOLVED, SIEVE, WINDOW, GENERALISES = 100_000, 10_000, 16, 200
-"""Steps that are balanced in the end, and that a candidate has to balance to be tried so; generations between sieves."""
+SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 4, 200
+"""Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
+candidates of a run that are tried together; and how many of Gruau's starts."""
 COLUMNS = ("name", "seed", "coefficients", "weights", "solved", "evaluations", "generalisation")
 
 
@@ -103,13 +104,19 @@ def sieve(going: Sequence[Contestant]) -> None:
 
 
 def judge(waiting: Sequence[Contestant]) -> None:
-    """Try the earliest candidate of every run for as long as the task wants."""
-    tried = [own.candidates.pop(0) for own in waiting]
-    parts, networks = waiting[0].parts, [weights for _, weights in tried]
-    long = balanced(parts, networks, SOLVED)
-    for own, (evaluations, weights), good in zip(waiting, tried, long, strict=True):
-        count = int(parts.task.generalisation(parts.target, weights)[0]) if good else 0
-        if good and (own.name.startswith("markov") or count >= GENERALISES):
+    """Try the earliest candidates of every run for as long as the task wants."""
+    tried = [(own, candidate) for own in waiting for candidate in own.candidates[:TRIES]]
+    parts = waiting[0].parts
+    long = balanced(parts, [weights for _, (_, weights) in tried], SOLVED)
+    first: dict[int, tuple[Contestant, int, Weights]] = {}
+    for (own, (evaluations, weights)), good in zip(tried, long, strict=True):
+        if id(own) not in first:
+            own.candidates.pop(0)
+            if good:
+                first[id(own)] = own, evaluations, weights
+    for own, evaluations, weights in first.values():
+        count = int(parts.task.generalisation(parts.target, weights)[0])
+        if own.name.startswith("markov") or count >= GENERALISES:
             own.row = row(own, 1, evaluations, count)
 
 
@@ -130,7 +137,8 @@ def race(contestants: Sequence[Contestant], budget: int, table: Path) -> None:
                 own.row = row(own, 0, own.evaluations, 0)
         if going := [own for own in going if own.row is None]:
             for _ in range(WINDOW):
-                one_generation(going)
+                if acting := [own for own in going if own.evaluations < budget]:
+                    one_generation(acting)
             sieve(going)
         elif waiting := [own for own in unsolved if own.candidates]:
             judge(waiting)
@@ -145,14 +153,18 @@ def draw(table: Path) -> None:
     """Koutník's curve of either version."""
     rows = read_table(table).values()
     for version, title in TITLES.items():
-        found: dict[str, list[float | None]] = {}
-        for one in rows:
-            if one["name"].startswith(version):
-                name = one["name"].removeprefix(f"{version}-")
-                label = one["coefficients"] if name.startswith("dct") else name
-                found.setdefault(label, []).append(float(one["evaluations"]) if int(one["solved"]) else None)
-        curve = {int(label): found.pop(label) for label in sorted(filter(str.isdigit, found), key=int)}
-        save_figure(evaluations_to_solve(curve, found, BUDGET[version], title), table.with_name(f"{version}.png"))
+        curve: dict[int, list[float | None]] = {}
+        others: dict[str, list[float | None]] = {}
+        for name in (name for name in VARIANTS if name.startswith(version)):
+            own = [one for one in rows if one["name"] == name]
+            found = [float(one["evaluations"]) if int(one["solved"]) else None for one in own]
+            if own and "dct" in name:
+                curve[int(own[0]["coefficients"])] = found
+            elif own:
+                others[name.removeprefix(f"{version}-")] = found
+        if curve or others:
+            curve = dict(sorted(curve.items()))
+            save_figure(evaluations_to_solve(curve, others, BUDGET[version], title), table.with_name(f"{version}.png"))
 
 
 if __name__ == "__main__":
@@ -162,6 +174,5 @@ if __name__ == "__main__":
     results = Path(__file__).with_name("results.csv")
     for version in CONFIGS:
         wanted = [(name, seed) for name in options.names if name.startswith(version) for seed in range(options.seeds)]
-        missing = [contestant(*key) for key in wanted if key not in read_table(results)]
-        race(missing, BUDGET[version], results)
+        race([contestant(*key) for key in wanted if key not in read_table(results)], BUDGET[version], results)
     draw(results)

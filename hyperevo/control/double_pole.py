@@ -29,7 +29,7 @@ TRACK, ANGLE = 2.4, radians(36)
 SCALES = (4.8, 0.52, 0.52, 2.0, 2.0, 2.0)
 """What the values of a state are divided by where a network reads them, as in the programs of Gomez and of Stanley."""
 
-# Of both poles in the equations: μ / (m l), 4/3 l, -3/(4 l); and 3/4 m of the long one, of which the short one's is a part.
+# Of both poles in the equations: μ / (m l), 4/3 l, -3/(4 l); and 3/4 m of the long one, and the short one's part of it.
 RUBS = tuple(POLE_FRICTION / (mass * length) for mass, length in zip(MASSES, HALF_LENGTHS, strict=True))
 SWINGS = tuple(length / 0.75 for length in HALF_LENGTHS)
 LEVERS = tuple(-0.75 / length for length in HALF_LENGTHS)

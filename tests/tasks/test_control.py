@@ -5,7 +5,7 @@ import torch
 
 from hyperevo.components import load_component
 from hyperevo.config import load_config
-from hyperevo.control import environment_names, rollout
+from hyperevo.control import environment, environment_names, rollout
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import Settings as DirectSettings
 from hyperevo.errors import UserError
@@ -49,7 +49,7 @@ def test_damped_fitness_is_gruaus():
     assert task.accuracy(played, most_steps).tolist() == [50, 400, 1000]
     target, encoding, genotypes = population(task)
     weights = encoding.express(genotypes)
-    found = task.play(target, weights, *task.batch(0, 0))
+    found = task.play(target, weights, task.batch(0, 0)[0], torch.full((4,), 120))
     assert found.shape == (5, 4, 3) and (found[..., 2] > 0).all()
 
 
@@ -104,6 +104,18 @@ def test_a_controller_from_cosine_coefficients_learns_to_balance(tmp_path):
     assert result["validation_mean_return"] >= 100
     assert (result["examples"], result["measure"]) == ("episodes", "mean return")
     assert result["encoded_genes"] < result["generated_weights"]
+
+
+@pytest.mark.parametrize("name", ["double-pole-dct", "double-pole-hidden-velocities-dct"])
+def test_two_poles_are_balanced_within_few_evaluations(name, tmp_path, monkeypatch):
+    """For 100 steps, as 100,000 take minutes; from nothing they are up for about 30."""
+    config = load_config(name, ["task.most_steps=100", "run.until=100", "run.rounds=20"]).config
+    own = environment(config.part("task").environment)
+    monkeypatch.setattr(own, "MOST_STEPS", 100)
+    monkeypatch.setattr(own, "GENERALISATION_STEPS", 20)
+    result = execute(create_run(config, tmp_path / "run"))
+    assert result["validation_mean_return"] == 100 and result["evaluations"] < 600
+    assert 0 < result["generalisation"] <= 625 == result["test_images"]
 
 
 def test_what_an_environment_gives_has_no_gradient():
