@@ -38,7 +38,7 @@ def ours(weights: Weights, episodes: int) -> dict[str, Callable[[int], object]]:
 
     def whole(steps: int) -> None:
         for _ in range(steps // ROUND):
-            _players(target, weights, starts).play(cartpole, target, ROUND)
+            _players(target, weights, starts).play(cartpole, target, range(ROUND))
 
     def dynamics(steps: int) -> None:
         now = state

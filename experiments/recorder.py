@@ -42,12 +42,17 @@ def record(options: argparse.Namespace, variants: Variants, table: Path, columns
     for name in options.names:
         for seed in range(options.seeds):
             row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants))
-            # Another study's process may have written a row in the meantime.
-            rows = read_table(table) | {(name, seed): row}
-            with table.open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows[key] for key in sorted(rows))
+            add_rows(table, columns, {(name, seed): row})
+
+
+def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int], dict]) -> None:
+    """Rows by name and seed, among those of a table."""
+    # Another study's process may have written a row in the meantime.
+    rows = read_table(table) | added
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[key] for key in sorted(rows))
 
 
 def read_table(table: Path) -> dict[tuple[str, int], dict]:

@@ -177,7 +177,7 @@ def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor
     Images come last so that one network's values of one unit lie together, and products need no copies. Without a
     gradient the products are written where they belong. Of few images each image's values lie together.
     """
-    if isinstance(weight, Tensor) and inputs.dim() == 3 and inputs.shape[-1] <= FEW and out is None:
+    if isinstance(weight, Tensor) and _are_few(inputs) and out is None:
         return torch.bmm(inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
     if out is None and not torch.is_grad_enabled():
         out = inputs.new_empty(len(weight), weight.shape[1], inputs.shape[-1])
@@ -191,6 +191,17 @@ def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor
     for matrix, result in zip(weight, out, strict=True):
         torch.mm(matrix, inputs, out=result)
     return out
+
+
+def _are_few(inputs: Tensor) -> bool:
+    return inputs.dim() == 3 and inputs.shape[-1] <= FEW
+
+
+def project_and_add(weight: Weight, inputs: Tensor, bias: Tensor) -> Tensor:
+    """The same, and every network's bias (P, out)."""
+    if isinstance(weight, Tensor) and _are_few(inputs):
+        return torch.baddbmm(bias[:, None], inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
+    return project(weight, inputs).add_(bias[:, :, None])
 
 
 class Weights(Mapping[str, Weight]):

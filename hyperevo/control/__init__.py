@@ -4,10 +4,10 @@ found by its name."""
 from types import ModuleType
 
 from hyperevo.components import component_names, load_component
-from hyperevo.control._rollout import film, rollout
+from hyperevo.control._rollout import LAST, film, rollout, wobbling_rollout
 from hyperevo.control._sketch import Sketch, Stroke
 
-__all__ = ["Sketch", "Stroke", "environment", "environment_names", "film", "rollout"]
+__all__ = ["LAST", "Sketch", "Stroke", "environment", "environment_names", "film", "rollout", "wobbling_rollout"]
 
 
 def environment_names() -> list[str]:
@@ -25,5 +25,8 @@ def environment(name: str) -> ModuleType:
     - `step(state, action)`: the next state, its reward (…), and whether the episode is over (…). A step after that
       changes nothing that counts, but its reward is finite.
     - `sketch(state)`: how one state (values,) looks, for `hyperevo watch`.
+
+    It may have `wobble(state)`, how far from stillness a state is (…); and GENERALISATION_STEPS and
+    `generalisation_starts()`, states (episodes, values) from which champions are tested for so many steps.
     """
     return load_component("environment", name)

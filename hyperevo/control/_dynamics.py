@@ -24,6 +24,12 @@ def numbers(values: tuple[float, ...], dtype: torch.dtype, device: torch.device)
     return torch.tensor(values, dtype=dtype, device=device)
 
 
+@cache
+def each_number(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """The same, every value by itself."""
+    return numbers(values, dtype, device).unbind()
+
+
 def runge_kutta(derivative: Callable[[Tensor], Tensor], state: Tensor, seconds: float) -> Tensor:
     """The state after one step of the classical method of fourth order."""
     first = derivative(state)

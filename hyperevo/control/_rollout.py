@@ -12,6 +12,8 @@ from hyperevo.weights import Weights
 
 STRIDE = 16
 """Steps between looks at who still acts: a look waits for the device, and steps in vain change nothing."""
+LAST = 100
+"""Of so many steps at the end of an episode the wobbles are summed."""
 
 
 @torch.no_grad()
@@ -21,17 +23,34 @@ def rollout(environment: Any, target: Any, weights: Weights, starts: Tensor, mos
     An episode counts until it is over, or for `most_steps`. A target that has `step` remembers; any other sees only
     what it observes now. Weights and first states have one dtype, in which all is computed.
     """
+    returns, steps, _ = _played(environment, target, _players(target, weights, starts), most_steps)
+    return returns, steps.long()
+
+
+@torch.no_grad()
+def wobbling_rollout(environment: Any, target: Any, weights: Weights, starts: Tensor,
+                     most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, and the sum of the environment's `wobble` over the last 100 steps of every episode (P, N)."""
     players = _players(target, weights, starts)
-    returns, steps = torch.zeros_like(players.returns), torch.zeros_like(players.steps)
+    players.wobbles = starts.new_zeros(LAST, *players.returns.shape)
+    returns, steps, wobbles = _played(environment, target, players, most_steps)
+    return returns, steps.long(), wobbles
+
+
+def _played(environment: Any, target: Any, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of rewards, numbers of steps, and sums of the last wobbles, all (P, N)."""
+    returns, steps, wobbles = (torch.zeros_like(players.returns) for _ in range(3))
     for first in range(0, most_steps, STRIDE):
-        players.play(environment, target, min(STRIDE, most_steps - first))
+        players.play(environment, target, range(first, min(first + STRIDE, most_steps)))
         returns[players.places], steps[players.places] = players.returns, players.steps
+        if players.wobbles is not None:
+            wobbles[players.places] = players.wobbles.sum(0)
         acting = players.running.amax(1).nonzero()[:, 0]
         if not len(acting):
             break
         if 2 * len(acting) <= len(players.places):
             players = players.chosen(acting)
-    return returns, steps.long()
+    return returns, steps, wobbles
 
 
 @torch.no_grad()
@@ -51,8 +70,9 @@ def film(environment: Any, target: Any, weights: Weights, start: Tensor,
 @dataclass
 class _Players:
     """Networks that act: their places in the population, and where they are in their episodes, (P, N) but for `memory`,
-    the target's own, and `state` (P, N, values). `running` is 1 until an episode is over, and 0 after: as a number of
-    the same type as the others it needs no conversion at every step."""
+    the target's own, `state` (P, N, values), and `wobbles` of the last steps (LAST, P, N), where they are wanted.
+    `running` is 1 until an episode is over, and 0 after: as a number of the same type as the others it needs no
+    conversion at every step."""
 
     places: Tensor
     weights: Weights
@@ -61,10 +81,11 @@ class _Players:
     running: Tensor
     returns: Tensor
     steps: Tensor
+    wobbles: Tensor | None = None
 
-    def play(self, environment: Any, target: Any, steps: int) -> None:
-        """So many steps of every episode. What is over goes on with the others, but does not count."""
-        for _ in range(steps):
+    def play(self, environment: Any, target: Any, steps: range) -> None:
+        """These steps of every episode. What is over goes on with the others, but does not count."""
+        for step in steps:
             seen = environment.observe(self.state)
             if self.memory is None:
                 outputs = target.forward(self.weights, seen)
@@ -73,6 +94,9 @@ class _Players:
             self.state, reward, over = environment.step(self.state, environment.act(outputs))
             self.returns.addcmul_(reward, self.running)
             self.steps += self.running
+            if self.wobbles is not None:
+                own = self.wobbles[step % LAST]
+                own.copy_(torch.where(self.running > 0, environment.wobble(self.state), own))
             self.running.masked_fill_(over, 0)
 
     def chosen(self, acting: Tensor) -> "_Players":
@@ -80,7 +104,8 @@ class _Players:
         weights = Weights({name: value[acting] for name, value in self.weights.dense().items()})
         memory = None if self.memory is None else self.memory[acting]
         return _Players(self.places[acting], weights, memory, together(*self.state[acting].unbind(-1)),
-                        self.running[acting], self.returns[acting], self.steps[acting])
+                        self.running[acting], self.returns[acting], self.steps[acting],
+                        None if self.wobbles is None else self.wobbles[:, acting])
 
 
 def _players(target: Any, weights: Weights, starts: Tensor) -> _Players:

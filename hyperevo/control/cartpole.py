@@ -11,7 +11,7 @@ from math import cos, inf, radians, sin
 import torch
 from torch import Tensor
 
-from hyperevo.control._dynamics import numbers, together, uniform
+from hyperevo.control._dynamics import each_number, numbers, together, uniform
 from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
@@ -42,12 +42,12 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place, speed, angle, turn = state.unbind(-1)
     sine, cosine = angle.sin(), angle.cos()
     total = CART + POLE
-    left, right, inertia = numbers((-FORCE / total, FORCE / total, 4 / 3 * HALF_LENGTH), state.dtype, state.device)
+    left, right, inertia = each_number((-FORCE / total, FORCE / total, 4 / 3 * HALF_LENGTH), state.dtype, state.device)
     force = torch.where(action.bool(), right, left)
     push = torch.addcmul(force, turn.square(), sine, value=POLE * HALF_LENGTH / total)
     inertia = torch.addcmul(inertia, cosine, cosine, value=-POLE * HALF_LENGTH / total)
     bend = sine.mul_(GRAVITY).addcmul_(push, cosine, value=-1).div_(inertia)
-    pull = torch.addcmul(push, bend, cosine, value=-POLE * HALF_LENGTH / total)
+    pull = push.addcmul_(bend, cosine, value=-POLE * HALF_LENGTH / total)
     state = torch.add(state, together(speed, pull, turn, bend), alpha=SECONDS)
     failed = (state.abs() > numbers(LIMITS, state.dtype, state.device)).any(-1)
     return state, torch.ones_like(place), failed

@@ -4,10 +4,21 @@ All else is as in `double_pole`."""
 from torch import Tensor
 
 from hyperevo.control._dynamics import numbers
-from hyperevo.control.double_pole import MOST_STEPS, OUTPUTS, SCALES, act, generalisation_starts, reset, sketch, step
+from hyperevo.control.double_pole import (
+    GENERALISATION_STEPS,
+    MOST_STEPS,
+    OUTPUTS,
+    SCALES,
+    act,
+    generalisation_starts,
+    reset,
+    sketch,
+    step,
+    wobble,
+)
 
-__all__ = ["MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe", "reset", "sketch",
-           "step"]
+__all__ = ["GENERALISATION_STEPS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe",
+           "reset", "sketch", "step", "wobble"]
 
 OBSERVATIONS = 3
 

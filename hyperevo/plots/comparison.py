@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from hyperevo.geometry import Sheet
@@ -17,6 +18,7 @@ from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._style import (
     FAINT,
     INK,
+    NEGATIVE,
     SMALL,
     TEXT,
     bare,
@@ -303,4 +305,43 @@ def seeds_in_plane(points: Points, x: str, y: str, headline: str, label: str = "
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(y, fontsize=TEXT)
     _finish(axes, _legend_columns(points, 5.6))
+    return figure
+
+
+def evaluations_to_solve(curve: Mapping[int, Sequence[float | None]], others: Mapping[str, Sequence[float | None]],
+                         budget: float, label: str = "") -> Figure:
+    """Koutník's curve: by number of coefficients, and beside it by the name of another encoding, evaluations until each
+    seed solved the task, on a log axis; None where it did not within the budget."""
+    figure = new_figure(9.0, 5.6, label, "evaluations to solve", "rings: seeds; large marks and lines: medians of "
+                        "all; above: how many solved it")
+    axes, noise = figure.add_subplot(), np.random.default_rng(0)
+    columns = {**{str(count): values for count, values in curve.items()}, **others}
+    styles = [_Style(COLOURS[number], MARKERS[number], LINES[number])
+              for number in (*[0] * len(curve), *range(1, len(others) + 1))]
+    # A step apart from the curve, which only coefficients lie on.
+    places = [*range(len(curve)), *(len(curve) + 0.5 + place for place in range(len(others)))]
+    medians = [float(np.median([value or np.inf for value in values])) for values in columns.values()]
+    for place, (name, values), median, style in zip(places, columns.items(), medians, styles, strict=True):
+        solved = [value for value in values if value is not None]
+        axes.scatter(place + noise.uniform(-0.2, 0.2, len(solved)), solved, s=16, color="white", edgecolor=style.colour,
+                     linewidth=0.9, alpha=0.8, zorder=2)
+        axes.text(place, 1.01, f"{len(solved)}/{len(values)}", transform=axes.get_xaxis_transform(), ha="center",
+                  fontsize=SMALL, color=INK if len(solved) == len(values) else NEGATIVE)
+        if np.isfinite(median):
+            axes.scatter(place, median, s=90, color=style.colour, marker=style.marker, edgecolor="white", zorder=4)
+        if np.isfinite(median) and name in others:
+            axes.axhline(median, color=style.colour, linewidth=1.4, linestyle=style.line, zorder=1)
+    drawn = [median if np.isfinite(median) else np.nan for median in medians[: len(curve)]]
+    axes.plot(places[: len(curve)], drawn, color=COLOURS[0], linewidth=2, zorder=3)
+    axes.set_yscale("log")
+    every = [value for values in columns.values() for value in values if value is not None]
+    axes.set_ylim(min(every, default=budget / 10) / 1.3, budget * 1.1)
+    axes.set_xlim(-0.5, places[-1] + 0.5)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xticks(places, list(columns), fontsize=TEXT)
+    axes.set_xlabel("cosine coefficients, and other encodings", fontsize=TEXT)
+    axes.set_ylabel("evaluations to solve", fontsize=TEXT)
+    bare(axes)
     return figure

@@ -9,7 +9,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import ParameterGeometry, Sheet, near_square
 from hyperevo.targets._ridge import ridge_readout
-from hyperevo.weights import Weights, project
+from hyperevo.weights import Weights, project, project_and_add
 
 
 def tanh_in_place(values: Tensor) -> Tensor:
@@ -87,9 +87,8 @@ class MlpTarget:
         return values
 
     def _layer(self, weights: Weights, values: Tensor, layer: str) -> Tensor:
-        values = project(weights[f"{layer}.weight"], values)
-        bias = weights.get(f"{layer}.bias")
-        return values.add_(bias[:, :, None]) if isinstance(bias, Tensor) else values
+        weight, bias = weights[f"{layer}.weight"], weights.get(f"{layer}.bias")
+        return project_and_add(weight, values, bias) if isinstance(bias, Tensor) else project(weight, values)
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> MlpTarget:

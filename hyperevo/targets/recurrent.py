@@ -11,7 +11,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import Frame, ParameterGeometry, Sheet, near_square
 from hyperevo.targets.mlp import ACTIVATIONS
-from hyperevo.weights import Weights, project
+from hyperevo.weights import Weights, project, project_and_add
 
 
 class Settings(ComponentSettings):
@@ -65,8 +65,7 @@ class RecurrentTarget:
         return self.activation(total.add_(project(weights["recurrent.weight"], state)))
 
     def _read(self, weights: Weights, state: Tensor) -> Tensor:
-        values = project(weights["readout.weight"], state)
-        return values.add_(weights.tensor("readout.bias")[:, :, None]).transpose(1, 2)
+        return project_and_add(weights["readout.weight"], state, weights.tensor("readout.bias")).transpose(1, 2)
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int) -> RecurrentTarget:

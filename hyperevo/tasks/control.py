@@ -1,4 +1,9 @@
-"""Control: networks act in an environment, the whole population at once; fitness is the mean sum of rewards.
+"""Control: networks act in an environment, the whole population at once; fitness is the mean sum of rewards, or
+
+    f = 0.1 t / T + 0.9 (0.75 / Σ (|x| + |x'| + |θ₁| + |θ₁'|) where t ≥ 100, else 0)
+
+for two poles that an episode of at most T steps keeps up for t: the sum, over the last 100 of them, keeps networks from
+balancing by shaking (Gruau, Whitley & Pyeatt 1996).
 
 Every generation starts from the same fresh states, drawn from (seed, generation) alone.
 """
@@ -8,11 +13,11 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.control import Sketch, environment, environment_names, film, rollout
+from hyperevo.control import LAST, Sketch, environment, environment_names, film, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
 from hyperevo.weights import Weights
 
@@ -33,6 +38,8 @@ class Settings(ComponentSettings):
     name: Literal["control"] = "control"
     environment: str = "cartpole"
     """One of `hyperevo.control`."""
+    fitness: Literal["return", "damped"] = "return"
+    """The mean sum of rewards, or f."""
     episodes: int = Field(4, ge=1)
     """Episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
@@ -52,6 +59,13 @@ class Settings(ComponentSettings):
             raise ValueError(f"no environment called {name!r}; {nearest(name, environment_names())}")
         return name
 
+    @model_validator(mode="after")
+    def _can_be_damped(self) -> "Settings":
+        if self.fitness == "damped" and not hasattr(environment(self.environment), "wobble"):
+            able = [name for name in environment_names() if hasattr(environment(name), "wobble")]
+            raise ValueError(f"fitness='damped' is for {', '.join(able)}, not {self.environment}")
+        return self
+
 
 class Control:
     """First states (N, values), and how many steps an episode from each lasts at most (N,)."""
@@ -70,8 +84,10 @@ class Control:
         self.validation = self._held_out("validation")
 
     def _starts(self, episodes: int, most_steps: int, generator: torch.Generator) -> Batch:
-        starts = self.environment.reset(episodes, generator).to(self.device)
-        return starts, torch.full((episodes,), most_steps, device=self.device)
+        return self._lasting(self.environment.reset(episodes, generator), most_steps)
+
+    def _lasting(self, starts: Tensor, most_steps: int) -> Batch:
+        return starts.to(self.device), torch.full((len(starts),), most_steps, device=self.device)
 
     def _held_out(self, part: str) -> Batch:
         generator = torch.Generator().manual_seed(2**62 + HELD_OUT[part])
@@ -89,12 +105,16 @@ class Control:
 
     def test(self) -> Batch:
         """First states that no generation sees; for the end of a run."""
+        if hasattr(self.environment, "generalisation_starts"):
+            return self._lasting(self.environment.generalisation_starts(), self.environment.GENERALISATION_STEPS)
         return self._held_out("test")
 
     def play(self, target: Any, weights: Weights, starts: Tensor, most_steps: Tensor) -> Tensor:
-        """(P, N, 2): sum of rewards and number of steps of every network's episodes from first states (N, values)."""
-        returns, steps = rollout(self.environment, target, weights, starts, int(most_steps.max()))
-        return torch.stack([returns, steps.to(returns.dtype)], 2)
+        """(P, N, 2): sum of rewards and number of steps of every network's episodes from first states (N, values); and
+        in (P, N, 3) the sum of the last wobbles, where fitness wants it."""
+        play = wobbling_rollout if self.settings.fitness == "damped" else rollout
+        played = play(self.environment, target, weights, starts, int(most_steps.max()))
+        return torch.stack([part.to(starts.dtype) for part in played], 2)
 
     def film(self, target: Any, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every step and after the last."""
@@ -104,10 +124,26 @@ class Control:
             yield step, total, partial(self.environment.sketch, state), last
 
     def fitness(self, played: Tensor, most_steps: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """(P, N, 2 or 3) → (P,): the mean sum of rewards, or the mean f."""
+        if self.settings.fitness == "return":
+            return self.accuracy(played, most_steps)
+        _, steps, wobbles = played.unbind(-1)
+        still = torch.where(steps >= LAST, 0.75 / wobbles, 0.0)
+        return (0.1 * steps / most_steps + 0.9 * still).mean(1)
+
+    def accuracy(self, played: Tensor, most_steps: Tensor) -> Tensor:
+        """(P, N, 2 or 3) → (P,): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
-    accuracy = fitness
+    def describe(self, target: Any, networks: Weights) -> dict[str, float]:
+        """Of one network: from how many of the environment's further starts it does not fail, where there are any."""
+        return {"generalisation": int(self.generalisation(target, networks)[0])} \
+            if hasattr(self.environment, "generalisation_starts") else {}
+
+    def generalisation(self, target: Any, weights: Weights) -> Tensor:
+        """(P,): from how many of the environment's further starts every network goes on for as long as it is let."""
+        starts, most_steps = self.test()
+        return (self.play(target, weights, starts, most_steps)[..., 1] >= most_steps).sum(1)
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:

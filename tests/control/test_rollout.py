@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyperevo.control import environment, environment_names, rollout
+from hyperevo.control import _rollout, environment, environment_names, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
 from hyperevo.targets import mlp, recurrent
 from hyperevo.weights import Deferred, Factored, Weights, join
@@ -58,6 +58,33 @@ def test_equals_a_plain_loop(name, kind):
                 assert returns[network, episode].item() == pytest.approx(total, abs=1e-6)
     if name.startswith(("cartpole", "double")):
         assert torch.equal(returns, steps.double()) and steps.min() < 40
+
+
+def plain_wobbles(own, target, weights, start, most_steps):
+    """One network's wobble after every step of one episode."""
+    memory, state, over, wobbles = target.initial(1, 1, start), start[None], False, []
+    while len(wobbles) < most_steps and not over:
+        memory, outputs = target.step(weights, memory, own.observe(state))
+        state, _, over = own.step(state, own.act(outputs[0]))
+        place, long, _, speed, long_turn, _ = state[0].tolist()
+        wobbles.append(abs(place) + abs(long) + abs(speed) + abs(long_turn))
+    return wobbles
+
+
+def test_wobbles_are_those_of_the_last_steps(monkeypatch):
+    monkeypatch.setattr(_rollout, "LAST", 7)
+    own = environment("double-pole-hidden-velocities")
+    target = controller(own, "recurrent")
+    weights, starts = random_weights(target), own.generalisation_starts()[[0, 200, 312]].double()
+    returns, steps, wobbles = wobbling_rollout(own, target, weights, starts, 40)
+    for one, other in zip((returns, steps), rollout(own, target, weights, starts, 40), strict=True):
+        assert torch.equal(one, other)
+    for network in range(NETWORKS):
+        for episode in range(3):
+            own_weights = weights.networks(slice(network, network + 1))
+            plainly = plain_wobbles(own, target, own_weights, starts[episode], 40)
+            assert wobbles[network, episode].item() == pytest.approx(sum(plainly[-7:]), rel=1e-9)
+    assert steps.min() < 7 < steps.max() and len(steps.unique()) > 3
 
 
 class Regulator:

@@ -10,6 +10,7 @@ from hyperevo.plots.comparison import (
     accuracy_along,
     across_sizes,
     before_and_after,
+    evaluations_to_solve,
     fitness_distribution,
     mean_curve,
     receptive_fields_side_by_side,
@@ -104,3 +105,15 @@ def test_success_steps_up_where_a_seed_solved_its_task():
 def test_every_seed_lies_in_the_plane():
     [axes] = seeds_in_plane({"a": [(1, 2), (3, 4)], "b": [(5, 6)]}, "x", "y", "headline").axes
     assert [dots.get_offsets().tolist() for dots in axes.collections] == [[[1, 2], [3, 4]], [[5, 6]]]
+
+
+def test_evaluations_to_solve_joins_the_medians_of_all_seeds():
+    figure = evaluations_to_solve({5: [None, None, 300.0], 7: [100.0, 200.0, None], 9: [50.0, 60.0, 70.0]},
+                                  {"direct": [400.0, 500.0, 600.0]}, 1000)
+    [axes] = figure.axes
+    curve = axes.lines[-1].get_ydata()
+    assert np.isnan(curve[0]) and curve[1:].tolist() == [200, 60] and axes.lines[0].get_ydata()[0] == 500
+    assert [text.get_text() for text in axes.texts] == ["1/3", "2/3", "3/3", "3/3"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "7", "9", "direct"]
+    rings = [len(dots.get_offsets()) for dots in axes.collections]
+    assert sum(rings) == 9 + 3  # seeds that solved it, and medians that there are

@@ -5,15 +5,16 @@ import torch
 
 from hyperevo.components import load_component
 from hyperevo.config import load_config
-from hyperevo.control import environment_names, rollout
+from hyperevo.control import environment, environment_names, rollout
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import Settings as DirectSettings
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import compose
 from hyperevo.runs.evaluate import evaluate
-from hyperevo.targets import recurrent
+from hyperevo.targets import mlp, recurrent
 from hyperevo.tasks.control import Settings, build
+from hyperevo.weights import Weights
 
 CPU = torch.device("cpu")
 
@@ -37,6 +38,38 @@ def test_fitness_is_the_mean_return_of_every_network_alone(task):
         weights = encoding.express(genotypes[place : place + 1])
         returns, _ = rollout(task.environment, target, weights, batch[0], 30)
         assert float(value) == pytest.approx(float(returns.mean()), rel=1e-3)
+
+
+def test_damped_fitness_is_gruaus():
+    task = build(Settings(environment="double-pole-hidden-velocities", fitness="damped", most_steps=1000), CPU)
+    played = torch.tensor([[[50.0, 50.0, 2.0]], [[400.0, 400.0, 3.0]], [[1000.0, 1000.0, 0.5]]])
+    most_steps = task.batch(0, 0)[1][:1]
+    expected = [0.1 * 0.05, 0.1 * 0.4 + 0.9 * 0.25, 0.1 + 0.9 * 1.5]
+    torch.testing.assert_close(task.fitness(played, most_steps), torch.tensor(expected))
+    assert task.accuracy(played, most_steps).tolist() == [50, 400, 1000]
+    target, encoding, genotypes = population(task)
+    weights = encoding.express(genotypes)
+    found = task.play(target, weights, task.batch(0, 0)[0], torch.full((4,), 120))
+    assert found.shape == (5, 4, 3) and (found[..., 2] > 0).all()
+
+
+def test_damping_is_for_poles():
+    with pytest.raises(UserError, match="fitness='damped' is for double-pole, double-pole-hidden-velocities, not cart"):
+        load_config("cartpole-dct", ["task.fitness=damped"])
+
+
+def test_champions_are_tested_from_gruaus_starts(monkeypatch):
+    task = build(Settings(environment="double-pole"), CPU)
+    starts, most_steps = task.test()
+    assert starts.shape == (625, 6) and (most_steps == 1000).all()
+    monkeypatch.setattr(task.environment, "GENERALISATION_STEPS", 200)
+    target = mlp.build(mlp.Settings(hidden=()), task.inputs, task.classes)
+    gains = torch.tensor([-1.0, -3.0, 2.1, -0.7, -3.0, 0.7])  # of the optimal regulator
+    weights = Weights({"readout.weight": torch.stack([gains, 0 * gains])[:, None], "readout.bias": torch.zeros(2, 1)})
+    regulated, still = task.generalisation(target, weights).tolist()
+    # Nothing moves without a force where poles stand upright on a cart that stands, in five places.
+    assert regulated > 200 and still == 5
+    assert task.describe(target, weights.networks(slice(1, 2))) == {"generalisation": 5}
 
 
 def test_generations_start_afresh_and_held_out_episodes_are_the_same_in_every_run(task):
@@ -71,6 +104,18 @@ def test_a_controller_from_cosine_coefficients_learns_to_balance(tmp_path):
     assert result["validation_mean_return"] >= 100
     assert (result["examples"], result["measure"]) == ("episodes", "mean return")
     assert result["encoded_genes"] < result["generated_weights"]
+
+
+@pytest.mark.parametrize("name, most", [("double-pole-dct", 600), ("double-pole-hidden-velocities-dct", 900)])
+def test_two_poles_are_balanced_within_few_evaluations(name, most, tmp_path, monkeypatch):
+    """For 100 steps, as 100,000 take minutes; by the first networks they are for 10."""
+    config = load_config(name, ["task.most_steps=100", "run.until=100", f"run.evaluations={most}"]).config
+    own = environment(config.part("task").environment)
+    monkeypatch.setattr(own, "MOST_STEPS", 100)
+    monkeypatch.setattr(own, "GENERALISATION_STEPS", 20)
+    result = execute(create_run(config, tmp_path / "run"))
+    assert result["validation_mean_return"] == 100 and result["evaluations"] < most
+    assert 0 < result["generalisation"] <= 625 == result["test_images"]
 
 
 def test_what_an_environment_gives_has_no_gradient():

@@ -1,0 +1,178 @@
+"""Double pole balancing as Koutník, Gomez & Schmidhuber (2010) compare encodings: evaluations until it is solved over
+the number of cosine coefficients, beside direct weights and a CPPN, with velocities seen and hidden.
+
+    python experiments/double-pole/run.py [--seeds 50] [NAME ...]
+
+All seeds of all encodings run side by side: their networks have one shape and one first state, so that a generation of
+all of them is one population, which takes little more time than one alone. Writes results.csv and figures beside this
+file; what is in results.csv is not run again.
+
+A run has solved the task when the search's candidate (the centre of SNES, the best graphs of NEAT) balances for 100,000
+steps and, with velocities hidden, for 1,000 from 200 of Gruau's 625 starts as well. Nobody's search depends on that, so
+many candidates are tried together, later, and the earliest of a run counts; its evaluations are those of its search
+until then, of at most 1,000 steps each.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperevo.config import load_config
+from hyperevo.control import rollout
+from hyperevo.plots.comparison import evaluations_to_solve
+from hyperevo.plots.run_figures import save_figure
+from hyperevo.runs.compose import Parts, compose, gene_counts
+from hyperevo.weights import Weights
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from recorder import add_rows, arguments, read_table
+
+NEAT = ("search={name='neat', population=50, functions=['gauss', 'sin', 'sigmoid', 'tanh', 'abs', 'identity'], "
+        "deviation=1.0, limit=8.0, mutate_rate=0.8, mutate_power=0.5, replace_rate=0.1, add_node=0.1, add_link=0.2, "
+        "delete_node=0.02, delete_link=0.05, neutral_growth=false, target_species=8, refine={rounds=0}}")
+OTHERS = {"direct": ["encoding={name='direct', scale=1.0}"], "cppn": ["encoding={name='cppn'}", NEAT]}
+COEFFICIENTS = {"markov": ("[3]", "[4]", "[5]", "[6]"), "hidden": ("[1, 1]", "[2, 2]", "[1, 3]", "[2, 3]", "[3, 3]")}
+CONFIGS = {"markov": "double-pole-dct", "hidden": "double-pole-hidden-velocities-dct"}
+TITLES = {"markov": "Two poles, velocities seen", "hidden": "Two poles, velocities hidden, damped"}
+VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for name, overrides in
+            [(f"dct-{wanted.strip('[]').replace(', ', 'x')}", [f"encoding.coefficients={wanted}"])
+             for wanted in COEFFICIENTS[version]] + list(OTHERS.items())}
+BUDGET = {"markov": 5_000, "hidden": 10_000}
+SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 4, 200
+"""Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
+candidates of a run that are tried together; and how many of Gruau's starts."""
+COLUMNS = ("name", "seed", "coefficients", "weights", "solved", "evaluations", "generalisation")
+
+
+@dataclass
+class Contestant:
+    """A run: `candidates` are those that balance for SIEVE steps, each with the evaluations until it was there."""
+
+    name: str
+    seed: int
+    parts: Parts
+    evaluations: int = 0
+    fresh: list[tuple[int, Weights]] = field(default_factory=list)
+    candidates: list[tuple[int, Weights]] = field(default_factory=list)
+    row: dict[str, Any] | None = None
+
+
+def contestant(name: str, seed: int) -> Contestant:
+    """A run before its first generation."""
+    version, overrides = VARIANTS[name]
+    return Contestant(name, seed, compose(load_config(CONFIGS[version], [f"seed={seed}", *overrides]).config))
+
+
+def joined(every: Sequence[Weights]) -> Weights:
+    """Populations of networks of one shape as one."""
+    return Weights({name: torch.cat([own.tensor(name) for own in every]) for name in every[0]})
+
+
+def one_generation(going: Sequence[Contestant]) -> None:
+    """Of every run: asked, evaluated all together, told."""
+    expressed = [own.parts.encoding.express(own.parts.search.ask()) for own in going]
+    task, target = going[0].parts.task, going[0].parts.target
+    starts = task.batch(0, 0)
+    fitness = task.fitness(task.play(target, joined(expressed), *starts), starts[1])
+    parts = fitness.split([weights.population for weights in expressed])
+    for own, weights, told in zip(going, expressed, parts, strict=True):
+        own.parts.search.tell(told)
+        own.evaluations += weights.population
+        candidates = own.parts.encoding.express(own.parts.search.candidates())
+        own.fresh += [(own.evaluations, candidates.networks(slice(place, place + 1)))
+                      for place in range(candidates.population)]
+
+
+def balanced(parts: Parts, candidates: Sequence[Weights], steps: int) -> list[bool]:
+    """Which of the candidates balance for so many steps."""
+    lasted = rollout(parts.task.environment, parts.target, joined(candidates), parts.task.validation[0], steps)[1]
+    return (lasted[:, 0] >= steps).tolist()
+
+
+def sieve(going: Sequence[Contestant]) -> None:
+    """Keep the candidates of the last generations that are worth a long try."""
+    every = [(own, candidate) for own in going for candidate in own.fresh]
+    kept = balanced(going[0].parts, [weights for _, (_, weights) in every], SIEVE)
+    for (own, candidate), good in zip(every, kept, strict=True):
+        own.candidates += [candidate] if good else []
+    for own in going:
+        own.fresh.clear()
+
+
+def judge(waiting: Sequence[Contestant]) -> None:
+    """Try the earliest candidates of every run for as long as the task wants."""
+    tried = [(own, candidate) for own in waiting for candidate in own.candidates[:TRIES]]
+    parts = waiting[0].parts
+    long = balanced(parts, [weights for _, (_, weights) in tried], SOLVED)
+    first: dict[int, tuple[Contestant, int, Weights]] = {}
+    for (own, (evaluations, weights)), good in zip(tried, long, strict=True):
+        if id(own) not in first:
+            own.candidates.pop(0)
+            if good:
+                first[id(own)] = own, evaluations, weights
+    for own, evaluations, weights in first.values():
+        count = int(parts.task.generalisation(parts.target, weights)[0])
+        if own.name.startswith("markov") or count >= GENERALISES:
+            own.row = row(own, 1, evaluations, count)
+
+
+def row(own: Contestant, solved: int, evaluations: int, generalisation: int) -> dict[str, Any]:
+    """A line of the table."""
+    counts = gene_counts(own.parts, None if hasattr(own.parts.encoding, "genes") else own.parts.search.candidates()[0])
+    return {"name": own.name, "seed": own.seed, "coefficients": counts["encoded_genes"] + counts["direct_parameters"],
+            "weights": sum(place.size for place in own.parts.target.geometry.values()), "solved": solved,
+            "evaluations": evaluations, "generalisation": generalisation}
+
+
+def race(contestants: Sequence[Contestant], budget: int, table: Path) -> None:
+    """Run all to the end; a run pauses while it has candidates that wait for their try."""
+    while unsolved := [own for own in contestants if own.row is None]:
+        going = [own for own in unsolved if not own.candidates]
+        for own in going:
+            if own.evaluations >= budget:
+                own.row = row(own, 0, own.evaluations, 0)
+        if going := [own for own in going if own.row is None]:
+            for _ in range(WINDOW):
+                if acting := [own for own in going if own.evaluations < budget]:
+                    one_generation(acting)
+            sieve(going)
+        elif waiting := [own for own in unsolved if own.candidates]:
+            judge(waiting)
+        add_rows(table, COLUMNS, {(own.name, own.seed): own.row for own in contestants if own.row is not None})
+        print(f"{sum(own.row is None for own in contestants)} of {len(contestants)} runs go on", flush=True)
+    for own in contestants:
+        if hasattr(own.parts.search, "close"):
+            own.parts.search.close()
+
+
+def draw(table: Path) -> None:
+    """Koutník's curve of either version."""
+    rows = read_table(table).values()
+    for version, title in TITLES.items():
+        curve: dict[int, list[float | None]] = {}
+        others: dict[str, list[float | None]] = {}
+        for name in (name for name in VARIANTS if name.startswith(version)):
+            own = [one for one in rows if one["name"] == name]
+            found = [float(one["evaluations"]) if int(one["solved"]) else None for one in own]
+            if own and "dct" in name:
+                curve[int(own[0]["coefficients"])] = found
+            elif own:
+                others[name.removeprefix(f"{version}-")] = found
+        if curve or others:
+            curve = dict(sorted(curve.items()))
+            save_figure(evaluations_to_solve(curve, others, BUDGET[version], title), table.with_name(f"{version}.png"))
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__, tuple(VARIANTS), 50, "")
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    results = Path(__file__).with_name("results.csv")
+    for version in CONFIGS:
+        wanted = [(name, seed) for name in options.names if name.startswith(version) for seed in range(options.seeds)]
+        race([contestant(*key) for key in wanted if key not in read_table(results)], BUDGET[version], results)
+    draw(results)
