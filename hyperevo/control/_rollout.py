@@ -64,7 +64,7 @@ def film(environment: Any, target: Any, weights: Weights, start: Tensor,
         yield step, float(players.returns), players.state[0, 0], last
         if last:
             return
-        players.play(environment, target, 1)
+        players.play(environment, target, range(step, step + 1))
 
 
 @dataclass
