@@ -156,6 +156,12 @@ class Settings(ComponentSettings):
     refine: RefineSettings = RefineSettings()
     learn: LearnSettings = LearnSettings()
 
+    @field_validator("locality", mode="before")
+    @classmethod
+    def _once_a_switch(cls, axes: Any) -> Any:
+        # Runs that were made when it was on or off can still be read.
+        return {False: "", True: "xy"}.get(axes, axes) if isinstance(axes, bool) else axes
+
     @field_validator("ini")
     @classmethod
     def _text(cls, ini: str | None) -> str | None:

@@ -238,6 +238,10 @@ def test_locality_seed_needs_delta_inputs():
     assert all((key, 1) in genome.connections for key in gaussians)
 
 
+def test_locality_was_once_a_switch():
+    assert [Settings(locality=before).locality for before in (False, True)] == ["", "xy"]
+
+
 def test_locality_along_x_expresses_what_lies_above_each_other():
     geometry = {"hidden.weight": ParameterGeometry(Sheet((2, 4)), Sheet((2, 4)))}
     encoding = CppnEncoding(CppnSettings(delta=True, link_expression=True, threshold=0.0), geometry)
