@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperevo.config import RunConfig, check_config, config_values, load_config
+from hyperevo.config import RunConfig, check_config, config_values, load_config, read_toml
 from hyperevo.errors import UserError
 
 BUDGETS = ("evaluations", "images", "seconds")
@@ -81,9 +81,25 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         title = " ".join([Path(name).stem, *(text.rpartition(".")[2] for text in varied)])
         for seed in range(seeds):
             config = _resolved(load_config(name, [*overrides, *varied, f"seed={seed}"]).config, budget)
-            folder = out / "runs" / f"{Path(name).stem}-{seed}-{config_key(config)}"
-            entries.append(Entry(title, seed, config, folder))
+            entries.append(Entry(title, seed, config, _folder(out / "runs", f"{Path(name).stem}-{seed}", config)))
     return entries
+
+
+def _folder(runs: Path, name: str, config: RunConfig) -> Path:
+    """Where a run is or will be. One that is older than some option has another name, and is known by its config: that
+    option was then what it is by default."""
+    folder, key = runs / f"{name}-{config_key(config)}", config_key(config)
+    if folder.exists():
+        return folder
+    return next((other for other in sorted(runs.glob(f"{name}-*")) if _key_today(other) == key), folder)
+
+
+def _key_today(folder: Path) -> str | None:
+    """The key that a run's config has now; None where it cannot be read."""
+    try:
+        return config_key(check_config(read_toml(folder / "config.toml"), str(folder)))
+    except UserError:
+        return None
 
 
 def _resolved(config: RunConfig, budget: tuple[str, str] | None) -> RunConfig:
@@ -97,8 +113,10 @@ def _resolved(config: RunConfig, budget: tuple[str, str] | None) -> RunConfig:
 
 
 def config_key(config: RunConfig) -> str:
-    """Ten letters that stand for everything in a resolved config but what it is called."""
-    values = {key: value for key, value in config_values(config).items() if key not in ("name", "description")}
+    """Ten letters that stand for everything in a resolved config but what it is called, and the data's checksum, which
+    is known once a run is made."""
+    unsaid = ("name", "description", "data_checksum")
+    values = {key: value for key, value in config_values(config).items() if key not in unsaid}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 

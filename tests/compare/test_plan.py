@@ -3,6 +3,7 @@
 import pytest
 
 from hyperevo.compare.plan import config_key, parse_budget, parse_vary, plan
+from hyperevo.config import config_text
 from hyperevo.errors import UserError
 
 
@@ -24,6 +25,18 @@ def test_a_changed_setting_has_a_folder_of_its_own(tmp_path):
     changed, = plan(["dct-mnist"], 1, tmp_path, ["search.deviation=0.11"])
     assert first.folder == same.folder != changed.folder
     assert config_key(first.config) != config_key(first.config.model_copy(update={"seed": 1}))
+
+
+def test_a_run_from_before_an_option_was_there_is_found_by_its_config(tmp_path):
+    [entry] = plan(["cppn-mnist"], 1, tmp_path)
+    old = tmp_path / "runs" / "cppn-mnist-0-0123456789"
+    old.mkdir(parents=True)
+    text = config_text(entry.config.model_copy(update={"data_checksum": "0" * 64}))
+    (old / "config.toml").write_text(text.replace("layering = false\n", ""))
+    assert "layering = false\n" in text and plan(["cppn-mnist"], 1, tmp_path)[0].folder == old
+    assert plan(["cppn-mnist"], 1, tmp_path, ["search.layering=true", "encoding.delta=true"])[0].folder != old
+    (old / "config.toml").write_text("no config")
+    assert plan(["cppn-mnist"], 1, tmp_path)[0].folder == entry.folder
 
 
 @pytest.mark.parametrize("text", ["rounds=3", "evaluations", "evaluations=many", "seconds=0", "images=-3", "=5"])
