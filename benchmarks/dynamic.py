@@ -2,9 +2,9 @@
 
     python benchmarks/dynamic.py [--units 1000] [--batch 32] [--steps 100] [--rounds 5] [--threads N] [--json FILE]
 
-All layers take turns in one process, forwards and backwards; ratios are of medians. Python's part is measured with one
-unit and a batch of one, where products take next to nothing. Memory is the most that a process of its own takes beyond
-what it has before.
+All layers take turns in one process, forwards and backwards, and freed memory is kept as in a run; ratios are of
+medians. Python's part is measured with one unit and a batch of one, where products take next to nothing. Memory is the
+most that a process of its own takes beyond what it has before.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from hyperevo.dynamic import HyperLSTM, LayerNormLSTM
-from hyperevo.runs.environment import forget_peak_memory, peak_memory_gb
+from hyperevo.runs.environment import forget_peak_memory, keep_freed_memory, peak_memory_gb
 
 SYMBOLS = 50
 LAYERS = {
@@ -75,6 +75,7 @@ def main() -> None:
     if options.memory_of:
         print(memory_gb(options.memory_of, *size))
         return
+    keep_freed_memory()
     times, tiny = medians(*size, options.rounds), medians(1, 1, options.steps, options.rounds)
     own = [sys.executable, __file__, *sys.argv[1:], "--memory-of"]
     figures = {name: {"seconds": times[name], "times nn.LSTM": times[name] / times["nn.LSTM"],

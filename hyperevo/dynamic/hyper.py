@@ -37,6 +37,7 @@ class Hyper(nn.Module):
     All d are 1 at first, so that the cell starts as it was, trained or not; it becomes part of this module. No weight
     is built where the cell is one of torch's, or uses its matrices through `F.linear` only, as `nn.Linear` does. Any
     other cell gets weights built for every example, by `vmap`, which is slow and takes B times their memory.
+    `torch.compile` takes either whole.
     """
 
     def __init__(self, cell: nn.Module, hyper_size: int = 128, embedding: int = 4):
@@ -84,7 +85,7 @@ class Hyper(nn.Module):
 
     def _step(self, scales: dict[str, Tensor], input: Tensor, main: Any) -> Any:
         if not self._opaque:
-            weights: dict[str, Tensor] = {name: RowScaled(attrgetter(name)(self.cell), scale)
+            weights: dict[str, Tensor] = {name: row_scaled(attrgetter(name)(self.cell), scale)
                                           for name, scale in scales.items()}
             try:
                 return functional_call(self.cell, weights, (input, main))
@@ -115,22 +116,20 @@ class RowScaled(Tensor):
     weight: Tensor
     scale: Tensor
 
-    @staticmethod
-    def __new__(cls, weight: Tensor, scale: Tensor) -> "RowScaled":
-        """Of the weight's shape, with no memory of its own."""
-        made = Tensor._make_wrapper_subclass(cls, weight.shape, dtype=weight.dtype, device=weight.device)
-        made.weight, made.scale = weight, scale
-        return made
-
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Raises UnknownUse for all functions but those of `PRODUCTS`."""
         if function not in PRODUCTS:
             raise UnknownUse(function)
         return PRODUCTS[function](*args, **(kwargs or {}))
 
-    @classmethod
-    def __torch_dispatch__(cls, function: Any, *given: Any) -> Any:
-        raise UnknownUse(function)
+
+def row_scaled(weight: Tensor, scale: Tensor) -> RowScaled:
+    """It has the weight's shape and no memory, so that a use which goes unnoticed fails. (Compilers know no other kind
+    of tensor without memory that has functions of its own.)"""
+    made = torch.empty_like(weight, device="meta").as_subclass(RowScaled)
+    made.weight, made.scale = weight, scale
+    return made
 
 
 def _linear(input: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor:
@@ -163,7 +162,7 @@ def _gru_cell(input: Tensor, hidden: Tensor, *weights: Any) -> Tensor:
 
 def _products(input: Tensor, hidden: Tensor, weight_ih: Any, weight_hh: Any, bias_ih: Any = None,
               bias_hh: Any = None) -> tuple[Tensor, Tensor]:
-    return F.linear(input, weight_ih, bias_ih), F.linear(hidden, weight_hh, bias_hh)
+    return _linear(input, weight_ih, bias_ih), _linear(hidden, weight_hh, bias_hh)
 
 
 PRODUCTS: dict[Any, Callable[..., Any]] = {

@@ -46,21 +46,13 @@ class RecurrentLayers(nn.Module):
 
     def forward(self, input: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any]:
         """The output, and the state after the last step; see the class."""
-        if not isinstance(input, PackedSequence):
-            return self.trace(input, state)[:2]
-        rows, sizes, order, back = input
-        check_input(rows, (2,), self.input_size)
-        parts = self._initial(state, (int(sizes[0]),), rows)
-        if order is not None:
-            parts = tuple(part[:, order] for part in parts)
-        output, parts, _ = self._run(rows, sizes.tolist(), parts)
-        if back is not None:
-            parts = tuple(part[:, back] for part in parts)
-        return PackedSequence(output, sizes, order, back), self.cells[0].named(parts)
+        return self.trace(input, state)[:2]
 
-    def trace(self, input: Tensor, state: Any = None) -> tuple[Tensor, Any, list[list[State]]]:
-        """What a call answers, and every cell's states in the order in which it went: before the sequence, and after
-        each step."""
+    def trace(self, input: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any, list[list[State]]]:
+        """What a call answers, and every cell's states in the order in which it went: before the sequences, and after
+        each step. Where sequences are packed, the states are of those that a step has, the longest first."""
+        if isinstance(input, PackedSequence):
+            return self._trace_packed(input, state)
         check_input(input, (2, 3), self.input_size)
         if input.dim() == 2:
             parts = tuple(part[:, None] for part in self._initial(state, (), input))
@@ -72,6 +64,17 @@ class RecurrentLayers(nn.Module):
         rows, parts, states = self._run(steps.flatten(0, 1), [sequences] * length, parts)
         output = rows.unflatten(0, (length, sequences))
         return output.transpose(0, 1) if self.batch_first else output, self.cells[0].named(parts), states
+
+    def _trace_packed(self, input: PackedSequence, state: Any) -> tuple[PackedSequence, Any, list[list[State]]]:
+        rows, sizes, order, back = input
+        check_input(rows, (2,), self.input_size)
+        parts = self._initial(state, (int(sizes[0]),), rows)
+        if order is not None:
+            parts = tuple(part[:, order] for part in parts)
+        output, parts, states = self._run(rows, sizes.tolist(), parts)
+        if back is not None:
+            parts = tuple(part[:, back] for part in parts)
+        return PackedSequence(output, sizes, order, back), self.cells[0].named(parts), states
 
     def _initial(self, state: Any, leading: tuple[int, ...], like: Tensor) -> State:
         return complete(state, self.cells[0].state_sizes, (len(self.cells), *leading), like)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from hyperevo.dynamic.cells import HyperCell
 from hyperevo.dynamic.layers import HyperLSTM, HyperRNN
@@ -12,14 +13,15 @@ from hyperevo.dynamic.layers import HyperLSTM, HyperRNN
 class Observation(NamedTuple):
     """What a layer answered, and how much its weights changed."""
 
-    output: Tensor
+    output: Any
     state: Any
-    change: Tensor
-    """(layers · directions, *steps and sequences as in the output, gates), the gates as in `GATES`."""
+    change: Any
+    """(layers · directions, *steps and sequences as in the output, gates), the gates as in `GATES`. Where the output is
+    packed, a list: for every sequence (layers · directions, its steps, gates)."""
 
 
 @torch.no_grad()
-def observe(layer: HyperLSTM | HyperRNN, input: Tensor, state: Any = None) -> Observation:
+def observe(layer: HyperLSTM | HyperRNN, input: Tensor | PackedSequence, state: Any = None) -> Observation:
     """Calls the layer, and tells how far each gate's hidden-to-gate matrix is from where it was a step before:
 
         change_t = ‖(d_h,t − d_h,t−1) ⊙ W_h‖        Frobenius norm; d_h scales the rows of W_h
@@ -33,14 +35,30 @@ def observe(layer: HyperLSTM | HyperRNN, input: Tensor, state: Any = None) -> Ob
     output, after, seen = layer.trace(input, state)
     changes = []
     for place, (cell, states) in enumerate(zip(layer.cells, seen, strict=True)):
-        change = row_changes(cell, torch.stack([parts[cell.update.parts] for parts in states])).norm(dim=3)
+        change = row_changes(cell, _whole([parts[cell.update.parts] for parts in states])).norm(dim=3)
         changes.append(change.flip(0) if layer.bidirectional and place % 2 else change)
     change = torch.stack(changes)
+    if isinstance(input, PackedSequence):
+        return Observation(output, after, _sequences(change, output))
     if input.dim() == 2:
         change = change.squeeze(2)
     elif layer.batch_first:
         change = change.transpose(1, 2)
     return Observation(output, after, change)
+
+
+def _whole(hyper_hidden: list[Tensor]) -> Tensor:
+    """ĥ before the first and after each step, of the sequences that have the step, (≤ B, Ĥ) → (T + 1, B, Ĥ)."""
+    # Backwards, those missing have not begun and are where they begin; forwards they have ended and nobody asks.
+    return torch.stack([torch.cat([own, hyper_hidden[0][len(own) :]]) for own in hyper_hidden])
+
+
+def _sequences(change: Tensor, packed: PackedSequence) -> list[Tensor]:
+    """(..., T, B, gates), the longest sequence first → (..., its steps, gates) of each, in the order given."""
+    _, lengths = pad_packed_sequence(packed)
+    if packed.unsorted_indices is not None:
+        change = change[:, :, packed.unsorted_indices]
+    return [change[:, :length, place] for place, length in enumerate(lengths.tolist())]
 
 
 def row_changes(cell: HyperCell, hyper_hidden: Tensor) -> Tensor:

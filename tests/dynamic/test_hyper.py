@@ -1,5 +1,7 @@
 """Any cell's weight matrices are scaled row by row, as if they had been built."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -29,6 +31,7 @@ class Opaque(Layered):
         return super().forward(input, state) + self.write.weight.square().mean()
 
 
+has_compiler = pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
 CELLS = {"rnn": lambda: nn.RNNCell(3, 5), "relu": lambda: nn.RNNCell(3, 5, nonlinearity="relu"),
          "lstm": lambda: nn.LSTMCell(3, 5), "gru": lambda: nn.GRUCell(3, 5, bias=False), "layered": Layered,
          "opaque": Opaque, "ours": lambda: LayerNormLSTMCell(3, 5)}
@@ -115,6 +118,30 @@ def test_calls_are_those_of_torchs_cells(kind, scattered):
         close(hyper(inputs[1], hyper(inputs[1])), tuple(part[1] for part in tensors(hyper(inputs, state))))
     zero = HyperState(state.main, (torch.zeros_like(state.hyper[0]), torch.zeros_like(state.hyper[1])))
     close(hyper(inputs, state.main), hyper(inputs, zero))
+
+
+@pytest.mark.parametrize("kind", [name if name == "lstm" else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in CELLS])
+def test_a_compiler_takes_a_cell_whole(kind, scattered):
+    hyper = scattered(Hyper(CELLS[kind](), hyper_size=4, embedding=2))
+    inputs = normal(2, 3)
+    with torch.no_grad():
+        before = hyper(normal(2, 3, seed=2))
+    answers = []
+    for step in (hyper, torch.compile(hyper, fullgraph=True, backend="aot_eager")):
+        hyper._opaque = False
+        after = step(inputs, before)
+        parameters = tuple(hyper.parameters())
+        answers.append((after, torch.autograd.grad(sum(part.square().sum() for part in tensors(after)), parameters)))
+    close(*answers)
+
+
+@pytest.mark.slow
+@has_compiler
+def test_compiled_to_machine_code(scattered):
+    hyper = scattered(Hyper(nn.LSTMCell(3, 5), hyper_size=4, embedding=2))
+    inputs = normal(2, 3)
+    close(torch.compile(hyper, fullgraph=True)(inputs), hyper(inputs))
 
 
 def test_a_population_of_parameters_is_as_each_alone(scattered):

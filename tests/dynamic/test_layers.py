@@ -2,6 +2,7 @@
 
 import copy
 import io
+import shutil
 
 import pytest
 import torch
@@ -217,6 +218,16 @@ def test_a_compiler_takes_a_layer_whole(kind, scattered):
 
 
 @pytest.mark.slow
+def test_packed_sequences_are_compiled(scattered):
+    """Not whole: how long they are is data."""
+    layer = scattered(LAYERS["hyper-rnn"](3, 5, bidirectional=True))
+    packed = pack_padded_sequence(normal(3, 2, 3), torch.tensor([2, 3]), enforce_sorted=False)
+    (output, state), (expected, after) = torch.compile(layer, backend="aot_eager")(packed), layer(packed)
+    close([output.data, *state], [expected.data, *after])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
 def test_compiled_to_machine_code(scattered):
     layer = scattered(LAYERS["hyper-lstm"](3, 5))
     inputs = normal(2, 2, 3)

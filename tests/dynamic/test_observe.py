@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from hyperevo.dynamic import GATES, HyperLSTM, HyperRNN, LayerNormLSTM, observe
 
@@ -49,6 +50,33 @@ def test_a_change_stands_where_its_step_does(scattered):
     torch.testing.assert_close(observe(layer, inputs[:, 1]).change, change[:, :, 1])
     layer.batch_first = True
     torch.testing.assert_close(observe(layer, inputs.transpose(0, 1)).change, change.transpose(1, 2))
+
+
+@pytest.mark.parametrize("variant", ["paper", "reference"])
+@pytest.mark.parametrize("kind", [HyperLSTM, HyperRNN])
+@pytest.mark.parametrize("lengths", [[6, 4, 4, 1], [3, 6, 1, 5]])
+def test_packed_sequences_are_each_alone(kind, variant, lengths, scattered):
+    layer = scattered(kind(3, 5, 2, 4, bidirectional=True, variant=variant))
+    inputs = normal(6, 4, 3)
+    state = tuple(normal(4, 4, size) for size in layer.cells[0].state_sizes)
+    packed = pack_padded_sequence(inputs, torch.tensor(lengths), enforce_sorted=lengths == sorted(lengths)[::-1])
+    output, after, changes = observe(layer, packed, state)
+    assert isinstance(output, PackedSequence) and torch.equal(output.data, layer(packed, state)[0].data)
+    assert len(changes) == 4
+    for example, (length, change) in enumerate(zip(lengths, changes, strict=True)):
+        alone = observe(layer, inputs[:length, example], tuple(part[:, example] for part in state))
+        assert change.shape == (4, length, layer.cells[0].update.gates)
+        torch.testing.assert_close(change, alone.change)
+        torch.testing.assert_close(after[0][:, example], alone.state[0])
+
+
+def test_one_direction_sees_the_same_in_padded_sequences(scattered):
+    layer = scattered(HyperLSTM(3, 5, 2, 4))
+    inputs, lengths = normal(6, 3, 3), [2, 6, 3]
+    padded = observe(layer, inputs).change
+    changes = observe(layer, pack_padded_sequence(inputs, torch.tensor(lengths), enforce_sorted=False)).change
+    for example, (length, change) in enumerate(zip(lengths, changes, strict=True)):
+        torch.testing.assert_close(change, padded[:, :length, example])
 
 
 def test_only_weights_that_change_are_observed():

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from hyperevo.dynamic.products import every_step
+from hyperevo.dynamic.products import LONG, every_step
 
 SIZES = [3, 3, 2, 1]
+every_length = pytest.mark.parametrize("sizes", [SIZES, SIZES[:1] * LONG + SIZES], ids=["short", "long"])
 
 
 @pytest.fixture
@@ -15,11 +16,11 @@ def weight():
     return torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
 
 
-def recur(weight, start, product=None):
+def recur(weight, start, product=None, sizes=SIZES):
     """A small recurrent network over batches that shrink."""
-    product = product or every_step(weight, SIZES)
+    product = product or every_step(weight, sizes)
     states = [start]
-    for t, size in enumerate(SIZES):
+    for t, size in enumerate(sizes):
         states.append(torch.tanh(product(states[-1][:size], t)))
     return torch.cat(states[1:])
 
@@ -28,19 +29,24 @@ def start():
     return torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
 
 
-def test_gradients_are_autograds(weight):
+@every_length
+def test_gradients_are_autograds(weight, sizes):
     first = start()
-    own = recur(weight, first)
-    usual = recur(weight, first, lambda vector, t: F.linear(vector, weight))
+    own = recur(weight, first, sizes=sizes)
+    usual = recur(weight, first, lambda vector, t: F.linear(vector, weight), sizes)
     torch.testing.assert_close(own, usual)
     for mine, theirs in zip(torch.autograd.grad(own.square().sum(), (weight, first)),
                             torch.autograd.grad(usual.square().sum(), (weight, first)), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-14, rtol=1e-12)
 
 
-def test_first_and_second_and_forward_derivatives_are_right(weight):
-    assert gradcheck(recur, (weight, start()), check_forward_ad=True)
-    assert gradgradcheck(recur, (weight, start()))
+@every_length
+def test_first_and_second_and_forward_derivatives_are_right(weight, sizes):
+    def states(weight, first):
+        return recur(weight, first, sizes=sizes)
+
+    assert gradcheck(states, (weight, start()), check_forward_ad=True)
+    assert gradgradcheck(states, (weight, start()), fast_mode=sizes != SIZES)
 
 
 def test_the_gradient_is_one_product(weight):
@@ -60,9 +66,10 @@ def test_steps_that_nothing_hangs_on_add_nothing(weight):
     torch.testing.assert_close(weight.grad, first.sum(0).expand(4, 4))
 
 
-def test_a_population_of_weights_is_as_each_alone(weight):
+@every_length
+def test_a_population_of_weights_is_as_each_alone(weight, sizes):
     first = start().detach()
-    gradient = torch.func.grad(lambda own: recur(own, first).square().sum())
+    gradient = torch.func.grad(lambda own: recur(own, first, sizes=sizes).square().sum())
     weights = torch.stack([weight.detach(), 2 * weight.detach()])
     torch.testing.assert_close(torch.vmap(gradient)(weights), torch.stack([gradient(own) for own in weights]))
 
