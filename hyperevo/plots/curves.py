@@ -42,9 +42,10 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
     lower.set_xlabel("steps along the gradient" if learned else {"evaluations": "networks evaluated"}.get(x, x),
                      fontsize=TEXT)
     lower.xaxis.set_major_formatter("{x:,.0f}")
-    for axes in (upper, lower):
+    # Shares rise to the right, and leave room below.
+    for axes, place in ((upper, "best"), (lower, "lower right" if measure.is_share else "best")):
         bare(axes)
-        axes.legend(fontsize=SMALL, loc="best", framealpha=0.9)
+        axes.legend(fontsize=SMALL, loc=place, framealpha=0.9)
     return figure
 
 
