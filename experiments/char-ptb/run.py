@@ -3,7 +3,7 @@
     python experiments/char-ptb/run.py [--seeds 3] [--runs DIR] [NAME ...]
 
 The configs char-ptb-… are the paper's, of 1000 units; here they are made smaller, until each has about 328,000
-parameters, and see all of the training text three times. Runs what is missing (a finished run in DIR is kept, a broken
+parameters, and see all of the training text twice. Runs what is missing (a finished run in DIR is kept, a broken
 one resumed), then writes results.csv beside this file from the runs' own result.json. Figures are in the run folders.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, record
 
-EPOCHS = 3
+EPOCHS = 2
 SMALL = ["task.sequences=32", "search.learning_rate=0.003", "search.schedule=one-cycle", "search.steps_per_round=313",
          f"run.rounds={5 * EPOCHS}", "run.validate_every=5", "target.keep=1.0", "threads=1"]
 HYPER = ["target.hidden=232", "target.hyper=32"]
