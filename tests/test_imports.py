@@ -30,3 +30,6 @@ def test_plots_need_no_pyplot():
 def test_evotorch_is_imported_only_where_it_searches():
     code = "from hyperevo.config import load_config; load_config('dct-mnist'); import hyperevo.runs"
     assert not modules_after(code) & {"ray", "evotorch"}
+    code = ("from hyperevo.config import load_config; from hyperevo.runs.compose import count_without_data; "
+            "assert count_without_data(load_config('dct-mnist').config)['encoded_genes'] == 4810")
+    assert not modules_after(code) & {"ray", "evotorch"}

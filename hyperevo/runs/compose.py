@@ -1,5 +1,6 @@
 """The four parts of a run, built from its config and checked against each other before any work begins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ def compose(config: RunConfig) -> Parts:
     target = _build("target", config.part("target"), task.inputs, getattr(task, "outputs", task.classes))
     encoding = build_encoding(config.part("encoding"), target.geometry, device, getattr(target, "start", None))
     search = _build("search", config.part("search"), encoding, config.seed)
+    if hasattr(search, "start"):
+        _explained(search.start)
     _check_gradient(search, config, task)
     _check_readout(target, config.part("task").name)
     if hasattr(search, "plan"):
@@ -77,8 +80,13 @@ def _check_readout(target: Any, task: str) -> None:
 
 
 def _build(kind: str, settings: Any, *arguments: Any) -> Any:
+    return _explained(load_component(kind, settings.name).build, settings, *arguments)
+
+
+def _explained(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What some work gives; what it finds wrong with values that a config gave is a UserError."""
     try:
-        return load_component(kind, settings.name).build(settings, *arguments)
+        return work(*arguments)
     except ValueError as error:
         raise UserError(str(error)) from error
 

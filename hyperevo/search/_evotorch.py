@@ -54,9 +54,16 @@ class EvotorchSearch:
         """`make(evotorch, problem, first_centre)` returns the algorithm."""
         self.generation = 0
         self._make, self._first, self._genes, self._seed = make, first_centre, len(first_centre), seed
-        self._start()
+        self._population: Tensor | None = None
 
-    def _start(self) -> None:
+    def start(self) -> Tensor:
+        """Make the algorithm, where that was not done, and return its population. Runs do so before they write, so as
+        to fail early; who only looks at a search need not wait for evotorch's import."""
+        if self._population is None:
+            self._population = self._begin()
+        return self._population
+
+    def _begin(self) -> Tensor:
         evotorch = import_evotorch()
         self._told: SimpleQueue = SimpleQueue()
         self._asked: SimpleQueue = SimpleQueue()
@@ -69,7 +76,7 @@ class EvotorchSearch:
         self._best = 0
         ends = (self._algorithm, self._told, self._asked)
         threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
-        self._population = self._receive()
+        return self._receive()
 
     def _hand_out(self, population: Any) -> Tensor:
         """The fitness function evotorch sees; runs in its thread."""
@@ -85,14 +92,15 @@ class EvotorchSearch:
 
     def ask(self) -> Tensor:
         """The population to evaluate next, (P, genes); the same until it is told."""
-        return self._population
+        return self.start()
 
     def tell(self, fitness: Tensor) -> None:
         """Fitness (P,) of the population asked for last."""
-        if fitness.shape != (len(self._population),):
-            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
+        population = self.ask()
+        if fitness.shape != (len(population),):
+            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(population)}")
         fitness = fitness.detach().to("cpu", torch.float32)
-        self._last, self._best = self._population, int(fitness.argmax())
+        self._last, self._best = population, int(fitness.argmax())
         self._told.put(fitness)
         self._population = self._receive()
 
@@ -118,7 +126,8 @@ class EvotorchSearch:
 
     def close(self) -> None:
         """End the search's thread."""
-        self._told.put(None)
+        if self._population is not None:
+            self._told.put(None)
 
 
 def _next_fitness(told: SimpleQueue) -> Tensor:

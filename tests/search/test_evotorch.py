@@ -91,6 +91,7 @@ def test_wrong_number_of_fitness_values_is_refused():
 
 def test_an_error_inside_evotorch_reaches_the_caller():
     search = make("snes")
+    search.start()
     search._algorithm._update_distribution = lambda _: 1 / 0
     with pytest.raises(ZeroDivisionError):
         run(search, 3)
