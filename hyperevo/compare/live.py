@@ -83,15 +83,16 @@ def shown_live(entries: Sequence[Entry]) -> Iterator[Callable[[Mapping[Path, str
         yield _line_printer(entries)
         return
     with Live(state_table(states(entries, {})), console=console, auto_refresh=False) as live:
-        last = [0.0]
+        last, known = [0.0], dict[Path, str]()
 
         def follow(failed: Mapping[Path, str]) -> None:
+            known.update(failed)
             if time.monotonic() - last[0] >= SECONDS_BETWEEN_TABLES:
                 last[0] = time.monotonic()
                 live.update(state_table(states(entries, failed)), refresh=True)
 
         yield follow
-        live.update(state_table(states(entries, {})), refresh=True)
+        live.update(state_table(states(entries, known)), refresh=True)
 
 
 def _line_printer(entries: Sequence[Entry]) -> Callable[[Mapping[Path, str]], None]:

@@ -20,12 +20,15 @@ UNLIMITED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a comparison: its row, its seed, its resolved config and where it is."""
+    """One run of a comparison: its row, its seed, its resolved config and where it is; the name of its config, and the
+    value of every key that is varied, as it was given."""
 
     name: str
     seed: int
     config: RunConfig
     folder: Path
+    config_name: str = ""
+    varied: tuple[tuple[str, str], ...] = ()
 
 
 def parse_budget(text: str) -> tuple[str, str]:
@@ -51,7 +54,15 @@ def parse_vary(texts: Sequence[str]) -> list[tuple[str, list[str]]]:
         if not key or not values:
             raise UserError(f"--vary {text}: is not of the form key=value,value, such as search.population=64,256")
         found.append((key, _split(values)))
+        if again := _repeated(found[-1][1]):
+            raise UserError(f"--vary {text}: {again} is there twice")
+    if again := _repeated([key for key, _ in found]):
+        raise UserError(f"--vary {again}: is there twice; all values go into one, separated by commas")
     return found
+
+
+def _repeated(texts: Sequence[str]) -> str | None:
+    return next((text for place, text in enumerate(texts) if text in texts[:place]), None)
 
 
 def _split(values: str) -> list[str]:
@@ -73,16 +84,36 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
     resolved config, so that a changed setting never takes an old result for its own. A run has one thread unless its
     config says otherwise: how many it would take by itself depends on what else runs.
     """
-    if len(set(names)) < len(names):
-        raise UserError(f"{next(name for name in names if list(names).count(name) > 1)} is named twice")
-    entries = []
+    if again := _repeated([Path(name).stem for name in names]):
+        raise UserError(f"{again} is named twice: rows are called by the names of their configs")
+    if any(text.partition("=")[0].strip() == "seed" for text in overrides):
+        raise UserError("seed: a comparison has the seeds 0, 1, … below --seeds")
+    keys = [key for key, _ in vary]
+    entries: list[Entry] = []
     for name, values in itertools.product(names, itertools.product(*(own for _, own in vary))):
-        varied = [f"{key}={value}" for (key, _), value in zip(vary, values, strict=True)]
-        title = " ".join([Path(name).stem, *(text.rpartition(".")[2] for text in varied)])
+        varied, stem = tuple(zip(keys, values, strict=True)), Path(name).stem
         for seed in range(seeds):
-            config = _resolved(load_config(name, [*overrides, *varied, f"seed={seed}"]).config, budget)
-            entries.append(Entry(title, seed, config, _folder(out / "runs", f"{Path(name).stem}-{seed}", config)))
+            assigned = [f"{key}={value}" for key, value in varied]
+            config = _resolved(load_config(name, [*overrides, *assigned, f"seed={seed}"]).config, budget)
+            called = stem + _fitted(config, keys)
+            title = " ".join([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
+            folder = _folder(out / "runs", f"{stem}-{seed}", config)
+            if same := next((entry for entry in entries if entry.folder == folder), None):
+                raise UserError(f"--vary: {same.name} and {title} are the same run")
+            entries.append(Entry(title, seed, config, folder, called, varied))
     return entries
+
+
+def _fitted(config: RunConfig, keys: Sequence[str]) -> str:
+    """What the name of a row whose readout is not searched says of it everywhere, unless a varied key does."""
+    fitted = getattr(config.part("target"), "ridge", None) is not None and "target.ridge" not in keys
+    return " + ridge readout" if fitted else ""
+
+
+def brief_key(key: str, keys: Sequence[str]) -> str:
+    """A key without its table, where that says enough: `population` for search.population."""
+    last = key.rpartition(".")[2]
+    return last if [other.rpartition(".")[2] for other in keys].count(last) == 1 else key
 
 
 def _folder(runs: Path, name: str, config: RunConfig) -> Path:

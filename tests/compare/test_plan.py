@@ -19,6 +19,35 @@ def test_every_config_every_value_and_every_seed(tmp_path):
     assert all(entry.config.part("task").name == "digits" for entry in entries)
 
 
+def test_rows_are_called_by_what_is_varied(tmp_path):
+    vary = parse_vary(["search.deviation=0.1,0.25", "encoding.hidden=[3]", "target.hidden=[[3,3]]"])
+    entries = plan(["coordinate-mnist"], 1, tmp_path, ["task.name=digits"], vary)
+    assert [entry.name for entry in entries] == [
+        f"coordinate-mnist deviation={value} encoding.hidden=[3] target.hidden=[[3,3]]" for value in ("0.1", "0.25")]
+    assert entries[0].varied[0] == ("search.deviation", "0.1") and entries[0].config_name == "coordinate-mnist"
+
+
+def test_a_fitted_readout_is_in_the_name(tmp_path):
+    [entry] = plan(["dct-mnist"], 1, tmp_path, ["target.ridge=0.1"])
+    assert entry.name == entry.config_name == "dct-mnist + ridge readout"
+    [entry] = plan(["dct-mnist"], 1, tmp_path, [], parse_vary(["target.ridge=0.1"]))
+    assert entry.name == "dct-mnist ridge=0.1"
+
+
+def test_the_same_run_twice_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--vary search.population=64,64: 64 is there twice"):
+        parse_vary(["search.population=64,64"])
+    with pytest.raises(UserError, match="--vary search.population: is there twice"):
+        parse_vary(["search.population=64", "search.population=32"])
+    with pytest.raises(UserError, match=r"--vary: dct-mnist deviation=0.1 and dct-mnist deviation=1e-1 are the same"):
+        plan(["dct-mnist"], 1, tmp_path, [], parse_vary(["search.deviation=0.1,1e-1"]))
+    with pytest.raises(UserError, match="seed: a comparison has the seeds"):
+        plan(["dct-mnist"], 1, tmp_path, ["seed=3"])
+    (tmp_path / "dct-mnist.toml").write_text("")
+    with pytest.raises(UserError, match="dct-mnist is named twice"):
+        plan(["dct-mnist", str(tmp_path / "dct-mnist.toml")], 1, tmp_path)
+
+
 def test_a_changed_setting_has_a_folder_of_its_own(tmp_path):
     first, = plan(["dct-mnist"], 1, tmp_path)
     same, = plan(["dct-mnist"], 1, tmp_path, ["description=another", "name=mine"])
