@@ -109,10 +109,11 @@ def _maps(view: RunView) -> NamedFigures:
     for name, (target, source) in view.matrices.items():
         if name in fields:
             yield ("receptive_fields" if name == first else f"receptive_fields_{name}",
-                   partial(receptive_fields, view.weights[name], target, source, view.label, name))
+                   partial(receptive_fields, view.over_image(name, view.weights[name]), target, source, view.label,
+                           name, view.remark(name)))
     if view.has_readout and view.task.class_names:
-        yield "readout_maps", partial(readout_maps, view.weights[last], view.matrices[last][1], view.task.class_names,
-                                      view.label, last)
+        yield "readout_maps", partial(readout_maps, view.over_image(last, view.weights[last]), view.matrices[last][1],
+                                      view.task.class_names, view.label, last)
     elif view.has_readout:
         yield "projective_fields", partial(projective_fields, view.weights[last], *view.matrices[last], view.label,
                                            last)
@@ -123,15 +124,17 @@ def _maps(view: RunView) -> NamedFigures:
                                          view.task.inputs, view.label)
     frames = _frames(view, first)
     if len(frames) > 1:
-        yield "filmstrip", partial(filmstrip, frames, *view.matrices[first], view.label, first)
+        yield "filmstrip", partial(filmstrip, frames, *view.matrices[first], view.label, first,
+                                   remark=view.remark(first))
 
 
 def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
-    """(round, weights of one matrix) of every champion that was kept on the way."""
+    """(round, weights of one matrix over the image) of every champion that was kept on the way."""
     frames = []
     for folder in sorted(path for path in (view.folder / "filmstrip").glob("[0-9]*") if path.is_dir()):
         genotype = unpacked(folder, *read_folder(folder))
-        frames.append((int(folder.name), expressed(view.encoding, genotype)[parameter]))
+        weights = expressed(view.encoding, genotype)[parameter]
+        frames.append((int(folder.name), view.over_image(parameter, weights)))
     return frames
 
 

@@ -18,6 +18,10 @@ from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.files import read_folder, read_json, read_tensors
 from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.runs.run import read_run_config
+from hyperevo.tasks._images import shuffled_places
+
+PUT_BACK = "shuffled pixels are drawn where they are in the image"
+"""Said below pictures of what reads shuffled pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,27 @@ class RunView:
             return {}
         return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
                 if parameter.source is not None}
+
+    def over_image(self, name: str, weights: Tensor) -> Tensor:
+        """Weights (target units, source units) of the matrix called `name`, those from shuffled pixels in the image's
+        order."""
+        places = self._shuffled(name)
+        return weights if places is None else weights[:, places.argsort()]
+
+    def remark(self, name: str) -> str:
+        """What is to be said below a picture of a matrix."""
+        return "" if self._shuffled(name) is None else PUT_BACK
+
+    def _shuffled(self, name: str) -> Tensor | None:
+        """Which pixel every source unit of a matrix is, if the matrix reads all pixels and they are shuffled."""
+        is_first = name == next(iter(self.matrices)) and self.matrices[name][1] == self.task.inputs
+        return shuffled_places(self.config.part("task"), self.task.inputs.units) if is_first else None
+
+
+def shown_data(config: RunConfig, data: str) -> str:
+    """A data set as titles name it, and whether its pixels are shuffled."""
+    shuffled = getattr(config.part("task"), "shuffle_pixels", None) is not None
+    return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
 
 def read_task(folder: Path) -> TaskFacts:
@@ -108,7 +133,7 @@ def open_view(folder: Path) -> RunView:
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
     name = getattr(config, "name", "") or folder.resolve().name
-    label = f"{name} (seed {config.seed}) on {data_title(task.data)}{note}"
+    label = f"{name} (seed {config.seed}) on {shown_data(config, task.data)}{note}"
     geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
     return RunView(folder, config, task, label, encoding, target, geometry, champion, weights,
                    set(fitted) <= set(weights))

@@ -21,16 +21,20 @@ from hyperevo.plots._style import (
 
 
 def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
-                     parameter: str = "hidden.weight") -> Figure:
+                     parameter: str = "hidden.weight", remark: str = "") -> Figure:
     """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet. A
-    convolution's kernels are tiles in rows of input channels and columns of output channels."""
+    convolution's kernels are tiles in rows of input channels and columns of output channels. A remark goes below."""
     if len(source.sizes) == 3:
         caption = (f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
                    f"a {in_words(source.sizes[1:]).replace('sheet', 'kernel')}")
         return _tiles(*by_channel(weights, target, source), label, "kernels", caption, parameter)
     caption = (f"{target.units} units at their places on a {in_words(target.sizes)}; "
-               f"each tile: one unit's weights from the {in_words(source.sizes)} it reads")
+               f"each tile: one unit's weights from the {in_words(source.sizes)} it reads") + _added(remark)
     return _tiles(weights, target, source, label, "receptive fields", caption, parameter)
+
+
+def _added(remark: str) -> str:
+    return f"; {remark}" if remark else ""
 
 
 def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
@@ -112,10 +116,10 @@ def _readout_maps(weights: Tensor, hidden: Sheet) -> list[Tensor]:
 
 
 def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet, label: str = "",
-              parameter: str = "hidden.weight", tiles: int = 4) -> Figure:
+              parameter: str = "hidden.weight", tiles: int = 4, remark: str = "") -> Figure:
     """The champion's weights (target units, source units) after some rounds, in one colour scale.
 
-    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet.
+    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet. A remark goes below.
     """
     if not frames:
         raise ValueError("a filmstrip needs at least one frame")
@@ -129,7 +133,7 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet
     pictures = [tiled(weights[units], shown, source) for _, weights in frames]
     height = 2.2 * min(max(pictures[0].shape[0] / pictures[0].shape[1], 0.3), 2.0)
     caption = (f"each frame: {shown.units} of the {target.units} units of the best network so far, spread evenly over "
-               f"their sheet; each tile: one unit's weights from the {in_words(source.sizes)} it reads")
+               f"their sheet; each tile: one unit's weights from the {in_words(source.sizes)} it reads{_added(remark)}")
     figure = new_figure(max(2.3 * columns, 10.5) + 1.2, max(rows * (height + 0.35), 2.4) + 1.0, label,
                         "the champion's weights through the rounds", caption)
     grid = figure.subplots(rows, columns, squeeze=False)

@@ -54,6 +54,12 @@ class ImageSettings(ExampleSettings):
     where a pixel is, and another for one whose weights depend on it."""
 
 
+def shuffled_places(settings: ComponentSettings, pixels: int) -> Tensor | None:
+    """Which pixel of an image every input (pixels,) of a network reads, if a task's settings shuffle them."""
+    seed = getattr(settings, "shuffle_pixels", None)
+    return None if seed is None else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
+
+
 class ImageTask:
     """Batches of images and what is wanted for them; `_prepare`, `fitness` and `accuracy` are those of each task."""
 
@@ -162,10 +168,8 @@ class ImageClassification(ImageTask):
     @cached_property
     def _places(self) -> Tensor | None:
         """Where every pixel comes from, if they are shuffled."""
-        if self.settings.shuffle_pixels is None:
-            return None
-        generator = torch.Generator().manual_seed(self.settings.shuffle_pixels)
-        return torch.randperm(self.inputs.units, generator=generator).to(self.device)
+        places = shuffled_places(self.settings, self.inputs.units)
+        return None if places is None else places.to(self.device)
 
     def fitness(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""

@@ -117,6 +117,27 @@ def test_every_title_names_the_run_the_seed_and_the_data(tmp_path):
         assert "dct-digits (seed 5) on scikit-learn digits:" in title
 
 
+def test_shuffled_pixels_are_drawn_where_they_are_in_the_image(tmp_path):
+    config = make_run(tmp_path / "run", "direct")
+    plain = open_view(tmp_path / "run")
+    task = config.task.model_copy(update={"shuffle_pixels": 7})
+    (tmp_path / "run" / "config.toml").write_text(config_text(config.model_copy(update={"task": task})))
+    view = open_view(tmp_path / "run")
+    image, weights = torch.randn(20), view.weights["hidden.weight"]
+    read = image[torch.randperm(20, generator=torch.Generator().manual_seed(7))]  # as the task shuffles it
+    torch.testing.assert_close(view.over_image("hidden.weight", weights) @ image, weights @ read)
+    readout = view.weights["readout.weight"]
+    assert torch.equal(view.over_image("readout.weight", readout), readout)
+    assert torch.equal(plain.over_image("hidden.weight", weights), weights) and not plain.remark("hidden.weight")
+    figures = {name: draw() for name, draw in module.run_figures(view)}
+    for name in ("receptive_fields", "filmstrip"):
+        assert "shuffled pixels are drawn where they are" in " ".join(figures[name].get_supxlabel().split())
+        assert "digits with shuffled pixels" in figures[name].get_suptitle()
+    assert "shuffled pixels are" not in figures["readout_maps"].get_supxlabel()
+    frames = [weights for _, weights in module._frames(view, "hidden.weight")]
+    assert torch.equal(frames[0], view.over_image("hidden.weight", weights))
+
+
 def test_an_unfinished_run_says_so_in_every_title(tmp_path):
     make_run(tmp_path / "run", "cppn", finished=False)
     found = titles(tmp_path / "run")
