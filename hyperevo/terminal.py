@@ -213,11 +213,14 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
-    written = write_comparison(entries, out, ", ".join(dict.fromkeys(entry.name for entry in entries)))
+    varied = " and ".join(key for key, _ in entries[0].varied)
+    title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
+    written = write_comparison(entries, out, title)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for name in TERMINAL_COLUMNS:
-        shown.add_column(name, no_wrap=name == "test accuracy")
+        words = [word for line in written.lines for word in line[0].split()] if not name else []
+        shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
     for line in written.lines:
         shown.add_row(*(line[place] for place in places))
     Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use

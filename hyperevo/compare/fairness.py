@@ -54,6 +54,10 @@ def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
     does."""
     found = [f"Not the same for all: {_spell(key, values)}." for key, values in differences(_configs(entries)).items()]
     finished = rows(outcomes)
+    fitted = [f"{row.name} ({row.cost('fitted_parameters'):,.0f} weights)" for row in finished
+              if all(result.get("fitted_parameters") for result in row.results)]
+    if fitted:
+        found.append(f"Readouts fitted in closed form by ridge regression, not searched: {', '.join(fitted)}.")
     limits = {kind for entry in entries for kind in ("evaluations", "images", "seconds")
               if getattr(entry.config.run, kind) is not None}
     if not limits and finished:
@@ -61,6 +65,9 @@ def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
         found.append(f"No budget was set: every run went on for its config's own rounds ({effort}).")
     if "seconds" in limits:
         found.append("The budget is in seconds: what runs came to depends on the machine and on what else it did.")
+    effort = "; ".join(f"{name} {_range(finished, key)}" for key, name in COSTS.items() if _differ(finished, key))
+    if limits and effort:
+        found.append(f"Not the same for all: {effort}.")
     ended = [row.name for row in finished if limits and _ended_by_rounds(row)]
     if ended:
         found.append(f"Ended by their rounds, before the budget: {', '.join(ended)}.")
@@ -73,6 +80,12 @@ def _ended_by_rounds(row: Row) -> bool:
     return any(limit is not None and min(result[kind] for result in row.results) < 0.99 * limit
                for kind, limit in (("evaluations", limits.evaluations), ("images", limits.images),
                                    ("seconds", limits.seconds)))
+
+
+def _differ(finished: Sequence[Row], key: str) -> bool:
+    """Whether rows cost different numbers of something, by more than a hundredth, which a last round may be."""
+    costs = [row.cost(key) for row in finished]
+    return bool(costs) and max(costs) > 1.01 * min(costs)
 
 
 def _range(finished: Sequence[Row], key: str) -> str:

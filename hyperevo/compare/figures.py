@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from hyperevo.compare.outcomes import Outcome, Row
+from hyperevo.compare.plan import brief_key
 from hyperevo.compare.statistics import pareto_front
-from hyperevo.data import data_title
 from hyperevo.geometry import Sheet
 from hyperevo.measure import Measure
 from hyperevo.plots.comparison import (
+    Swept,
+    accuracy_across,
     accuracy_against_genes,
     accuracy_along,
     fitness_distribution,
@@ -21,6 +24,7 @@ from hyperevo.plots.comparison import (
     spectra,
 )
 from hyperevo.plots.run_figures import NamedFigures, fitness_name, open_view, save_all
+from hyperevo.plots.run_view import PUT_BACK, shown_data
 from hyperevo.runs.fitness_log import read_fitness
 
 CAPTIONS = {
@@ -36,8 +40,24 @@ CAPTIONS = {
                             "with the same fitness share an axis.",
 }
 
+SWEPT = "What one setting does to the accuracy, all others being the same."
+
+SEARCHED_NUMBERS = "searched numbers (encoded genes and direct parameters)"
+"""What encodings are compared by."""
+
 FAR_APART = 5
 """Rows whose runs are so many times longer than others share a log axis."""
+
+
+@dataclass(frozen=True)
+class _FirstMatrix:
+    """A champion's first matrix (target units, source units), as it is and over the image, where its sources may be
+    shuffled pixels; what is to be said of the latter; target and source sheet."""
+
+    weights: Tensor
+    over_image: Tensor
+    remark: str
+    sheets: tuple[Sheet, Sheet]
 
 
 def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> NamedFigures:
@@ -48,6 +68,7 @@ def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> Name
     names = list(dict.fromkeys(outcome.entry.name for outcome in outcomes))
     if rows:
         yield from _accuracies(rows, names)
+        yield from _sweeps(rows)
         yield from _weights(rows, names)
         yield from _fitness(rows, names)
 
@@ -74,22 +95,82 @@ def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
                                                     max(ends) > FAR_APART * min(ends), names)
 
 
+def _sweeps(rows: Sequence[Row]) -> NamedFigures:
+    """A figure for every key that is varied: a curve for every config, and for every value of the other keys."""
+    keys = [key for key, _ in rows[0].outcomes[0].entry.varied]
+    measures = {row.measure for row in rows}
+    for key in keys if len(measures) == 1 else ():
+        values = list(dict.fromkeys(_value(row, key) for row in rows))
+        if len(values) > 1:
+            x, places = _places(rows, key, values)
+            curves: dict[str, list[Swept]] = {}
+            for row in rows:
+                curves.setdefault(_curve_name(row, key), []).append(
+                    Swept(places[row.name], _value(row, key), row.accuracies))
+            ends = list(places.values())
+            yield (f"accuracy_against_{key.replace('.', '_')}",
+                   partial(accuracy_across, curves, key, x, _label(rows, rows), rows[0].measure,
+                           min(ends) > 0 and max(ends) > FAR_APART * min(ends)))
+
+
+def _value(row: Row, key: str) -> str:
+    return dict(row.outcomes[0].entry.varied)[key]
+
+
+def _curve_name(row: Row, key: str) -> str:
+    """A row's name without the key that its curve goes along."""
+    entry = row.outcomes[0].entry
+    keys = [own for own, _ in entry.varied]
+    return " ".join([entry.config_name, *(f"{brief_key(own, keys)}={value}" for own, value in entry.varied
+                                          if own != key)])
+
+
+def _places(rows: Sequence[Row], key: str, values: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """What a sweep's axis shows, and where every row lies on it: how many numbers are searched, where the key sets
+    that; the value, where that is a number; or else its place among the others."""
+    counts: dict[str, set[float]] = {}
+    for row in rows:
+        counts.setdefault(_value(row, key), set()).update(
+            result["encoded_genes"] + result["direct_parameters"] for result in row.results)
+    if all(len(own) == 1 for own in counts.values()) and len(set.union(*counts.values())) == len(values):
+        return SEARCHED_NUMBERS, {row.name: min(counts[_value(row, key)]) for row in rows}
+    numbers = {value: number for value in values if (number := _number(value)) is not None}
+    places = numbers if len(numbers) == len(values) else {value: float(place) for place, value in enumerate(values)}
+    return key, {row.name: places[_value(row, key)] for row in rows}
+
+
+def _number(value: str) -> float | None:
+    """The number that a value of a config is, alone or in brackets, if it is one."""
+    try:
+        return float(value.strip("[] "))
+    except ValueError:
+        return None
+
+
 def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
     """The first matrix of every row that has it on the same sheets as most rows; kernels have no place in an image."""
     first = {row.name: found for row in rows if (found := _first_matrix(row)) is not None}
-    flat = {name: (weights, sheets) for name, (weights, sheets) in first.items() if len(sheets[1].sizes) <= 2}
+    flat = [own.sheets for own in first.values() if len(own.sheets[1].sizes) <= 2]
     if not flat:
         return
-    [(usual, _)] = Counter(sheets for _, sheets in flat.values()).most_common(1)
-    weights = {name: own for name, (own, sheets) in flat.items() if sheets == usual}
-    label = _label(rows, [row for row in rows if row.name in weights])
-    yield "receptive_fields", partial(receptive_fields_side_by_side, weights, *usual, label)
-    yield "spectra", partial(spectra, weights, usual[1], label, names)
+    [(usual, _)] = Counter(flat).most_common(1)
+    weights = {name: own.weights for name, own in first.items() if own.sheets == usual}
+    shown = [row for row in rows if row.name in weights]
+    label, shuffled = _label(rows, shown), any(first[row.name].remark for row in shown)
+    over_image = {name: first[name].over_image for name in weights}
+    yield "receptive_fields", partial(receptive_fields_side_by_side, over_image, *usual, label,
+                                      remark=PUT_BACK if shuffled else "")
+    yield "spectra", partial(spectra, weights, usual[1], label, names,
+                             "shuffled pixels in the order in which they are read" if shuffled else "")
 
 
-def _first_matrix(row: Row) -> tuple[Tensor, tuple[Sheet, Sheet]] | None:
+def _first_matrix(row: Row) -> _FirstMatrix | None:
     view = open_view(_first_finished(row).entry.folder)
-    return next(((view.weights[name], sheets) for name, sheets in view.matrices.items()), None)
+    if not view.matrices:
+        return None
+    name, sheets = next(iter(view.matrices.items()))
+    weights = view.weights[name]
+    return _FirstMatrix(weights, view.over_image(name, weights), view.remark(name), sheets)
 
 
 def _first_finished(row: Row) -> Outcome:
@@ -97,17 +178,15 @@ def _first_finished(row: Row) -> Outcome:
 
 
 def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
-    """A figure for every kind of fitness that several rows share, or that is the only one. A population of one has no
-    distribution."""
+    """Rows with one kind of fitness share axes. A population of one has no distribution."""
     last = {row.name: read_fitness(_first_finished(row).entry.folder / "fitness.bin")[-1].numpy() for row in rows}
     spread = [row for row in rows if len(last[row.name]) > 1]
-    kinds = Counter(_kind_of_fitness(row) for row in spread)
-    shared = [kind for kind, count in kinds.items() if count > 1 or len(kinds) == 1]
-    for place, kind in enumerate(shared, 1):
-        own = [row for row in spread if _kind_of_fitness(row) == kind]
-        fitness = {row.name: last[row.name] for row in own}
-        yield ("fitness_distribution" if place == 1 else f"fitness_distribution_{place}",
-               partial(fitness_distribution, fitness, _label(rows, own), kind[1], names))
+    kinds: dict[tuple[Measure, str], dict[str, np.ndarray]] = {}
+    for row in spread:
+        kinds.setdefault(_kind_of_fitness(row), {})[row.name] = last[row.name]
+    if kinds:
+        yield "fitness_distribution", partial(fitness_distribution, [(kind, own) for (_, kind), own in kinds.items()],
+                                              _label(rows, spread), names)
 
 
 def _kind_of_fitness(row: Row) -> tuple[Measure, str]:
@@ -119,13 +198,13 @@ def _kind_of_fitness(row: Row) -> tuple[Measure, str]:
 
 def _label(rows: Sequence[Row], shown: Sequence[Row]) -> str:
     """The data sets, and how many rows are shown where some are not."""
-    data = dict.fromkeys(data_title(row.results[0]["data"]) for row in shown)
+    data = dict.fromkeys(shown_data(row.outcomes[0].entry.config, row.results[0]["data"]) for row in shown)
     return " and ".join(data) + (f", {len(shown)} of {len(rows)} rows" if len(shown) < len(rows) else "")
 
 
 def caption(name: str) -> str:
     """What a figure of that name shows, in words."""
-    return CAPTIONS.get(name.rstrip("_0123456789"), "")
+    return CAPTIONS.get(name, SWEPT if name.startswith("accuracy_against_") else "")
 
 
 def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows, write_text
 
 COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "encoding", "search", "encoded_genes",
-           "direct_parameters", "generated_weights", "evaluations", "images", "operations", "seconds", "peak_memory_gb",
-           "data", "test_images", "folder")
+           "direct_parameters", "generated_weights", "fitted_parameters", "evaluations", "images", "operations",
+           "seconds", "peak_memory_gb", "data", "test_images", "folder")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
 from hyperevo.config import RunConfig, config_text, config_values, flatten
-from hyperevo.data import data_title
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, measure_named
 from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
 from hyperevo.plots.run_figures import _frames, open_view
+from hyperevo.plots.run_view import shown_data
 from hyperevo.plots.weights import _middles, _spread, by_channel
 from hyperevo.runs.files import read_json, read_rows, write_text
 
@@ -107,7 +107,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """What was compared, from what the configs share."""
     configs = [outcome.entry.config for outcome in outcomes]
     every = [dict(flatten(config_values(config))) for config in configs]
-    data = dict.fromkeys(data_title(getattr(config.part("task"), "data", config.part("task").name))
+    data = dict.fromkeys(shown_data(config, getattr(config.part("task"), "data", config.part("task").name))
                          for config in configs)
     seeds = sorted({outcome.entry.seed for outcome in outcomes})
     names = len(dict.fromkeys(outcome.entry.name for outcome in outcomes))
@@ -172,10 +172,11 @@ def _run(outcome: Outcome) -> Run:
         return Run(seed, state, "", ())
     name, sheets = next(iter(view.matrices.items()))
     stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]
-    stages.append((last, view.weights[name]))
+    stages.append((last, view.over_image(name, view.weights[name])))
     limit = symmetric_limit([weights for _, weights in stages])
     frames = [Frame(when, *_picture(weights, *sheets, limit)) for when, weights in stages]
-    return Run(seed, state, f"{name}, blue −{limit:.2g} to red {limit:.2g}", frames)
+    scale = "; ".join([f"{name}, blue −{limit:.2g} to red {limit:.2g}", *filter(None, [view.remark(name)])])
+    return Run(seed, state, scale, frames)
 
 
 def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:

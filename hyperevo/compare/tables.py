@@ -1,5 +1,6 @@
 """A comparison as a table, for the terminal, for Markdown and for LaTeX."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from hyperevo.compare.outcomes import Row
@@ -42,7 +43,7 @@ def _some(names: Sequence[str]) -> str:
 def _against_best(row: Row, ordered: Sequence[Row]) -> str:
     """How often a seed of this row beats one of the best other row."""
     others = [other for other in ordered if other is not row]
-    return f"{probability_of_improvement(row.accuracies, others[0].accuracies):.0%}" if others else ""
+    return f"{100 * probability_of_improvement(row.accuracies, others[0].accuracies):.0f} %" if others else ""
 
 
 def estimated(estimate: Estimate, measure: Measure) -> str:
@@ -61,14 +62,25 @@ def short(number: float) -> str:
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
-    every = [head, ["---"] * len(head), *lines]
+    every = [[text.replace("|", r"\|") for text in line] for line in (head, *lines)]
+    every.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(line)} |" for line in every) + "\n"
 
 
-def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A LaTeX tabular, for the package booktabs."""
-    def cells(line: Sequence[str]) -> str:
-        return " & ".join(text.replace("%", r"\%").replace("_", r"\_").replace("#", r"\#") for text in line) + r" \\"
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+         **{letter: f"\\{letter}" for letter in "%_#&${}"}}
+"""How letters that mean something to LaTeX are written."""
 
-    return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", cells(head), r"\midrule",
+
+def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A LaTeX tabular, for the package booktabs: numbers to the right, the first and last column to the left."""
+    def cells(line: Sequence[str]) -> str:
+        return " & ".join(_power("".join(LATEX.get(letter, letter) for letter in text)) for text in line) + r" \\"
+
+    return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 2)}l}}", r"\toprule", cells(head), r"\midrule",
                       *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _power(text: str) -> str:
+    """7.6e+10 as people write it."""
+    return re.sub(r"^([\d.]+)e\+0*(\d+)$", r"$\1 \\times 10^{\2}$", text)

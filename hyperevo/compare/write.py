@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hyperevo.compare.fairness import remarks
 from hyperevo.compare.figures import save_figures
-from hyperevo.compare.outcomes import Outcome, read_outcomes, rows, unfinished, write_results
+from hyperevo.compare.outcomes import Outcome, by_name, read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.report import write_report
 from hyperevo.compare.tables import HEAD, latex, markdown, table
@@ -16,8 +16,12 @@ from hyperevo.runs.files import write_text
 
 def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
     """One sentence where runs are not finished, or none."""
-    missing = len(unfinished(outcomes))
-    return [f"Unfinished: {missing} of {len(outcomes)} runs have no result yet."] if missing else []
+    missing = unfinished(outcomes)
+    if not missing:
+        return []
+    seeds = "; ".join(f"{name} (seed{'s' * (len(own) > 1)} {', '.join(str(run.entry.seed) for run in own)})"
+                      for name, own in by_name(missing))
+    return [f"Unfinished: {len(missing)} of {len(outcomes)} runs have no result yet: {seeds}."]
 
 
 def make_folder(out: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from torch import Tensor
 
 from hyperevo.geometry import Sheet
@@ -109,32 +109,90 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
     return figure
 
 
+@dataclass(frozen=True)
+class Swept:
+    """One value of a key that is varied: where it lies on the axis, how it is written, accuracy of every seed."""
+
+    place: float
+    value: str
+    accuracies: Sequence[float]
+
+
+def accuracy_across(series: Mapping[str, Sequence[Swept]], key: str, x: str, label: str = "",
+                    measure: Measure = ACCURACY, log: bool = False) -> Figure:
+    """Accuracy over the values of `key`, at their places along `x`: the means over seeds, a line for each name, and
+    every seed as a ring. Where places are not the values themselves, the values stand above the axes."""
+    accuracy = f"test {measure.name}"
+    figure, axes = _lines_figure(5.6, series, label, f"{accuracy} against {key}", "every ring is one seed; the line "
+                                 "joins their means")
+    styles = _styles(series, ())
+    for name, own in series.items():
+        style, ordered = styles[name], sorted(own, key=lambda swept: swept.place)
+        means = [measure.drawn(float(np.mean(swept.accuracies))) for swept in ordered]
+        axes.plot([swept.place for swept in ordered], means, color=style.colour, marker=style.marker, markersize=9,
+                  markeredgecolor="white", linestyle=style.line, linewidth=2, label=_broken(name), zorder=3)
+        for swept in ordered:
+            axes.scatter([swept.place] * len(swept.accuracies), measure.drawn(np.array(swept.accuracies)), s=14,
+                         color="white", edgecolor=style.colour, linewidth=0.9, zorder=4)
+    if log:
+        axes.set_xscale("log")
+    values = {swept.place: swept.value for own in series.values() for swept in own}
+    _mark_values(axes, values, "" if x == key else key)
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel(accuracy, fontsize=TEXT)
+    if measure.is_share:
+        axes.yaxis.set_major_formatter("{x:.0%}")
+    _finish(axes, _legend_columns(series, 5.6))
+    return figure
+
+
+def _mark_values(axes: Axes, values: Mapping[float, str], key: str) -> None:
+    """Values at their places: as ticks, or above the axes with the name of their key, where ticks are something
+    else."""
+    if not key:
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(list(values), list(values.values()))
+        return
+    axes.xaxis.set_major_formatter("{x:,.10g}")
+    above = axes.secondary_xaxis("top")
+    above.xaxis.set_minor_locator(NullLocator())
+    above.set_xticks(list(values), list(values.values()), fontsize=SMALL, color=FAINT)
+    above.set_xlabel(key, fontsize=SMALL, color=FAINT)
+    above.spines["top"].set_visible(False)
+
+
 def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = ACCURACY, log: bool = False,
                    names: Sequence[str] = ()) -> Figure:
-    """Accuracy as runs go on, over `x`: the mean over seeds as a line, every seed as a thin one."""
+    """Accuracy as runs go on, over `x`: the mean over seeds as a line, every seed as a thin one, with dots at their
+    ends."""
     accuracy = f"validation {measure.name} of the champion"
     figure, axes = _lines_figure(5.6, curves, label, f"{accuracy} against {x}", "thick: mean over seeds, as far as all "
-                                 "of them go; thin: every seed")
+                                 "of them go; thin: every seed; dots: where they end")
     styles = _styles(curves, names)
     for name, own in curves.items():
         style = styles[name]
         for places, values in own:
             axes.plot(places, measure.drawn(values), color=style.colour, linewidth=0.7, alpha=0.5,
-                      drawstyle="steps-post")
+                      drawstyle="steps-post", **_dot_at_end(len(places), 3))
         grid, middle = mean_curve(own)
         axes.plot(grid, measure.drawn(middle), color=style.colour, linewidth=2.2, linestyle=style.line,
-                  drawstyle="steps-post", label=_broken(name))
+                  drawstyle="steps-post", label=_broken(name), **_dot_at_end(len(grid), 6))
     if log:
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     if measure.is_share:
         axes.yaxis.set_major_formatter("{x:.0%}")
     _finish(axes, _legend_columns(curves, 5.6))
     return figure
+
+
+def _dot_at_end(points: int, size: float) -> dict[str, Any]:
+    """A curve of a single point would not be seen without."""
+    return {"marker": "o", "markersize": size, "markevery": [points - 1]} if points else {}
 
 
 def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -147,15 +205,16 @@ def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndar
 
 
 def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "",
-                                  tiles: int = 6) -> Figure:
+                                  tiles: int = 6, remark: str = "") -> Figure:
     """The first layer's weights (target units, source units) of one run per name: the same `tiles` × `tiles` units of
-    each, every run's weights divided by their own size, in one scale."""
+    each, every run's weights divided by their own size, in one scale. A remark goes below."""
     units, shown = _spread(target, tiles)
     scaled = {name: own[units] / own.std().clamp(min=1e-12) for name, own in weights.items()}
-    columns = min(len(scaled), 4)
-    rows = ceil(len(scaled) / columns)
+    rows = ceil(len(scaled) / 4)
+    columns = ceil(len(scaled) / rows)
     figure = new_figure(3.4 * columns + 0.8, 3.6 * rows + 0.9, label, "what hidden units look at",
-                        "the same units of every network at their places; weights divided by their standard deviation")
+                        "the same units of every network at their places; weights divided by their standard deviation"
+                        + (f"; {remark}" if remark else ""))
     grid = figure.subplots(rows, columns, squeeze=False)
     limit = symmetric_limit(list(scaled.values()))
     for axes in grid.flat[len(scaled):]:
@@ -181,10 +240,13 @@ def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(kept), (shares / shares.sum())[:kept].numpy()
 
 
-def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names: Sequence[str] = ()) -> Figure:
-    """How smooth each encoding's weights are: the share of their power at every spatial frequency."""
+def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names: Sequence[str] = (),
+            remark: str = "") -> Figure:
+    """How smooth each encoding's weights are: the share of their power at every spatial frequency. A remark goes
+    below."""
     figure, axes = _lines_figure(5.2, weights, label, "how smooth the weights are", "Fourier transform of every hidden "
-                                 "unit's weights over the inputs; directions and units summed")
+                                 "unit's weights over the inputs; directions and units summed"
+                                 + (f"; {remark}" if remark else ""))
     styles = _styles(weights, names)
     for name, own in weights.items():
         style = styles[name]
@@ -193,19 +255,35 @@ def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names
                   linewidth=1.4, linestyle=style.line, label=_broken(name))
     axes.set_yscale("log")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-6))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.10g}%")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("spatial frequency, waves across the image", fontsize=TEXT)
     axes.set_ylabel("share of the power", fontsize=TEXT)
     _finish(axes, _legend_columns(weights, 5.2))
     return figure
 
 
-def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", name: str = "fitness",
+def fitness_distribution(kinds: Sequence[tuple[str, Mapping[str, np.ndarray]]], label: str = "",
                          names: Sequence[str] = ()) -> Figure:
-    """The fitness of every network of the last generation, by run: all of them as dots, their quartiles as a box."""
-    figure = new_figure(9.0, 0.6 * len(fitness) + 2.6, label, f"{name.partition(' (')[0]} in the last generation",
-                        "dots: networks; boxes: their middle half, with the median")
-    axes = figure.add_subplot()
-    noise, styles = np.random.default_rng(0), _styles(fitness, names)
+    """The fitness of every network of the last generation, by kind of fitness, which has axes of its own, and by run:
+    all networks as dots, their quartiles as a box."""
+    counts = [len(fitness) for _, fitness in kinds]
+    figure = new_figure(9.0, 0.6 * sum(counts) + 1.2 * len(kinds) + 1.4, label, "fitness in the last generation",
+                        "dots: networks; boxes: their middle half, with the median"
+                        + ("; values on different axes cannot be compared" if len(kinds) > 1 else ""))
+    styles = _styles([name for _, fitness in kinds for name in fitness], names)
+    grid = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=[0.6 * count + 0.6 for count in counts])
+    for axes, (kind, fitness) in zip(grid.flat, kinds, strict=True):
+        _boxes(axes, fitness, styles)
+        axes.set_xlabel(kind, fontsize=TEXT)
+    return figure
+
+
+def _boxes(axes: Axes, fitness: Mapping[str, np.ndarray], styles: Mapping[str, _Style]) -> None:
+    noise = np.random.default_rng(0)
     for place, (own, values) in enumerate(fitness.items()):
         axes.scatter(values, place + noise.uniform(-0.22, 0.22, len(values)), s=9, color=styles[own].colour, alpha=0.5,
                      linewidth=0)
@@ -213,12 +291,10 @@ def fitness_distribution(fitness: Mapping[str, np.ndarray], label: str = "", nam
                      medianprops={"color": INK}, boxprops={"color": INK}, whiskerprops={"color": FAINT},
                      capprops={"color": FAINT})
     axes.set_yticks(range(len(fitness)), [_broken(own) for own in fitness], fontsize=SMALL)
-    axes.invert_yaxis()
-    axes.set_xlabel(name, fontsize=TEXT)
+    axes.set_ylim(len(fitness) - 0.5, -0.5)
     bare(axes)
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    return figure
 
 
 def _finish(axes: Axes, columns: int) -> None:

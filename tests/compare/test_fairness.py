@@ -72,4 +72,16 @@ def test_a_fitted_readout_is_said(tmp_path):
     file.write_text(shipped_configs()["dct-mnist"].read_text().replace("hidden =", "ridge = 0.1\nhidden ="))
     entries = plan(["dct-mnist", str(file)], 1, tmp_path)
     check_comparable(entries)
-    assert "Not the same for all: target.ridge is not set (dct-mnist), 0.1 (ridge)." in remarks(entries, [])
+    [differ] = remarks(entries, [])
+    assert differ == "Not the same for all: target.ridge is not set (dct-mnist), 0.1 (ridge + ridge readout)."
+    fitted = outcomes(entries[1:], fitted_parameters=2570)
+    assert "Readouts fitted in closed form by ridge regression, not searched: ridge + ridge readout (2,570 weights)." \
+        in remarks(entries, [*outcomes(entries[:1]), *fitted])
+
+
+def test_effort_that_differs_is_said(tmp_path):
+    shared = ["task.scale_outputs=3.0", "task.images=500", "target.activation=relu"]
+    entries = plan(["dct-mnist", "coordinate-mnist"], 1, tmp_path, shared, (), ("images", "500000"))
+    more = [*outcomes(entries[:1]), *outcomes(entries[1:], evaluations=1020)]
+    assert remarks(entries, more) == ["Not the same for all: networks evaluated 1,000 to 1,020."]
+    assert remarks(entries, [*more[:1], *outcomes(entries[1:], evaluations=1008)]) == []  # a last round

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hyperevo.compare.figures import CAPTIONS, caption, comparison_figures, save_figures
-from hyperevo.compare.outcomes import read_outcomes, rows
-from hyperevo.compare.plan import plan
+from hyperevo.compare.figures import CAPTIONS, _sweeps, caption, comparison_figures, save_figures
+from hyperevo.compare.outcomes import Outcome, read_outcomes, rows
+from hyperevo.compare.plan import parse_vary, plan
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.plots.comparison import spectra
@@ -74,8 +74,10 @@ def scaled(outcome, scale):
 
 def test_fitness_of_different_kinds_shares_no_axis(outcomes):
     mixed = [scaled(outcome, 4.0) if outcome.entry.name == "dct-mnist" else outcome for outcome in outcomes]
-    assert "fitness_distribution" not in drawn(mixed)
-    assert "fitness_distribution" in drawn([outcome for outcome in mixed if outcome.entry.name != "dct-mnist"])
+    axes = drawn(mixed)["fitness_distribution"].axes
+    shown = [[text.get_text() for text in own.get_yticklabels()] for own in axes]
+    assert shown == [["dct-mnist"], ["coordinate-mnist"]]
+    assert ["deviation of 4" in own.get_xlabel() for own in axes] == [True, False]
 
 
 def test_what_is_measured_in_different_ways_shares_no_axis(outcomes):
@@ -105,10 +107,52 @@ def test_nothing_finished_has_no_figure(outcomes):
 def test_figures_are_saved_and_have_captions(outcomes, tmp_path):
     paths = save_figures(rows(outcomes), outcomes, tmp_path / "new" / "figures")
     assert all(path.read_bytes().startswith(b"\x89PNG") and caption(path.stem) for path in paths)
-    assert caption("fitness_distribution_2") == caption("fitness_distribution") and caption("mine") == ""
+    assert caption("accuracy_against_search_population") and caption("mine") == ""
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/figures: cannot be written"):
         save_figures(rows(outcomes), outcomes, tmp_path / "file" / "figures")
+
+
+def swept(tmp_path, texts, **genes):
+    """Outcomes of a sweep of two seeds each that were never run; genes: how many a row searches, by its name."""
+    entries = plan(["coordinate-mnist", "dct-mnist"], 2, tmp_path, SMALL, parse_vary(texts))
+    return [Outcome(entry, {"test_accuracy": 0.5, "encoded_genes": genes.get(entry.name, 100), "direct_parameters": 0,
+                            "data": "digits"}, None) for entry in entries]
+
+
+def sweeps(outcomes):
+    """Only the figures of sweeps: there is no run for others to read."""
+    return {name: draw() for name, draw in _sweeps(rows(outcomes))}
+
+
+def test_a_sweep_has_a_curve_for_every_config_and_other_value(tmp_path):
+    figures = sweeps(swept(tmp_path, ["search.population=8,16,256", "search.deviation=0.1,0.2"]))
+    assert list(figures) == ["accuracy_against_search_population", "accuracy_against_search_deviation"]
+    axes = figures["accuracy_against_search_population"].axes[0]
+    assert legend(axes.figure) == [f"{name} deviation={value}" for name in ("coordinate-mnist", "dct-mnist")
+                                   for value in ("0.1", "0.2")]
+    assert list(axes.lines[0].get_xdata()) == [8, 16, 256] and axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "search.population"
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["8", "16", "256"]
+    assert figures["accuracy_against_search_deviation"].axes[0].get_xscale() == "linear"
+
+
+def test_a_sweep_that_sets_the_number_of_genes_goes_along_it(tmp_path):
+    entries = plan(["dct-mnist"], 2, tmp_path, SMALL, parse_vary(["encoding.coefficients=[4],[2]"]))
+    genes = {"dct-mnist coefficients=[4]": 408, "dct-mnist coefficients=[2]": 40}
+    own = [Outcome(entry, {"test_accuracy": 0.5 + 0.1 * entry.seed, "encoded_genes": genes[entry.name] - 10,
+                           "direct_parameters": 10, "data": "digits"}, None) for entry in entries]
+    [figure] = sweeps(own).values()
+    axes = figure.axes[0]
+    assert "searched numbers" in axes.get_xlabel() and list(axes.lines[0].get_xdata()) == [40, 408]
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([0.55, 0.55])
+    [above] = axes.child_axes
+    assert [text.get_text() for text in above.get_xticklabels()] == ["[4]", "[2]"]
+    assert above.get_xlabel() == "encoding.coefficients"
+    # Values that are no numbers lie beside each other.
+    words = sweeps(swept(tmp_path, ["task.fitness=accuracy,cross-entropy"]))["accuracy_against_task_fitness"].axes[0]
+    assert list(words.lines[0].get_xdata()) == [0, 1]
+    assert sweeps(swept(tmp_path, ["search.population=8"])) == {}
 
 
 def test_two_dozen_names_are_told_apart():

@@ -53,6 +53,9 @@ def test_tables_hold_every_row_the_best_first(entries):
     assert dict(zip((line[0] for line in lines), (line[HEAD.index("seeds")] for line in lines), strict=True)) \
         == {"dct-mnist": "2", "coordinate-mnist": "1 of 2"}
     assert markdown(HEAD, lines).count("\n") == 4
+    assert markdown(("a|b",), []).startswith(r"| a\|b |")
+    line = latex(("a", "b"), [("x={y='z_1'}", "7.6e+10")]).splitlines()[4]
+    assert line == r"x=\{y='z\_1'\} & $7.6 \times 10^{10}$ \\"
     assert latex(HEAD, [("50 %", "a_b")]).count(r"\%") == 1 and r"a\_b \\" in latex(HEAD, [("50 %", "a_b")])
 
 

@@ -61,6 +61,18 @@ def test_every_seed_is_drawn():
     assert accuracy_along(curves, "floating-point operations", "study", log=True).axes[0].get_xscale() == "log"
 
 
+def test_a_curve_of_one_point_is_seen():
+    once = {"a": [(np.array([5.0]), np.array([0.5]))], "b": [(np.array([1.0, 2.0]), np.array([0.2, 0.3]))]}
+    lines = accuracy_along(once, "seconds").axes[0].lines
+    assert all(line.get_marker() == "o" and line.get_markevery() == [len(line.get_xdata()) - 1] for line in lines)
+    # Where seeds are never there at once there is no mean.
+    apart = {"a": [(np.array([place]), np.array([0.5])) for place in (1.0, 2.0)]}
+    figure = accuracy_along(apart, "seconds")
+    figure.draw_without_rendering()
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [1, 1, 0]
+    assert {text.get_text() for text in figure.axes[0].get_xticklabels()} >= {"0.5", "1.5"}
+
+
 def test_receptive_fields_share_units_and_one_scale():
     weights = {name: torch.randn(12, 20) * size for name, size in zip(NAMES, (0.01, 1, 100), strict=True)}
     figure = receptive_fields_side_by_side(weights, Sheet((3, 4)), Sheet((4, 5)), "study")
@@ -72,7 +84,7 @@ def test_receptive_fields_share_units_and_one_scale():
 
 def test_spectra_and_fitness_of_every_run():
     assert len(spectra({name: torch.randn(4, 30) for name in NAMES}, Sheet((5, 6)), "study").axes[0].lines) == 3
-    figure = fitness_distribution({name: np.linspace(-1, 0, 9) for name in NAMES}, "study")
+    figure = fitness_distribution([("fitness", {name: np.linspace(-1, 0, 9) for name in NAMES})], "study")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == NAMES
 
 
