@@ -100,7 +100,9 @@ def _absent(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
 
 def _progress(outcome: Outcome) -> str:
     metrics = read_rows(outcome.entry.folder / "metrics.csv")
-    return f"stands at round {int(metrics[-1]['round']):,}" if metrics else "not begun"
+    if not metrics:
+        return "stands before its first round" if (outcome.entry.folder / "config.toml").is_file() else "not begun"
+    return f"stands at round {int(metrics[-1]['round']):,}"
 
 
 def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:

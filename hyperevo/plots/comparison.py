@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from torch import Tensor
@@ -81,6 +82,21 @@ def _broken(name: str) -> str:
     return textwrap.fill(name, LETTERS, break_on_hyphens=False)
 
 
+def _percent(share: float, _: int) -> str:
+    """A tick of an axis of shares, with as many digits as it takes to tell it from others."""
+    return f"{100 * share:.10g}%"
+
+
+def _log_ticks(axis: Axis) -> None:
+    """Ticks of a log axis that are a few numbers people can read, over several decades or a small part of one."""
+    low, high = axis.get_view_interval()
+    if high < 4 * low:
+        axis.set_major_locator(MaxNLocator(5))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axis.set_minor_locator(NullLocator())
+
+
 def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "", measure: Measure = ACCURACY,
                            names: Sequence[str] = ()) -> Figure:
     """Accuracy over the number of searched numbers, on a log axis; `front` names those that nothing smaller beats.
@@ -101,10 +117,12 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
     axes.plot(*np.array([means[name] for name in front], dtype=float).T, color=INK, linewidth=1, linestyle="--",
               zorder=1)
     axes.set_xscale("log")
+    _log_ticks(axes.xaxis)
+    axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.set_xlabel("searched numbers (encoded genes and direct parameters)", fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     if measure.is_share:
-        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter(_percent)
     _finish(axes, _legend_columns(points, 5.6))
     return figure
 
@@ -136,12 +154,13 @@ def accuracy_across(series: Mapping[str, Sequence[Swept]], key: str, x: str, lab
                          color="white", edgecolor=style.colour, linewidth=0.9, zorder=4)
     if log:
         axes.set_xscale("log")
+        _log_ticks(axes.xaxis)
     values = {swept.place: swept.value for own in series.values() for swept in own}
     _mark_values(axes, values, "" if x == key else key)
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     if measure.is_share:
-        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter(_percent)
     _finish(axes, _legend_columns(series, 5.6))
     return figure
 
@@ -150,7 +169,6 @@ def _mark_values(axes: Axes, values: Mapping[float, str], key: str) -> None:
     """Values at their places: as ticks, or above the axes with the name of their key, where ticks are something
     else."""
     if not key:
-        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(list(values), list(values.values()))
         return
     axes.xaxis.set_major_formatter("{x:,.10g}")
@@ -179,13 +197,14 @@ def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = A
                   drawstyle="steps-post", label=_broken(name), **_dot_at_end(len(grid), 6))
     if log:
         axes.set_xscale("log")
+        _log_ticks(axes.xaxis)
     else:
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter("{x:,.10g}")
+    axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel(accuracy, fontsize=TEXT)
     if measure.is_share:
-        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter(_percent)
     _finish(axes, _legend_columns(curves, 5.6))
     return figure
 
@@ -255,10 +274,8 @@ def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names
                   linewidth=1.4, linestyle=style.line, label=_broken(name))
     axes.set_yscale("log")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-6))
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.10g}%")
+    _log_ticks(axes.yaxis)
+    axes.yaxis.set_major_formatter(_percent)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("spatial frequency, waves across the image", fontsize=TEXT)
     axes.set_ylabel("share of the power", fontsize=TEXT)
@@ -318,7 +335,7 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
     axes.set_yticks(range(len(accuracies)), list(accuracies), fontsize=SMALL)
     axes.invert_yaxis()
     axes.set_xlabel(accuracy, fontsize=TEXT)
-    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.xaxis.set_major_formatter(_percent)
     _finish(axes, 1)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
@@ -341,7 +358,7 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
     axes.set_xticks(range(len(sizes)), sizes)
     axes.set_ylabel(f"test {measure.name}", fontsize=TEXT)
     if measure.is_share:
-        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter(_percent)
     _finish(axes, _legend_columns(points, 5.6))
     return figure
 
@@ -362,7 +379,7 @@ def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, la
     axes.set_xlim(0, last)
     axes.set_ylim(-0.03, 1.03)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter(_percent)
     axes.set_xlabel(x, fontsize=TEXT)
     axes.set_ylabel("seeds solved", fontsize=TEXT)
     _finish(axes, _legend_columns(shown.values(), 5.6))

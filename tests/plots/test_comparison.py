@@ -61,6 +61,18 @@ def test_every_seed_is_drawn():
     assert accuracy_along(curves, "floating-point operations", "study", log=True).axes[0].get_xscale() == "log"
 
 
+@pytest.mark.parametrize(("sizes", "expected"), [
+    ((4160, 4810), {"4,200", "4,800"}), ((40, 400), {"50", "200"}), ((50, 200_000), {"100", "10,000", "100,000"})])
+def test_ticks_are_numbers_that_people_read(sizes, expected):
+    points = {str(size): [(size, accuracy) for accuracy in (0.151, 0.159)] for size in sizes}
+    figure = accuracy_against_genes(points, list(points))
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    assert expected <= {text.get_text() for text in axes.get_xticklabels()}
+    shares = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(set(shares)) == len(shares) and "15.5%" in shares
+
+
 def test_a_curve_of_one_point_is_seen():
     once = {"a": [(np.array([5.0]), np.array([0.5]))], "b": [(np.array([1.0, 2.0]), np.array([0.2, 0.3]))]}
     lines = accuracy_along(once, "seconds").axes[0].lines
