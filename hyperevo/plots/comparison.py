@@ -82,7 +82,7 @@ def _broken(name: str) -> str:
     return textwrap.fill(name, LETTERS, break_on_hyphens=False)
 
 
-def _percent(share: float, _: int) -> str:
+def _percent(share: float, _: float) -> str:
     """A tick of an axis of shares, with as many digits as it takes to tell it from others."""
     return f"{100 * share:.10g}%"
 
