@@ -272,7 +272,9 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
 
 def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, label: str = "") -> Figure:
     """The share of seeds that have solved a task by some point of their runs: by name, where each seed did, infinite
-    where it did not. Curves end where runs do, at `last`."""
+    where it did not. Curves end where runs do, at `last`, or soon after the last of all seeds is through."""
+    slowest = max(max(own) for own in solved.values())
+    last = min(last, 1.15 * slowest)
     shown = {name: f"{name} ({int(np.isfinite(own).sum())} of {len(own)})" for name, own in solved.items()}
     figure, axes = _lines_figure(5.6, shown.values(), label, f"share of seeds solved against {x}",
                                  "in brackets: seeds that solved it, of all")
