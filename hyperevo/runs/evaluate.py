@@ -48,7 +48,7 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), labels)
 
     # Who acts step by step acts together with as many as there are.
-    most = BLOCK if play is None else 1 << len(distinct).bit_length()
+    most = None if play is None else 1 << len(distinct).bit_length()
     return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
 
 
@@ -87,7 +87,7 @@ def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
 
 
 def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
-    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK, or more of small ones;
+    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK, of small ones more;
     1 where not even that many fit.
 
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every

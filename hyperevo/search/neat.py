@@ -26,7 +26,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.encodings._graph import Graph
+from hyperevo.encodings._graph import Graph, without_garbage_collection
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
@@ -50,7 +50,6 @@ from hyperevo.search._neat_python import (
     Reproduction,
     neat_config,
     read_ini,
-    without_garbage_collection,
 )
 from hyperevo.search._neat_refine import Refinement, RefineSettings, limits_of, step_keys
 from hyperevo.search._neat_species import GeneTable, SpeciesSet

@@ -172,6 +172,16 @@ def test_learning_curves_leave_out_the_hugely_negative_start(phase):
     assert any("47.00 %" in text.get_text() for text in lower.get_legend().get_texts())
 
 
+def test_learning_curves_have_a_log_axis_where_the_last_rounds_tower_above_the_others():
+    rows = [{"round": place, "evaluations": 10 * place, "population": 10, "best": best, "mean": 1.0, "deviation": 2.0}
+            for place, best in enumerate([1.5, 2.0, 2.0, 3.0, 500.0])]
+    upper = learning_curves(rows, None, LABEL, examples="patterns").axes[0]
+    assert upper.get_yscale() == "log" and upper.get_ylim()[0] < 1 < 500 < upper.get_ylim()[1]
+    assert upper.get_ylabel() == "fitness\nin training"
+    upper = learning_curves(rows[:-1], None, LABEL).axes[0]
+    assert upper.get_yscale() == "linear" and upper.get_ylabel() == "fitness\non fresh training images"
+
+
 def test_learning_curves_of_one_round_without_accuracy():
     figure = learning_curves(metrics(1)[:1], None, LABEL, "round")
     figure.canvas.draw()
