@@ -102,6 +102,15 @@ def test_projective_fields_are_what_every_unit_writes():
     assert title(figure) == f"{LABEL}: projective fields"
 
 
+def test_fields_of_lines_are_one_below_the_other():
+    weights = random_weights(3, 8)
+    picture, = maps(projective_fields(weights, Sheet((3,)), Sheet((8,)), LABEL))
+    shown = picture.get_array()
+    assert shown.shape == (8 * 9 - 1, 3 * 8) and np.array_equal(shown[::9, ::8], weights.T)
+    picture, = maps(projective_fields(weights[:1], Sheet((1,)), Sheet((8,)), LABEL))
+    assert picture.get_array().shape == (24, 8 * 25 - 1)
+
+
 @pytest.mark.parametrize("classes", [1, 3, 10])
 def test_readout_maps(classes):
     weights = random_weights(classes, 6)
