@@ -249,11 +249,11 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
 
 
 def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequence[str], label: str = "",
-                 measure: Measure = ACCURACY, remark: str = "") -> Figure:
+                 measure: Measure = ACCURACY, remark: str = "", names: Sequence[str] = ()) -> Figure:
     """Accuracy of champions at sizes that they were not evolved at: by name, for every seed one value a size. The mean
-    over seeds as a line, every seed as a ring."""
+    over seeds as a line, every seed as a ring. `names` are all of the study, so that each keeps its colour."""
     figure, axes = _lines_figure(5.6, points, label, f"test {measure.name} against size", remark)
-    styles = _styles(points, ())
+    styles = _styles(points, names)
     for place, (name, own) in enumerate(points.items()):
         style, values = styles[name], measure.drawn(np.array(own, dtype=float))
         # Beside each other, or the rings of names would lie on each other.
@@ -343,7 +343,7 @@ def evaluations_to_solve(curve: Mapping[int, Sequence[float | None]], others: Ma
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xticks(places, list(columns), fontsize=TEXT)
-    axes.set_xlabel("cosine coefficients, and other encodings", fontsize=TEXT)
+    axes.set_xlabel("cosine coefficients and biases, and other encodings", fontsize=TEXT)
     axes.set_ylabel("evaluations to solve", fontsize=TEXT)
     bare(axes)
     return figure

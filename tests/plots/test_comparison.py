@@ -82,6 +82,8 @@ def test_across_sizes_joins_the_means_and_shows_every_seed():
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.9, 0.6])
     assert sum(len(collection.get_offsets()) for collection in axes.collections) == 6
     assert [label.get_text() for label in axes.get_xticklabels()] == ["small", "large"]
+    [alone] = across_sizes({"b": [[0.9, 0.9]]}, ["small", "large"], names=["a", "b"]).axes
+    assert alone.lines[0].get_color() == axes.lines[1].get_color() != axes.lines[0].get_color()
 
 
 def test_before_and_after_joins_the_means():
