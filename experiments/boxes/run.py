@@ -58,7 +58,7 @@ def draw(table: Path, runs: Path) -> None:
     save_figure(accuracy_along(curves, "generations", "Visual discrimination, 75 trials"),
                 table.with_name("generations.png"))
     label, remark = "Visual discrimination, every pair of boxes", "champions of 11 × 11; rings: seeds; line: mean"
-    save_figure(across_sizes(scaled, [f"{size} × {size}" for size in SIZES], label, remark=remark),
+    save_figure(across_sizes(scaled, [f"{size} × {size}" for size in SIZES], label, remark=remark, names=tuple(curves)),
                 table.with_name("scaling.png"))
 
 

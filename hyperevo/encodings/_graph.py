@@ -4,7 +4,9 @@ A `Graph` is a feed-forward CPPN: a topology (hashable, shared by genomes that d
 Pictures of a CPPN's nodes come from here; whole populations are expressed by `_painting` and `_program`.
 """
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -71,6 +73,19 @@ class Graph:
         """The graph with its tensors moved or cast as by `Tensor.to`."""
         return replace(self, weights=self.weights.to(*args, **options), biases=self.biases.to(*args, **options),
                        responses=self.responses.to(*args, **options))
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Genes and graphs hold no cycles: to search ten thousands of new ones for garbage takes longer than to make them.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @lru_cache(maxsize=4096)

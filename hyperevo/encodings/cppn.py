@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph
+from hyperevo.encodings._graph import Graph, without_garbage_collection
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
@@ -129,6 +129,7 @@ class CppnEncoding:
         (1, S), (T, 1), (T, S) or (1, 1)."""
         return [_over_connections(input_name, value).to(dtype) for input_name, value in self._places[name].items()]
 
+    @without_garbage_collection()
     def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
         """Paint the weights of P networks; differentiable in the weights and biases of every graph.
 

@@ -342,11 +342,11 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
 
 
 def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequence[str], label: str = "",
-                 measure: Measure = ACCURACY, remark: str = "") -> Figure:
+                 measure: Measure = ACCURACY, remark: str = "", names: Sequence[str] = ()) -> Figure:
     """Accuracy of champions at sizes that they were not evolved at: by name, for every seed one value a size. The mean
-    over seeds as a line, every seed as a ring."""
+    over seeds as a line, every seed as a ring. `names` are all of the study, so that each keeps its colour."""
     figure, axes = _lines_figure(5.6, points, label, f"test {measure.name} against size", remark)
-    styles = _styles(points, ())
+    styles = _styles(points, names)
     for place, (name, own) in enumerate(points.items()):
         style, values = styles[name], measure.drawn(np.array(own, dtype=float))
         # Beside each other, or the rings of names would lie on each other.
@@ -365,7 +365,9 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
 
 def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, label: str = "") -> Figure:
     """The share of seeds that have solved a task by some point of their runs: by name, where each seed did, infinite
-    where it did not. Curves end where runs do, at `last`."""
+    where it did not. Curves end where runs do, at `last`, or soon after the last of all seeds is through."""
+    slowest = max(max(own) for own in solved.values())
+    last = min(last, 1.15 * slowest)
     shown = {name: f"{name} ({int(np.isfinite(own).sum())} of {len(own)})" for name, own in solved.items()}
     figure, axes = _lines_figure(5.6, shown.values(), label, f"share of seeds solved against {x}",
                                  "in brackets: seeds that solved it, of all")
@@ -434,7 +436,7 @@ def evaluations_to_solve(curve: Mapping[int, Sequence[float | None]], others: Ma
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xticks(places, list(columns), fontsize=TEXT)
-    axes.set_xlabel("cosine coefficients, and other encodings", fontsize=TEXT)
+    axes.set_xlabel("cosine coefficients and biases, and other encodings", fontsize=TEXT)
     axes.set_ylabel("evaluations to solve", fontsize=TEXT)
     bare(axes)
     return figure

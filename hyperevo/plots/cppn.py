@@ -42,7 +42,7 @@ def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[
     last = len(layout.layers) - 1
     width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
     figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label,
-                        f"the CPPN ({hidden} hidden nodes, {len(layout.routes)} links)",
+                        f"the CPPN ({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)",
                         "coordinates of two units enter left, the weight between them leaves right; "
                         "small numbers name nodes")
     axes = figure.add_subplot()

@@ -12,6 +12,8 @@ from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, bare, new_figure
 
 BEST, MEAN, REFINED, CHAMPION, TEST = "#0072b2", "#d55e00", "#b0559a", "#222222", "#009e73"
+PEAK = 20
+"""The best fitness of all over that of most rounds from which on a linear axis would show nothing but the former."""
 # Twelve quiet colours, neighbours far apart in hue and lightness (after Paul Tol's muted and light schemes).
 SPECIES_COLOURS = ("#332288", "#ddcc77", "#117733", "#cc6677", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499",
                    "#bbcc33", "#77aadd", "#ee8866")
@@ -23,9 +25,10 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | None = None, label: str = "",
-                    x: str = "evaluations", fitness_name: str = "fitness", measure: Measure = ACCURACY) -> Figure:
+                    x: str = "evaluations", fitness_name: str = "fitness", measure: Measure = ACCURACY,
+                    examples: str = "images") -> Figure:
     """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`; of
-    a search by gradient, over its steps. `measure` is what accuracy is called.
+    a search by gradient, over its steps. `measure` is what accuracy is called, `examples` what networks are shown.
 
     rows: one mapping a round with the columns of a run's metrics.csv.
     """
@@ -36,7 +39,8 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
     upper, lower = figure.subplots(2, 1, sharex=True)
     places = column(rows, "evaluations") / column(rows, "population") if learned else column(rows, x)
     _draw_fitness(upper, rows, places)
-    upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
+    shown = f"on {'' if learned else 'fresh '}training images" if examples == "images" else "in training"
+    upper.set_ylabel(f"{fitness_name}\n{shown}", fontsize=TEXT)
     _draw_accuracy(lower, rows, places, test_accuracy, measure)
     lower.set_ylabel(measure.name, fontsize=TEXT)
     lower.set_xlabel("steps along the gradient" if learned else {"evaluations": "networks evaluated"}.get(x, x),
@@ -71,7 +75,13 @@ def _band(axes: Axes, places: np.ndarray, mean: np.ndarray, deviation: np.ndarra
 
 
 def _limit(axes: Axes, best: np.ndarray, mean: np.ndarray, low: np.ndarray) -> None:
-    """Limits that leave out the first rounds' hugely negative fitness; what is cut off is counted."""
+    """Limits that leave out the first rounds' hugely negative fitness; what is cut off is counted. A log axis where the
+    last rounds would make all others a line at the bottom."""
+    if np.nanmin(best) > 0 and np.nanmin(mean) > 0 and np.nanmax(best) > PEAK * np.nanmedian(best):
+        axes.set_yscale("log")
+        axes.set_ylim(np.nanmin(mean) / 1.5, np.nanmax(best) * 1.5)
+        axes.yaxis.set_major_formatter("{x:,g}")
+        return
     top, usual = float(np.nanmax(best)), float(np.nanpercentile(low, 15))
     bottom = max(float(np.nanmin([low.min(), mean.min()])), usual - (top - usual))
     margin = 0.06 * (top - bottom) or 0.1

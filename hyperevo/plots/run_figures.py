@@ -49,11 +49,12 @@ def run_figures(view: RunView) -> NamedFigures:
 def _curves(view: RunView) -> NamedFigures:
     metrics, species = read_rows(view.folder / "metrics.csv"), read_rows(view.folder / "species.csv")
     result = view.folder / "result.json"
-    test_accuracy = read_json(result).get("test_accuracy") if result.is_file() else None
+    known = read_json(result) if result.is_file() else {}
     name = fitness_name(view.config.part("task"))
     if metrics:
-        yield "learning_curves", partial(learning_curves, metrics, test_accuracy, view.label, fitness_name=name,
-                                         measure=view.task.measure)
+        yield "learning_curves", partial(learning_curves, metrics, known.get("test_accuracy"), view.label,
+                                         fitness_name=name, measure=view.task.measure,
+                                         examples=known.get("examples", "images"))
     if species:
         yield "species_over_time", partial(species_over_time, species, view.label)
 

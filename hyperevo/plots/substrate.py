@@ -146,7 +146,8 @@ def _draw_painter(axes: Axes, name: str, place: tuple[float, float], links: Sequ
                  facecolor=colour if name == "input" else PAINTER)
     kind = "an input" if name == "input" else "a hidden node"
     axes.set_title(f"from {kind} ({place[0]:.2g}, {place[1]:.2g})", fontsize=TEXT, pad=12)
-    axes.set_xlabel(f"{len(targets)} connections found (circles)", fontsize=SMALL, color=FAINT)
+    found = f"{len(targets)} connection{'s' * (len(targets) != 1)}"
+    axes.set_xlabel(f"{found} found (circles)", fontsize=SMALL, color=FAINT)
     _finish(axes)
 
 

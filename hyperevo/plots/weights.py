@@ -47,7 +47,9 @@ def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str 
 
 def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, caption: str,
            parameter: str) -> Figure:
-    """Weights (outer units, inner units), a tile per outer unit."""
+    """Weights (outer units, inner units), a tile per outer unit; where both lie on lines, one below the other."""
+    if outer.units == outer.sizes[-1] and 1 < inner.units == inner.sizes[-1]:
+        outer, caption = Sheet((outer.units, 1)), f"{caption}; units from above to below"
     picture = tiled(weights, outer, inner)
     width, height = _fit(picture.shape[1] / picture.shape[0], 9.0)
     figure = new_figure(max(width, 7.0) + 1.2, max(height, 2.4) + 1.0, label, title, caption)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.encodings._graph import Graph
+from hyperevo.geometry import SUBSTRATE
 from hyperevo.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
@@ -15,7 +16,10 @@ Play = Callable[[Any, Weights, Tensor, Tensor], Tensor]
 """From a target, P networks' weights, inputs and labels to outputs (P, N, …)."""
 
 BLOCK = 32
-"""Networks evaluated at a time, where memory allows: more are not faster."""
+"""Networks evaluated at a time, where memory allows: more are not faster, unless they are small."""
+
+FEW_NUMBERS = 2**20
+"""Up to so many weights and values of units, 4 MB, an operation takes about as long to start as to compute."""
 
 
 @torch.no_grad()
@@ -44,7 +48,7 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), labels)
 
     # Who acts step by step acts together with as many as there are.
-    most = BLOCK if play is None else 1 << len(distinct).bit_length()
+    most = None if play is None else 1 << len(distinct).bit_length()
     return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
 
 
@@ -83,17 +87,24 @@ def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
 
 
 def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
-    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK; 1 where not even that
-    many fit.
+    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK, of small ones more;
+    1 where not even that many fit.
 
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
     example, twice, for what is in the making.
     """
-    fitting = memory_gb * 1e9 / (4 * (copies * _weights(target) + 2 * _values(target, inputs) * len(inputs)))
-    block = most or BLOCK
+    numbers = copies * _weights(target) + 2 * _values(target, inputs) * len(inputs)
+    fitting = memory_gb * 1e9 / (4 * numbers)
+    # How large networks are whose nodes are found, their target cannot say.
+    block = most or (BLOCK if SUBSTRATE in target.geometry else max(BLOCK, _power_of_two(FEW_NUMBERS // numbers)))
     while block > max(fitting, 1):
         block //= 2
     return block
+
+
+def _power_of_two(most: int) -> int:
+    """The largest one up to `most`, if there is one."""
+    return 1 << most.bit_length() >> 1
 
 
 def examples_at_once(target: Any, inputs: Tensor, memory_gb: float) -> int:

@@ -3,7 +3,6 @@
 neat-python draws from Python's global `random`. `RandomStream` lends it a stream of its own for the time of a call.
 """
 
-import gc
 import math
 import random
 import tempfile
@@ -54,18 +53,6 @@ class RandomStream:
         finally:
             self.state = random.getstate()
             random.setstate(outside)
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Genes hold no cycles: to search ten thousands of new ones for garbage takes longer than to make them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Reproduction(neat.DefaultReproduction):

@@ -36,6 +36,8 @@ class GeneTable:
         # Numbers differ by their distance, words and switches by 1; added up column by column as neat-python does.
         apart = np.zeros(len(place))
         for name in names:
+            if _all_equal(genes[name], table.genes[name]):
+                continue
             mine, other = genes[name][gene], table.genes[name][place]
             apart += np.abs(mine - other) if mine.dtype == np.float64 else mine != other
         apart *= self._config.compatibility_weight_coefficient
@@ -47,6 +49,11 @@ class GeneTable:
         # Without genes on either side there is no distance.
         return (total + self._config.compatibility_disjoint_coefficient * disjoint) \
             / np.maximum(np.maximum(sizes, others), 1)
+
+
+def _all_equal(some: np.ndarray, others: np.ndarray) -> bool:
+    """Whether all genes have one value, as of attributes that do not evolve."""
+    return not len(some) or bool((some == some[0]).all() and (others == some[0]).all())
 
 
 class _ByGene:

@@ -26,7 +26,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.encodings._graph import Graph
+from hyperevo.encodings._graph import Graph, without_garbage_collection
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
@@ -50,7 +50,6 @@ from hyperevo.search._neat_python import (
     Reproduction,
     neat_config,
     read_ini,
-    without_garbage_collection,
 )
 from hyperevo.search._neat_refine import Refinement, RefineSettings, limits_of, step_keys
 from hyperevo.search._neat_species import GeneTable, SpeciesSet
@@ -95,8 +94,9 @@ class Settings(ComponentSettings):
     """The share of links that partial connection makes."""
     locality: Literal["", "x", "xy"] = ""
     """Seeds hold a gaussian of x1 - x2, or two of x1 - x2 and y1 - y2, linked to every output that says where
-    connections exist (or, without such outputs, to every output that paints weights). The biases of the former start at
-    -1, with x alone at -0.9, so that there are connections where x1 = x2, as under the paper's step from 0 on."""
+    connections exist, to which nothing else is (or, without such outputs, to every output that paints weights). The
+    biases of the former start at -1, with x alone at -0.9, so that there are connections where x1 = x2, as under the
+    paper's step from 0 on."""
     layering: bool = False
     """Seeds hold a gaussian of y1 - y2 + 1/3, linked to every output that paints weights: a band of connections from
     every place to a third of the way up, in which ES-HyperNEAT finds hidden nodes."""
@@ -267,6 +267,9 @@ class NeatSearch:
     def _add_locality(self, genome: DefaultGenome) -> None:
         config = self.genome_config
         expressed = [key for key, name in enumerate(self.output_names) if name.endswith(" expressed")]
+        # Links drawn at random would drown what the seeds are to begin with.
+        for link in [link for link in genome.connections if link[1] in expressed]:
+            del genome.connections[link]
         for axis in self.settings.locality:
             gaussian = self._add_node(genome, "gauss", "sum", {self._delta_key(axis): 1.0})
             for output in expressed or self._painting():

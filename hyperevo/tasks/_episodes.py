@@ -1,5 +1,6 @@
 """Episodes of gymnasium's environments: made, seen, stepped. Nothing here needs torch: worker processes import it."""
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ class World:
 
 def make(world: World, render_mode: str | None = None) -> Any:
     """The environment; raises UserError, in a line that says why, where gymnasium cannot make it."""
+    if render_mode is not None:
+        # SDL looks for a screen before it draws into memory, and complains in its own words where there is none.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     try:
         with warnings.catch_warnings():
             # Box2D's types warn when they are imported, and where warnings are errors the interpreter crashes at that.

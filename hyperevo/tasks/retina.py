@@ -70,9 +70,15 @@ class Retina:
         return self.validation
 
     def fitness(self, outputs: Tensor, shown: Tensor) -> Tensor:
-        """outputs (P, N, 2), shown (N, 2) → (P,): minus the mean squared error of their tanh, wanted at 1 for an object
-        and at -1 for none."""
-        return -(outputs.tanh() - (2.0 * shown - 1)).square().mean((1, 2))
+        """outputs (P, N, 2), shown (N, 2) → (P,): the number of answers divided by the sum of their distances, plus 1:
+        those of the outputs' tanh from 1 for an object and from -1 for none. 1 for answers of 0 everywhere.
+
+        Inversely proportional to the summed distance, as in the paper. Minus an error would not do for NEAT, whose
+        species get children by the mean fitness of their members: networks without connections, which say 0, are
+        nearer to the truth than most children of good ones.
+        """
+        distances = (outputs.tanh() - (2.0 * shown - 1)).abs()
+        return shown.numel() / (1 + distances.sum((1, 2)))
 
     def accuracy(self, outputs: Tensor, shown: Tensor) -> Tensor:
         """outputs (P, N, 2), shown (N, 2) → (P,): the share of patterns for which both outputs have the right sign."""

@@ -106,6 +106,8 @@ def test_across_sizes_joins_the_means_and_shows_every_seed():
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.9, 0.6])
     assert sum(len(collection.get_offsets()) for collection in axes.collections) == 6
     assert [label.get_text() for label in axes.get_xticklabels()] == ["small", "large"]
+    [alone] = across_sizes({"b": [[0.9, 0.9]]}, ["small", "large"], names=["a", "b"]).axes
+    assert alone.lines[0].get_color() == axes.lines[1].get_color() != axes.lines[0].get_color()
 
 
 def test_before_and_after_joins_the_means():
@@ -124,6 +126,9 @@ def test_success_steps_up_where_a_seed_solved_its_task():
     assert first.get_ydata().tolist() == [0, 0.25, 0.5, 0.75, 0.75]
     assert second.get_ydata().tolist() == [0, 0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a (3 of 4)", "b (0 of 1)"]
+    [axes] = success_along({"a": [30.0, 10.0], "b": [20.0]}, 50.0, "generations").axes
+    assert axes.get_xlim() == (0, pytest.approx(34.5))  # all are through, and there is nothing more to see
+    assert [line.get_xdata()[-1] for line in axes.lines] == [pytest.approx(34.5)] * 2
 
 
 def test_every_seed_lies_in_the_plane():

@@ -102,6 +102,15 @@ def test_projective_fields_are_what_every_unit_writes():
     assert title(figure) == f"{LABEL}: projective fields"
 
 
+def test_fields_of_lines_are_one_below_the_other():
+    weights = random_weights(3, 8)
+    picture, = maps(projective_fields(weights, Sheet((3,)), Sheet((8,)), LABEL))
+    shown = picture.get_array()
+    assert shown.shape == (8 * 9 - 1, 3 * 8) and np.array_equal(shown[::9, ::8], weights.T)
+    picture, = maps(projective_fields(weights[:1], Sheet((1,)), Sheet((8,)), LABEL))
+    assert picture.get_array().shape == (24, 8 * 25 - 1)
+
+
 @pytest.mark.parametrize("classes", [1, 3, 10])
 def test_readout_maps(classes):
     weights = random_weights(classes, 6)
@@ -170,6 +179,16 @@ def test_learning_curves_leave_out_the_hugely_negative_start(phase):
     assert -10 < low < -2.5 < -1 < high < 1
     assert any("the mean of 2 of 40 rounds" in text.get_text() for text in upper.texts)
     assert any("47.00 %" in text.get_text() for text in lower.get_legend().get_texts())
+
+
+def test_learning_curves_have_a_log_axis_where_the_last_rounds_tower_above_the_others():
+    rows = [{"round": place, "evaluations": 10 * place, "population": 10, "best": best, "mean": 1.0, "deviation": 2.0}
+            for place, best in enumerate([1.5, 2.0, 2.0, 3.0, 500.0])]
+    upper = learning_curves(rows, None, LABEL, examples="patterns").axes[0]
+    assert upper.get_yscale() == "log" and upper.get_ylim()[0] < 1 < 500 < upper.get_ylim()[1]
+    assert upper.get_ylabel() == "fitness\nin training"
+    upper = learning_curves(rows[:-1], None, LABEL).axes[0]
+    assert upper.get_yscale() == "linear" and upper.get_ylabel() == "fitness\non fresh training images"
 
 
 def test_learning_curves_of_one_round_without_accuracy():

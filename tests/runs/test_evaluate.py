@@ -10,7 +10,7 @@ from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.geometry import Sheet
 from hyperevo.runs import evaluate as evaluation
 from hyperevo.runs.evaluate import block_size, evaluate, examples_at_once
-from hyperevo.targets import mlp
+from hyperevo.targets import mlp, substrate
 from hyperevo.targets.module import ModuleTarget
 
 TARGET = mlp.build(mlp.Settings(hidden=((12, 12),)), Sheet((14, 14)), 10)
@@ -82,6 +82,14 @@ def test_no_gradient_is_kept_in_any_thread():
 
 def test_memory_decides_how_many_networks_are_evaluated_at_a_time():
     assert [block_size(TARGET, BATCH[0], memory) for memory in (4.0, 0.002, 1e-9)] == [32, 8, 1]
+
+
+def test_of_small_networks_more_are_evaluated_at_a_time():
+    small, inputs = mlp.build(mlp.Settings(hidden=((2, 4), (1, 4))), Sheet((2, 4)), 2), torch.zeros(256, 8)
+    # 118 weights, and twice 14 values of units for every example: 2^20 numbers hold 143 such networks.
+    assert [block_size(small, inputs, memory) for memory in (4.0, 0.001)] == [128, 32]
+    found = substrate.build(substrate.Settings(), Sheet((3,)), 1)
+    assert block_size(found, torch.zeros(8, 3), 4.0) == 32
 
 
 def test_where_not_even_one_network_fits_it_is_shown_a_part_of_the_examples_at_a_time(monkeypatch):

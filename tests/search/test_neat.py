@@ -242,10 +242,11 @@ def test_locality_was_once_a_switch():
     assert [Settings(locality=before).locality for before in (False, True)] == ["", "xy"]
 
 
-def test_locality_along_x_expresses_what_lies_above_each_other():
+@pytest.mark.parametrize("connection", ["unconnected", "full_direct"])
+def test_locality_along_x_expresses_what_lies_above_each_other(connection):
     geometry = {"hidden.weight": ParameterGeometry(Sheet((2, 4)), Sheet((2, 4)))}
     encoding = CppnEncoding(CppnSettings(delta=True, link_expression=True, threshold=0.0), geometry)
-    search = build(Settings(locality="x", connection="unconnected", population=4), encoding, 0)
+    search = build(Settings(locality="x", connection=connection, population=4), encoding, 0)
     for genome in search.population.values():
         genome.nodes[0].bias = 1.0
     expressed = encoding.express(search.ask()).tensor("hidden.weight") != 0

@@ -25,7 +25,8 @@ from hyperevo.search.neat import NeatSearch, RefineSettings, Settings
 INPUTS, OUTPUTS = ["x1", "y1", "x2", "y2", "one"], ["weight", "bias"]
 SETTINGS = [{}, {"neutral_growth": False, "mutate_rate": 0.5, "replace_rate": 0.1, "function_rate": 0.2},
             {"target_species": 20, "add_node": 0.5, "aggregations": ("sum", "max"), "aggregation_rate": 0.2},
-            {"compatibility_threshold": 0.8, "toggle_rate": 0.2, "hidden": 3, "single_structural_mutation": True}]
+            {"compatibility_threshold": 0.8, "toggle_rate": 0.2, "hidden": 3, "single_structural_mutation": True},
+            {"connection": "unconnected", "add_link": 0.3, "neutral_growth": False}]
 
 
 def generations(options, count=12, population=60):

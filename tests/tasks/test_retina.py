@@ -38,7 +38,16 @@ def test_a_pattern_is_right_where_both_halves_are():
     assert TASK.accuracy(outputs, shown).tolist() == [1.0, 1.0]
     outputs[1, :, 0] = 1.0  # always a left object
     assert TASK.accuracy(outputs, shown).tolist() == [1.0, 0.5]
-    assert float(TASK.fitness(100 * outputs, shown)[0]) == 0.0
+
+
+def test_fitness_is_inversely_proportional_to_the_summed_distance():
+    _, shown = TASK.batch(0, 0)
+    wanted = 2.0 * shown - 1
+    right, wrong = 100 * wanted, -100 * wanted
+    half = torch.cat([right[:128], wrong[128:]])
+    none = torch.zeros_like(wanted)
+    fitness = TASK.fitness(torch.stack([right, half, none, wrong]), shown)
+    torch.testing.assert_close(fitness, torch.tensor([512.0, 512 / 513, 512 / 513, 512 / 1025]))
 
 
 def test_separation_is_of_halves_that_no_path_joins():
