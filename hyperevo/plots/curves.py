@@ -36,7 +36,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
     upper, lower = figure.subplots(2, 1, sharex=True)
     places = column(rows, "evaluations") / column(rows, "population") if learned else column(rows, x)
     _draw_fitness(upper, rows, places)
-    upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training images", fontsize=TEXT)
+    upper.set_ylabel(f"{fitness_name}\non {'' if learned else 'fresh '}training examples", fontsize=TEXT)
     _draw_accuracy(lower, rows, places, test_accuracy, measure)
     lower.set_ylabel(measure.name, fontsize=TEXT)
     lower.set_xlabel("steps along the gradient" if learned else {"evaluations": "networks evaluated"}.get(x, x),
@@ -51,6 +51,10 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
 
 def _draw_fitness(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.ndarray) -> None:
     best, mean, deviation = (column(rows, name) for name in ("best", "mean", "deviation"))
+    if (column(rows, "population") == 1).all():
+        axes.plot(places, best, color=BEST, linewidth=1.2, label="the network, mean of the round")
+        _limit(axes, best, best, best)
+        return
     # Rounds that refine one champion measure its neighbourhood, not the population: drawn apart, as they differ.
     refining = column(rows, "phase") == 1 if "phase" in rows[0] else np.zeros(len(rows), bool)
     if refining.any():

@@ -145,6 +145,7 @@ MISTAKES = [
     (["run", "dct-mnist", "--device", "gpu"], "device"),
     (["run", "dct-mnist", "task.name=digits", "--device", "cuda:7"], "device 'cuda:7' is not there"),
     (["run", "dct-mnist", "--seed", "-4"], "seed"),
+    (["sample", "runs/any", "--seed", "99999999999999999999"], "--seed"),
     (["run", "dct-mnist", "task.name=digits", "task.images=5000"], "task.images"),
     (["run", "dct-mnist", "task.name=digits", "encoding.coefficients=[2,2]"], "encoding.coefficients"),
     (["run", "dct-mnist", "task.name=digits", "encoding.direct=['w']"], "encoding.direct"),

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.geometry import Sheet
+from hyperevo.measure import BITS_PER_CHARACTER
 from hyperevo.plots import (
     cppn_graph,
     cppn_nodes,
@@ -170,6 +171,14 @@ def test_learning_curves_leave_out_the_hugely_negative_start(phase):
     assert -10 < low < -2.5 < -1 < high < 1
     assert any("the mean of 2 of 40 rounds" in text.get_text() for text in upper.texts)
     assert any("47.00 %" in text.get_text() for text in lower.get_legend().get_texts())
+
+
+def test_learning_curves_of_one_network_are_one_line():
+    rows = [row | {"population": "1", "learning_rate": "0.1"} for row in metrics()]
+    upper, _ = learning_curves(rows, -1.3, LABEL, fitness_name="fitness (minus nats per character)",
+                               measure=BITS_PER_CHARACTER).axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["the network, mean of the round"]
+    assert upper.get_ylabel() == "fitness (minus nats per character)\non training examples"
 
 
 def test_learning_curves_of_one_round_without_accuracy():
