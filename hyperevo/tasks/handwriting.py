@@ -173,7 +173,7 @@ def read_strokes(strokes: str) -> StrokeData:
     path = Path(strokes)
     if not path.exists():
         raise UserError(f"task.strokes: {strokes!r} is no data set ({', '.join(DATA_SETS)}), and there is no such file "
-                        "or folder")
+                        "or folder; it takes stroke-3 files (.npz) and folders of IAM-OnDB with lineStrokes in them")
     return read_iam(path) if path.is_dir() else read_stroke_file(path)
 
 
