@@ -32,9 +32,10 @@ SPELT = {"lstm": "LSTM", "layernorm-lstm": "LSTM, layer norm", "hyperlstm": "Hyp
 def draw(table: Path, runs: Path) -> None:
     """All layers and seeds in one figure."""
     curves, tests = along_and_after(table, runs, SPELT, lambda row: -float(row["mean"]), "test_accuracy")
-    save_figure(curves_beside_tests(curves, tests, "generations", "squared error of the population",
-                                    "test accuracy", "Adding two of eight numbers, evolved", "accuracy: share of sums "
-                                    "right to within 0.04"), table.with_name("curves.png"))
+    percent = {name: [100 * share for share in own] for name, own in tests.items()}
+    save_figure(curves_beside_tests(curves, percent, "networks evaluated", "squared error of the population",
+                                    "test accuracy in percent", "Adding two of eight numbers, evolved",
+                                    "accuracy: sums right to within 0.04", log=True), table.with_name("curves.png"))
 
 
 if __name__ == "__main__":

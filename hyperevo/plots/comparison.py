@@ -138,9 +138,10 @@ def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = A
 
 
 def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x: str, y: str, test: str,
-                        label: str = "", remark: str = "") -> Figure:
-    """Left, what runs were measured by on the way, `y` over `x`: the mean over seeds as a thick line, every seed as a
-    thin one. Right, closer up, where each seed ended, by name: its test as a mark, and the mean as a bar."""
+                        label: str = "", remark: str = "", log: bool = False) -> Figure:
+    """Left, on a log axis where asked for, what runs were measured by on the way, `y` over `x`: the mean over seeds as
+    a thick line, every seed as a thin one. Right, closer up, where each seed ended, by name: its test as a mark, and
+    the mean as a bar."""
     figure = new_figure(11.0, 4.9, label, f"{y} along the runs, and {test}",
                         f"{remark}; small: seeds; large: means" if remark else "small: seeds; large: means")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
@@ -149,12 +150,14 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
         style, values = styles[name], np.array(tests[name], dtype=float)
         for places, seen in own:
             left.plot(places, seen, color=style.colour, linewidth=0.7, alpha=0.5)
-        left.plot(*mean_curve(own), color=style.colour, linewidth=2, linestyle=LINES[place % len(LINES)],
-                  marker=style.marker, markersize=6, markeredgecolor="white", label=name)
+        steps, means = mean_curve(own)
+        left.plot(steps, means, color=style.colour, linewidth=2, linestyle=LINES[place % len(LINES)],
+                  marker=style.marker, markevery=ceil(len(steps) / 12), markersize=6, markeredgecolor="white",
+                  label=name)
         right.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=style.colour, linewidth=3)
         right.scatter(values, place + 0.12 * (np.arange(len(values)) - (len(values) - 1) / 2), s=45, facecolor="none",
                       edgecolor=style.colour, marker=style.marker, linewidth=1.4, zorder=3)
-    left.set(xlim=(0, None))
+    left.set(xlim=(0, None), yscale="log" if log else "linear")
     left.set_xlabel(x, fontsize=TEXT)
     left.set_ylabel(y, fontsize=TEXT)
     left.xaxis.set_major_formatter("{x:,.0f}")
