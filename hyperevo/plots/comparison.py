@@ -150,8 +150,8 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
         style, values = styles[name], np.array(tests[name], dtype=float)
         for places, seen in own:
             left.plot(places, seen, color=style.colour, linewidth=0.7, alpha=0.5)
-        steps, means = mean_curve(own)
-        left.plot(steps, means, color=style.colour, linewidth=2, linestyle=LINES[place % len(LINES)],
+        steps, middle = mean_curve(own)
+        left.plot(steps, middle, color=style.colour, linewidth=2, linestyle=LINES[place % len(LINES)],
                   marker=style.marker, markevery=ceil(len(steps) / 12), markersize=6, markeredgecolor="white",
                   label=name)
         right.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=style.colour, linewidth=3)
@@ -161,7 +161,8 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
     left.set_xlabel(x, fontsize=TEXT)
     left.set_ylabel(y, fontsize=TEXT)
     left.xaxis.set_major_formatter("{x:,.0f}")
-    right.set_yticks(range(len(curves)), [f"{name}\n{np.mean(tests[name]):.4g}" for name in curves], fontsize=SMALL)
+    means = {name: f"{np.mean(values):.4g}".replace("-", "−") for name, values in tests.items()}
+    right.set_yticks(range(len(curves)), [f"{name}\n{means[name]}" for name in curves], fontsize=SMALL)
     right.invert_yaxis()
     right.margins(x=0.1, y=0.15)
     right.set_xlabel(test, fontsize=TEXT)

@@ -127,7 +127,8 @@ def strokes_in_time(drawings: Tensor, change: Tensor | None, label: str = "", re
 
     change: (N, points, gates), or None where weights stay as they are.
     """
-    wide = max(_breadth(drawing) for drawing in drawings) > 3
+    # Lines of handwriting, and not letters of which one happens to be wide.
+    wide = np.median([_breadth(drawing) for drawing in drawings]) > 3
     columns = 1 if wide else min(4, len(drawings))
     lines = -(-len(drawings) // columns)
     explained = [remark] if remark else []

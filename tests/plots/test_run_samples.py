@@ -164,6 +164,14 @@ def test_strips_are_white_where_nothing_changes_and_full_at_the_top():
     assert (colours[0] == 1).all() and colours[1, 0].tolist() == pytest.approx([0, 0x72 / 255, 0xB2 / 255])
 
 
+def test_one_wide_drawing_does_not_put_all_below_each_other():
+    drawings = torch.ones(8, 5, 3) * torch.tensor([1.0, 1.0, 0.0])
+    drawings[3, :, 0] = 9.0
+    assert len(strokes_in_time(drawings, None).axes) == 16
+    assert strokes_in_time(drawings, None).get_size_inches()[1] < strokes_in_time(drawings[3:4].expand(8, 5, 3),
+                                                                                  None).get_size_inches()[1]
+
+
 @pytest.mark.parametrize("gates", [0, 1, 4])
 def test_figures_of_any_number_of_gates(gates):
     change = torch.rand(2, 9, gates) if gates else None
