@@ -7,8 +7,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hyperevo.config import load_config
 from hyperevo.runs import create_run, execute, finished, open_run
+from hyperevo.runs.files import read_rows
 
 Variants = Mapping[str, tuple[str, Sequence[str]]]
 """By name: a shipped config, and overrides."""
@@ -61,6 +64,24 @@ def read_table(table: Path) -> dict[tuple[str, int], dict]:
         return {}
     with table.open(newline="") as file:
         return {(row["name"], int(row["seed"])): row for row in csv.DictReader(file)}
+
+
+def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Callable[[dict], float], test: str) \
+        -> tuple[dict[str, list], dict[str, list[float]]]:
+    """By the names that people read: (steps, what `along` makes of a round's metrics) of every seed's run, and the
+    column `test` of its result. Rows whose run folder is elsewhere are left out."""
+    curves: dict[str, list] = {}
+    tests: dict[str, list[float]] = {}
+    rows = read_table(table)
+    for name, seed in sorted(rows, key=lambda key: list(spelt).index(key[0])):
+        folder = runs / f"{name}-{seed}"
+        if not finished(folder):
+            continue
+        metrics = read_rows(folder / "metrics.csv")
+        steps = np.array([float(row["evaluations"]) for row in metrics])
+        curves.setdefault(spelt[name], []).append((steps, np.array([along(row) for row in metrics])))
+        tests.setdefault(spelt[name], []).append(float(rows[name, seed][test]))
+    return curves, tests
 
 
 def success_rounds(rows: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:

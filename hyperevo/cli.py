@@ -19,6 +19,7 @@ app.add_typer(data_app, name="data")
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
+LAST_SEED = 2**31 - 1
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -137,11 +138,12 @@ def sample(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run of task characters or handwriting.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
                                                            "by default as many as test drawings have.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder. Default: 1.")]
+    = None,
     prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from.")] = None,
     bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
         help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
 ) -> None:
@@ -162,7 +164,7 @@ def watch(
     out: Annotated[Path | None, typer.Option(
         metavar="FILE.gif|FILE.mp4", help="The film; .mp4 needs ffmpeg. Default: champion.gif in the run's figures.")]
     = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Of the episode.")] = 0,
 ) -> None:
     """Film the champion of a run at work in its environment, and draw a strip of pictures, frames.png.
 

@@ -80,7 +80,8 @@ def _numbers(round_: Round, run: Run) -> str:
     accuracy = "" if round_.champion_accuracy is None else \
         f"  validation {measure.text(round_.champion_accuracy, 1 if measure.is_share else None)}"
     fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
-    return f"{fitness}{accuracy}  {1000 * round_.seconds:.0f} ms/round"
+    pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
+    return f"{fitness}{accuracy}  {pace}/round"
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:

@@ -4,14 +4,21 @@
 
 The configs char-ptb-… are the paper's, of 1000 units; here they are made smaller, until each has about 328,000
 parameters, and see all of the training text twice. Runs what is missing (a finished run in DIR is kept, a broken
-one resumed), then writes results.csv beside this file from the runs' own result.json. Figures are in the run folders.
+one resumed), then writes results.csv and figures beside this file from the runs' own files.
 """
 
 import sys
+from math import log
 from pathlib import Path
 
+from hyperevo.plots.comparison import curves_beside_tests
+from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.run_samples import text_figure
+from hyperevo.plots.run_view import open_view
+from hyperevo.runs import finished
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, record
+from recorder import along_and_after, arguments, record
 
 EPOCHS = 2
 SMALL = ["task.sequences=32", "search.learning_rate=0.003", "search.schedule=one-cycle", "search.steps_per_round=313",
@@ -26,7 +33,24 @@ VARIANTS = {
 COLUMNS = ("name", "data", "seed", "test_bits_per_character", "validation_bits_per_character", "test_images",
            "direct_parameters", "rounds", "evaluations", "operations", "seconds", "peak_memory_gb")
 """test_images are test characters; evaluations are steps."""
+SPELT = {"lstm": "LSTM", "layernorm-lstm": "LSTM, layer norm", "hyperlstm": "HyperLSTM",
+         "layernorm-hyperlstm": "HyperLSTM, layer norm"}
+
+
+def draw(table: Path, runs: Path) -> None:
+    """All variants and seeds in one figure; and what one network writes, with the changes of its weights."""
+    curves, tests = along_and_after(table, runs, SPELT, lambda row: -float(row["mean"]) / log(2),
+                                    "test_bits_per_character")
+    save_figure(curves_beside_tests(curves, tests, "steps along the gradient", "training bits per character",
+                                    "test bits per character", "Penn Treebank, about 328,000 parameters each",
+                                    "training: the mean of the 313 steps before"), table.with_name("curves.png"))
+    writer = runs / "layernorm-hyperlstm-0"
+    if finished(writer):
+        save_figure(text_figure(open_view(writer)), table.with_name("written_text.png"))
+
 
 if __name__ == "__main__":
     options = arguments(__doc__, tuple(VARIANTS), 3, "runs/char-ptb")
-    record(options, VARIANTS, Path(__file__).with_name("results.csv"), COLUMNS)
+    results = Path(__file__).with_name("results.csv")
+    record(options, VARIANTS, results, COLUMNS)
+    draw(results, options.runs)

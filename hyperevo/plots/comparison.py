@@ -214,6 +214,43 @@ def _dot_at_end(points: int, size: float) -> dict[str, Any]:
     return {"marker": "o", "markersize": size, "markevery": [points - 1]} if points else {}
 
 
+def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x: str, y: str, test: str,
+                        label: str = "", remark: str = "", log: bool = False) -> Figure:
+    """Left, on a log axis where asked for, what runs were measured by on the way, `y` over `x`: the mean over seeds as
+    a thick line, every seed as a thin one. Right, closer up, where each seed ended, by name: its test as a mark, and
+    the mean as a bar."""
+    figure = new_figure(11.0, 4.9, label, f"{y} along the runs, and {test}",
+                        f"{remark}; small: seeds; large: means" if remark else "small: seeds; large: means")
+    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    styles = _styles(curves, ())
+    for place, (name, own) in enumerate(curves.items()):
+        style, values = styles[name], np.array(tests[name], dtype=float)
+        for places, seen in own:
+            left.plot(places, seen, color=style.colour, linewidth=0.7, alpha=0.5)
+        steps, middle = mean_curve(own)
+        left.plot(steps, middle, color=style.colour, linewidth=2, linestyle=LINES[place % len(LINES)],
+                  marker=style.marker, markevery=ceil(len(steps) / 12), markersize=6, markeredgecolor="white",
+                  label=name)
+        right.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=style.colour, linewidth=3)
+        right.scatter(values, place + 0.12 * (np.arange(len(values)) - (len(values) - 1) / 2), s=45, facecolor="none",
+                      edgecolor=style.colour, marker=style.marker, linewidth=1.4, zorder=3)
+    left.set(xlim=(0, None), yscale="log" if log else "linear")
+    left.set_xlabel(x, fontsize=TEXT)
+    left.set_ylabel(y, fontsize=TEXT)
+    left.xaxis.set_major_formatter("{x:,.0f}")
+    means = {name: f"{np.mean(values):.4g}".replace("-", "−") for name, values in tests.items()}
+    right.set_yticks(range(len(curves)), [f"{name}\n{means[name]}" for name in curves], fontsize=SMALL)
+    right.invert_yaxis()
+    right.margins(x=0.1, y=0.15)
+    right.set_xlabel(test, fontsize=TEXT)
+    for axes in (left, right):
+        bare(axes)
+    left.legend(fontsize=SMALL, loc="upper right", frameon=False)
+    right.grid(visible=False, axis="y")
+    right.grid(axis="x", color="#dddddd", linewidth=0.6)
+    return figure
+
+
 def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of step functions, wherever one of them steps, from where all have begun to where the first ends."""
     first, last = max(places[0] for places, _ in curves), min(places[-1] for places, _ in curves)

@@ -55,6 +55,10 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | No
 
 def _draw_fitness(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.ndarray) -> None:
     best, mean, deviation = (column(rows, name) for name in ("best", "mean", "deviation"))
+    if (column(rows, "population") == 1).all():
+        axes.plot(places, best, color=BEST, linewidth=1.2, label="the network, mean of the round")
+        _limit(axes, best, best, best)
+        return
     # Rounds that refine one champion measure its neighbourhood, not the population: drawn apart, as they differ.
     refining = column(rows, "phase") == 1 if "phase" in rows[0] else np.zeros(len(rows), bool)
     if refining.any():

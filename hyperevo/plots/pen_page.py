@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from torch import Tensor
 
 from hyperevo.dynamic import GATES
-from hyperevo.plots.sequences import GATE_COLOURS, GATE_NAMES, PERCENTILE, lines_of
+from hyperevo.plots.sequences import GATE_COLOURS, GATE_NAMES, PERCENTILE, full_at, lines_of
 
 CELLS = 72
 """Squares along each side of a matrix on the page; a larger matrix has several weights in each."""
@@ -48,10 +48,10 @@ def _placed(drawing: Tensor) -> list[list[float]]:
 
 
 def _in_gates(values: Tensor) -> np.ndarray:
-    """(N, points, gates, …) → bytes, 255 at each gate's percentile; square roots, so that small changes are seen."""
+    """(N, points, gates, …) → bytes, 255 where a gate's colour is full; square roots, so that small changes are
+    seen."""
     numbers = values.detach().double().cpu().numpy()
-    limits = np.array([np.percentile(numbers[:, :, gate], PERCENTILE) for gate in range(numbers.shape[2])])
-    limits = np.where(limits > 0, limits, 1).reshape(1, 1, -1, *[1] * (numbers.ndim - 3))
+    limits = full_at(np.moveaxis(numbers, (1, 2), (-2, -1))).reshape(-1, *[1] * (numbers.ndim - 3))
     return (np.sqrt(numbers / limits) * 255).clip(0, 255).round().astype(np.uint8)
 
 

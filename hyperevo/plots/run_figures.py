@@ -62,8 +62,10 @@ def _curves(view: RunView) -> NamedFigures:
 def fitness_name(task: Any, remark: str = "") -> str:
     """What a task's fitness is minus, of outputs that a remark may say more of; `task` are its settings."""
     fitness = getattr(task, "fitness", "")
-    if fitness in ("", "accuracy"):
-        return "fitness (accuracy)" if fitness else "fitness"
+    if not fitness:
+        return "fitness"
+    if fitness in ("accuracy", "return", "damped"):
+        return f"fitness ({fitness})"
     return f"fitness (minus {fitness.replace('squared-', 'squared ')}{remark})"
 
 

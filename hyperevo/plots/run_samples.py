@@ -28,6 +28,8 @@ BIASES = (0.0, 0.5, 1.0)
 """Of the samples beside test drawings."""
 BIAS = 0.5
 """Of the samples that are looked at in time."""
+MOST_BIAS = 100
+"""Densities are points long before that; far beyond it numbers overflow."""
 USUAL_POINTS = 40
 """Of a drawing, where a run that is not finished has no test drawings to go by."""
 
@@ -71,8 +73,8 @@ def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, A
 
 
 def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length: int, seed: int) -> None:
-    if not 0 <= bias < float("inf"):
-        raise UserError(f"--bias: {bias:g} is below 0")
+    if not 0 <= bias <= MOST_BIAS:
+        raise UserError(f"--bias: {bias:g} is not between 0 and {MOST_BIAS}")
     if path.suffix not in (".png", ".html", ".npz"):
         raise UserError(f"--out: {path} ends neither with .png nor with .html nor with .npz")
     try:

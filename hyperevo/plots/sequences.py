@@ -23,9 +23,11 @@ STRIP = 0.3
 """Height of one gate's strip, in lines."""
 
 PERCENTILE = 97
-"""Of a matrix's changes, where its colour is full: the first steps, from a state of zeros, are far above the others."""
+"""Of a matrix's changes, where its colour is full."""
+BEGINNING = 6
+"""Steps from a state of zeros, whose changes are far above all later ones: colours are not scaled by them."""
 
-CHANGE = f"how far each matrix moved, from white to the {PERCENTILE}th percentile of its own changes"
+CHANGE = f"how far each matrix moved, from white to the {PERCENTILE}th percentile of its own changes but the first"
 
 
 def strip_names(gates: int) -> list[str]:
@@ -36,9 +38,15 @@ def strip_names(gates: int) -> list[str]:
 def shades(change: Tensor) -> np.ndarray:
     """Changes (..., gates) → colours (..., gates, 3), white where nothing changes."""
     values = change.detach().double().cpu().numpy()
-    limits = np.percentile(values.reshape(-1, values.shape[-1]), PERCENTILE, axis=0)
-    shares = (values / np.where(limits > 0, limits, 1)).clip(0, 1)[..., None]
+    shares = (values / full_at(values)).clip(0, 1)[..., None]
     return 1 - shares * (1 - np.array([to_rgb(colour) for colour in GATE_COLOURS[: values.shape[-1]]]))
+
+
+def full_at(changes: np.ndarray) -> np.ndarray:
+    """Changes (..., steps, gates) → where each gate's colour is full, (gates,)."""
+    later = changes[..., min(BEGINNING, changes.shape[-2] // 2) :, :]
+    limits = np.percentile(later.reshape(-1, changes.shape[-1]), PERCENTILE, axis=0)
+    return np.where(limits > 0, limits, 1)
 
 
 def written_text(letters: Sequence[str], change: Tensor | None = None, label: str = "", remark: str = "") -> Figure:
@@ -119,7 +127,8 @@ def strokes_in_time(drawings: Tensor, change: Tensor | None, label: str = "", re
 
     change: (N, points, gates), or None where weights stay as they are.
     """
-    wide = max(_breadth(drawing) for drawing in drawings) > 3
+    # Lines of handwriting, and not letters of which one happens to be wide.
+    wide = np.median([_breadth(drawing) for drawing in drawings]) > 3
     columns = 1 if wide else min(4, len(drawings))
     lines = -(-len(drawings) // columns)
     explained = [remark] if remark else []

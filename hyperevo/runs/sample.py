@@ -16,7 +16,9 @@ def write_symbols(network: SequenceNetwork, prompt: Tensor, length: int, tempera
     state, read, written = None, prompt, []
     for _ in range(length):
         answers, state = network(read[None], state)
-        chances = (answers[0, -1].double() / temperature).softmax(0)
+        last = answers[0, -1].double()
+        # From the likeliest down, or the coldest would be a difference of infinities.
+        chances = ((last - last.max()) / temperature).softmax(0)
         read = torch.multinomial(chances, 1, generator=generator)
         written.append(read)
     return torch.cat(written)

@@ -4,7 +4,7 @@ A network must remember the first marked number until the second comes, however 
 there are as many as one wants, and no data set.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -29,6 +29,8 @@ class Settings(ComponentSettings):
     """Options of the task."""
 
     name: Literal["adding"] = "adding"
+    fitness: ClassVar[str] = "squared error"
+    """Minus its mean is what searches see."""
     length: int = Field(20, ge=2)
     """Numbers in a sequence; one of its first half and one of its second are marked."""
     images: int = Field(200, ge=1)

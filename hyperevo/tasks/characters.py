@@ -7,7 +7,7 @@ whenever the text is through.
 
 from math import log
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class Settings(ComponentSettings):
     """Options of the task."""
 
     name: Literal["characters"] = "characters"
+    fitness: ClassVar[str] = "nats per character"
+    """Minus that is what searches see."""
     text: str = "ptb"
     """A data set, ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
     sequences: int = Field(32, ge=1)

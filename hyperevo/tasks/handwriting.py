@@ -12,7 +12,7 @@ A network reads (0, 0, 0) first, so that the first point is drawn too.
 from collections.abc import Sequence
 from math import log, pi
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Settings(ComponentSettings):
     """Options of the task."""
 
     name: Literal["handwriting"] = "handwriting"
+    fitness: ClassVar[str] = "nats per point"
+    """Minus that is what searches see."""
     strokes: str = "omniglot"
     """The data set omniglot, the path of a stroke-3 file (.npz), or the folder of IAM-OnDB as it comes."""
     drawings: int = Field(32, ge=1)
@@ -171,7 +173,7 @@ def read_strokes(strokes: str) -> StrokeData:
     path = Path(strokes)
     if not path.exists():
         raise UserError(f"task.strokes: {strokes!r} is no data set ({', '.join(DATA_SETS)}), and there is no such file "
-                        "or folder")
+                        "or folder; it takes stroke-3 files (.npz) and folders of IAM-OnDB with lineStrokes in them")
     return read_iam(path) if path.is_dir() else read_stroke_file(path)
 
 

@@ -10,6 +10,7 @@ from hyperevo.plots.comparison import (
     accuracy_along,
     across_sizes,
     before_and_after,
+    curves_beside_tests,
     evaluations_to_solve,
     fitness_distribution,
     mean_curve,
@@ -108,6 +109,17 @@ def test_across_sizes_joins_the_means_and_shows_every_seed():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["small", "large"]
     [alone] = across_sizes({"b": [[0.9, 0.9]]}, ["small", "large"], names=["a", "b"]).axes
     assert alone.lines[0].get_color() == axes.lines[1].get_color() != axes.lines[0].get_color()
+
+
+def test_every_seed_ends_in_a_mark_beside_the_curves():
+    steps = np.array([10.0, 20.0])
+    figure = curves_beside_tests({"a": [(steps, np.array([3.0, 2.0])), (steps, np.array([5.0, 2.5]))],
+                                  "b": [(steps, np.array([4.0, 1.0]))]},
+                                 {"a": [2.1, 2.4], "b": [1.25]}, "steps", "bits", "test bits")
+    left, right = figure.axes
+    np.testing.assert_allclose([line.get_ydata() for line in left.lines], [[3, 2], [5, 2.5], [4, 2.25], [4, 1], [4, 1]])
+    assert [sorted(marks.get_offsets()[:, 0]) for marks in right.collections] == [[2.1, 2.4], [1.25]]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["a\n2.25", "b\n1.25"]
 
 
 def test_before_and_after_joins_the_means():

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.geometry import Sheet
+from hyperevo.measure import BITS_PER_CHARACTER
 from hyperevo.plots import (
     cppn_graph,
     cppn_nodes,
@@ -189,6 +190,14 @@ def test_learning_curves_have_a_log_axis_where_the_last_rounds_tower_above_the_o
     assert upper.get_ylabel() == "fitness\nin training"
     upper = learning_curves(rows[:-1], None, LABEL).axes[0]
     assert upper.get_yscale() == "linear" and upper.get_ylabel() == "fitness\non fresh training images"
+
+
+def test_learning_curves_of_one_network_are_one_line():
+    rows = [row | {"population": "1", "learning_rate": "0.1"} for row in metrics()]
+    upper, _ = learning_curves(rows, -1.3, LABEL, fitness_name="fitness (minus nats per character)",
+                               measure=BITS_PER_CHARACTER, examples="characters").axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["the network, mean of the round"]
+    assert upper.get_ylabel() == "fitness (minus nats per character)\nin training"
 
 
 def test_learning_curves_of_one_round_without_accuracy():

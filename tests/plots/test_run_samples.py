@@ -1,5 +1,9 @@
 """What champions write, text and pen strokes: it follows from a seed; its figures; the page on which the pen moves."""
 
+import base64
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +66,7 @@ def test_cold_text_is_the_likeliest_letter_after_all_before(text_run):
         symbols.append(int(answers[0, -1].argmax()))
     expected = "".join(view.task.alphabet[symbol] for symbol in symbols)
     assert sampled(text_run, 12, 0, {"prompt": "a", "temperature": 1e-6}) == expected
+    assert sampled(text_run, 12, 0, {"prompt": "a", "temperature": 5e-324}) == expected
 
 
 def test_bytes_are_written_as_text(tmp_path, text_run):
@@ -121,7 +126,8 @@ def test_bad_options_for_text(text_run, options, problem):
 
 
 @pytest.mark.parametrize("options, problem", [
-    ({"bias": -0.1}, "--bias: -0.1 is below 0"), ({"prompt": "a"}, "--prompt: is not for handwriting"),
+    ({"bias": 1e300}, "--bias: 1e\\+300 is not between"), ({"bias": float("nan")}, "--bias: nan is not between"),
+    ({"bias": -0.1}, "--bias: -0.1 is not between 0 and 100"), ({"prompt": "a"}, "--prompt: is not for handwriting"),
     ({"out": "strokes.gif"}, "--out: strokes.gif ends neither with")])
 def test_bad_options_for_strokes(stroke_run, tmp_path, options, problem):
     if "out" in options:
@@ -143,9 +149,27 @@ def test_lines_end_where_the_pen_is_lifted():
     assert [line.tolist() for line in lines_of(drawing)] == [[[1, 1], [2, 1]], [[2, 6]], [[4, 6], [4, 7]]]
 
 
+def test_colours_are_not_scaled_by_the_first_steps():
+    change = torch.ones(2, 40, 4)
+    change[:, 1:5] = 100.0
+    assert (shades(change)[0, 20, 3] == shades(change)[0, 2, 3]).all()
+    page = pen_page(torch.randn(2, 40, 3), change[..., None].expand(2, 40, 4, 8), torch.ones(4, 8, 8), "A pen")
+    content = json.loads(re.search("const content = (.*);", page)[1])
+    strips = np.frombuffer(base64.b64decode(content["strips"]), np.uint8)
+    assert set(strips.tolist()) == {255}
+
+
 def test_strips_are_white_where_nothing_changes_and_full_at_the_top():
     colours = shades(torch.tensor([[0.0, 0.0, 0.0, 0.0], *[[1.0, 2.0, 3.0, 4.0]] * 20]))
     assert (colours[0] == 1).all() and colours[1, 0].tolist() == pytest.approx([0, 0x72 / 255, 0xB2 / 255])
+
+
+def test_one_wide_drawing_does_not_put_all_below_each_other():
+    drawings = torch.ones(8, 5, 3) * torch.tensor([1.0, 1.0, 0.0])
+    drawings[3, :, 0] = 9.0
+    assert len(strokes_in_time(drawings, None).axes) == 16
+    assert strokes_in_time(drawings, None).get_size_inches()[1] < strokes_in_time(drawings[3:4].expand(8, 5, 3),
+                                                                                  None).get_size_inches()[1]
 
 
 @pytest.mark.parametrize("gates", [0, 1, 4])
@@ -166,6 +190,9 @@ def test_the_pen_moves_and_matrices_light_up(opened, tmp_path):
     changes[0, 1, 2] = 1.0  # the forget gate's rows, when the second point is drawn
     (tmp_path / "pen.html").write_text(pen_page(drawing, changes, torch.rand(4, 8, 8) + 0.5, "A pen <b>"))
     page, events = opened(tmp_path / "pen.html")
+    # Where nothing moves by itself: a slow machine would be in the middle of the next drawing.
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
     assert page.title() == "A pen <b>" and page.locator("h1").inner_text() == "A pen <b>"
     page.get_by_role("slider").fill("2")
     assert page.locator("#where").inner_text() == "drawing 1, point 2 of 3"
@@ -184,4 +211,4 @@ def test_the_pen_moves_and_matrices_light_up(opened, tmp_path):
     page.get_by_role("button", name="Play").click()
     page.get_by_text("drawing 2, point 3 of 3").wait_for()
     # Chromium has advice about how this test reads pictures.
-    assert [event for event in events if "getImageData" not in event] == [(tmp_path / "pen.html").as_uri()]
+    assert {event for event in events if "getImageData" not in event} == {(tmp_path / "pen.html").as_uri()}
