@@ -8,6 +8,7 @@ one resumed), then writes results.csv and figures beside this file from the runs
 """
 
 import sys
+from argparse import Namespace
 from math import log
 from pathlib import Path
 
@@ -30,6 +31,13 @@ VARIANTS = {
     "hyperlstm": ("char-ptb-hyperlstm", [*SMALL, *HYPER]),
     "layernorm-hyperlstm": ("char-ptb-layernorm-hyperlstm", [*SMALL, *HYPER]),
 }
+CONTROLS = {
+    "lstm-slow": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.001"]),
+    "lstm-fast": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.006"]),
+    "lstm-faster": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.01"]),
+    "lstm-forget": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "target.variant=reference"]),
+}
+"""Other learning rates for the LSTM, and 1 more at its forget gates: one seed each, in controls.csv."""
 COLUMNS = ("name", "data", "seed", "test_bits_per_character", "validation_bits_per_character", "test_images",
            "direct_parameters", "rounds", "evaluations", "operations", "seconds", "peak_memory_gb")
 """test_images are test characters; evaluations are steps."""
@@ -54,3 +62,6 @@ if __name__ == "__main__":
     results = Path(__file__).with_name("results.csv")
     record(options, VARIANTS, results, COLUMNS)
     draw(results, options.runs)
+    if tuple(options.names) == tuple(VARIANTS):
+        record(Namespace(names=tuple(CONTROLS), seeds=1, runs=options.runs), CONTROLS,
+               results.with_name("controls.csv"), COLUMNS)
