@@ -1,6 +1,6 @@
 """CartPole steps a second: a population of random linear policies here, and in gymnasium's vector environments.
 
-    python benchmarks/control.py
+    python benchmarks/control.py [--json FILE]
 
 All take turns in one process and one thread. Counted are seconds of the processor, which others on the machine hardly
 change; a ratio is the median of the ratios of the turns. The policies are the same matrices everywhere, gymnasium's
@@ -8,9 +8,12 @@ multiplied by NumPy. An episode that is over is begun anew by gymnasium; here al
 lengths, and what is over by then is stepped, but does not count. Nothing is dropped, as rollouts would.
 """
 
+import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -82,6 +85,10 @@ def seconds(work: Callable[[int], object], steps: int) -> float:
 
 
 def main() -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     generator = torch.Generator().manual_seed(0)
@@ -97,16 +104,21 @@ def main() -> None:
                 measured = seconds(work, STEPS[name])
                 if turn:  # the first warms up
                     times.setdefault((name, part), []).append(measured)
+    found: dict[str, dict] = {"steps a second": {}, "times as fast": {}}
     for name in contenders:
         whole, dynamics, policy = (statistics.median(times[name, part]) for part in ("whole", "dynamics", "policy"))
         together = POPULATION * (10 if name == MORE else 1)
+        found["steps a second"][name] = round(together / whole)
         print(f"{name:26} {together / whole:12,.0f} steps/s   whole {whole * 1e6:8.0f} µs, "
               f"dynamics {dynamics * 1e6:8.0f} µs, policy {policy * 1e6:6.0f} µs")
     for name in ("vectorised", "one by one"):
         for part in ("whole", "dynamics"):
             ratios = [theirs / own for theirs, own in zip(times[name, part], times["hyperevo", part], strict=True)]
             middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
+            found["times as fast"][f"{name}, {part}"] = {"median": middle, "least": least, "most": most}
             print(f"1 episode each against {name}, {part}: {middle:.1f} × ({least:.1f} to {most:.1f})")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

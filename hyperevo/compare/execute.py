@@ -10,6 +10,7 @@ from hyperevo.compare.plan import Entry
 from hyperevo.config import check_config, config_values
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs import Interrupted, create_run, execute, finished, open_run
+from hyperevo.runs.run import signals
 
 log = logging.getLogger(__name__)
 
@@ -70,20 +71,29 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"--ray {address}: {_brief(error)}" if address else str(error)) from error
     try:
-        # A worker that dies leaves a checkpoint behind, which the next one finds.
-        task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
-        waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute())): entry for entry in entries}
-        failed: dict[Path, str] = {}
-        while waiting:
-            done, _ = ray.wait(list(waiting), timeout=PATIENCE)
-            for reference in done:
-                entry = waiting.pop(reference)
-                if reason := _reason(ray, reference):
-                    failed[entry.folder] = reason
-            observe(failed)
-        return failed
+        # A KeyboardInterrupt that is raised within Ray's own calls is not sure to get out of them.
+        with signals() as received:
+            return _follow(ray, entries, observe, received)
     finally:
         ray.shutdown()
+
+
+def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequence[int]) -> dict[Path, str]:
+    """Hand all runs out and wait for them, until a signal is received."""
+    # A worker that dies leaves a checkpoint behind, which the next one finds.
+    task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
+    waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute())): entry for entry in entries}
+    failed: dict[Path, str] = {}
+    while waiting:
+        done, _ = ray.wait(list(waiting), timeout=PATIENCE)
+        if received:
+            raise Interrupted(received[0])
+        for reference in done:
+            entry = waiting.pop(reference)
+            if reason := _reason(ray, reference):
+                failed[entry.folder] = reason
+        observe(failed)
+    return failed
 
 
 def _reason(ray: Any, reference: Any) -> str | None:

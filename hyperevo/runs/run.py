@@ -244,7 +244,7 @@ def execute(run: Run, observe: Callable[[Round], None] = lambda _: None) -> dict
     """
     forget_peak_memory()
     try:
-        with _signals() as received:
+        with signals() as received:
             while spent(run) < 1:
                 observe(_one_round(run))
                 if received:
@@ -525,7 +525,7 @@ def _of_everyone(parts: Parts, images: Batch, calibration: Batch, memory_gb: flo
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def signals() -> Iterator[list[int]]:
     """Collects SIGINT and SIGTERM; after the first, the next has its usual effect."""
     received: list[int] = []
     before: dict[int, Any] = {}

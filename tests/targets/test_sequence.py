@@ -72,7 +72,8 @@ def test_every_network_is_the_module_with_its_weights(layer, layers):
     outputs = target.forward(weights, inputs)
     assert outputs.shape == (3, 4, 9, 4)
     for place in range(3):
-        torch.testing.assert_close(outputs[place], module_of(target, weights, place)(inputs)[0])
+        # Normalising so few units magnifies rounding, which differs by the order of sums.
+        torch.testing.assert_close(outputs[place], module_of(target, weights, place)(inputs)[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
