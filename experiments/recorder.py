@@ -69,11 +69,11 @@ def read_table(table: Path) -> dict[tuple[str, int], dict]:
 def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Callable[[dict], float], test: str) \
         -> tuple[dict[str, list], dict[str, list[float]]]:
     """By the names that people read: (steps, what `along` makes of a round's metrics) of every seed's run, and the
-    column `test` of its result. Rows whose run folder is elsewhere are left out."""
+    column `test` of its result. Rows of other names, and those whose run folder is elsewhere, are left out."""
     curves: dict[str, list] = {}
     tests: dict[str, list[float]] = {}
     rows = read_table(table)
-    for name, seed in sorted(rows, key=lambda key: list(spelt).index(key[0])):
+    for name, seed in sorted((key for key in rows if key[0] in spelt), key=lambda key: list(spelt).index(key[0])):
         folder = runs / f"{name}-{seed}"
         if not finished(folder):
             continue

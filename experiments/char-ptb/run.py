@@ -3,8 +3,9 @@
     python experiments/char-ptb/run.py [--seeds 3] [--runs DIR] [NAME ...]
 
 The configs char-ptb-… are the paper's, of 1000 units; here they are made smaller, until each has about 328,000
-parameters, and see all of the training text twice. Runs what is missing (a finished run in DIR is kept, a broken
-one resumed), then writes results.csv and figures beside this file from the runs' own files.
+parameters, and see all of the training text twice, each layer at two learning rates. Runs what is missing (a finished
+run in DIR is kept, a broken one resumed), then writes results.csv and figures beside this file from the runs' own
+files; without names, also controls.csv.
 """
 
 import sys
@@ -25,33 +26,40 @@ EPOCHS = 2
 SMALL = ["task.sequences=32", "search.learning_rate=0.003", "search.schedule=one-cycle", "search.steps_per_round=313",
          f"run.rounds={5 * EPOCHS}", "run.validate_every=5", "target.keep=1.0", "threads=1"]
 HYPER = ["target.hidden=232", "target.hyper=32"]
-VARIANTS = {
+LAYERS = {
     "lstm": ("char-ptb-lstm", [*SMALL, "target.hidden=256"]),
     "layernorm-lstm": ("char-ptb-layernorm-lstm", [*SMALL, "target.hidden=256"]),
     "hyperlstm": ("char-ptb-hyperlstm", [*SMALL, *HYPER]),
     "layernorm-hyperlstm": ("char-ptb-layernorm-hyperlstm", [*SMALL, *HYPER]),
 }
+FAST = {f"{name}-fast": (base, [*overrides, "search.learning_rate=0.01"]) for name, (base, overrides) in LAYERS.items()}
 CONTROLS = {
     "lstm-slow": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.001"]),
-    "lstm-fast": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.006"]),
-    "lstm-faster": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.01"]),
     "lstm-forget": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "target.variant=reference"]),
 }
-"""Other learning rates for the LSTM, and 1 more at its forget gates: one seed each, in controls.csv."""
+"""Of one seed: a third learning rate for the LSTM, and 1 more at its forget gates."""
+VARIANTS = LAYERS | FAST
 COLUMNS = ("name", "data", "seed", "test_bits_per_character", "validation_bits_per_character", "test_images",
            "direct_parameters", "rounds", "evaluations", "operations", "seconds", "peak_memory_gb")
 """test_images are test characters; evaluations are steps."""
 SPELT = {"lstm": "LSTM", "layernorm-lstm": "LSTM, layer norm", "hyperlstm": "HyperLSTM",
          "layernorm-hyperlstm": "HyperLSTM, layer norm"}
+RATES = {"": "0.003", "-fast": "0.01"}
 
 
 def draw(table: Path, runs: Path) -> None:
-    """All variants and seeds in one figure; and what one network writes, with the changes of its weights."""
-    curves, tests = along_and_after(table, runs, SPELT, lambda row: -float(row["mean"]) / log(2),
-                                    "test_bits_per_character")
-    save_figure(curves_beside_tests(curves, tests, "steps along the gradient", "training bits per character",
-                                    "test bits per character", "Penn Treebank, about 328,000 parameters each",
-                                    "training: the mean of the 313 steps before"), table.with_name("curves.png"))
+    """For either learning rate, all layers and seeds in one figure; and what one network writes, with the changes of
+    its weights."""
+    for suffix, rate in RATES.items():
+        spelt = {f"{name}{suffix}": label for name, label in SPELT.items()}
+        curves, tests = along_and_after(table, runs, spelt, lambda row: -float(row["mean"]) / log(2),
+                                        "test_bits_per_character")
+        if curves:
+            save_figure(curves_beside_tests(curves, tests, "steps along the gradient", "training bits per character",
+                                            "test bits per character",
+                                            f"Penn Treebank, about 328,000 parameters each, learning rate {rate}",
+                                            "training: the mean of the 313 steps before"),
+                        table.with_name(f"curves{suffix}.png"))
     writer = runs / "layernorm-hyperlstm-0"
     if finished(writer):
         save_figure(text_figure(open_view(writer)), table.with_name("written_text.png"))
