@@ -33,10 +33,9 @@ LAYERS = {
     "layernorm-hyperlstm": ("char-ptb-layernorm-hyperlstm", [*SMALL, *HYPER]),
 }
 FAST = {f"{name}-fast": (base, [*overrides, "search.learning_rate=0.01"]) for name, (base, overrides) in LAYERS.items()}
-CONTROLS = {
-    "lstm-slow": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "search.learning_rate=0.001"]),
-    "lstm-forget": ("char-ptb-lstm", [*SMALL, "target.hidden=256", "target.variant=reference"]),
-}
+LSTM, OWN = LAYERS["lstm"]
+CONTROLS = {"lstm-slow": (LSTM, [*OWN, "search.learning_rate=0.001"]),
+            "lstm-forget": (LSTM, [*OWN, "target.variant=reference"])}
 """Of one seed: a third learning rate for the LSTM, and 1 more at its forget gates."""
 VARIANTS = LAYERS | FAST
 COLUMNS = ("name", "data", "seed", "test_bits_per_character", "validation_bits_per_character", "test_images",

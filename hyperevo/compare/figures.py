@@ -15,6 +15,7 @@ from hyperevo.compare.statistics import pareto_front
 from hyperevo.geometry import Sheet
 from hyperevo.measure import Measure
 from hyperevo.plots.comparison import (
+    SEARCHED_NUMBERS,
     Swept,
     accuracy_across,
     accuracy_against_genes,
@@ -41,9 +42,6 @@ CAPTIONS = {
 }
 
 SWEPT = "What one setting does to the accuracy, all others being the same."
-
-SEARCHED_NUMBERS = "searched numbers (encoded genes and direct parameters)"
-"""What encodings are compared by."""
 
 FAR_APART = 5
 """Rows whose runs are so many times longer than others share a log axis."""

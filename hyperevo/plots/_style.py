@@ -126,3 +126,8 @@ def bare(axes: Axes) -> None:
     axes.tick_params(labelsize=SMALL)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def added(remark: str) -> str:
+    """A remark as it goes on behind a caption, or nothing."""
+    return f"; {remark}" if remark else ""

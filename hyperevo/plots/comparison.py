@@ -22,6 +22,7 @@ from hyperevo.plots._style import (
     NEGATIVE,
     SMALL,
     TEXT,
+    added,
     bare,
     colour_bar,
     new_figure,
@@ -37,6 +38,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#56b4e9", "#8
 """Okabe and Ito's, then Paul Tol's; a name keeps its colour in all figures of a comparison."""
 MARKERS = "osD^vPdXh<>p"
 LINES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+SEARCHED_NUMBERS = "searched numbers (encoded genes and direct parameters)"
+"""What encodings are compared by."""
 LETTERS = 32
 """After so many, a name goes on in the next line."""
 
@@ -87,6 +90,13 @@ def _percent(share: float, _: float) -> str:
     return f"{100 * share:.10g}%"
 
 
+def _label_accuracies(axes: Axes, name: str, measure: Measure) -> None:
+    """The y axis of a figure of accuracies."""
+    axes.set_ylabel(name, fontsize=TEXT)
+    if measure.is_share:
+        axes.yaxis.set_major_formatter(_percent)
+
+
 def _log_ticks(axis: Axis) -> None:
     """Ticks of a log axis that are a few numbers people can read, over several decades or a small part of one."""
     low, high = axis.get_view_interval()
@@ -119,10 +129,8 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
     axes.set_xscale("log")
     _log_ticks(axes.xaxis)
     axes.xaxis.set_major_formatter("{x:,.10g}")
-    axes.set_xlabel("searched numbers (encoded genes and direct parameters)", fontsize=TEXT)
-    axes.set_ylabel(accuracy, fontsize=TEXT)
-    if measure.is_share:
-        axes.yaxis.set_major_formatter(_percent)
+    axes.set_xlabel(SEARCHED_NUMBERS, fontsize=TEXT)
+    _label_accuracies(axes, accuracy, measure)
     _finish(axes, _legend_columns(points, 5.6))
     return figure
 
@@ -158,9 +166,7 @@ def accuracy_across(series: Mapping[str, Sequence[Swept]], key: str, x: str, lab
     values = {swept.place: swept.value for own in series.values() for swept in own}
     _mark_values(axes, values, "" if x == key else key)
     axes.set_xlabel(x, fontsize=TEXT)
-    axes.set_ylabel(accuracy, fontsize=TEXT)
-    if measure.is_share:
-        axes.yaxis.set_major_formatter(_percent)
+    _label_accuracies(axes, accuracy, measure)
     _finish(axes, _legend_columns(series, 5.6))
     return figure
 
@@ -202,9 +208,7 @@ def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = A
         axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.set_xlabel(x, fontsize=TEXT)
-    axes.set_ylabel(accuracy, fontsize=TEXT)
-    if measure.is_share:
-        axes.yaxis.set_major_formatter(_percent)
+    _label_accuracies(axes, accuracy, measure)
     _finish(axes, _legend_columns(curves, 5.6))
     return figure
 
@@ -270,7 +274,7 @@ def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, 
     columns = ceil(len(scaled) / rows)
     figure = new_figure(3.4 * columns + 0.8, 3.6 * rows + 0.9, label, "what hidden units look at",
                         "the same units of every network at their places; weights divided by their standard deviation"
-                        + (f"; {remark}" if remark else ""))
+                        + added(remark))
     grid = figure.subplots(rows, columns, squeeze=False)
     limit = symmetric_limit(list(scaled.values()))
     for axes in grid.flat[len(scaled):]:
@@ -302,7 +306,7 @@ def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names
     below."""
     figure, axes = _lines_figure(5.2, weights, label, "how smooth the weights are", "Fourier transform of every hidden "
                                  "unit's weights over the inputs; directions and units summed"
-                                 + (f"; {remark}" if remark else ""))
+                                 + added(remark))
     styles = _styles(weights, names)
     for name, own in weights.items():
         style = styles[name]
@@ -393,9 +397,7 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
         axes.scatter(np.tile(across, len(values)), values.ravel(), s=14, color="white", edgecolor=style.colour,
                      linewidth=0.9, alpha=0.8, zorder=2)
     axes.set_xticks(range(len(sizes)), sizes)
-    axes.set_ylabel(f"test {measure.name}", fontsize=TEXT)
-    if measure.is_share:
-        axes.yaxis.set_major_formatter(_percent)
+    _label_accuracies(axes, f"test {measure.name}", measure)
     _finish(axes, _legend_columns(points, 5.6))
     return figure
 

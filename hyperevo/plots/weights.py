@@ -10,6 +10,7 @@ from torch import Tensor
 from hyperevo.geometry import Sheet, near_square
 from hyperevo.plots._style import (
     TEXT,
+    added,
     colour_bar,
     in_words,
     new_figure,
@@ -29,12 +30,8 @@ def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str =
                    f"a {in_words(source.sizes[1:]).replace('sheet', 'kernel')}")
         return _tiles(*by_channel(weights, target, source), label, "kernels", caption, parameter)
     caption = (f"{target.units} units at their places on a {in_words(target.sizes)}; "
-               f"each tile: one unit's weights from the {in_words(source.sizes)} it reads") + _added(remark)
+               f"each tile: one unit's weights from the {in_words(source.sizes)} it reads") + added(remark)
     return _tiles(weights, target, source, label, "receptive fields", caption, parameter)
-
-
-def _added(remark: str) -> str:
-    return f"; {remark}" if remark else ""
 
 
 def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
@@ -135,7 +132,7 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet
     pictures = [tiled(weights[units], shown, source) for _, weights in frames]
     height = 2.2 * min(max(pictures[0].shape[0] / pictures[0].shape[1], 0.3), 2.0)
     caption = (f"each frame: {shown.units} of the {target.units} units of the best network so far, spread evenly over "
-               f"their sheet; each tile: one unit's weights from the {in_words(source.sizes)} it reads{_added(remark)}")
+               f"their sheet; each tile: one unit's weights from the {in_words(source.sizes)} it reads{added(remark)}")
     figure = new_figure(max(2.3 * columns, 10.5) + 1.2, max(rows * (height + 0.35), 2.4) + 1.0, label,
                         "the champion's weights through the rounds", caption)
     grid = figure.subplots(rows, columns, squeeze=False)
