@@ -84,6 +84,13 @@ def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Ca
     return curves, tests
 
 
+def champions_along(folder: Path, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rounds of a run, and the accuracy of its champion; a run that is through stays where it is until the `last`."""
+    metrics = read_rows(folder / "metrics.csv")
+    accuracies = [float(row["champion_accuracy"]) for row in metrics]
+    return np.array([*(float(row["round"]) for row in metrics), float(last)]), np.array([*accuracies, accuracies[-1]])
+
+
 def success_rounds(rows: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:
     """By name, the round in which every seed's champion was right throughout; infinite where none was."""
     solved: dict[str, list[float]] = {}

@@ -10,14 +10,11 @@ this file from the runs' own result.json. A run ends when its champion solves al
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from hyperevo.plots.comparison import accuracy_along, across_sizes
 from hyperevo.plots.run_figures import save_figure
-from hyperevo.runs.files import read_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, read_table, record
+from recorder import arguments, champions_along, read_table, record
 
 DIRECT = ["encoding={name='direct', scale=1.0}"]
 VARIANTS = {
@@ -48,11 +45,7 @@ def draw(table: Path, runs: Path) -> None:
     scaled: dict[str, list] = {}
     for row in rows:
         name = row["name"]
-        metrics = read_rows(runs / f"{name}-{row['seed']}" / "metrics.csv")
-        # A run that is through stays where it is.
-        generations = [*(float(one["round"]) for one in metrics), 300.0]
-        accuracies = [float(one["champion_accuracy"]) for one in metrics]
-        curves.setdefault(name, []).append((np.array(generations), np.array([*accuracies, accuracies[-1]])))
+        curves.setdefault(name, []).append(champions_along(runs / f"{name}-{row['seed']}", 300))
         if row["accuracy_55"]:
             scaled.setdefault(name, []).append([float(row[f"accuracy_{size}"]) for size in SIZES])
     save_figure(accuracy_along(curves, "generations", "Visual discrimination, 75 trials"),

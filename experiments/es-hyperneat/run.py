@@ -12,14 +12,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
-
 from hyperevo.plots.comparison import accuracy_along, success_along
 from hyperevo.plots.run_figures import save_figure
-from hyperevo.runs.files import read_rows, read_tensors
+from hyperevo.runs.files import read_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, read_table, record, success_rounds
+from recorder import arguments, champions_along, read_table, record, success_rounds
 
 PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 120
 PARITY = ["run.until=1.0", f"run.rounds={PARITY_GENERATIONS}", "encoding.maximum_depth=4"]
@@ -63,12 +61,9 @@ def draw(table: Path, runs: Path) -> None:
                     table.with_name("parity.png"))
     curves: dict[str, list] = {}
     for row in rows:
-        metrics = runs / f"{row['name']}-{row['seed']}" / "metrics.csv"
-        if row["name"] not in SHOWN and metrics.exists():
-            # A run that is through stays where it is.
-            along = [(float(one["round"]), float(one["champion_accuracy"])) for one in read_rows(metrics)]
-            along.append((float(RETINA_GENERATIONS), along[-1][1]))
-            curves.setdefault(row["name"], []).append(tuple(np.array(along).T))
+        folder = runs / f"{row['name']}-{row['seed']}"
+        if row["name"] not in SHOWN and (folder / "metrics.csv").exists():
+            curves.setdefault(row["name"], []).append(champions_along(folder, RETINA_GENERATIONS))
     if curves:
         save_figure(accuracy_along(curves, "generations", "Retina, left and right, population 300"),
                     table.with_name("retina.png"))
