@@ -262,6 +262,11 @@ def test_car_racing_is_drawn_as_gymnasium_draws_it():
         action = np.array([random.uniform(-1, 1), random.uniform(), 0], np.float32)
         found, expected = take(quick, action, 3), take(own, action, 3)
         assert np.array_equal(found[0], expected[0]) and found[1:] == expected[1:]
+    world = quick.unwrapped.world
+    assert world.bodies
+    quick.close()
+    assert not world.bodies
+    quick.close()
 
 
 @NEEDS_BOX2D
