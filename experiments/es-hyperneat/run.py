@@ -5,7 +5,7 @@ found, and how far the retina problem gets.
 
 Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv and a figure for
 each task beside this file. A run ends when its champion is right on all patterns, or after 300 generations of parity
-and 120 of the retina, of which there are three seeds at most: all of the retina takes about ten minutes of one core.
+and 120 of the retina, of which there are three seeds at most: all of the retina takes about half an hour of one core.
 """
 
 import sys
