@@ -47,7 +47,7 @@ VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for
     ("direct", ["encoding={name='direct', scale=1.0}"]),
     ("cppn", [f"encoding={{name='cppn', maximum_weight={HEAVIEST[version]}}}", NEAT])]}
 BUDGET = {"markov": 5_000, "hidden": 10_000}
-SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 4, 200
+SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 16, 200
 """Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
 candidates of a run that are tried together; and how many of Gruau's starts."""
 COLUMNS = ("name", "seed", "coefficients", "weights", "solved", "evaluations", "generalisation")
