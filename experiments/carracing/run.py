@@ -3,7 +3,7 @@ coefficients drives CarRacing-v3, which it sees as 64 × 64 pixels of saturation
 
     python experiments/carracing/run.py [--seeds 1] [--runs DIR] [KEY=VALUE ...]
 
-A run of the config carracing-dct takes about an hour on two idle cores. Runs what is missing (a finished run in DIR is
+A run of the config carracing-dct takes a good hour on two cores. Runs what is missing (a finished run in DIR is
 kept, a broken one resumed), then writes results.csv beside this file from the runs' own result.json, and of the first
 seed the learning curves and a strip of pictures of the champion's drive. With overrides, such as `run.rounds=5` to try
 it, all this is written into DIR. Needs `pip install 'hyperevo[box2d]'`.

@@ -36,7 +36,7 @@ NEAT = ("search={name='neat', population=50, functions=['gauss', 'sin', 'sigmoid
         "stagnation=200, add_node=0.1, add_link=0.2, delete_node=0.02, delete_link=0.05, neutral_growth=false, "
         "target_species=8, refine={rounds=0}}")
 HEAVIEST = {"markov": 24.0, "hidden": 16.0}
-"""The largest weight that a CPPN can write: a little more than any that SNES found in direct solutions."""
+"""The largest weight that a CPPN can write: a little more than any in six direct solutions of SNES."""
 
 COEFFICIENTS = {"markov": ("[3]", "[4]", "[5]", "[6]"), "hidden": ("[1, 1]", "[2, 2]", "[1, 3]", "[2, 3]", "[3, 3]")}
 CONFIGS = {"markov": "double-pole-dct", "hidden": "double-pole-hidden-velocities-dct"}
