@@ -10,18 +10,14 @@ distance of two units or not. With it, all food is found in the first generation
 
 import math
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from hyperevo.measure import Measure
 from hyperevo.plots.comparison import accuracy_along, across_sizes, success_along
 from hyperevo.plots.run_figures import save_figure
-from hyperevo.runs.files import read_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, read_table, record
+from recorder import arguments, champions_along, read_table, record
 
 BARE, ROWS = "encoding.distance=false", "task.layout='rows'"
 VARIANTS = {
@@ -44,15 +40,10 @@ ticks are those it took where it was found."""
 
 def spread(row: dict) -> dict:
     """A result with a column for every number of its retests."""
-    solved = next((round_ for round_, score in scores(row) if score >= ALL_FOUND), math.inf)
+    rounds, scores = champions_along(options.runs / f"{row['name']}-{row['seed']}", GENERATIONS)
+    solved = next((float(round_) for round_, score in zip(rounds, scores, strict=True) if score >= ALL_FOUND), math.inf)
     retests = {f"{what}_{size}": value for size, values in row["retests"].items() for what, value in values.items()}
     return row | retests | {"solved": solved}
-
-
-def scores(row: Mapping) -> list[tuple[float, float]]:
-    """(generation, score of the champion) along a run."""
-    metrics = read_rows(options.runs / f"{row['name']}-{row['seed']}" / "metrics.csv")
-    return [(float(one["round"]), float(one["champion_accuracy"])) for one in metrics]
 
 
 def draw(table: Path, runs: Path) -> None:
@@ -62,7 +53,8 @@ def draw(table: Path, runs: Path) -> None:
     solved: dict[str, list[float]] = {}
     scaled: dict[str, dict[str, list]] = {"accuracy": {}, "ticks": {}}
     for row in rows:
-        curves.setdefault(row["name"], []).append(tuple(np.array(scores(row)).T))
+        along = champions_along(runs / f"{row['name']}-{row['seed']}", GENERATIONS)
+        curves.setdefault(row["name"], []).append(along)
         solved.setdefault(row["name"], []).append(float(row["solved"]))
         for what, own in scaled.items():
             own.setdefault(row["name"], []).append([float(row[f"{what}_{size}"]) for size in SIZES])
