@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import torch
 
 from hyperevo.encodings import es_hyperneat
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.geometry import SUBSTRATE
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.runs.environment import keep_freed_memory
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search.neat import NeatSearch, RefineSettings, Settings

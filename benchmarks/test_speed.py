@@ -11,8 +11,8 @@ import torch
 
 from hyperevo.benchmark import mnist_network, random_batch, random_graphs
 from hyperevo.encodings import cppn, dct
-from hyperevo.encodings._graph import Graph
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.graph import Graph
 from hyperevo.runs.environment import keep_freed_memory
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search.neat import NeatSearch, Settings

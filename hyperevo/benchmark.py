@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from hyperevo.encodings import build_encoding, cppn, dct, direct, embedding
-from hyperevo.encodings._graph import Graph, Node, Topology, activate
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.graph import Graph, Node, Topology, activate
 from hyperevo.runs.environment import environment, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search._neat_benchmark import bookkeeping

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph
 from hyperevo.encodings._program import Program, Rows, assemble, interpret
 from hyperevo.encodings._separable import WAVES, Split, Spread, Value, clamped_nodes, split
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.graph import Graph
 
 BLOCK = 262_144
 """Connections of one network that are painted at a time on the CPU: 1 MB in float32."""

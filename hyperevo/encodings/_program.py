@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, Topology, program
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
+from hyperevo.graph import Graph, Topology, program
 
 ONE, ZERO = -2, -1
 """Links and biases that are no gene."""

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph
 from hyperevo.encodings._painting import GAINS, answer_in_place
 from hyperevo.encodings._program import ACTIVATION_NAMES, AGGREGATION_NAMES, join_tables, plain_rows
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
+from hyperevo.graph import Graph
 
 VECTOR = 32
 """Numbers that an operation works on at a time, at most; what is left over takes another path, with other rounding."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 
-from hyperevo.encodings._graph import Graph, Topology, program
 from hyperevo.encodings._program import LINEAR, ONE, ZERO, Row, Rows, node_rows
+from hyperevo.graph import Graph, Topology, program
 
 SIDES = {"x1": "source", "y1": "source", "z1": "source", "x2": "target", "y2": "target", "z2": "target",
          "one": "constant", "dx": "sum", "dy": "sum", "distance": "spread"}

@@ -16,11 +16,11 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph, without_garbage_collection
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.graph import Graph, without_garbage_collection
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
 
 POINTS = 16_384

@@ -19,11 +19,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, activate
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
 from hyperevo.encodings._queries import Cppns
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry
+from hyperevo.graph import Graph, activate
 from hyperevo.weights import Weights
 
 

@@ -14,10 +14,10 @@ from pydantic import Field, field_validator
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.weights import Weights
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperevo.encodings._graph import Graph, Node, Topology, program
+from hyperevo.graph import Graph, Node, Topology, program
 
 LANE = 0.45
 """Room that a link passing through a layer takes, in units of a node's."""

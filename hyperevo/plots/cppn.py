@@ -13,8 +13,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, Node, Topology, node_values
 from hyperevo.geometry import Sheet
+from hyperevo.graph import Graph, Node, Topology, node_values
 from hyperevo.plots._layout import Layout, lay_out
 from hyperevo.plots._style import (
     FAINT,

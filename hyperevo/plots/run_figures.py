@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hyperevo.components import load_component
-from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.dct import DctEncoding
 from hyperevo.encodings.embedding import EmbeddingEncoding
 from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.errors import UserError
+from hyperevo.graph import Graph
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.curves import learning_curves, species_over_time

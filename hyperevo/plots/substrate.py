@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph
 from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
+from hyperevo.graph import Graph
 from hyperevo.plots._style import (
     DIVERGING,
     FAINT,

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph
 from hyperevo.geometry import SUBSTRATE
+from hyperevo.graph import Graph
 from hyperevo.weights import Weights
 
 Batch = tuple[Tensor, Tensor]

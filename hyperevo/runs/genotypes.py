@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, Node, Topology
+from hyperevo.graph import Graph, Node, Topology
 
 Genotype = Tensor | Graph
 

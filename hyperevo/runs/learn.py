@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph
+from hyperevo.graph import Graph
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.search._neat_learn import Learning
 from hyperevo.search.gradient import Settings

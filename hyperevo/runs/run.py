@@ -23,9 +23,9 @@ from torch import Tensor
 
 from hyperevo.components import load_component
 from hyperevo.config import RunConfig, check_config, config_text, config_values, flatten, read_toml
-from hyperevo.encodings._graph import Graph
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Frame, Ring, Sheet
+from hyperevo.graph import Graph
 from hyperevo.measure import measure_named
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins

@@ -10,7 +10,7 @@ import torch
 from neat.genome import DefaultGenome
 from torch import Tensor
 
-from hyperevo.encodings._graph import Graph, Node, Topology
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.search._neat_genes import (
     NAMES,
     NODE_NUMBERS,

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph
+from hyperevo.graph import Graph
 
 
 class LearnSettings(ComponentSettings):

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings._graph import Graph
+from hyperevo.graph import Graph
 from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 
 

@@ -26,10 +26,10 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, nearest
-from hyperevo.encodings._graph import Graph, without_garbage_collection
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.graph import Graph, without_garbage_collection
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
     Genome,

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyperevo.encodings import _painting, cppn
-from hyperevo.encodings._graph import Graph, Node, Topology, activate
 from hyperevo.encodings.cppn import CppnEncoding, Settings
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.graph import Graph, Node, Topology, activate
 from hyperevo.weights import Deferred, Factored, Pieces
 
 GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3, 4)), Sheet((5, 2))),

@@ -17,13 +17,13 @@ from pydantic import ValidationError
 
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._queries import Cppns
 from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding, Settings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, OWN_SCALAR_ACTIVATIONS
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots.run_figures import save_run_figures
 from hyperevo.plots.substrate import found_network
 from hyperevo.runs import create_run, execute

@@ -7,8 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.geometry import Sheet
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.measure import BITS_PER_CHARACTER
 from hyperevo.plots import (
     cppn_graph,

@@ -7,9 +7,9 @@ import torch
 
 from hyperevo.config import check_config, config_text, config_values
 from hyperevo.encodings import build_encoding
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots import run_figures as module
 from hyperevo.plots import save_run_figures
 from hyperevo.plots.run_figures import open_view, read_rows, save_figure

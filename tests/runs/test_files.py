@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperevo.encodings._graph import Graph, Node, Topology
 from hyperevo.errors import UserError
+from hyperevo.graph import Graph, Node, Topology
 from hyperevo.runs.files import AppendLog, read_folder, read_json, read_tensors, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.genotypes import pack_genotype, unpack_genotype

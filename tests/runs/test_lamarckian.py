@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hyperevo.config import load_config
-from hyperevo.encodings._graph import Graph
 from hyperevo.errors import UserError
+from hyperevo.graph import Graph
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import differentiable_fitness, learn

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
 
-from hyperevo.encodings._graph import Graph, activate
 from hyperevo.encodings._painting import Canvas, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import SIDES, stays_separable
@@ -28,6 +27,7 @@ from hyperevo.encodings.es_hyperneat import Settings as EsHyperneatSettings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.graph import Graph, activate
 from hyperevo.search._neat_breeding import mutate
 from hyperevo.search._neat_genomes import gather, graph_from_genome, settle, write_back
 from hyperevo.search._neat_python import neat_config

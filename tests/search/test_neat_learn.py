@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hyperevo.encodings._graph import Graph
+from hyperevo.graph import Graph
 from hyperevo.search._neat_genomes import graphs_from_genomes
 from hyperevo.search._neat_learn import Learning, LearnSettings
 from hyperevo.search._neat_refine import RefineSettings

@@ -1,7 +1,8 @@
 """CPPN graphs as plain data, and the plain way to evaluate one, node by node.
 
 A `Graph` is a feed-forward CPPN: a topology (hashable, shared by genomes that differ in numbers only) and its numbers.
-Pictures of a CPPN's nodes come from here; whole populations are expressed by `_painting` and `_program`.
+Pictures of a CPPN's nodes come from here; whole populations are expressed by
+`encodings._painting` and `encodings._program`.
 """
 
 import gc

@@ -1,0 +1,16 @@
+"""Random numbers by a run's seed and a number that counts: rounds, epochs, networks. There is no state to keep."""
+
+import torch
+
+
+def mixed(seed: int, number: int, stream: int = 0) -> int:
+    """A seed from 0 to 2⁶³ - 1, another one for every number and, with the same two, for every stream below 2⁶³.
+
+    Without a stream it stays below 2⁶¹; what is held out from training is drawn with seeds from 2⁶² on.
+    """
+    return (seed * 1_000_003 + number) % 2**61 ^ stream
+
+
+def generator_for(seed: int, number: int, stream: int = 0) -> torch.Generator:
+    """A generator on the CPU with the mixed seed."""
+    return torch.Generator().manual_seed(mixed(seed, number, stream))
