@@ -27,6 +27,7 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.graph import Graph
 from hyperevo.measure import measure_named
+from hyperevo.randomness import mixed
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import Parts, compose, follows_gradient, gene_counts, planned_rounds, weight_origins
 from hyperevo.runs.cost import operations, total
@@ -355,7 +356,7 @@ def _carried(run: Run) -> list[Carried]:
     if not hasattr(run.parts.target, "read"):
         return []
     run.carried, generation = run.carried or Carried(), run.parts.search.generation
-    run.carried.draw = (run.config.seed * 1_000_003 + generation) % 2**63
+    run.carried.draw = mixed(run.config.seed, generation)
     if not (hasattr(run.parts.task, "continues") and run.parts.task.continues(generation)):
         run.carried.state = None
     return [run.carried]

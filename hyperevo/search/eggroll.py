@@ -20,6 +20,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.encodings.direct import DirectEncoding, Neighbours
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.randomness import generator_for
 from hyperevo.weights import Factored
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
@@ -60,7 +61,7 @@ class EggrollSearch:
 
     def _neighbours(self) -> Neighbours:
         """The population of this generation: a function of the centre, the seed and the generation."""
-        generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + self.generation) ^ NOISE_STREAM) % 2**63)
+        generator = generator_for(self.seed, self.generation, NOISE_STREAM)
         deviation = self._decayed(self.settings.deviation)
         noise = {name: draw_pairs(parameter, self.settings, deviation, generator)
                  for name, parameter in self.geometry.items()}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
+from hyperevo.randomness import generator_for
 
 
 class Settings(ComponentSettings):
@@ -167,6 +168,6 @@ def build(settings: Settings, encoding: Any, seed: int) -> GradientSearch:
     if not hasattr(encoding, "genes"):
         raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
                         "needs a fixed one: set encoding.graph")
-    generators = [torch.Generator().manual_seed(seed * 1_000_003 + place) for place in range(settings.population)]
+    generators = [generator_for(seed, place) for place in range(settings.population)]
     start = torch.cat([encoding.sample(1, generator) for generator in generators])
     return GradientSearch(settings, start.to(encoding.device))

@@ -30,6 +30,7 @@ from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.randomness import generator_for
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
     Genome,
@@ -395,7 +396,7 @@ class NeatSearch:
 
     def _noise(self, refinement: Refinement) -> Tensor:
         """Of the coming round: a function of the seed and the number of tells, so there is no state to keep."""
-        generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + self.generation) ^ NOISE_STREAM) % 2**63)
+        generator = generator_for(self.seed, self.generation, NOISE_STREAM)
         return torch.randn(self.settings.refine.population, len(refinement.centre), generator=generator,
                            dtype=torch.float64)
 

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from hyperevo.components import ComponentSettings
 from hyperevo.data import ImageData, load_images
 from hyperevo.geometry import Sheet
+from hyperevo.randomness import generator_for
 
 Batch = tuple[Tensor, Tensor]
 
@@ -103,7 +104,7 @@ class ImageTask:
     def batch(self, seed: int, generation: int) -> Batch:
         """Training images (N, pixels) of one generation and what is wanted for them: a function of the seed and the
         generation."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**63)
+        generator = generator_for(seed, generation)
         if self.settings.sampling == "epochs":
             chosen = self._in_turn(seed, generation)
         else:
@@ -119,7 +120,7 @@ class ImageTask:
     def _in_turn(self, seed: int, generation: int) -> Tensor:
         epoch, place = divmod(generation, self.batches_per_epoch)
         if self._order[0] != (seed, epoch):
-            generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63 ^ ORDER_STREAM)
+            generator = generator_for(seed, epoch, ORDER_STREAM)
             self._order = (seed, epoch), torch.randperm(len(self._train[0]), generator=generator)
         return self._order[1][place * self.settings.images : (place + 1) * self.settings.images]
 

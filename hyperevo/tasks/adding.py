@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import Sheet
+from hyperevo.randomness import generator_for
 
 CLASS_NAMES = ()
 """There is one output, a number."""
@@ -67,7 +68,7 @@ class Adding:
 
     def batch(self, seed: int, generation: int) -> Batch:
         """The sequences of one generation and their sums: a function of the seed and the generation."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**61)
+        generator = generator_for(seed, generation)
         return self._draw(self.settings.images, generator)
 
     def calibration(self, images: int) -> Batch:

@@ -19,6 +19,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.data import TextData, load_text, read_text_file
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.randomness import generator_for
 
 CLASS_NAMES = ()
 """Outputs are the symbols of an alphabet, which is the text's."""
@@ -80,7 +81,7 @@ class Characters:
     def batch(self, seed: int, generation: int) -> Batch:
         """The symbols of one generation and those that follow them: a function of the seed and the generation."""
         epoch, place = divmod(generation, self.batches_per_epoch)
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        generator = generator_for(seed, epoch)
         later = int(torch.randint(self.settings.length, (), generator=generator))
         starts = torch.arange(self.settings.sequences) * self._stream + later + place * self.settings.length
         chosen = self._train[starts[:, None] + torch.arange(self.settings.length + 1)].long().to(self.device)

@@ -19,6 +19,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings, nearest
 from hyperevo.control import LAST, Sketch, environment, environment_names, film, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
+from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
 
 CLASS_NAMES = ()
@@ -95,7 +96,7 @@ class Control:
 
     def batch(self, seed: int, generation: int) -> Batch:
         """The first states of one generation: a function of the seed and the generation."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**61)
+        generator = generator_for(seed, generation)
         return self._starts(self.settings.episodes, self.most_steps, generator)
 
     def calibration(self, images: int) -> Batch:

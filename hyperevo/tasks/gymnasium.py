@@ -15,6 +15,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
 from hyperevo.geometry import Frame, Sheet
+from hyperevo.randomness import generator_for
 from hyperevo.tasks._episodes import Episodes, Picture, World, make, seen, spaces, take
 from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Factored, Weight, Weights
@@ -95,7 +96,7 @@ class Gymnasium:
 
     def batch(self, seed: int, generation: int) -> Batch:
         """The seeds of one generation's episodes: a function of the seed and the generation."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**61)
+        generator = generator_for(seed, generation)
         return self._seeds(self.settings.episodes, generator, self.most_steps, self.settings.patience)
 
     def calibration(self, images: int) -> Batch:

@@ -24,6 +24,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.data import StrokeData, load_strokes, read_iam, read_stroke_file
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
 
 CLASS_NAMES = ()
@@ -126,7 +127,7 @@ class Handwriting:
 
     def batch(self, seed: int, generation: int) -> Batch:
         """The drawings of one generation: a function of the seed and the generation."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + generation) % 2**63)
+        generator = generator_for(seed, generation)
         chosen = torch.randint(len(self._train), (self.settings.drawings,), generator=generator)
         scale = 1 + self.settings.scaling * (2 * torch.rand(len(chosen), 1, 2, generator=generator) - 1)
         return self._prepared(self._train[chosen] * F.pad(scale, (0, 1), value=1.0))
