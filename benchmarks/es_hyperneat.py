@@ -18,7 +18,8 @@ from hyperevo.geometry import SUBSTRATE
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.runs.environment import keep_freed_memory
 from hyperevo.runs.evaluate import evaluate
-from hyperevo.search.neat import NeatSearch, RefineSettings, Settings
+from hyperevo.search._neat_refine import RefineSettings
+from hyperevo.search.neat import NeatSearch, Settings
 from hyperevo.targets import substrate
 from hyperevo.tasks import parity
 

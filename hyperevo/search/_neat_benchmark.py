@@ -12,7 +12,8 @@ from neat.genome import DefaultGenome
 from neat.reporting import ReporterSet
 
 from hyperevo.search._neat_python import Counter
-from hyperevo.search.neat import NeatSearch, RefineSettings, Settings
+from hyperevo.search._neat_refine import RefineSettings
+from hyperevo.search.neat import NeatSearch, Settings
 
 INPUTS, OUTPUTS = ["x1", "y1", "x2", "y2", "one"], ["weight", "bias"]
 

@@ -4,6 +4,7 @@ Distances and species are neat-python's to the last bit: the terms of a distance
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import neat
@@ -134,6 +135,48 @@ class SpeciesSet(neat.DefaultSpeciesSet):
             own = {keys[number]: genomes[number] for number in members[key]}
             self.genome_to_species |= dict.fromkeys(own, key)
             species.update(genomes[leaders[key]], own)
+
+    def keep_best(self, count: int) -> None:
+        """Drop all species but the `count` whose best members are fittest."""
+        kept = sorted(self.species.values(), key=lambda species: max(species.get_fitnesses()), reverse=True)
+        for species in kept[count:]:
+            del self.species[species.key]
+
+    def merge(self, config: GenomeConfig) -> None:
+        """Forget species that have come closer to an older one than the threshold; their members are shared out.
+        neat-python never merges species, so a rising threshold alone would not lower their number."""
+        keys = sorted(self.species)
+        leaders = [self.species[key].representative for key in keys]
+        near = GeneTable(leaders, config).distances(leaders) < self.species_set_config.compatibility_threshold
+        kept: list[int] = []
+        for place, key in enumerate(keys):
+            if near[kept, place].any():
+                del self.species[key]
+            else:
+                kept.append(place)
+
+
+def threshold_between(genomes: Sequence[DefaultGenome], config: GenomeConfig, species: int) -> float:
+    """The distance that parts genomes into about this many species, from the first genome outwards."""
+    table = GeneTable(genomes, config)
+    distances = lru_cache(maxsize=None)(lambda leader: table.distances([genomes[leader]])[0])
+
+    def count(threshold: float) -> int:
+        leaders, free = 0, np.ones(len(genomes), dtype=bool)
+        while free.any() and leaders <= species:
+            leader = int(free.argmax())
+            free &= distances(leader) >= threshold
+            free[leader] = False
+            leaders += 1
+        return leaders
+
+    low, high = 0.0, 1.0
+    while count(high) > species and high < 1e9:
+        low, high = high, high * 2
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if count(middle) > species else (low, middle)
+    return high
 
 
 class _Asked:

@@ -31,7 +31,8 @@ from hyperevo.graph import Graph, activate
 from hyperevo.search._neat_breeding import mutate
 from hyperevo.search._neat_genomes import gather, graph_from_genome, settle, write_back
 from hyperevo.search._neat_python import neat_config
-from hyperevo.search.neat import NeatSearch, RefineSettings, Settings, build
+from hyperevo.search._neat_refine import RefineSettings
+from hyperevo.search.neat import NeatSearch, Settings, build
 
 ENCODING = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one", "dx", "dy"],
                            output_names=["hidden.weight", "hidden.weight expressed", "hidden.bias"])

@@ -19,8 +19,9 @@ from hyperevo.search._neat_breeding import MUTATION_ATTEMPTS, Growth, _structura
 from hyperevo.search._neat_genes import NAMES, NODE_WORDS, cross
 from hyperevo.search._neat_genomes import Genome, gather, graph_from_genome, graphs_from_genomes, settle
 from hyperevo.search._neat_python import Counter
+from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search._neat_species import GeneTable, SpeciesSet
-from hyperevo.search.neat import NeatSearch, RefineSettings, Settings
+from hyperevo.search.neat import NeatSearch, Settings
 
 INPUTS, OUTPUTS = ["x1", "y1", "x2", "y2", "one"], ["weight", "bias"]
 SETTINGS = [{}, {"neutral_growth": False, "mutate_rate": 0.5, "replace_rate": 0.1, "function_rate": 0.2},

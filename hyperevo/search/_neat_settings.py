@@ -1,0 +1,129 @@
+"""Options of NEAT, as a config names them."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from hyperevo.components import ComponentSettings, nearest
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.search._neat_learn import LearnSettings
+from hyperevo.search._neat_python import read_ini
+from hyperevo.search._neat_refine import RefineSettings
+
+
+class Settings(ComponentSettings):
+    """Options of the search by NEAT."""
+
+    name: Literal["neat"] = "neat"
+    ini: str | None = None
+    """A neat-python INI file that is used instead of all values here but `refine` and `learn`. Its text takes the place
+    of its path, so that a run needs the file only once."""
+    population: int = Field(60, ge=2)
+    functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
+    """Activation functions that nodes may have."""
+    aggregations: tuple[str, ...] = ("sum",)
+    """How nodes may combine what they receive."""
+
+    hidden: int = Field(0, ge=0)
+    """Hidden nodes of the seed genomes."""
+    hidden_function: str | None = None
+    """Activation function of the seeds' hidden nodes; by default drawn for every node."""
+    output_function: str | None = "identity"
+    """Activation function of all output nodes, kept through evolution; without one, outputs evolve like all nodes."""
+    connection: Literal["unconnected", "fs_neat_nohidden", "fs_neat_hidden", "full_nodirect", "full_direct",
+                        "partial_nodirect", "partial_direct"] = "full_nodirect"
+    """How the seeds are linked, in neat-python's words."""
+    connected: float = Field(1.0, ge=0, le=1)
+    """The share of links that partial connection makes."""
+    locality: Literal["", "x", "xy"] = ""
+    """Seeds hold a gaussian of x1 - x2, or two of x1 - x2 and y1 - y2, linked to every output that says where
+    connections exist, to which nothing else is (or, without such outputs, to every output that paints weights). The
+    biases of the former start at -1, with x alone at -0.9, so that there are connections where x1 = x2, as under the
+    paper's step from 0 on."""
+    layering: bool = False
+    """Seeds hold a gaussian of y1 - y2 + 1/3, linked to every output that paints weights: a band of connections from
+    every place to a third of the way up, in which ES-HyperNEAT finds hidden nodes."""
+    local_fields: bool = False
+    """Seeds hold for every output that paints weights the product of two gaussians, of x1 - x2 and of y1 - y2: a field
+    around every unit's own place. `aggregations` must have product."""
+    deviation: float = Field(0.3, ge=0)
+    """Standard deviation of new weights and biases."""
+    limit: float = Field(30.0, gt=0)
+    """Largest weight or bias. 2 keeps sin and cos of four places and a bias below the 60 where neat-python clamps their
+    argument 5z: beyond, they are no longer separable, and slow."""
+
+    mutate_rate: float = Field(0.05, ge=0, le=1)
+    """Chance that a weight or bias is perturbed in a child."""
+    mutate_power: float = Field(0.05, ge=0)
+    """Standard deviation of that perturbation."""
+    replace_rate: float = Field(0.0, ge=0, le=1)
+    """Chance that a weight or bias is drawn anew."""
+    toggle_rate: float = Field(0.005, ge=0, le=1)
+    """Chance that a link is switched on or off at random."""
+    function_rate: float = Field(0.005, ge=0, le=1)
+    """Chance that a node's activation function is drawn anew."""
+    aggregation_rate: float = Field(0.0, ge=0, le=1)
+    """Chance that a node's aggregation is drawn anew."""
+    add_node: float = Field(0.2, ge=0, le=1)
+    delete_node: float = Field(0.1, ge=0, le=1)
+    add_link: float = Field(0.4, ge=0, le=1)
+    delete_link: float = Field(0.2, ge=0, le=1)
+    single_structural_mutation: bool = False
+    """At most one of the four above per child."""
+    neutral_growth: bool = True
+    """New links, and the links out of new nodes, start at weight 0, and a link that gets a node stays: a child that
+    grew is as fit as its parent, is preferred to it as the younger one, and refinement finds the new numbers."""
+
+    separable: bool = False
+    """Only mutations after which the patterns over all connections stay sums of products of a source and a target
+    value, which is much cheaper to express and to run. Waves of both sides may be added up, not nested."""
+
+    compatibility_threshold: float | None = Field(None, gt=0)
+    """Genetic distance below which two genomes are one species; by default the one that parts the first population
+    into `target_species`."""
+    target_species: int = Field(6, ge=0)
+    """The threshold moves towards this number of species; 0 keeps it fixed."""
+    disjoint_coefficient: float = Field(1.0, ge=0)
+    weight_coefficient: float = Field(0.5, ge=0)
+    elitism: int = Field(1, ge=0)
+    """Best members of every species that live on unchanged."""
+    survival: float = Field(0.2, gt=0, le=1)
+    """The share of a species that may have children."""
+    minimum_species: int = Field(2, ge=1)
+    """Members a species has at least."""
+    stagnation: int = Field(20, ge=1)
+    """Generations without improvement after which a species dies out."""
+    species_elitism: int = Field(2, ge=0)
+    """This many of the best species never stagnate."""
+
+    refine: RefineSettings = RefineSettings()
+    learn: LearnSettings = LearnSettings()
+
+    @field_validator("locality", mode="before")
+    @classmethod
+    def _once_a_switch(cls, axes: Any) -> Any:
+        # Runs that were made when it was on or off can still be read.
+        return {False: "", True: "xy"}.get(axes, axes) if isinstance(axes, bool) else axes
+
+    @field_validator("ini")
+    @classmethod
+    def _text(cls, ini: str | None) -> str | None:
+        return ini if ini is None or "\n" in ini else read_ini(ini)
+
+    @field_validator("functions", "aggregations")
+    @classmethod
+    def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        known = ACTIVATIONS if info.field_name == "functions" else AGGREGATIONS
+        if not names:
+            raise ValueError("needs at least one name")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no {info.field_name[:-1]} called {name!r}; {nearest(name, known)}")
+        return names
+
+    @field_validator("hidden_function", "output_function")
+    @classmethod
+    def _known_function(cls, name: str | None) -> str | None:
+        if name is not None and name not in ACTIVATIONS:
+            raise ValueError(f"no function called {name!r}; {nearest(name, ACTIVATIONS)}")
+        return name
