@@ -10,8 +10,8 @@ and a figure beside this file from the runs' own files.
 import sys
 from pathlib import Path
 
-from hyperevo.plots.comparison import curves_beside_tests
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import curves_beside_tests
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import along_and_after, arguments, record

@@ -10,8 +10,9 @@ this file from the runs' own result.json. A run ends when its champion solves al
 import sys
 from pathlib import Path
 
-from hyperevo.plots.comparison import accuracy_along, across_sizes
+from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import across_sizes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, champions_along, read_table, record

@@ -13,10 +13,10 @@ from argparse import Namespace
 from math import log
 from pathlib import Path
 
-from hyperevo.plots.comparison import curves_beside_tests
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.run_samples import text_figure
 from hyperevo.plots.run_view import open_view
+from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -16,8 +16,8 @@ from hyperevo.compare.live import shown_live
 from hyperevo.compare.outcomes import read_outcomes, rows
 from hyperevo.compare.plan import Entry, plan
 from hyperevo.compare.write import write_comparison
-from hyperevo.plots.comparison import before_and_after
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import before_and_after
 
 HERE = Path(__file__).parent
 BUDGET = ("seconds", "120")

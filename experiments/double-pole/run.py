@@ -23,8 +23,8 @@ import torch
 
 from hyperevo.config import load_config
 from hyperevo.control import rollout
-from hyperevo.plots.comparison import evaluations_to_solve
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import evaluations_to_solve
 from hyperevo.runs.compose import Parts, compose, gene_counts
 from hyperevo.weights import Weights
 

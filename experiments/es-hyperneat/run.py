@@ -12,8 +12,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from hyperevo.plots.comparison import accuracy_along, success_along
+from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import success_along
 from hyperevo.runs.files import read_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

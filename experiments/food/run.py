@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from hyperevo.measure import Measure
-from hyperevo.plots.comparison import accuracy_along, across_sizes, success_along
+from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import across_sizes, success_along
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, champions_along, read_table, record

@@ -10,10 +10,10 @@ this file from the runs' own files.
 import sys
 from pathlib import Path
 
-from hyperevo.plots.comparison import curves_beside_tests
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.run_samples import BIAS, SAMPLES, drawings_figure, time_figure, usual_points
 from hyperevo.plots.run_view import open_view
+from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -11,8 +11,8 @@ and 30 runs: so all of it takes about 25 minutes of one core. The config retina 
 import sys
 from pathlib import Path
 
-from hyperevo.plots.comparison import seeds_in_plane, success_along
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import seeds_in_plane, success_along
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from recorder import arguments, read_table, record, success_rounds
