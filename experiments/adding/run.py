@@ -7,14 +7,11 @@ as many evaluations. Runs what is missing (a finished run in DIR is kept, a brok
 and a figure beside this file from the runs' own files.
 """
 
-import sys
 from pathlib import Path
 
+from hyperevo.compare.studies import along_and_after, arguments, record
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import curves_beside_tests
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import along_and_after, arguments, record
 
 SMALL = ["task.length=8", "task.images=50", "search.population=50", "run.rounds=250", "run.validate_every=10",
          "threads=1"]

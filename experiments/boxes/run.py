@@ -7,15 +7,12 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 this file from the runs' own result.json. A run ends when its champion solves all 75 trials, or after 300 generations.
 """
 
-import sys
 from pathlib import Path
 
+from hyperevo.compare.studies import arguments, champions_along, read_table, record
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import across_sizes
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, champions_along, read_table, record
 
 DIRECT = ["encoding={name='direct', scale=1.0}"]
 VARIANTS = {

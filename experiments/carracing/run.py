@@ -10,12 +10,9 @@ it, all this is written into DIR. Needs `pip install 'hyperevo[box2d]'`.
 """
 
 import shutil
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, record
-
+from hyperevo.compare.studies import arguments, record
 from hyperevo.plots import save_run_figures
 
 HERE = Path(__file__).parent

@@ -8,19 +8,16 @@ run in DIR is kept, a broken one resumed), then writes results.csv and figures b
 files; without names, also controls.csv.
 """
 
-import sys
 from argparse import Namespace
 from math import log
 from pathlib import Path
 
+from hyperevo.compare.studies import along_and_after, arguments, record
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.run_samples import text_figure
 from hyperevo.plots.run_view import open_view
 from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import along_and_after, arguments, record
 
 EPOCHS = 2
 SMALL = ["task.sequences=32", "search.learning_rate=0.003", "search.schedule=one-cycle", "search.steps_per_round=313",

@@ -6,11 +6,9 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 from the runs' own result.json. Figures are in the run folders. The paper's whole schedule is in the shipped configs.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import GRADIENT_COLUMNS, arguments, record
+from hyperevo.compare.studies import GRADIENT_COLUMNS, arguments, record
 
 SHORT = ["search.schedule=one-cycle", "search.steps=[]", "run.rounds=3", "threads=1"]
 NAMES = ("wrn-40-1-short", "wrn-40-1-hyper-short")

@@ -13,7 +13,6 @@ many candidates are tried together, later, and the earliest of a run counts; its
 until then, of at most 1,000 steps each.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,13 @@ from typing import Any
 
 import torch
 
+from hyperevo.compare.studies import add_rows, arguments, read_table
 from hyperevo.config import load_config
 from hyperevo.control import rollout
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import evaluations_to_solve
 from hyperevo.runs.compose import Parts, compose, gene_counts
 from hyperevo.weights import Weights
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import add_rows, arguments, read_table
 
 NEAT = ("search={name='neat', population=50, functions=['gauss', 'sin', 'sigmoid', 'tanh', 'abs', 'identity'], "
         "deviation=1.0, limit=8.0, mutate_rate=0.1, mutate_power=0.5, replace_rate=0.01, toggle_rate=0.0, "

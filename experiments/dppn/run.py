@@ -6,11 +6,9 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 from the runs' own result.json. Figures are in the run folders.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import GRADIENT_COLUMNS, arguments, record
+from hyperevo.compare.studies import GRADIENT_COLUMNS, arguments, record
 
 NAMES = ("dppn-mnist", "dppn-mnist-baldwinian", "dppn-autoencoder", "neat-autoencoder", "direct-autoencoder")
 VARIANTS = {

@@ -8,17 +8,14 @@ each task beside this file. A run ends when its champion is right on all pattern
 and 120 of the retina, of which there are three seeds at most: all of the retina takes about half an hour of one core.
 """
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
+from hyperevo.compare.studies import arguments, champions_along, read_table, record, success_rounds
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import success_along
 from hyperevo.runs.files import read_tensors
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, champions_along, read_table, record, success_rounds
 
 PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 120
 PARITY = ["run.until=1.0", f"run.rounds={PARITY_GENERATIONS}", "encoding.maximum_depth=4"]

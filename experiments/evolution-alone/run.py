@@ -6,11 +6,9 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 from the runs' own result.json. Figures of the first seed are in its run folder.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, record
+from hyperevo.compare.studies import arguments, record
 
 NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "embedding-mnist", "direct-mnist", "eggroll-mnist",
          "coordinate-mnist-direct-readout", "dct-mnist-tanh", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")

@@ -9,16 +9,13 @@ distance of two units or not. With it, all food is found in the first generation
 """
 
 import math
-import sys
 from pathlib import Path
 
+from hyperevo.compare.studies import arguments, champions_along, read_table, record
 from hyperevo.measure import Measure
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import across_sizes, success_along
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, champions_along, read_table, record
 
 BARE, ROWS = "encoding.distance=false", "task.layout='rows'"
 VARIANTS = {

@@ -7,17 +7,14 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 this file from the runs' own files.
 """
 
-import sys
 from pathlib import Path
 
+from hyperevo.compare.studies import along_and_after, arguments, record
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.run_samples import BIAS, SAMPLES, drawings_figure, time_figure, usual_points
 from hyperevo.plots.run_view import open_view
 from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import along_and_after, arguments, record
 
 SPELT = {"handwriting-omniglot-lstm": "LSTM", "handwriting-omniglot-hyperlstm": "HyperLSTM"}
 EPOCHS = 5

@@ -8,14 +8,11 @@ this file from the runs' own result.json. Every search has 1,000 generations of 
 and 30 runs: so all of it takes about 25 minutes of one core. The config retina has the paper's 2,500.
 """
 
-import sys
 from pathlib import Path
 
+from hyperevo.compare.studies import arguments, read_table, record, success_rounds
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import seeds_in_plane, success_along
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import arguments, read_table, record, success_rounds
 
 GENERATIONS = 1000
 BUDGET = [f"run.rounds={GENERATIONS}"]

@@ -6,13 +6,11 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), then
 from the runs' own result.json. Figures are in the run folders.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from recorder import GRADIENT_COLUMNS, arguments, record
 from safetensors.torch import load_file
 
+from hyperevo.compare.studies import GRADIENT_COLUMNS, arguments, record
 from hyperevo.geometry import Sheet
 from hyperevo.plots import kernels_side_by_side
 from hyperevo.plots.run_figures import save_figure

@@ -1,4 +1,4 @@
-"""What the studies share: run what is missing, resume what was broken, and write a table from the runs' own results."""
+"""Studies in experiments/: run what is missing, resume what was broken, write a table from the runs' own results."""
 
 import argparse
 import csv
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,14 @@ from hyperevo.runs.files import read_rows
 
 Variants = Mapping[str, tuple[str, Sequence[str]]]
 """By name: a shipped config, and overrides."""
+Result = dict[str, Any]
+"""A run's result or a row of a table, by column."""
+Curve = tuple[np.ndarray, np.ndarray]
+"""Steps of a run, and a value at each."""
 
 GRADIENT_COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "test_images", "encoded_genes",
                     "direct_parameters", "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")
-"""Of a study along the gradient; evaluations are steps."""
+"""Columns of a study along the gradient; evaluations are steps."""
 
 
 def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> argparse.Namespace:
@@ -30,7 +35,7 @@ def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> 
     return parser.parse_args()
 
 
-def result(name: str, seed: int, folder: Path, variants: Variants) -> dict:
+def result(name: str, seed: int, folder: Path, variants: Variants) -> Result:
     """The result of one run, made or completed where it is missing."""
     if not finished(folder):
         base, overrides = variants.get(name, (name, []))
@@ -40,7 +45,7 @@ def result(name: str, seed: int, folder: Path, variants: Variants) -> dict:
 
 
 def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str],
-           spread: Callable[[dict], dict] = dict) -> None:
+           spread: Callable[[Result], Result] = dict) -> None:
     """Run every name with every seed, and keep the table up to date after each; `spread` makes columns of a result."""
     for name in options.names:
         for seed in range(options.seeds):
@@ -48,17 +53,17 @@ def record(options: argparse.Namespace, variants: Variants, table: Path, columns
             add_rows(table, columns, {(name, seed): row})
 
 
-def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int], dict]) -> None:
+def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int], Result]) -> None:
     """Rows by name and seed, among those of a table."""
     # Another study's process may have written a row in the meantime.
-    rows = read_table(table) | added
+    rows = {**read_table(table), **added}
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows[key] for key in sorted(rows))
 
 
-def read_table(table: Path) -> dict[tuple[str, int], dict]:
+def read_table(table: Path) -> dict[tuple[str, int], Result]:
     """The rows of a table by name and seed."""
     if not table.exists():
         return {}
@@ -66,11 +71,11 @@ def read_table(table: Path) -> dict[tuple[str, int], dict]:
         return {(row["name"], int(row["seed"])): row for row in csv.DictReader(file)}
 
 
-def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Callable[[dict], float], test: str) \
-        -> tuple[dict[str, list], dict[str, list[float]]]:
+def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Callable[[dict[str, str]], float],
+                    test: str) -> tuple[dict[str, list[Curve]], dict[str, list[float]]]:
     """By the names that people read: (steps, what `along` makes of a round's metrics) of every seed's run, and the
     column `test` of its result. Rows of other names, and those whose run folder is elsewhere, are left out."""
-    curves: dict[str, list] = {}
+    curves: dict[str, list[Curve]] = {}
     tests: dict[str, list[float]] = {}
     rows = read_table(table)
     for name, seed in sorted((key for key in rows if key[0] in spelt), key=lambda key: list(spelt).index(key[0])):
@@ -84,7 +89,7 @@ def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Ca
     return curves, tests
 
 
-def champions_along(folder: Path, last: int) -> tuple[np.ndarray, np.ndarray]:
+def champions_along(folder: Path, last: int) -> Curve:
     """Rounds of a run, and the accuracy of its champion; a run that is through stays where it is until the `last`."""
     metrics = read_rows(folder / "metrics.csv")
     accuracies = [float(row["champion_accuracy"]) for row in metrics]
