@@ -240,10 +240,6 @@ class CppnEncoding:
             return output * maximum
         return torch.nn.functional.softshrink(output, threshold) * (maximum / (1 - threshold))
 
-    def count(self, genotype: Graph) -> int:
-        """Encoded genes of one genotype."""
-        return genotype.genes
-
 
 def _axes(sheet: Sheet | None, zero: Tensor) -> list[Tensor]:
     """x, y and z of a sheet's units; 0 along axes that it does not have."""

@@ -177,10 +177,6 @@ class EsHyperneatEncoding:
         answers = activate(graph.to(self.device), inputs, range(len(self.output_names)))
         return [answer.reshape(-1).expand(len(sources)) for answer in answers]
 
-    def count(self, genotype: Graph) -> int:
-        """Encoded genes of one genotype."""
-        return genotype.genes
-
     def generated(self, genotype: Graph) -> int:
         """Connections of the network that a genotype becomes."""
         weights, _ = self.connections([genotype])
