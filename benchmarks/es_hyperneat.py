@@ -44,7 +44,7 @@ def random_graphs(inputs: int, hidden: int, functions: Sequence[str], seed: int 
 def measure(name: str, graphs: list[Graph], initial_depth: int) -> None:
     """Print the seconds of the fastest turn, by the clock and of the processor."""
     task = parity.Parity(parity.Settings())
-    target = substrate.build(substrate.Settings(), task.inputs, task.classes)
+    target = substrate.build(substrate.Settings(), task.inputs, task.outputs)
     encoding = es_hyperneat.EsHyperneatEncoding(
         es_hyperneat.Settings(initial_depth=initial_depth, maximum_depth=4), target.geometry[SUBSTRATE])
     times = []

@@ -14,9 +14,11 @@ import neat
 import torch
 from torch import Tensor
 
+from hyperevo.components import ComponentSettings
 from hyperevo.encodings import build_encoding, cppn, dct, direct, embedding
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, Node, Topology, activate
+from hyperevo.parts import FixedLength, Target
 from hyperevo.runs.environment import environment, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search._neat_benchmark import bookkeeping
@@ -291,9 +293,10 @@ def mnist_convnet() -> convnet.ConvNetTarget:
     return convnet.build(convnet.Settings(), Sheet((28, 28)), 10)
 
 
-def _step(target: Any, settings: Any, inputs: Tensor, population: int, device: torch.device) -> Work:
+def _step(target: Target, settings: ComponentSettings, inputs: Tensor, population: int, device: torch.device) -> Work:
     """The gradient of a loss by all genes of a population."""
     encoding = build_encoding(settings, target.geometry, device)
+    assert isinstance(encoding, FixedLength)
     genes = encoding.sample(population, torch.Generator().manual_seed(0)).to(device).requires_grad_()
 
     def work() -> None:

@@ -20,6 +20,7 @@ app.add_typer(data_app, name="data")
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
 LAST_SEED = 2**31 - 1
+Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -51,24 +52,27 @@ def run(
 @app.command()
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    changes: Annotated[list[str] | None, typer.Argument(
+        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80, which extend a run, finished or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
+    trust: Trust = False,
 ) -> None:
-    """Go on with a run that was interrupted or killed, from its checkpoint.
+    """Go on with a run that was interrupted or killed, from its checkpoint, or extend one that is finished.
 
-    Example: hyperevo resume runs/cppn-mnist
+    Examples: hyperevo resume runs/cppn-mnist | hyperevo resume runs/cppn-mnist run.rounds=80
     """
     from hyperevo.runs import finished, open_run
-    from hyperevo.runs.run import read_run_config
+    from hyperevo.runs.folder import read_run_config
 
-    read_run_config(folder)
-    if finished(folder):
+    read_run_config(folder, trust)
+    if finished(folder) and not changes:
         typer.echo(f"{folder} is finished.")
         typer.echo(folder)
         return
-    _go(open_run(folder), figures)
+    _go(open_run(folder, trust, changes or []), figures, trust)
 
 
-def _go(run: Any, figures: bool) -> None:
+def _go(run: Any, figures: bool, trust: bool = False) -> None:
     from hyperevo import terminal
     from hyperevo.runs import Interrupted
 
@@ -79,14 +83,14 @@ def _go(run: Any, figures: bool) -> None:
         raise SystemExit(128 + interruption.signum) from None
     terminal.print_result(result)
     if figures:
-        _draw(run.folder)
+        _draw(run.folder, trust)
     typer.echo(run.folder)
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, trust: bool) -> None:
     from hyperevo.plots import save_run_figures
 
-    for path in save_run_figures(folder):
+    for path in save_run_figures(folder, trust):
         typer.echo(path)
 
 
@@ -113,14 +117,20 @@ def show(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
     as_json: AsJson = False,
+    trust: Trust = False,
 ) -> None:
     """Show a resolved config, where its values come from, and how many genes become how many weights."""
     from hyperevo import terminal
     from hyperevo.config import config_values, load_config
+    from hyperevo.guests import Code, UntrustedCode
     from hyperevo.runs.compose import count_without_data
 
-    loaded = load_config(config, overrides or [])
-    counts = count_without_data(loaded.config)
+    loaded = load_config(config, overrides or [], Code(trust))
+    try:
+        counts = count_without_data(loaded.config)
+    except UntrustedCode as error:
+        counts = {}
+        typer.echo(f"note: genes and weights are not counted: {error}", err=True)
     if as_json:
         typer.echo(json.dumps({"config": config_values(loaded.config), "origins": loaded.origins, **counts}, indent=1))
         return
@@ -128,9 +138,9 @@ def show(
 
 
 @app.command()
-def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], trust: Trust = False) -> None:
     """Draw a run's figures again, into its folder `figures`."""
-    _draw(folder)
+    _draw(folder, trust)
 
 
 @app.command()
@@ -146,6 +156,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
         help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Let the champion write: text to the terminal, or pen strokes to a file.
 
@@ -155,7 +166,7 @@ def sample(
     from hyperevo.plots.run_samples import sampled
 
     given = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
-    typer.echo(sampled(folder, length, seed, {name: value for name, value in given.items() if value is not None}))
+    typer.echo(sampled(folder, length, seed, {name: value for name, value in given.items() if value is not None}, trust))
 
 
 @app.command()
@@ -165,6 +176,7 @@ def watch(
         metavar="FILE.gif|FILE.mp4", help="The film; .mp4 needs ffmpeg. Default: champion.gif in the run's figures.")]
     = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Of the episode.")] = 0,
+    trust: Trust = False,
 ) -> None:
     """Film the champion of a run at work in its environment, and draw a strip of pictures, frames.png.
 
@@ -172,7 +184,7 @@ def watch(
     """
     from hyperevo.plots import save_watched
 
-    for path in save_watched(folder, out, seed):
+    for path in save_watched(folder, out, seed, trust):
         typer.echo(path)
 
 
@@ -192,6 +204,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder of the runs, tables, figures and report.html.")]
     = Path("runs/compare"),
     runs: Annotated[bool, typer.Option(help="Run what is missing, or only report what is there.")] = True,
+    trust: Trust = False,
 ) -> None:
     """Compare encodings side by side over seeds: run what is missing, resume what broke, write a report.
 
@@ -199,13 +212,14 @@ def compare(
     encoding.coefficients=[2],[4],[8] --jobs 2
     """
     from hyperevo import terminal
+    from hyperevo.guests import Code
 
     names = [text for text in configs if "=" not in text]
     overrides = [text for text in configs if "=" in text]
     if not names:
         raise UserError("compare: no config is named; see `list`")
-    entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out)
-    failed = terminal.run_comparison(entries, jobs, ray) if runs else {}
+    entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out, Code(runs or trust))
+    failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
     terminal.report_comparison(entries, out)
     if failed:
         raise SystemExit(1)

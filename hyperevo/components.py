@@ -1,43 +1,194 @@
-"""Find encodings, targets, tasks, searches, data sets and environments by file name.
+"""Find encodings, targets, tasks, searches, data sets and environments by name.
 
-A component is a module in the folder of its kind. Its file name (with `-` for `_`) is its name in a config. It defines
-`Settings`, a pydantic model of its options, and `build`, which makes the object; a data set defines `load` instead, and
-an environment functions of its own. A leading underscore marks a file that components share. There is no list to edit:
-a new file is a new component.
+A component of the house is a module in the folder of its kind; its file name (with `-` for `_`) is its name in a config. A
+leading underscore marks a file that components share. There is no list to edit: a new file is a new component. Packages
+add theirs by entry points, and a config names a guest's own by file or module (see `hyperevo.guests`).
+
+The module of a part (task, target, encoding, search) defines
+
+- `Settings`, a `ComponentSettings` with its options; none where it is missing,
+- `build`, which makes the part: `build(settings, device)` a task, `build(settings, inputs, outputs)` a target,
+  `build(settings, geometry, device)` an encoding, `build(settings, encoding, seed)` a search,
+
+and may define
+
+- `shape(settings)`, for a task: its (inputs, outputs) without reading data,
+- `generates(parameter)`, for an encoding: whether it gives a parameter of this geometry; others are searched directly.
+
+A data set defines `load` instead, and an environment functions of its own.
 """
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 from hyperevo.errors import UserError
+from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding": "encodings", "search": "search",
            "environment": "control"}
 
+GROUPS = {"data set": "hyperevo.data", "task": "hyperevo.tasks", "target": "hyperevo.targets",
+          "encoding": "hyperevo.encodings", "search": "hyperevo.searches"}
+"""Groups of the entry points by which packages add components."""
 
-class ComponentSettings(BaseModel):
-    """Options of one component: unknown keys are errors, values cannot change after they were checked."""
+BUILDS = {"task": "build(settings, device)", "target": "build(settings, inputs, outputs)",
+          "encoding": "build(settings, geometry, device)", "search": "build(settings, encoding, seed)"}
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+class Options(BaseModel):
+    """Checked options: unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class ComponentSettings(Options):
+    """Options of one component."""
+
+    name: str = ""
+    """Name of the component; a guest's `Settings` need not declare it."""
+
+    def code(self) -> tuple[CodeName, ...]:
+        """Code that these options name, and that runs where the component is built."""
+        return ()
+
+
+class TaskSettings(ComponentSettings):
+    """Options of a task, and facts about it that figures need without its data. A guest's `Settings` become these."""
+
+    watchable: ClassVar[bool] = False
+    """True where the task can be filmed and is built without data."""
+
+    def fitness_label(self) -> str:
+        """Axis label of the fitness, such as "fitness (minus cross-entropy)"."""
+        return "fitness"
+
+    def fitness_remark(self) -> str:
+        """Further condition of the fitness, where two fitnesses of one label are not to be compared."""
+        return ""
+
+    def input_order(self, units: int) -> "Tensor | None":
+        """Index (units,) of the unit of the task's inputs that every input of a network reads, if they are shuffled."""
+        return None
+
+    def data_set(self) -> str:
+        """Name of the data set."""
+        return self.name
+
+    def without_data(self) -> "TaskSettings | None":
+        """Options of a similar task that needs no download; None where there is none."""
+        return None
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part's settings and the function that builds it, with all that its module defines."""
+
+    kind: str
+    name: str
+    settings: type[ComponentSettings]
+    build: Callable[..., Any]
+    shape: Callable[[Any], Any] | None = None
+    generates: Callable[[Any], bool] = lambda parameter: True
+    source: Source | None = None
+    """Code of a guest."""
+
+
+_COMPONENTS: dict[type[ComponentSettings], Component] = {}
+"""Every component that was looked up, by its settings."""
 
 
 def component_names(kind: str) -> list[str]:
-    """Names of all components of a kind, one of FOLDERS, sorted."""
+    """Names of all components of a kind, one of FOLDERS: the house's and those of installed packages, sorted."""
     folder = Path(__file__).parent / FOLDERS[kind]
-    return sorted(file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_"))
+    own = {file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_")}
+    return sorted(own | set(_entry_points(kind)))
+
+
+def _entry_points(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUPS[kind])} if kind in GROUPS else {}
 
 
 def load_component(kind: str, name: str) -> ModuleType:
-    """Import the component called `name`; raises UserError with the nearest match when there is none."""
-    known = component_names(kind)
-    if name not in known:
-        raise UserError(f"no {kind} called {name!r}; {nearest(name, known)}")
-    return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
+    """Import the module of a component of the house or of an installed package; raises UserError with the nearest match
+    when there is none."""
+    file = Path(__file__).parent / FOLDERS[kind] / f"{name.replace('-', '_')}.py"
+    if file.is_file() and not name.startswith(("_", "-")) and name in component_names(kind):
+        return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
+    point = _entry_points(kind).get(name)
+    if point is None:
+        raise UserError(f"no {kind} called {name!r}; {nearest(name, component_names(kind))}")
+    try:
+        return importlib.import_module(point.module)
+    except Exception as error:  # whatever an installed package raises
+        raise UserError(f"{kind} {name!r}: {point.value}: {type(error).__name__}: {' '.join(str(error).split())}") \
+            from error
+
+
+def find_component(kind: str, name: str, code: Code = OWN) -> Component:
+    """A part by name: the house's, an installed package's, or a guest's, `mine.py`, `mine.py:Name`, `package.module`.
+
+    Raises UserError where there is none or its module lacks what a part's must define, and UntrustedCode where a
+    guest's code may not run.
+    """
+    if not is_guest_name(name):
+        module = load_component(kind, name)
+        point = _entry_points(kind).get(name)
+        attribute = point.attr if point is not None and not module.__name__.startswith("hyperevo.") else ""
+        return _component(kind, name, module, attribute, name, None)
+    named = code.locate(name)
+    return _component(kind, name, named.source.load(), named.attribute, named.source.spelled, named.source)
+
+
+def component_of(kind: str, settings: ComponentSettings) -> Component:
+    """Component that settings belong to."""
+    known = _COMPONENTS.get(type(settings))
+    return known or find_component(kind, settings.name)
+
+
+def _component(kind: str, name: str, module: ModuleType, attribute: str, where: str, source: Source | None) \
+        -> Component:
+    """A component from a module, or from a class in it, which may hold `Settings` and is called as `build` is."""
+    given = dict(vars(module))
+    if attribute:
+        if not isinstance(given.get(attribute), type):
+            raise UserError(f"{where}: has no class {attribute!r}")
+        own = given[attribute]
+        given |= {"build": own} | {key: vars(own)[key] for key in ("Settings",) if key in vars(own)}
+    if not callable(given.get("build")):
+        raise UserError(f"{where}: defines no function {BUILDS[kind]}, which makes the {kind}")
+    base = TaskSettings if kind == "task" else ComponentSettings
+    settings = _settings(given.get("Settings", base), base, name, where, source is not None)
+    component = Component(kind, name, settings, given["build"], given.get("shape"),
+                          given.get("generates", lambda parameter: True), source)
+    return _COMPONENTS.setdefault(settings, component)
+
+
+_GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str], type[ComponentSettings]] = {}
+
+
+def _settings(settings: Any, base: type[ComponentSettings], name: str, where: str, guest: bool) \
+        -> type[ComponentSettings]:
+    """The settings' model, with the name of a guest, which it need not declare."""
+    if not isinstance(settings, type) or not issubclass(settings, ComponentSettings):
+        raise UserError(f"{where}: its Settings are not a hyperevo.Settings")
+    if settings.model_fields["name"].default and not guest:
+        return settings
+    if (settings, name) not in _GUEST_SETTINGS:
+        bases = (settings,) if issubclass(settings, base) else (settings, base)
+        _GUEST_SETTINGS[settings, name] = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__,
+                                                       name=(str, name))
+    return _GUEST_SETTINGS[settings, name]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

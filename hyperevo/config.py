@@ -5,9 +5,10 @@ options, and a few keys of its own. Values come from the component's defaults, t
 later over the earlier.
 """
 
+import copy
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
-from hyperevo.components import component_names, load_component, nearest
+from hyperevo.components import ComponentSettings, TaskSettings, component_names, component_of, find_component, nearest
 from hyperevo.errors import UserError
+from hyperevo.guests import OWN, Code, Source
 
 PARTS = ("task", "target", "encoding", "search")
+
+Values = dict[str, Any]
+"""Plain nested values of a config."""
 
 
 class RunSettings(BaseModel):
@@ -62,17 +67,23 @@ class RunConfig(BaseModel):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     threads: int | None = Field(None, ge=1)
     """Threads for tensor work; left to torch where not given, and recorded either way."""
-    task: SerializeAsAny[BaseModel]
-    target: SerializeAsAny[BaseModel]
-    encoding: SerializeAsAny[BaseModel]
-    search: SerializeAsAny[BaseModel]
+    task: SerializeAsAny[TaskSettings]
+    target: SerializeAsAny[ComponentSettings]
+    encoding: SerializeAsAny[ComponentSettings]
+    search: SerializeAsAny[ComponentSettings]
     run: RunSettings = RunSettings()
     data_checksum: str | None = None
     """sha256 over the data set's files: recorded by every run; given in a config, other data are refused."""
 
     def part(self, kind: str) -> Any:
         """Settings of the component of one kind."""
-        return getattr(self, kind)
+        return {"task": self.task, "target": self.target, "encoding": self.encoding, "search": self.search}[kind]
+
+    def sources(self) -> list[Source]:
+        """Code of guests that the parts are, or name."""
+        parts = [component_of(kind, self.part(kind)).source for kind in PARTS]
+        named = [code.source for kind in PARTS for code in self.part(kind).code()]
+        return [source for source in [*parts, *named] if source is not None]
 
 
 @dataclass(frozen=True)
@@ -90,8 +101,9 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
-def load_config(source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """A shipped config by name, or a TOML file by path, with `key=value` overrides; checked.
+def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
+    """A shipped config by name, or a TOML file by path, with `key=value` overrides; checked. Code that the file names runs
+    where `code` lets it; what an override names is the user's own.
 
     Raises UserError, with one line that names the file and key, for anything that is wrong with either.
     """
@@ -100,10 +112,11 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     origins = {key: path.name for key, _ in flatten(values) if key != "name"}
     for override in overrides:
         key, value = _parse_override(override)
+        code = replace(code, named=code.named | {text for _, text in flatten({"": value}) if isinstance(text, str)})
         _assign(values, key, value)
         origins = {old: origin for old, origin in origins.items() if not old.startswith(f"{key}.")}
         origins[key] = "command line"
-    return LoadedConfig(check_config(values, path.name, origins), origins)
+    return LoadedConfig(check_config(values, path.name, origins, code), origins)
 
 
 def _find(source: str) -> Path:
@@ -115,7 +128,7 @@ def _find(source: str) -> Path:
     raise UserError(f"no config called {source!r}; {nearest(source, shipped)}")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Values:
     """A TOML file's values; raises UserError naming the file where it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -146,6 +159,14 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()  # a bare word is a string, so that task.name=fashion needs no quotes
 
 
+def assigned(values: Values, overrides: Sequence[str]) -> Values:
+    """Copy of a config's values with `key=value` overrides."""
+    copied = copy.deepcopy(values)
+    for override in overrides:
+        _assign(copied, *_parse_override(override))
+    return copied
+
+
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     *tables, last = key.split(".")
     for table in tables:
@@ -155,15 +176,16 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] | None = None) -> RunConfig:
+def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] | None = None,
+                 code: Code = OWN) -> RunConfig:
     """Validate a config's values; raises UserError with one line for the first thing that is wrong."""
     resolved = dict(values)
     for kind in PARTS:
-        resolved[kind] = _check_component(kind, values.get(kind), file, origins or {})
-    return _validate(RunConfig, resolved, file, "", origins or {})
+        resolved[kind] = _check_component(kind, values.get(kind), file, origins or {}, code)
+    return _validate(RunConfig, resolved, file, "", origins or {}, code)
 
 
-def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, str]) -> BaseModel:
+def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, str], code: Code) -> BaseModel:
     names = ", ".join(component_names(kind))
     if values is None:
         raise UserError(f"{file}: the table [{kind}] is missing; its name is one of {names}")
@@ -173,15 +195,16 @@ def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, st
     if not isinstance(name, str):
         raise UserError(f"{file}: {kind}.name is missing; allowed: {names}")
     try:
-        module = load_component(kind, name)
+        component = find_component(kind, name, code)
     except UserError as error:
-        raise UserError(f"{origins.get(f'{kind}.name', file)}: {kind}.name: {error}") from error
-    return _validate(module.Settings, values, file, f"{kind}.", origins)
+        raise type(error)(f"{origins.get(f'{kind}.name', file)}: {kind}.name: {error}") from error
+    return _validate(component.settings, values, file, f"{kind}.", origins, code)
 
 
-def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origins: Mapping[str, str]) -> Any:
+def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origins: Mapping[str, str],
+              code: Code) -> Any:
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"code": code})
     except ValidationError as error:
         problem = error.errors()[0]
         parts = [str(part) for part in problem["loc"]]
@@ -211,7 +234,7 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
-def config_values(config: RunConfig) -> dict[str, Any]:
+def config_values(config: RunConfig) -> Values:
     """The resolved config as plain nested values, without those that are not set."""
     def drop(values: Any) -> Any:
         return {key: drop(value) for key, value in values.items() if value is not None} \

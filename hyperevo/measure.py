@@ -3,6 +3,7 @@
 A task names its measure. One that is not an accuracy, and of which less is better, is kept as minus its value.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,31 +17,43 @@ class Measure:
     unit: str = " %"
     digits: int = 2
 
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "Measure":
+        """Measure from task.json or result.json; raises ValueError or TypeError where it is damaged."""
+        name = str(values.get("measure", "accuracy"))
+        if "reading" not in values:
+            return EARLIER.get(name, cls(name))
+        reading = values["reading"]
+        return cls(name, float(reading["factor"]), str(reading["unit"]), int(reading["digits"]))
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for task.json and result.json."""
+        return {"measure": self.name, "reading": {"factor": self.factor, "unit": self.unit, "digits": self.digits}}
+
     @property
     def is_share(self) -> bool:
         """Whether it is at most 1, and read in percent."""
         return self.unit == " %"
 
-    def text(self, accuracy: float, digits: int | None = None) -> str:
+    def text(self, score: float, digits: int | None = None) -> str:
         """92.81 %, or 1.312."""
-        return f"{self.number(accuracy, digits)}{self.unit}"
+        return f"{self.number(score, digits)}{self.unit}"
 
-    def number(self, accuracy: float, digits: int | None = None) -> str:
+    def number(self, score: float, digits: int | None = None) -> str:
         """92.81, or 1.312: without the unit."""
-        return f"{self.factor * accuracy:.{self.digits if digits is None else digits}f}"
+        return f"{self.factor * score:.{self.digits if digits is None else digits}f}"
 
-    def drawn(self, accuracies: Any) -> Any:
+    def drawn(self, scores: Any) -> Any:
         """What an axis shows: shares, whose ticks are in percent, or the values as they are read."""
-        return accuracies if self.is_share else self.factor * accuracies
+        return scores if self.is_share else self.factor * scores
 
 
 ACCURACY = Measure("accuracy")
+VARIANCE_EXPLAINED = Measure("variance explained")
+FOOD_SCORE = Measure("food score")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)
 MEAN_RETURN = Measure("mean return", factor=1.0, unit="", digits=1)
 
-
-def measure_named(name: str) -> Measure:
-    """The measure that a task names; a name that is not listed here is read in percent."""
-    listed = (BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)
-    return {measure.name: measure for measure in listed}.get(name, Measure(name))
+EARLIER = {measure.name: measure for measure in (ACCURACY, BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)}
+"""Measures of runs that kept the name alone; others were read in percent."""

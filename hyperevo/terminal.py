@@ -6,7 +6,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
-from hyperevo.components import load_component
 from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
 from hyperevo.errors import UserError
-from hyperevo.measure import measure_named
-from hyperevo.runs import Interrupted, Round, Run, create_run, execute, finished, spent
+from hyperevo.guests import Code
+from hyperevo.measure import Measure
+from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
 
@@ -34,23 +34,14 @@ def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallb
     try:
         return create_run(config, folder, overwrite)
     except DataMissing as error:
-        if not fallback:
+        if not fallback or config.task.without_data() is None:
             raise
         typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
                    err=True)
-    return create_run(config.model_copy(update={"task": _on_digits(config.part("task"))}), folder, overwrite)
+    return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
 
 
-def _on_digits(task: Any) -> Any:
-    """A task's settings, for digits instead of its own data."""
-    digits = load_component("task", "digits").Settings
-    if hasattr(task, "data"):
-        return task.model_copy(update={"data": "digits", "validation": digits().validation})
-    return digits(**{key: value for key, value in task.model_dump(exclude_unset=True).items()
-                     if key in digits.model_fields and key not in ("name", "validation")})
-
-
-def execute_with_progress(run: Run) -> dict[str, Any]:
+def execute_with_progress(run: Run) -> Result:
     """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
     _log_to(run.folder / "run.log")
     config = run.config
@@ -76,12 +67,12 @@ def _round(round_: Round, run: Run) -> str:
 
 
 def _numbers(round_: Round, run: Run) -> str:
-    measure = measure_named(run.parts.task.measure)
-    accuracy = "" if round_.champion_accuracy is None else \
-        f"  validation {measure.text(round_.champion_accuracy, 1 if measure.is_share else None)}"
+    measure = run.parts.task.measure
+    score = "" if round_.champion_score is None else \
+        f"  validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"
     fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
     pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
-    return f"{fitness}{accuracy}  {pace}/round"
+    return f"{fitness}{score}  {pace}/round"
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -108,9 +99,9 @@ def _log_to(path: Path) -> None:
     logger.addHandler(handler)
 
 
-def print_result(result: dict[str, Any]) -> None:
+def print_result(result: Mapping[str, Any]) -> None:
     """The result in words: test accuracy first."""
-    measure = measure_named(result.get("measure", "accuracy"))
+    measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
                f"{result.get('examples', 'images')} of {result['data']}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
@@ -174,32 +165,33 @@ def verify_datasets(names: list[str]) -> bool:
 
 
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
-                    vary: Sequence[str], out: Path) -> list[Entry]:
+                    vary: Sequence[str], out: Path, code: Code) -> list[Entry]:
     """The runs of a comparison; raises UserError where they cannot be compared."""
     from hyperevo.compare.fairness import check_comparable
     from hyperevo.compare.plan import parse_budget, parse_vary, plan
     from hyperevo.compare.write import make_folder
 
     varied = parse_vary(vary)
-    entries = plan(names, seeds, out, overrides, varied, parse_budget(budget) if budget else None)
+    entries = plan(names, seeds, out, overrides, varied, parse_budget(budget) if budget else None, code)
     check_comparable(entries, [key for key, _ in varied])
     make_folder(out)
     return entries
 
 
-def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None) -> dict[Path, str]:
+def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, trust: bool) -> dict[Path, str]:
     """Run what is missing under a table that follows; one line for each run that failed, and why."""
     from hyperevo.compare.execute import run_all
     from hyperevo.compare.live import shown_live
 
     try:
         with shown_live(entries) as follow:
-            failed = run_all(entries, jobs, address, follow)
+            failed = run_all(entries, jobs, address, follow, trust)
     except (Interrupted, KeyboardInterrupt) as interruption:
+        signum = interruption.signum if isinstance(interruption, Interrupted) else signal.SIGINT
         done = sum(finished(entry.folder) for entry in entries)
         typer.echo(f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it "
                    "reports what is there.", err=True)
-        raise SystemExit(128 + getattr(interruption, "signum", signal.SIGINT)) from None
+        raise SystemExit(128 + signum) from None
     for folder, reason in failed.items():
         typer.echo(f"error: {folder}: {reason}", err=True)
     return failed

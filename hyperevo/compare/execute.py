@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hyperevo.compare.plan import Entry
-from hyperevo.config import check_config, config_values
+from hyperevo.config import Values, check_config, config_values
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.runs import Interrupted, create_run, execute, finished, open_run
-from hyperevo.runs.run import signals
+from hyperevo.guests import Code
+from hyperevo.runs import Interrupted, Round, create_run, execute, finished, open_run
+from hyperevo.runs.rounds import signals
 
 log = logging.getLogger(__name__)
 
@@ -25,29 +26,34 @@ PATIENCE = 0.5
 
 
 def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
-            observe: Observe = lambda _: None) -> dict[Path, str]:
+            observe: Observe = lambda _: None, trust: bool = False) -> dict[Path, str]:
     """Complete every run that is not finished: new ones from the start, broken ones from their checkpoint. Returns one
     line for each that failed, by folder; the others are not held up.
 
-    jobs: how many at a time; address: a Ray cluster to run them on.
+    jobs: number of runs at a time; address: a Ray cluster to run them on; trust: run code that came with run folders.
     """
     missing = [entry for entry in entries if not finished(entry.folder)]
     if jobs > 1 or address is not None:
-        return _run_through_ray(missing, jobs, address, observe)
+        return _run_through_ray(missing, jobs, address, observe, trust)
     failed: dict[Path, str] = {}
     for entry in missing:
-        if reason := complete(config_values(entry.config), str(entry.folder), lambda _: observe(failed)):
+        if reason := complete(config_values(entry.config), str(entry.folder), Code(True), trust,
+                              lambda _: observe(failed)):
             failed[entry.folder] = reason
         observe(failed)
     return failed
 
 
-def complete(values: dict[str, Any], folder: str, observe: Callable[[Any], None] = lambda _: None) -> str | None:
-    """Make a run of these config values whole; returns why it could not be."""
+def complete(values: Values, folder: str, code: Code, trust: bool = False,
+             observe: Callable[[Round], None] = lambda _: None) -> str | None:
+    """Make a run of these config values whole; returns the reason if it could not be.
+
+    code: whereabouts of the code that the values name; trust: run code that came with the folder.
+    """
     path = Path(folder)
     try:
         begun = (path / "config.toml").exists()
-        execute(open_run(path) if begun else create_run(check_config(values, folder), path), observe)
+        execute(open_run(path, trust) if begun else create_run(check_config(values, folder, code=code), path), observe)
     except (UserError, RunFailed) as error:
         return str(error)
     except Interrupted:
@@ -58,7 +64,8 @@ def complete(values: dict[str, Any], folder: str, observe: Callable[[Any], None]
     return None
 
 
-def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, observe: Observe) -> dict[Path, str]:
+def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, observe: Observe,
+                     trust: bool) -> dict[Path, str]:
     if not entries:
         return {}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -73,16 +80,18 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
     try:
         # A KeyboardInterrupt that is raised within Ray's own calls is not sure to get out of them.
         with signals() as received:
-            return _follow(ray, entries, observe, received)
+            return _follow(ray, entries, observe, received, trust)
     finally:
         ray.shutdown()
 
 
-def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequence[int]) -> dict[Path, str]:
+def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequence[int],
+            trust: bool) -> dict[Path, str]:
     """Hand all runs out and wait for them, until a signal is received."""
     # A worker that dies leaves a checkpoint behind, which the next one finds.
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
-    waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute())): entry for entry in entries}
+    waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute()), _elsewhere(entry), trust): entry
+               for entry in entries}
     failed: dict[Path, str] = {}
     while waiting:
         done, _ = ray.wait(list(waiting), timeout=PATIENCE)
@@ -94,6 +103,12 @@ def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequ
                 failed[entry.folder] = reason
         observe(failed)
     return failed
+
+
+def _elsewhere(entry: Entry) -> Code:
+    """Code that a run names, for a process with another working directory."""
+    return Code(True, places={source.spelled: str(source.file.absolute()) for source in entry.config.sources()
+                              if not source.installed})
 
 
 def _reason(ray: Any, reference: Any) -> str | None:

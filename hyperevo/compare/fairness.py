@@ -58,8 +58,7 @@ def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
               if all(result.get("fitted_parameters") for result in row.results)]
     if fitted:
         found.append(f"Readouts fitted in closed form by ridge regression, not searched: {', '.join(fitted)}.")
-    limits = {kind for entry in entries for kind in ("evaluations", "images", "seconds")
-              if getattr(entry.config.run, kind) is not None}
+    limits = {kind for entry in entries for kind, limit in budgets(entry.config) if limit is not None}
     if not limits and finished:
         effort = "; ".join(f"{name} {_range(finished, key)}" for key, name in COSTS.items())
         found.append(f"No budget was set: every run went on for its config's own rounds ({effort}).")
@@ -74,12 +73,16 @@ def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
     return found
 
 
+def budgets(config: RunConfig) -> list[tuple[str, float | None]]:
+    """(kind, limit) of every budget that a run may have."""
+    limits = config.run
+    return [("evaluations", limits.evaluations), ("images", limits.images), ("seconds", limits.seconds)]
+
+
 def _ended_by_rounds(row: Row) -> bool:
     """Whether a seed of the row had its rounds done with more than a hundredth of its budget left."""
-    limits = row.outcomes[0].entry.config.run
     return any(limit is not None and min(result[kind] for result in row.results) < 0.99 * limit
-               for kind, limit in (("evaluations", limits.evaluations), ("images", limits.images),
-                                   ("seconds", limits.seconds)))
+               for kind, limit in budgets(row.outcomes[0].entry.config))
 
 
 def _differ(finished: Sequence[Row], key: str) -> bool:

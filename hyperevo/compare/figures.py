@@ -24,7 +24,7 @@ from hyperevo.plots.comparison import (
     receptive_fields_side_by_side,
     spectra,
 )
-from hyperevo.plots.run_figures import NamedFigures, fitness_name, open_view, save_all
+from hyperevo.plots.run_figures import NamedFigures, open_view, save_all
 from hyperevo.plots.run_view import PUT_BACK, shown_data
 from hyperevo.runs.fitness_log import read_fitness
 
@@ -85,7 +85,7 @@ def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
                                             label, measure, names)
     for axis in ("evaluations", "seconds"):
         curves = {row.name: own for row in rows
-                  if (own := [(getattr(outcome.curve, axis), outcome.curve.accuracy) for outcome in row.outcomes
+                  if (own := [(outcome.curve.along(axis), outcome.curve.accuracy) for outcome in row.outcomes
                               if outcome.result is not None and outcome.curve is not None])}
         ends = [places[-1] for own in curves.values() for places, _ in own]
         if ends:
@@ -189,9 +189,9 @@ def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
 
 def _kind_of_fitness(row: Row) -> tuple[Measure, str]:
     """What tells one fitness from another: the measure of its task, and what it is minus what of which outputs."""
-    task = row.outcomes[0].entry.config.part("task")
-    scale = getattr(task, "scale_outputs", 0.0)
-    return row.measure, fitness_name(task, f", outputs scaled to a deviation of {scale:g}" if scale else "")
+    task = row.outcomes[0].entry.config.task
+    label, remark = task.fitness_label(), task.fitness_remark()
+    return row.measure, f"{label.removesuffix(')')}, {remark})" if remark else label
 
 
 def _label(rows: Sequence[Row], shown: Sequence[Row]) -> str:

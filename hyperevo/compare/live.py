@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
-from hyperevo.measure import ACCURACY, Measure, measure_named
+from hyperevo.measure import ACCURACY, Measure
 from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows
-from hyperevo.runs.run import share_spent
+from hyperevo.runs.rounds import share_spent
 
 SECONDS_BETWEEN_TABLES = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -23,21 +23,21 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class State:
-    """One run: `finished`, `failed`, `begun` or `waiting`; its share done, and the accuracy known so far."""
+    """One run: `finished`, `failed`, `begun` or `waiting`; its share done, and the score known so far."""
 
     name: str
     seed: int
     state: str
     share: float
-    accuracy: float | None
+    score: float | None
     measure: Measure = ACCURACY
 
     def __str__(self) -> str:
         """For a cell: 92.81 %, 41 % done (90.1 %), failed, or a dot."""
         if self.state == "finished":
-            return self.measure.text(self.accuracy or 0.0)
+            return self.measure.text(self.score or 0.0)
         if self.state == "begun":
-            known = "" if self.accuracy is None else f" ({self.measure.text(self.accuracy)})"
+            known = "" if self.score is None else f" ({self.measure.text(self.score)})"
             return f"{self.share:.0%} done{known}"
         return {"failed": "failed", "waiting": "·"}[self.state]
 
@@ -51,15 +51,16 @@ def _state(entry: Entry, failed: bool) -> State:
     if finished(entry.folder):
         result = read_json(entry.folder / "result.json")
         return State(entry.name, entry.seed, "finished", 1.0, result["test_accuracy"],
-                     measure_named(result.get("measure", "accuracy")))
+                     Measure.read(result))
     metrics = read_rows(entry.folder / "metrics.csv")
     if failed or not metrics:
         return State(entry.name, entry.seed, "failed" if failed else "waiting", 0.0, None)
     seconds = sum(float(row["seconds"]) for row in read_rows(entry.folder / "timing.csv"))
-    accuracy = metrics[-1]["champion_accuracy"]
-    share = share_spent(entry.config, int(metrics[-1]["round"]), int(metrics[-1]["evaluations"]), seconds)
-    measure = measure_named(read_json(entry.folder / "task.json").get("measure", "accuracy"))
-    return State(entry.name, entry.seed, "begun", min(share, 1.0), float(accuracy) if accuracy else None, measure)
+    score, task = metrics[-1]["champion_accuracy"], read_json(entry.folder / "task.json")
+    # Runs of earlier versions do not say how many examples a batch has.
+    share = share_spent(entry.config, int(metrics[-1]["round"]), int(metrics[-1]["evaluations"]), seconds,
+                        int(task.get("examples_per_batch", 0)))
+    return State(entry.name, entry.seed, "begun", min(share, 1.0), float(score) if score else None, Measure.read(task))
 
 
 def state_table(found: Sequence[State]) -> Table:

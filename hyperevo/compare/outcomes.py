@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
-from hyperevo.measure import Measure, measure_named
+from hyperevo.measure import Measure
 from hyperevo.runs import finished
 from hyperevo.runs.files import read_json, read_rows, write_text
 
@@ -28,6 +28,10 @@ class Curve:
     evaluations: np.ndarray
     seconds: np.ndarray
     accuracy: np.ndarray
+
+    def along(self, axis: str) -> np.ndarray:
+        """Evaluations or seconds."""
+        return {"evaluations": self.evaluations, "seconds": self.seconds}[axis]
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class Row:
 
     @property
     def measure(self) -> Measure:
-        """What is called accuracy elsewhere."""
-        return measure_named(str(self.results[0].get("measure", "accuracy")))
+        """Name and format of the score."""
+        return Measure.read(self.results[0])
 
     @cached_property
     def mean(self) -> Estimate:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperevo.config import RunConfig, check_config, config_values, load_config, read_toml
+from hyperevo.config import RunConfig, check_config, config_values, load_config
 from hyperevo.errors import UserError
+from hyperevo.guests import OWN, Code
+from hyperevo.runs.folder import read_run_config
 
 BUDGETS = ("evaluations", "images", "seconds")
 
@@ -77,7 +79,8 @@ def _split(values: str) -> list[str]:
 
 
 def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] = (),
-         vary: Sequence[tuple[str, Sequence[str]]] = (), budget: tuple[str, str] | None = None) -> list[Entry]:
+         vary: Sequence[tuple[str, Sequence[str]]] = (), budget: tuple[str, str] | None = None,
+         code: Code = OWN) -> list[Entry]:
     """Every named config with every combination of varied values and every seed, in that order.
 
     With a budget runs end with the round that reaches it, however many rounds that takes. Folders are named by the
@@ -94,7 +97,7 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         varied, stem = tuple(zip(keys, values, strict=True)), Path(name).stem
         for seed in range(seeds):
             assigned = [f"{key}={value}" for key, value in varied]
-            config = _resolved(load_config(name, [*overrides, *assigned, f"seed={seed}"]).config, budget)
+            config = _resolved(load_config(name, [*overrides, *assigned, f"seed={seed}"], code).config, budget, code)
             called = stem + _fitted(config, keys)
             title = " ".join([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
             folder = _folder(out / "runs", f"{stem}-{seed}", config)
@@ -106,7 +109,7 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
 
 def _fitted(config: RunConfig, keys: Sequence[str]) -> str:
     """What the name of a row whose readout is not searched says of it everywhere, unless a varied key does."""
-    fitted = getattr(config.part("target"), "ridge", None) is not None and "target.ridge" not in keys
+    fitted = "ridge" in config_values(config)["target"] and "target.ridge" not in keys
     return " + ridge readout" if fitted else ""
 
 
@@ -128,26 +131,29 @@ def _folder(runs: Path, name: str, config: RunConfig) -> Path:
 def _key_today(folder: Path) -> str | None:
     """The key that a run's config has now; None where it cannot be read."""
     try:
-        return config_key(check_config(read_toml(folder / "config.toml"), str(folder)))
+        return config_key(read_run_config(folder))
     except UserError:
         return None
 
 
-def _resolved(config: RunConfig, budget: tuple[str, str] | None) -> RunConfig:
+def _resolved(config: RunConfig, budget: tuple[str, str] | None, code: Code) -> RunConfig:
     values = config_values(config)
     values.setdefault("threads", 1)
     if budget is not None:
         kind, amount = budget
         values["run"][kind] = float(amount) if kind == "seconds" else int(float(amount))
         values["run"]["rounds"] = UNLIMITED
-    return check_config(values, config.name)
+    return check_config(values, config.name, code=code)
 
 
 def config_key(config: RunConfig) -> str:
-    """Ten letters that stand for everything in a resolved config but what it is called, and the data's checksum, which
-    is known once a run is made."""
+    """Ten letters that stand for everything in a resolved config, and the code that it names, but for its name and the
+    data's checksum, which is known once a run is made."""
     unsaid = ("name", "description", "data_checksum")
     values = {key: value for key, value in config_values(config).items() if key not in unsaid}
+    if code := {source.spelled: dict(source.files()) if source.trusted else source.sha256
+                for source in config.sources()}:
+        values["code"] = code
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -22,7 +22,7 @@ from hyperevo.compare.tables import HEAD, table
 from hyperevo.config import RunConfig, config_text, config_values, flatten
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
-from hyperevo.measure import ACCURACY, measure_named
+from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
 from hyperevo.plots.run_figures import _frames, open_view
 from hyperevo.plots.run_view import shown_data
@@ -109,8 +109,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """What was compared, from what the configs share."""
     configs = [outcome.entry.config for outcome in outcomes]
     every = [dict(flatten(config_values(config))) for config in configs]
-    data = dict.fromkeys(shown_data(config, getattr(config.part("task"), "data", config.part("task").name))
-                         for config in configs)
+    data = dict.fromkeys(shown_data(config, config.task.data_set()) for config in configs)
     seeds = sorted({outcome.entry.seed for outcome in outcomes})
     names = len(dict.fromkeys(outcome.entry.name for outcome in outcomes))
     return [("Runs", f"{names} rows, {len(outcomes)} runs; seeds {', '.join(map(str, seeds))}"),
@@ -167,7 +166,7 @@ def _run(outcome: Outcome) -> Run:
     if result is None:
         state, last = f"unfinished: {_progress(outcome)}", "the best so far"
     else:
-        measure = measure_named(result.get("measure", "accuracy"))
+        measure = Measure.read(result)
         state = f"test {measure.name} {measure.text(result['test_accuracy'])}"
         last = f"the final champion, of round {result['champion_round']:,}"
     if not view.matrices:

@@ -4,10 +4,11 @@ found by its name."""
 from types import ModuleType
 
 from hyperevo.components import component_names, load_component
+from hyperevo.control._actors import Actors, forward_own
 from hyperevo.control._rollout import LAST, film, rollout, wobbling_rollout
 from hyperevo.control._sketch import Sketch, Stroke
 
-__all__ = ["LAST", "Sketch", "Stroke", "environment", "environment_names", "film", "rollout", "wobbling_rollout"]
+__all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_names", "film", "forward_own", "rollout", "wobbling_rollout"]
 
 
 def environment_names() -> list[str]:
@@ -26,7 +27,8 @@ def environment(name: str) -> ModuleType:
       changes nothing that counts, but its reward is finite.
     - `sketch(state)`: how one state (values,) looks, for `hyperevo watch`.
 
-    It may have `wobble(state)`, how far from stillness a state is (…); and GENERALISATION_STEPS and
-    `generalisation_starts()`, states (episodes, values) from which champions are tested for so many steps.
+    - `wobble(state)`: distance (…) of a state from stillness; or None.
+    - `generalisation_starts()`: states (episodes, values) from which champions are tested for GENERALISATION_STEPS; or
+      None.
     """
     return load_component("environment", name)

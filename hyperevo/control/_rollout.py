@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
+from hyperevo.parts import Steps, Target
 from hyperevo.weights import Weights
 
 STRIDE = 16
@@ -17,7 +19,7 @@ LAST = 100
 
 
 @torch.no_grad()
-def rollout(environment: Any, target: Any, weights: Weights, starts: Tensor, most_steps: int) -> tuple[Tensor, Tensor]:
+def rollout(environment: Any, target: Target, weights: Weights, starts: Tensor, most_steps: int) -> tuple[Tensor, Tensor]:
     """First states `starts` (N, values), the same for all networks → sums of rewards and numbers of steps, both (P, N).
 
     An episode counts until it is over, or for `most_steps`. A target that has `step` remembers; any other sees only
@@ -28,7 +30,7 @@ def rollout(environment: Any, target: Any, weights: Weights, starts: Tensor, mos
 
 
 @torch.no_grad()
-def wobbling_rollout(environment: Any, target: Any, weights: Weights, starts: Tensor,
+def wobbling_rollout(environment: Any, target: Target, weights: Weights, starts: Tensor,
                      most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """The same, and the sum of the environment's `wobble` over the last 100 steps of every episode (P, N)."""
     players = _players(target, weights, starts)
@@ -37,7 +39,7 @@ def wobbling_rollout(environment: Any, target: Any, weights: Weights, starts: Te
     return returns, steps.long(), wobbles
 
 
-def _played(environment: Any, target: Any, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def _played(environment: Any, target: Target, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sums of rewards, numbers of steps, and sums of the last wobbles, all (P, N)."""
     returns, steps, wobbles = (torch.zeros_like(players.returns) for _ in range(3))
     for first in range(0, most_steps, STRIDE):
@@ -54,7 +56,7 @@ def _played(environment: Any, target: Any, players: "_Players", most_steps: int)
 
 
 @torch.no_grad()
-def film(environment: Any, target: Any, weights: Weights, start: Tensor,
+def film(environment: Any, target: Target, weights: Weights, start: Tensor,
          most_steps: int) -> Iterator[tuple[int, float, Tensor, bool]]:
     """(step, return, state (values,), whether it is the last) of one network's episode from a first state (values,),
     before every step and after the last."""
@@ -83,14 +85,15 @@ class _Players:
     steps: Tensor
     wobbles: Tensor | None = None
 
-    def play(self, environment: Any, target: Any, steps: range) -> None:
+    def play(self, environment: Any, target: Target, steps: range) -> None:
         """These steps of every episode. What is over goes on with the others, but does not count."""
+        remembering = target if isinstance(target, Steps) else None
         for step in steps:
             seen = environment.observe(self.state)
-            if self.memory is None:
-                outputs = target.forward(self.weights, seen)
+            if remembering is not None and self.memory is not None:
+                self.memory, outputs = remembering.step(self.weights, self.memory, seen)
             else:
-                self.memory, outputs = target.step(self.weights, self.memory, seen)
+                outputs = forward_own(target, self.weights, seen)
             self.state, reward, over = environment.step(self.state, environment.act(outputs))
             self.returns.addcmul_(reward, self.running)
             self.steps += self.running
@@ -108,10 +111,10 @@ class _Players:
                         None if self.wobbles is None else self.wobbles[:, acting])
 
 
-def _players(target: Any, weights: Weights, starts: Tensor) -> _Players:
+def _players(target: Target, weights: Weights, starts: Tensor) -> _Players:
     """All networks, before their first step."""
     population, episodes = weights.population, len(starts)
-    memory = target.initial(population, episodes, starts) if hasattr(target, "step") else None
+    memory = target.initial(population, episodes, starts) if isinstance(target, Steps) else None
     returns = starts.new_zeros(population, episodes)
     # Every step reads all weights: what is built when it is needed is built once.
     return _Players(torch.arange(population, device=starts.device), Weights(weights.dense()), memory,

@@ -17,6 +17,8 @@ from hyperevo.control._dynamics import runge_kutta, together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 6, 3, 500
+wobble = generalisation_starts = None
+"""There are none here."""
 
 GRAVITY, SECONDS = 9.8, 0.2
 FIRST_SPEED, SECOND_SPEED = 4 * pi, 9 * pi

@@ -15,6 +15,8 @@ from hyperevo.control._dynamics import each_number, numbers, together, uniform
 from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
+wobble = generalisation_starts = None
+"""There are none here."""
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, SECONDS = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 LIMITS = (2.4, inf, radians(12), inf)

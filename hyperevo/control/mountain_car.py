@@ -14,6 +14,8 @@ from hyperevo.control._dynamics import together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 2, 3, 200
+wobble = generalisation_starts = None
+"""There are none here."""
 
 FORCE, GRAVITY, SPEED = 0.001, 0.0025, 0.07
 WALL, GOAL, EDGE = -1.2, 0.5, 0.6

@@ -14,6 +14,8 @@ from hyperevo.control._dynamics import together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 3, 1, 200
+wobble = generalisation_starts = None
+"""There are none here."""
 
 GRAVITY, MASS, LENGTH, SECONDS, TORQUE, SPEED = 10.0, 1.0, 1.0, 0.05, 2.0, 8.0
 

@@ -31,7 +31,7 @@ def dataset_names() -> list[str]:
 def data_source(name: str) -> ModuleType:
     """The module of a data set: NAME, TITLE, TERMS, FILES (name to sha256), MIRRORS, `load`; else UserError.
 
-    KIND is what it holds, `text` or `strokes`, and `images` where it is not given. Files that nobody may offer for
+    KIND is what it holds, `images`, `text` or `strokes`. Files that nobody may offer for
     download have no MIRRORS; BY_HAND then tells where they are from.
     """
     return load_component("data set", name)
@@ -84,4 +84,4 @@ def _load(name: str, kind: str) -> Any:
 
 
 def _kind(source: ModuleType) -> str:
-    return getattr(source, "KIND", "images")
+    return str(source.KIND)

@@ -73,7 +73,7 @@ def problem_with(path: Path, sha256: str) -> str | None:
 def available(dataset: str, source: ModuleType) -> Mapping[str, str]:
     """The files that a data set is read from, name to sha256: those it was unpacked to where all of them are here, else
     the published ones."""
-    unpacked: Mapping[str, str] = getattr(source, "UNPACKED", {})
+    unpacked: Mapping[str, str] = vars(source).get("UNPACKED", {})
     return unpacked if unpacked and all(locate(dataset, file) for file in unpacked) else source.FILES
 
 

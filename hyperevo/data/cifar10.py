@@ -15,6 +15,7 @@ from hyperevo.data._files import available, require
 from hyperevo.data._images import ImageData
 from hyperevo.errors import UserError
 
+KIND = "images"
 NAME = "CIFAR-10"
 TITLE = "CIFAR-10, 50,000 + 10,000 colour photographs, 32 × 32"
 TERMS = "published without a licence text; cite the technical report"

@@ -100,8 +100,9 @@ class RecurrentLayers(nn.Module):
 
     def extra_repr(self) -> str:
         """The sizes, and options that are not as usual."""
-        options = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        chosen = [f", {name}={getattr(self, name)}" for name, usual in options.items() if getattr(self, name) != usual]
+        options = {"num_layers": (self.num_layers, 1), "batch_first": (self.batch_first, False),
+                   "dropout": (self.dropout, 0.0), "bidirectional": (self.bidirectional, False)}
+        chosen = [f", {name}={value}" for name, (value, default) in options.items() if value != default]
         return f"{self.input_size}, {self.hidden_size}{''.join(chosen)}"
 
 

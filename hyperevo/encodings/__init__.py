@@ -1,34 +1,38 @@
 """Encodings: genotypes to weights, one file each."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
-from hyperevo.components import load_component
+from hyperevo.components import ComponentSettings, component_of
 from hyperevo.encodings._partly_direct import EncodingSettings, PartlyDirect, split_geometry
 from hyperevo.encodings.direct import DirectEncoding, Start
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Encoding
 
 
-def build_encoding(settings: Any, geometry: dict[str, ParameterGeometry], device: torch.device,
-                   start: Start | None = None) -> Any:
-    """The encoding that `settings` describe, for a target's parameters; raises UserError where they do not fit.
+def build_encoding(settings: ComponentSettings, geometry: Mapping[str, ParameterGeometry], device: torch.device,
+                   start: Start = lambda generator: None) -> Encoding:
+    """Encoding of these settings for a target's parameters; raises UserError where they do not fit.
 
-    start: how the target wants parameters to start that are searched as they are.
+    start: the target's own start of parameters that are searched as they are.
     """
-    module = load_component("encoding", settings.name)
+    component = component_of("encoding", settings)
     direct = settings.direct if isinstance(settings, EncodingSettings) else ()
-    encoded, plain = split_geometry(geometry, direct, getattr(module, "generates", lambda parameter: True))
+    encoded, plain = split_geometry(geometry, direct, component.generates)
     try:
-        encoding = module.build(settings, encoded, device)
+        encoding = component.build(settings, encoded, device)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if not isinstance(encoding, Encoding):
+        raise UserError(f"encoding.name: build of {settings.name} gives {type(encoding).__name__}, not a "
+                        "hyperevo.Encoding")
     if isinstance(encoding, DirectEncoding):
         encoding.start = start
     if not plain:
         return encoding
-    if not hasattr(encoding, "genes"):
+    if not encoding.genes:
         raise UserError(f"encoding.direct: genotypes of {settings.name} are graphs and hold no direct parameters")
     together = PartlyDirect(encoding, plain, device)
     together.plain.start = start

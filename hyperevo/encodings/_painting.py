@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def build_painted(painted: Painted) -> Tensor:
 def _one_sided(splits: Sequence[Split], numbers: Tensor, starts: np.ndarray, canvas: Canvas) -> _Sides:
     values, rows = [], []
     for side, inputs in (("source", canvas.source), ("target", canvas.target)):
-        own = [getattr(one, side) for one in splits]
+        own = [attrgetter(side)(one) for one in splits]
         steps = assemble(own, starts, inputs.device)
         ends = np.cumsum([len(one.rows) for one in own])
         values.append(interpret(steps, numbers, inputs))

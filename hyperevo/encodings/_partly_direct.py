@@ -1,8 +1,7 @@
 """Some parameters written down by an encoding, the others directly, in one genotype."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from pydantic import Field
@@ -11,7 +10,10 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings, nearest
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.errors import UserError
+from hyperevo.genotypes import Genotype, Genotypes, as_genes
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Counts, Encoding, FixedLength
+from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
 
 
@@ -25,27 +27,41 @@ class EncodingSettings(ComponentSettings):
     """Weight per unit of a direct parameter's gene."""
 
 
-class PartlyDirect:
+class PartlyDirect(Encoding):
     """Genotypes (P, genes): the inner encoding's genes, then every direct parameter."""
 
-    def __init__(self, inner: Any, geometry: dict[str, ParameterGeometry], device: torch.device):
-        self.inner, self.settings = inner, inner.settings
-        self.device = device
+    def __init__(self, inner: Encoding, geometry: Mapping[str, ParameterGeometry], device: torch.device):
+        assert isinstance(inner, FixedLength) and isinstance(inner.settings, EncodingSettings)
+        self.inner, self.sampled, self.settings, self.device = inner, inner, inner.settings, device
         self.plain = DirectEncoding(Settings(scale=inner.settings.direct_scale), geometry, device)
-        self.direct_parameters = self.plain.genes
-        self.genes = inner.genes + self.direct_parameters
+        self.geometry = {**inner.geometry, **geometry}
+        self.genes = inner.genes + self.plain.genes
+
+    def counts(self, genotype: Genotype | None = None) -> Counts:
+        """The inner encoding's, and the direct parameters."""
+        own = self.inner.counts()
+        return Counts(own.encoded_genes, own.direct_parameters + self.plain.genes, own.generated_weights)
+
+    def generated(self) -> list[str]:
+        """Parameters that come out of the inner encoding."""
+        return self.inner.generated()
+
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """The inner encoding's."""
+        assert isinstance(genotype, Tensor)
+        return self.inner.figures(genotype[: self.inner.genes])
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """(size, genes) for a gradient to start from."""
-        return torch.cat([self.inner.sample(size, generator), self.plain.sample(size, generator)], 1)
+        return torch.cat([self.sampled.sample(size, generator), self.plain.sample(size, generator)], 1)
 
-    def express(self, genotypes: Tensor) -> Weights:
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → the weights of P networks."""
-        encoded, direct = genotypes.split([self.inner.genes, self.direct_parameters], dim=1)
+        encoded, direct = as_genes(genotypes).split([self.inner.genes, self.plain.genes], dim=1)
         return Weights({**self.inner.express(encoded), **self.plain.express(direct)})
 
 
-def split_geometry(geometry: dict[str, ParameterGeometry], direct: Sequence[str],
+def split_geometry(geometry: Mapping[str, ParameterGeometry], direct: Sequence[str],
                    generates: Callable[[ParameterGeometry], bool]) \
         -> tuple[dict[str, ParameterGeometry], dict[str, ParameterGeometry]]:
     """(encoded, direct) parameters, the latter named or of a kind that the encoding does not generate; raises UserError

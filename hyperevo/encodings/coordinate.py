@@ -7,6 +7,7 @@ readout's ten patterns and the hidden biases come from one MLP over the hidden s
 (2016) is `hidden = [25, 25]`, ReLU, everything but `hidden.weight` direct: 801 genes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -17,7 +18,9 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
-from hyperevo.geometry import ParameterGeometry
+from hyperevo.genotypes import Genotypes, as_genes
+from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.parts import Encoding
 from hyperevo.weights import Factored, Weight, Weights
 
 
@@ -51,10 +54,12 @@ class Generator:
         return sum((before + 1) * after for before, after in pairwise(self.widths))
 
 
-class CoordinateEncoding:
+class CoordinateEncoding(Encoding):
     """Genotypes (P, genes) hold every MLP's layers in turn, weights before biases, in units of a layer's usual size."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         if unknown := [name for name in settings.patterns if name not in geometry or geometry[name].source is None]:
             raise ValueError(f"encoding.patterns: no weight matrix called {unknown[0]!r} is encoded")
@@ -62,15 +67,15 @@ class CoordinateEncoding:
         self.genes = sum(generator.genes for generator in self.generators)
 
     def _plan(self) -> list[Generator]:
-        places: dict[tuple, dict[str, int]] = {}
+        places: dict[tuple[Sheet | None, Sheet], dict[str, int]] = {}
         for name, parameter in self.geometry.items():
-            if name in self.settings.patterns:
+            if name in self.settings.patterns and parameter.source is not None:
                 places.setdefault((None, parameter.source), {})[name] = parameter.target.units
             else:
                 places.setdefault((parameter.source, parameter.target), {})[name] = 1
         return [self._generator(source, target, outputs) for (source, target), outputs in places.items()]
 
-    def _generator(self, source, target, outputs: dict[str, int]) -> Generator:
+    def _generator(self, source: Sheet | None, target: Sheet, outputs: dict[str, int]) -> Generator:
         places = target.places
         from_places = places.new_zeros(1, 0) if source is None else source.places
         widths = (from_places.shape[1] + places.shape[1], *self.settings.hidden, sum(outputs.values()))
@@ -90,11 +95,11 @@ class CoordinateEncoding:
                 parts.append(torch.randn(size, after, generator=generator) * (0.0 if last else 1.0))
         return torch.cat(parts, 1)
 
-    def express(self, genotypes: Tensor) -> Weights:
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""
         values: dict[str, Weight] = {}
         sizes = [generator.genes for generator in self.generators]
-        for generator, genes in zip(self.generators, genotypes.to(self.device).split(sizes, dim=1), strict=True):
+        for generator, genes in zip(self.generators, as_genes(genotypes).to(self.device).split(sizes, dim=1), strict=True):
             patterns = iter(self._paint(generator, genes))
             for name, outputs in generator.outputs.items():
                 values[name] = self._parameter(name, [next(patterns) for _ in range(outputs)])
@@ -173,6 +178,6 @@ def _by_network(layer: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
     return list(zip(*layer, strict=True))
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CoordinateEncoding:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> CoordinateEncoding:
     """The encoding for a target's parameters."""
     return CoordinateEncoding(settings, geometry, device)

@@ -5,7 +5,7 @@
 (Stanley, D'Ambrosio & Gauci 2009). The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -19,8 +19,11 @@ from hyperevo.components import ComponentSettings
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
+from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.parts import Encoding
+from hyperevo.pictures import GraphPicture, NodesPicture, Picture
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
 
 POINTS = 16_384
@@ -70,20 +73,22 @@ class Coordinate:
     both: Tensor | None = None
 
 
-class CppnEncoding:
+class CppnEncoding(Encoding):
     """Graphs to weights.
 
     `input_names` and `output_names` say what a genome must read and write; the search builds its genomes to fit.
     """
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         matrices = [name for name, parameter in geometry.items() if parameter.source is not None]
         if unknown := [name for name in settings.patterns if name not in matrices]:
             raise ValueError(f"encoding.patterns: no weight matrix called {unknown[0]!r}; "
                              f"allowed: {', '.join(matrices)}")
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
-        sheets = {side: [getattr(parameter, side) for parameter in geometry.values() if getattr(parameter, side)]
-                  for side in ("source", "target")}
+        sheets = {"source": [place.source for place in geometry.values() if place.source],
+                  "target": [place.target for place in geometry.values()]}
         self.input_names = [f"{axis}{number}" for number, side in enumerate(sheets, start=1)
                             for axis in ("xyz" if any(len(sheet.sizes) > 2 for sheet in sheets[side]) else "xy")]
         self.input_names += ["one"]
@@ -129,13 +134,30 @@ class CppnEncoding:
         (1, S), (T, 1), (T, S) or (1, 1)."""
         return [_over_connections(input_name, value).to(dtype) for input_name, value in self._places[name].items()]
 
+    def matrix_outputs(self) -> list[int]:
+        """Indices of the outputs that paint a weight matrix from the places of both units, not one pattern per target
+        unit."""
+        return [output for name, painting in self.paintings.items()
+                if self.geometry[name].source is not None and name not in self.settings.patterns
+                for output in (*painting.values, *painting.expression)]
+
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """The graph, and what its nodes paint for the first matrix and for those with patterns."""
+        graph = as_graph(genotype)
+        yield GraphPicture(graph, self.input_names, self.output_names)
+        matrices = {name: place.source for name, place in self.geometry.items() if place.source is not None}
+        for name in dict.fromkeys([*list(matrices)[:1], *self.settings.patterns]):
+            outputs = self.paintings[name].values + self.paintings[name].expression
+            yield NodesPicture(name, graph, self.inputs(name), outputs, self.output_names, self.geometry[name].target,
+                               matrices[name])
+
     @without_garbage_collection()
-    def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
+    def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Paint the weights of P networks; differentiable in the weights and biases of every graph.
 
         Large matrices stay factored where their graph allows it; small ones are painted together, point by point.
         """
-        graphs = list(genotypes)
+        graphs = as_graphs(genotypes)
         numbers, starts = graph_numbers(graphs)
         numbers = numbers.to(self.device)
         wide = {name for name in self.geometry if self._is_wide(name)}
@@ -192,8 +214,10 @@ class CppnEncoding:
             places, parameter = self._places[name], self.geometry[name]
             assert parameter.source is not None
             sizes = {"source": parameter.source.units, "target": parameter.target.units}
-            sides = {side: torch.stack([_or_zero(getattr(value, side), units, self.device)
-                                        for value in places.values()]).to(dtype) for side, units in sizes.items()}
+            own = {"source": [value.source for value in places.values()],
+                   "target": [value.target for value in places.values()]}
+            sides = {side: torch.stack([_or_zero(value, units, self.device) for value in own[side]]).to(dtype)
+                     for side, units in sizes.items()}
             spread = tuple(value.both.to(dtype) for value in places.values() if value.both is not None)
             grid = torch.Size((*_rows_and_columns(parameter.target), *_rows_and_columns(parameter.source)))
             self._kept[name, dtype, "canvas"] = Canvas(tuple(places), grid, sides["source"], sides["target"], spread)
@@ -267,6 +291,6 @@ def _or_zero(values: Tensor | None, units: int, device: torch.device) -> Tensor:
     return (zero if values is None else values).expand(units)
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> CppnEncoding:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> CppnEncoding:
     """The encoding for a target's parameters."""
     return CppnEncoding(settings, geometry, device)

@@ -7,7 +7,7 @@ its rows and columns; `axes = "sheets"` one axis for every coordinate of the two
 is `Factored`: the cosine bases are shared by the population and the matrix is never built.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from math import pi, prod, sqrt
 from typing import Annotated, Literal
@@ -17,7 +17,10 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Encoding
+from hyperevo.pictures import CoefficientsPicture, Picture
 from hyperevo.weights import Factored, Weight, Weights
 
 
@@ -47,10 +50,12 @@ def _product_basis(sizes: Sequence[int], coefficients: Sequence[int], device: to
     return reduce(torch.kron, bases, torch.ones(1, 1, dtype=torch.float64)).to(device, torch.float32)
 
 
-class DctEncoding:
+class DctEncoding(Encoding):
     """Genotypes (P, genes) hold every parameter's coefficient block in turn."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.blocks = {name: self._block(name, parameter) for name, parameter in geometry.items()}
         self.genes = sum(prod(target) * prod(source) for target, source in self.blocks.values())
@@ -96,10 +101,17 @@ class DctEncoding:
         return {name: part.reshape(len(genotypes), prod(target), prod(source))
                 for (name, (target, source)), part in zip(self.blocks.items(), parts, strict=True)}
 
-    def express(self, genotypes: Tensor) -> Weights:
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """Coefficients of every weight matrix."""
+        coefficients = self.coefficients(as_genes(stack(genotype)) * self.settings.scale)
+        for name, (target, source) in self.blocks.items():
+            if source:
+                yield CoefficientsPicture(name, coefficients[name][0], target, source)
+
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → factored weight matrices and dense biases of P networks."""
         weights: dict[str, Weight] = {}
-        for name, core in self.coefficients(genotypes.to(self.device) * self.settings.scale).items():
+        for name, core in self.coefficients(as_genes(genotypes).to(self.device) * self.settings.scale).items():
             left, right = self._bases[name]
             if self.geometry[name].source is None:
                 weights[name] = core[:, :, 0] @ left.T
@@ -108,6 +120,6 @@ class DctEncoding:
         return Weights(weights)
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> DctEncoding:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> DctEncoding:
     """The encoding for a target's parameters."""
     return DctEncoding(settings, geometry, device)

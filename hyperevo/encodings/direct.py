@@ -1,7 +1,6 @@
 """Direct encoding: one gene for every weight."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -9,11 +8,13 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
+from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Counts, Encoding
 from hyperevo.weights import Factored, Perturbed, Weight, Weights
 
-Start = Callable[[torch.Generator], Mapping[str, Tensor]]
-"""Draws a network's parameters as training begins with them."""
+Start = Callable[[torch.Generator], Mapping[str, Tensor] | None]
+"""Draws a network's parameters as training begins with them, where a target has a way of its own."""
 
 
 class Settings(ComponentSettings):
@@ -24,48 +25,41 @@ class Settings(ComponentSettings):
     """Weight per unit of gene."""
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """P genotypes around one, whose P × genes numbers are never built.
-
-    centre: (genes,); noise: what every genotype adds to it, by parameter and in units of a gene, `Factored` for a
-    matrix and a tensor (P, out) for a bias.
-    """
-
-    centre: Tensor
-    noise: Mapping[str, Factored | Tensor]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.noise.values())))
-
-    def __getitem__(self, chosen: slice) -> "Neighbours":
-        return Neighbours(self.centre, {name: noise[chosen] for name, noise in self.noise.items()})
-
-
-class DirectEncoding:
+class DirectEncoding(Encoding):
     """Genotypes (P, genes) are the parameters one after the other."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
-        self.start: Start | None = None
-        """Where a target says how its parameters start."""
+        self.start: Start = lambda generator: None
+        """The target's own start."""
+
+    def counts(self, genotype: Genotype | None = None) -> Counts:
+        """All genes are parameters as they are."""
+        return Counts(0, self.genes, 0)
+
+    def generated(self) -> list[str]:
+        """None."""
+        return []
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """(size, genes) for a gradient to start from: as the target wants its parameters, or weights of a size that
         keeps values in range."""
-        if self.start is not None:
-            networks = [self.start(generator) for _ in range(size)]
+        networks = [network for _ in range(size) if (network := self.start(generator)) is not None]
+        if networks:
             rows = [torch.cat([network[name].flatten() for name in self.geometry]) for network in networks]
             return torch.stack(rows) / self.settings.scale
         parts = [torch.randn(size, parameter.size, generator=generator) * parameter.deviation + parameter.initial
                  for parameter in self.geometry.values()]
         return torch.cat(parts, 1) / self.settings.scale
 
-    def express(self, genotypes: Tensor | Neighbours) -> Weights:
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes), or P `Neighbours` → the weights of P networks; of neighbours, matrices `Perturbed`."""
         if isinstance(genotypes, Neighbours):
             return self._express_neighbours(genotypes)
+        genotypes = as_genes(genotypes)
         parts = self._split(genotypes.to(self.device) * self.settings.scale)
         return Weights({name: part.reshape(len(genotypes), *self.geometry[name].shape)
                         for name, part in parts.items()})
@@ -86,6 +80,6 @@ class DirectEncoding:
         return Weights(values)
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> DirectEncoding:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> DirectEncoding:
     """The encoding for a target's parameters."""
     return DirectEncoding(settings, geometry, device)

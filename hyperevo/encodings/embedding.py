@@ -10,7 +10,7 @@ A layer with more channels is a grid of tiles; what sticks out over its edge is 
 share a generator: it has d (N_z + 1) N_in + f f N_out (d + 1) genes. A fully connected layer is a kernel of 1 × 1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Literal
@@ -20,7 +20,10 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Encoding
+from hyperevo.pictures import EmbeddingsPicture, Picture
 from hyperevo.weights import Weights
 
 
@@ -64,11 +67,13 @@ class Generator:
         return sum(prod(shape) for shape in self.parts.values())
 
 
-class EmbeddingEncoding:
+class EmbeddingEncoding(Encoding):
     """Genotypes (P, genes) hold every generator's embeddings, then W, B, W_out and B_out, in units of a part's usual
     size (but for `plain`), so that one step size suits all of a search that moves genes alike."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.generators = self._plan()
         self.genes = sum(generator.genes for generator in self.generators)
@@ -111,9 +116,15 @@ class EmbeddingEncoding:
         return [{part: next(pieces).unflatten(1, shape) * (1.0 if self.settings.plain else own.sizes[part])
                  for part, shape in own.parts.items()} for own in self.generators]
 
-    def express(self, genotypes: Tensor) -> Weights:
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """Embeddings of all tiles, where there are at least three."""
+        embeddings = {name: values[0] for name, values in self.embeddings(as_genes(stack(genotype))).items()}
+        if sum(values[..., 0].numel() for values in embeddings.values()) >= 3:
+            yield EmbeddingsPicture(embeddings)
+
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → the weights of P networks."""
-        return self.generate(self._parts(genotypes))
+        return self.generate(self._parts(as_genes(genotypes)))
 
     def generate(self, every: Sequence[Mapping[str, Tensor]]) -> Weights:
         """Every generator's parts, (P, *shape) each → the weights of P networks. All tiles of a generator are made
@@ -169,6 +180,6 @@ def generates(parameter: ParameterGeometry) -> bool:
     return parameter.source is not None
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> EmbeddingEncoding:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> EmbeddingEncoding:
     """The encoding for a target's weight matrices and kernels."""
     return EmbeddingEncoding(settings, geometry, device)

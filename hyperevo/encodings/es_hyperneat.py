@@ -10,9 +10,9 @@ Which nodes and connections there are is found without a gradient; their weights
 the graph. The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,9 +22,15 @@ from torch import Tensor
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
 from hyperevo.encodings._queries import Cppns
+from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry
 from hyperevo.graph import Graph, activate
+from hyperevo.parts import Counts, Encoding
+from hyperevo.pictures import FoundNetworkPicture, GraphPicture, Link, Picture, Place
 from hyperevo.weights import Weights
+
+RESOLUTION = 240
+"""Points along each side of a painting."""
 
 
 class Settings(TreeSettings):
@@ -62,11 +68,15 @@ class Found:
     kept: Tensor
 
 
-class EsHyperneatEncoding:
+class EsHyperneatEncoding(Encoding):
     """Graphs to networks of their own hidden nodes.
 
     `input_names` and `output_names` say what a genome must read and write; the search builds its genomes to fit.
     """
+
+    settings: Settings
+
+    finds_nodes = True
 
     def __init__(self, settings: Settings, place: ParameterGeometry, device: torch.device | str = "cpu"):
         if place.source is None or len(place.source.sizes) >= len(AXES):
@@ -83,9 +93,9 @@ class EsHyperneatEncoding:
         self.input_names += ["distance"] if settings.distance else []
         self.output_names = ["weight", "weight expressed"] if settings.link_expression else ["weight"]
 
-    def express(self, genotypes: Sequence[Graph], dtype: torch.dtype = torch.float32) -> Weights:
+    def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """The weights of P networks, and where their hidden nodes lie."""
-        graphs = list(genotypes)
+        graphs = as_graphs(genotypes)
         weights, nodes = self.connections(graphs, dtype)
         if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
                                            for graph in graphs):
@@ -177,10 +187,63 @@ class EsHyperneatEncoding:
         answers = activate(graph.to(self.device), inputs, range(len(self.output_names)))
         return [answer.reshape(-1).expand(len(sources)) for answer in answers]
 
-    def generated(self, genotype: Graph) -> int:
-        """Connections of the network that a genotype becomes."""
-        weights, _ = self.connections([genotype])
-        return sum(int(connected(value).sum()) for value in weights.values())
+    def matrix_outputs(self) -> None:
+        """All outputs may paint over all connections."""
+
+    def counts(self, genotype: Genotype | None = None) -> Counts:
+        """Genes of a graph, and connections of the network that it becomes."""
+        if genotype is None:
+            return Counts(0, 0, 0)
+        graph = as_graph(genotype)
+        weights, _ = self.connections([graph])
+        return Counts(graph.genes, 0, sum(int(connected(value).sum()) for value in weights.values()))
+
+    # Figures
+
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """The graph and, on a substrate of two axes, the network found in it."""
+        graph = as_graph(genotype)
+        yield GraphPicture(graph, self.input_names, self.output_names)
+        if self.cells.axes == 2:
+            yield self.found_network(graph)
+
+    @torch.no_grad()
+    def found_network(self, graph: Graph) -> FoundNetworkPicture:
+        """Nodes and connections of one network, and the weights painted from one input and from one hidden node."""
+        values, cells = self.connections([graph])
+        nodes = {"input": self.inputs, "hidden node": self.cells.places[cells[0]], "output": self.outputs,
+                 "bias": self.sources[len(self.inputs):]}
+        links = self._links(values, nodes)
+        return FoundNetworkPicture(links, nodes, {kind: (place, self._painting(graph, place))
+                                                  for kind, place in _painters(links, nodes).items()})
+
+    def _links(self, values: Mapping[str, Tensor], nodes: Mapping[str, Tensor]) -> list[Link]:
+        """All connections of one network, the weakest first."""
+        ends = {"input.weight": ("input", "hidden node"), "recurrent.bias": ("bias", "hidden node"),
+                "recurrent.weight": ("hidden node", "hidden node"), "readout.weight": ("hidden node", "output")}
+        links: list[Link] = []
+        for name, value in values.items():
+            sources, targets = (nodes[kind].tolist() for kind in ends[name])
+            weights = value[0].reshape(len(targets), len(sources)) * self.settings.maximum_weight
+            links += [(tuple(sources[source]), tuple(targets[target]), float(weights[target, source]))
+                      for target, source in connected(weights).nonzero().tolist()]
+        return sorted(links, key=lambda link: abs(link[2]))
+
+    def _painting(self, graph: Graph, place: Place) -> Tensor:
+        """(outputs, RESOLUTION, RESOLUTION): weights from a place to every other, from the bottom upwards; with link
+        expression a second output is above zero where they are expressed."""
+        line = (torch.arange(RESOLUTION, dtype=torch.float64) + 0.5) * 2 / RESOLUTION - 1
+        targets = torch.cartesian_prod(line, line).flip(1)
+        outputs = self.asked(graph, torch.tensor([place], dtype=torch.float64).expand_as(targets), targets)
+        outputs[0] = outputs[0] * self.settings.maximum_weight
+        return torch.stack(outputs).reshape(len(outputs), RESOLUTION, RESOLUTION)
+
+
+def _painters(links: Sequence[Link], nodes: Mapping[str, Tensor]) -> dict[str, Place]:
+    """The input and the hidden node with the most connections to others; there may be no hidden node."""
+    sources = [source for source, _, _ in links]
+    return {kind: max((tuple(place) for place in nodes[kind].tolist()), key=sources.count)
+            for kind in ("input", "hidden node") if len(nodes[kind])}
 
 
 def connected(weights: Tensor) -> Tensor:
@@ -222,7 +285,7 @@ def _pairs(mask: Tensor, targets: Tensor, sources: Tensor | None) -> tuple[Tenso
     return sources[source], targets[target]
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> Any:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> EsHyperneatEncoding:
     """The encoding for the sheets that a substrate's networks lie between."""
     if list(geometry) != [SUBSTRATE]:
         raise ValueError("encoding.name: es-hyperneat makes hidden nodes and needs target.name = substrate")

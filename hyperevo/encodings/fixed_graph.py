@@ -5,9 +5,9 @@ weights of all links and then the biases of all nodes; responses stay those of t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -16,8 +16,11 @@ from torch import Tensor
 
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph, Node, Topology
+from hyperevo.parts import Encoding
+from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
 
 
@@ -64,10 +67,12 @@ def _graph_from_text(text: str) -> Graph:
         raise ValueError(f"encoding.graph: is neither a run folder nor a graph: {error!r}") from error
 
 
-class FixedGraphEncoding:
+class FixedGraphEncoding(Encoding):
     """Genotypes (P, genes) to the weights that one graph paints with their numbers."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    settings: Settings
+
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.painter = CppnEncoding(settings, geometry, device)
         self.graph = _graph_from_text(settings.graph)
@@ -89,11 +94,15 @@ class FixedGraphEncoding:
         return [Graph(self.graph.topology, own[:links], own[links:], self.graph.responses.to(own))
                 for own in genotypes]
 
-    def express(self, genotypes: Tensor) -> Weights:
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """The graph with these numbers, as the CPPN encoding shows it."""
+        return self.painter.figures(self.graphs(as_genes(stack(genotype)))[0])
+
+    def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → the weights of P networks."""
-        return self.painter.express(self.graphs(genotypes))
+        return self.painter.express(self.graphs(as_genes(genotypes)))
 
 
-def build(settings: Settings, geometry: dict[str, ParameterGeometry], device: torch.device) -> Any:
+def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> FixedGraphEncoding:
     """The encoding for a target's parameters."""
     return FixedGraphEncoding(settings, geometry, device)

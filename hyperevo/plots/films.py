@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hyperevo.control import Sketch
 from hyperevo.errors import UserError
+from hyperevo.parts import Filmed, Target
 from hyperevo.plots._style import FAINT, GAP, INK, POSITIVE, TEXT, frame, new_figure
 from hyperevo.runs.files import whole
 from hyperevo.weights import Weights
@@ -36,7 +37,7 @@ class Shot(NamedTuple):
     picture: Image.Image
 
 
-def shots(task: Any, target: Any, weights: Weights, seed: int) -> Iterator[Shot]:
+def shots(task: Filmed, target: Target, weights: Weights, seed: int) -> Iterator[Shot]:
     """One network's episode for a film that plays about as fast as its environment: a picture every few steps, and one
     at the end."""
     every, wanted = max(round(task.steps_per_second / PER_SECOND), 1), 0
@@ -49,7 +50,7 @@ def shots(task: Any, target: Any, weights: Weights, seed: int) -> Iterator[Shot]
             return
 
 
-def spread_shots(task: Any, target: Any, weights: Weights, seed: int) -> list[Shot]:
+def spread_shots(task: Filmed, target: Target, weights: Weights, seed: int) -> list[Shot]:
     """One network's episode for a strip: a few pictures, evenly spread, of an episode that may end at any step."""
     kept: list[Shot] = []
     every = 1

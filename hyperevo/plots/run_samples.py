@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hyperevo.data import decode, encode
+from hyperevo.dynamic import HyperLSTM, HyperRNN
 from hyperevo.errors import UserError
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.pen_page import pen_page
@@ -18,7 +19,7 @@ from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.sequences import LETTERS, drawings_beside_samples, strokes_in_time, written_text
 from hyperevo.runs.files import read_tensors, whole, write_text
 from hyperevo.runs.sample import changed_rows, draw_strokes, write_symbols
-from hyperevo.targets.sequence import SequenceNetwork
+from hyperevo.targets.sequence import SequenceNetwork, SequenceTarget
 
 LINES = 8
 """Of generated text in the figure."""
@@ -42,17 +43,21 @@ OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "cou
 def writes(view: RunView) -> str | None:
     """The task that a run's network writes for, characters or handwriting; None for all other runs."""
     task = view.config.part("task").name
-    reads = view.config.part("target").name == "sequence"
-    return task if reads and task in ("characters", "handwriting") else None
+    return task if isinstance(view.target, SequenceTarget) and task in ("characters", "handwriting") else None
 
 
-def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any]) -> str | Path:
+def changes(view: RunView) -> bool:
+    """Whether the weights of a run's network change from step to step."""
+    return isinstance(champion_network(view).layers, HyperLSTM | HyperRNN)
+
+
+def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any], trust: bool = False) -> str | Path:
     """What the champion of a run writes: its text, or the file that its drawings went to.
 
     options: of text temperature and prompt, of handwriting bias, count and out. Raises UserError, in one line, where
     the run's network does not write, an option is for the other kind, or a value cannot be.
     """
-    view = open_view(folder)
+    view = open_view(folder, trust)
     task = writes(view)
     if task is None:
         raise UserError(f"{folder}: its network does not write: a sample wants task characters or handwriting, and "
@@ -90,6 +95,7 @@ def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length
 
 def champion_network(view: RunView) -> SequenceNetwork:
     """The champion as a module that reads step by step."""
+    assert isinstance(view.target, SequenceTarget)
     return view.target.loaded(view.weights)
 
 

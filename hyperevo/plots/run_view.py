@@ -1,24 +1,26 @@
 """A run folder as its figures need it: config, task, champion and weights, without its data set or its search."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hyperevo.components import load_component
+from hyperevo.components import TaskSettings
 from hyperevo.config import RunConfig
 from hyperevo.data import Alphabet, data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import Frame, ParameterGeometry, Ring, Sheet
-from hyperevo.measure import ACCURACY, Measure, measure_named
+from hyperevo.genotypes import Genotype, stack, unpack_genotype
+from hyperevo.geometry import Frame, Ring, Sheet
+from hyperevo.measure import ACCURACY, Measure
+from hyperevo.parts import Encoding, Target
 from hyperevo.runs.checkpoint import latest_checkpoint
+from hyperevo.runs.compose import shaped_target
 from hyperevo.runs.files import read_folder, read_json, read_tensors
-from hyperevo.runs.genotypes import Genotype, stack, unpack_genotype
-from hyperevo.runs.run import read_run_config
-from hyperevo.tasks._images import shuffled_places
+from hyperevo.runs.folder import read_run_config
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Said below pictures of what reads shuffled pixels."""
@@ -34,7 +36,7 @@ class TaskFacts:
     class_names: tuple[str, ...]
     """Empty where outputs are no classes."""
     measure: Measure = ACCURACY
-    """What is called accuracy elsewhere."""
+    """The task's score: its name and format."""
     outputs: Sheet | None = None
     """Where outputs lie, if the task says so."""
     alphabet: Alphabet = ()
@@ -49,22 +51,23 @@ class RunView:
     config: RunConfig
     task: TaskFacts
     label: str
-    encoding: Any
-    target: Any
-    geometry: dict[str, ParameterGeometry]
+    encoding: Encoding
+    target: Target
     champion: Genotype
     weights: dict[str, Tensor]
     has_readout: bool = True
-    """Not while a run whose readout is fitted at the end goes on."""
+    """False while a run whose readout is fitted at the end goes on."""
+    trust: bool = False
 
     @property
+    def task_settings(self) -> TaskSettings:
+        """Options of the task."""
+        return self.config.task
+
+    @cached_property
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
-        """Target and source sheet of every weight matrix, from the inputs to the readout. None where nothing would be
-        seen in a picture of them: of networks that read symbols step by step, and of those with nodes of their own."""
-        if self.config.part("target").name == "sequence":
-            return {}
-        return {name: (parameter.target, parameter.source) for name, parameter in self.geometry.items()
-                if parameter.source is not None}
+        """Target and source sheet of every weight matrix worth a picture, from the inputs to the readout."""
+        return {name: sheets for name, sheets in self.target.matrices().items() if name in self.weights}
 
     def over_image(self, name: str, weights: Tensor) -> Tensor:
         """Weights (target units, source units) of the matrix called `name`, those from shuffled pixels in the image's
@@ -79,12 +82,12 @@ class RunView:
     def _shuffled(self, name: str) -> Tensor | None:
         """Which pixel every source unit of a matrix is, if the matrix reads all pixels and they are shuffled."""
         is_first = name == next(iter(self.matrices)) and self.matrices[name][1] == self.task.inputs
-        return shuffled_places(self.config.part("task"), self.task.inputs.units) if is_first else None
+        return self.task_settings.input_order(self.task.inputs.units) if is_first else None
 
 
 def shown_data(config: RunConfig, data: str) -> str:
     """A data set as titles name it, and whether its pixels are shuffled."""
-    shuffled = getattr(config.part("task"), "shuffle_pixels", None) is not None
+    shuffled = config.task.input_order(1) is not None
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
 
@@ -94,7 +97,7 @@ def read_task(folder: Path) -> TaskFacts:
     try:
         return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
                          tuple(str(name) for name in values["class_names"]),
-                         measure_named(str(values.get("measure", "accuracy"))),
+                         Measure.read(values),
                          _sheet(values["outputs"]) if "outputs" in values else None,
                          _alphabet(values.get("alphabet", [])))
     except (KeyError, TypeError, ValueError) as error:
@@ -117,26 +120,24 @@ def _alphabet(symbols: list[Any]) -> Alphabet:
     return tuple(symbols)
 
 
-def open_view(folder: Path) -> RunView:
-    """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet."""
-    config, task = read_run_config(folder), read_task(folder)
+def open_view(folder: Path, trust: bool = False) -> RunView:
+    """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
+    UntrustedCode where that would run code that came with the folder."""
+    config, task = read_run_config(folder, trust), read_task(folder)
     champion, note = _read_champion(folder, config)
     try:
-        target = load_component("target", config.part("target").name).build(config.part("target"), task.inputs,
-                                                                            task.outputs or task.classes)
+        target = shaped_target(config.part("target"), task.inputs, task.outputs or task.classes)
         encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
         weights = expressed(encoding, champion)
-        fitted = getattr(target, "fitted", {})
+        fitted = target.fitted
         if fitted and (folder / "champion").is_dir():
             weights |= {name: value for name, value in read_tensors(folder / "champion" / "weights.safetensors").items()
                         if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    name = getattr(config, "name", "") or folder.resolve().name
+    name = config.name or folder.resolve().name
     label = f"{name} (seed {config.seed}) on {shown_data(config, task.data)}{note}"
-    geometry = {name: place for name, place in {**target.geometry, **fitted}.items() if name in weights}
-    return RunView(folder, config, task, label, encoding, target, geometry, champion, weights,
-                   set(fitted) <= set(weights))
+    return RunView(folder, config, task, label, encoding, target, champion, weights, set(fitted) <= set(weights), trust)
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
@@ -160,6 +161,6 @@ def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
 
 
 @torch.no_grad()
-def expressed(encoding: Any, genotype: Genotype) -> dict[str, Tensor]:
+def expressed(encoding: Encoding, genotype: Genotype) -> dict[str, Tensor]:
     """The weights of one genotype's network, by parameter."""
     return encoding.express(stack(genotype)).network(0)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
-from hyperevo.graph import Graph
+from hyperevo.pictures import FoundNetworkPicture, Link, Place
 from hyperevo.plots._style import (
     DIVERGING,
     FAINT,
@@ -28,9 +27,6 @@ from hyperevo.plots._style import (
     symmetric_limit,
 )
 
-RESOLUTION = 240
-"""Points along each side of a painting."""
-
 PAINTER = "#f0e442"
 """Colour of the hidden node whose weights are painted."""
 
@@ -41,33 +37,25 @@ KINDS = {"input": ("s", "#009e73", 80), "bias": ("D", "#e69f00", 60), "hidden no
          "output": ("^", "#b0559a", 110)}
 """Marker, colour and size of a node."""
 
-Link = tuple[tuple[float, float], tuple[float, float], float]
-"""From, to, and the weight."""
 
-
-@torch.no_grad()
-def found_network(encoding: EsHyperneatEncoding, graph: Graph, label: str = "") -> Figure:
+def found_network(found: FoundNetworkPicture, label: str = "") -> Figure:
     """A network on its substrate of two axes: in the middle all nodes and connections; left and right of it the weights
-    that the CPPN paints from one input and from one hidden node to every place, with the connections found there."""
-    values, cells = encoding.connections([graph])
-    links = _links(encoding, values, cells[0])
-    nodes = {"input": encoding.inputs, "hidden node": encoding.cells.places[cells[0]], "output": encoding.outputs,
-             "bias": encoding.sources[len(encoding.inputs):]}
-    painters = _painters(links, nodes)
-    figure = new_figure(6.2 + 5.2 * len(painters), 6.8, label,
+    painted from one input and from one hidden node to every place, with the connections found there."""
+    links, nodes, paintings = found.links, found.nodes, found.paintings
+    expressed = any(len(values) > 1 for _, values in paintings.values())
+    figure = new_figure(6.2 + 5.2 * len(paintings), 6.8, label,
                         f"the network found in the CPPN ({len(nodes['hidden node'])} hidden nodes, {len(links)} "
-                        "connections)", _caption(encoding, links))
-    grid = figure.subplots(1, 1 + len(painters), width_ratios=[1.0, *[1.35] * (len(painters) > 0),
-                                                              *[1.0] * (len(painters) - 1)], squeeze=False)[0]
-    middle = min(1, len(painters))
+                        "connections)", _caption(expressed, links))
+    grid = figure.subplots(1, 1 + len(paintings), width_ratios=[1.0, *[1.35] * (len(paintings) > 0),
+                                                                *[1.0] * (len(paintings) - 1)], squeeze=False)[0]
+    middle = min(1, len(paintings))
     _draw_network(grid[middle], links, nodes)
-    paintings = [_painting(encoding, graph, place) for place in painters.values()]
-    limit = symmetric_limit([painting[0] for painting in paintings])
-    sides = [axes for number, axes in enumerate(grid) if number != middle]
-    for axes, (name, place), painting in zip(sides, painters.items(), paintings, strict=True):
-        axes.imshow(painting[0].numpy(), cmap=DIVERGING, vmin=-limit, vmax=limit, extent=(-1, 1, -1, 1), origin="lower")
-        if len(painting) > 1:
-            axes.imshow(torch.where(painting[1] > 0, torch.nan, 0.5).numpy(), cmap="gray", vmin=0, vmax=1, alpha=0.6,
+    limit = symmetric_limit([values[0] for _, values in paintings.values()])
+    sides = [axes for index, axes in enumerate(grid) if index != middle]
+    for axes, (name, (place, values)) in zip(sides, paintings.items(), strict=True):
+        axes.imshow(values[0].numpy(), cmap=DIVERGING, vmin=-limit, vmax=limit, extent=(-1, 1, -1, 1), origin="lower")
+        if len(values) > 1:
+            axes.imshow(torch.where(values[1] > 0, torch.nan, 0.5).numpy(), cmap="gray", vmin=0, vmax=1, alpha=0.6,
                         extent=(-1, 1, -1, 1), origin="lower")
         _draw_painter(axes, name, place, links)
     if sides:
@@ -75,41 +63,10 @@ def found_network(encoding: EsHyperneatEncoding, graph: Graph, label: str = "") 
     return figure
 
 
-def _caption(encoding: EsHyperneatEncoding, links: Sequence[Link]) -> str:
+def _caption(expressed: bool, links: Sequence[Link]) -> str:
     return ", ".join(["red: weights above zero", "blue: below",
-                      *["grey: no connection is expressed"] * encoding.settings.link_expression,
+                      *["grey: no connection is expressed"] * expressed,
                       *[f"the {DRAWN} strongest connections are drawn"] * (len(links) > DRAWN)])
-
-
-def _links(encoding: EsHyperneatEncoding, values: Mapping[str, Tensor], cells: Tensor) -> list[Link]:
-    """All connections of one network, the weakest first."""
-    hidden, bias = encoding.cells.places[cells], encoding.sources[len(encoding.inputs):]
-    sheets = {"input.weight": (encoding.inputs, hidden), "recurrent.bias": (bias, hidden),
-              "recurrent.weight": (hidden, hidden), "readout.weight": (hidden, encoding.outputs)}
-    links: list[Link] = []
-    for name, value in values.items():
-        sources, targets = (places.tolist() for places in sheets[name])
-        weights = value[0].reshape(len(targets), len(sources)) * encoding.settings.maximum_weight
-        links += [(tuple(sources[source]), tuple(targets[target]), float(weights[target, source]))
-                  for target, source in (~weights.isnan()).nonzero().tolist()]
-    return sorted(links, key=lambda link: abs(link[2]))
-
-
-def _painters(links: Sequence[Link], nodes: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    """The input and the hidden node with the most connections to others; there may be no hidden node."""
-    sources = [source for source, _, _ in links]
-    return {kind: max((tuple(place) for place in nodes[kind].tolist()), key=sources.count)
-            for kind in ("input", "hidden node") if len(nodes[kind])}
-
-
-def _painting(encoding: EsHyperneatEncoding, graph: Graph, place: tuple[float, float]) -> Tensor:
-    """(outputs, RESOLUTION, RESOLUTION): weights from a place to every other, from the bottom upwards, and with link
-    expression what is above zero where they are expressed."""
-    line = (torch.arange(RESOLUTION, dtype=torch.float64) + 0.5) * 2 / RESOLUTION - 1
-    targets = torch.cartesian_prod(line, line).flip(1)
-    outputs = encoding.asked(graph, torch.tensor([place], dtype=torch.float64).expand_as(targets), targets)
-    outputs[0] = outputs[0] * encoding.settings.maximum_weight
-    return torch.stack(outputs).reshape(len(outputs), RESOLUTION, RESOLUTION)
 
 
 def _draw_network(axes: Axes, links: Sequence[Link], nodes: Mapping[str, Tensor]) -> None:
@@ -135,7 +92,7 @@ def _draw_network(axes: Axes, links: Sequence[Link], nodes: Mapping[str, Tensor]
     _finish(axes)
 
 
-def _draw_painter(axes: Axes, name: str, place: tuple[float, float], links: Sequence[Link]) -> None:
+def _draw_painter(axes: Axes, name: str, place: Place, links: Sequence[Link]) -> None:
     targets = [target for source, target, _ in links if source == place]
     if targets:
         across, up = np.array(targets).T

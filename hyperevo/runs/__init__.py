@@ -1,5 +1,8 @@
-"""Runs: one search on disk, from its config to its champion."""
+"""Runs: one search, from its config to its champion, in a folder or in memory."""
 
-from hyperevo.runs.run import Interrupted, Round, Run, create_run, execute, finished, open_run, spent
+from hyperevo.runs.folder import create_run, finished, open_run
+from hyperevo.runs.result import Result
+from hyperevo.runs.rounds import Interrupted, execute, spent
+from hyperevo.runs.state import Round, Run
 
-__all__ = ["Interrupted", "Round", "Run", "create_run", "execute", "finished", "open_run", "spent"]
+__all__ = ["Interrupted", "Result", "Round", "Run", "create_run", "execute", "finished", "open_run", "spent"]

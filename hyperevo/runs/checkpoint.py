@@ -3,28 +3,29 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from hyperevo.config import Values
 from hyperevo.errors import UserError
-from hyperevo.runs.files import read_folder, write_folder
-from hyperevo.runs.genotypes import Genotype, pack_genotype, unpack_genotype
+from hyperevo.genotypes import Genotype, pack_genotype, unpack_genotype
+from hyperevo.parts import State
+from hyperevo.runs.files import is_temporary, read_folder, write_folder
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """All that a run needs to go on: its config, counters, the search's state, the logs' lengths, the champion."""
 
-    config: dict[str, Any]
+    config: Values
     round: int
     evaluations: int
     seconds: float
-    search: dict[str, Any]
+    search: State
     lengths: dict[str, int]
     champion: Genotype | None
     champion_round: int
-    champion_accuracy: float
+    champion_score: float
     carried: tuple[Tensor, ...] | None = None
     """The state of a target that reads on from batch to batch."""
 
@@ -40,16 +41,17 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         tensors |= {f"champion.{name}": tensor for name, tensor in parts.items()}
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
-              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_accuracy}
+              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
-    # Hidden folders are what a killed process left unfinished.
-    for old in [*checkpoints(folder)[:-2], *(folder / "checkpoint").glob(".*")]:
+    unfinished = [path for path in (folder / "checkpoint").iterdir() if is_temporary(path) and path.is_dir()]
+    for old in [*checkpoints(folder)[:-2], *unfinished]:
         shutil.rmtree(old)
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """A run's whole checkpoints, oldest first."""
-    return sorted(path for path in (folder / "checkpoint").glob("[0-9]*") if path.is_dir())
+    return sorted(path for path in (folder / "checkpoint").glob("[0-9]" * 8)
+                  if path.is_dir() and not path.is_symlink())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:

@@ -1,27 +1,20 @@
 """The four parts of a run, built from its config and checked against each other before any work begins."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 
-from hyperevo.components import load_component
+from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
-from hyperevo.geometry import Sheet
+from hyperevo.genotypes import Genotype, first_of
+from hyperevo.geometry import SUBSTRATE, Sheet
+from hyperevo.parts import Acts, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.runs.trial import try_parts
 
-
-@dataclass(frozen=True)
-class Parts:
-    """A composed run: task, target, encoding and search, on one device."""
-
-    device: torch.device
-    task: Any
-    target: Any
-    encoding: Any
-    search: Any
+Built = TypeVar("Built")
 
 
 def choose_device(name: str) -> torch.device:
@@ -38,105 +31,149 @@ def choose_device(name: str) -> torch.device:
 
 
 def compose(config: RunConfig) -> Parts:
-    """Build every part; raises UserError where two of them do not fit."""
+    """Build every part; raises UserError, which names both, where two of them do not fit."""
     device = choose_device(config.device)
-    task = _build("task", config.part("task"), device)
-    target = _build("target", config.part("target"), task.inputs, getattr(task, "outputs", task.classes))
-    encoding = build_encoding(config.part("encoding"), target.geometry, device, getattr(target, "start", None))
-    search = _build("search", config.part("search"), encoding, config.seed)
-    if hasattr(search, "start"):
-        _explained(search.start)
-    _check_gradient(search, config, task)
-    _check_readout(target, config.part("task").name)
-    if hasattr(search, "plan"):
-        search.plan(planned_rounds(config, search.evaluations_per_round))
-    return Parts(device, task, target, encoding, search)
+    task = build_task(config.part("task"), device)
+    target = build_target(config.part("target"), task)
+    encoding = build_encoding(config.part("encoding"), target.geometry, device, target.start)
+    parts = Parts(device, task, target, encoding, build_search(config.part("search"), encoding, config.seed))
+    check_fit(parts, config)
+    _explained(parts.search.prepare)
+    try_parts(parts, config)
+    parts.search.plan(lambda evaluations: planned_rounds(config, evaluations, task.batch_size()))
+    return parts
 
 
-def planned_rounds(config: RunConfig, evaluations_per_round: int) -> int:
-    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
-    limits, images = config.run, config.part("task").images * evaluations_per_round
-    known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
-    return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
+# Building
 
 
-def follows_gradient(search: Any, config: RunConfig) -> bool:
-    """Whether a search wants gradients: of everything, or of what its genomes learn."""
-    learn = getattr(config.part("search"), "learn", None)
-    return hasattr(search, "learns") or (learn is not None and learn.steps > 0)
+def build_task(settings: ComponentSettings, device: torch.device) -> Task:
+    """Task of these settings, with its data; raises UserError where it cannot be had."""
+    return _checked("task", settings, Task, _built("task", settings, device))  # type: ignore[type-abstract]
 
 
-def _check_gradient(search: Any, config: RunConfig, task: Any) -> None:
-    if follows_gradient(search, config) and hasattr(task, "play"):
-        raise UserError(f"search.name: what networks come to in {task.data_name} has no gradient to follow; use an "
-                        "evolutionary search")
-    if follows_gradient(search, config) and getattr(config.part("task"), "fitness", "") == "accuracy":
-        raise UserError("task.fitness: accuracy has no gradient for the search to follow; use cross-entropy")
+def build_target(settings: ComponentSettings, task: Task) -> Target:
+    """Target of these settings for a task; raises UserError where they do not fit."""
+    return shaped_target(settings, task.inputs, task.outputs)
 
 
-def _check_readout(target: Any, task: str) -> None:
-    if getattr(target, "fitted", None) and not load_component("task", task).CLASS_NAMES:
-        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {task} has none")
+def build_search(settings: ComponentSettings, encoding: Encoding, seed: int) -> Search:
+    """Search of these settings over an encoding's genotypes; raises UserError where they do not fit."""
+    return _checked("search", settings, Search, _built("search", settings, encoding, seed))  # type: ignore[type-abstract]
 
 
-def _build(kind: str, settings: Any, *arguments: Any) -> Any:
-    return _explained(load_component(kind, settings.name).build, settings, *arguments)
+def shaped_target(settings: ComponentSettings, inputs: Sheet, outputs: int | Sheet) -> Target:
+    """Target of these settings for inputs and outputs; raises UserError where they do not fit."""
+    return _checked("target", settings, Target,  # type: ignore[type-abstract]
+                    _built("target", settings, inputs, outputs))
 
 
-def _explained(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What some work gives; what it finds wrong with values that a config gave is a UserError."""
+def _built(kind: str, settings: ComponentSettings, *arguments: object) -> object:
+    return _explained(component_of(kind, settings).build, settings, *arguments)
+
+
+def _checked(kind: str, settings: ComponentSettings, contract: type[Built], part: object) -> Built:
+    if not isinstance(part, contract):
+        raise UserError(f"{kind}.name: build of {settings.name} gives {type(part).__name__}, not a "
+                        f"hyperevo.{contract.__name__}")
+    return part
+
+
+def _explained(work: Callable[..., Built], *arguments: object) -> Built:
+    """Result of some work; what it finds wrong with values that a config gave is a UserError."""
     try:
         return work(*arguments)
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
-def gene_counts(parts: Parts, graph: Any = None) -> dict[str, int]:
-    """How many numbers are searched, and how many weights they become.
+# Fitting together
 
-    `encoded_genes` go through the encoding (where genotypes are graphs: those of `graph`, or of a first genome),
+
+def check_fit(parts: Parts, config: RunConfig) -> None:
+    """Raise UserError, in one line that names both, where two parts do not fit together."""
+    task, target = parts.task, parts.target
+    names = f"task {config.part('task').name} and target {config.part('target').name} do not fit"
+    if task.form not in target.forms:
+        raise UserError(f"{names}: the task's inputs are {FORMS[task.form]}, the target reads "
+                        f"{' or '.join(FORMS[form] for form in sorted(target.forms))}")
+    if task.every_step != target.every_step:
+        wanted, given = ("at every step" if each else "once" for each in (task.every_step, target.every_step))
+        raise UserError(f"{names}: the task wants an answer {wanted}, the target answers {given}")
+    if target.fitted and not task.class_names:
+        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {config.part('task').name} "
+                        "has none")
+    if (SUBSTRATE in target.geometry) != parts.encoding.finds_nodes:
+        raise UserError(f"target {config.part('target').name} and encoding {config.part('encoding').name} do not fit: "
+                        "networks whose hidden nodes are found need encoding.name = es-hyperneat and "
+                        "target.name = substrate")
+    if follows_gradient(parts.search):
+        _check_gradient(task, config)
+
+
+FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
+         "symbols": "symbols (N, steps)", "observations": "an environment's observations"}
+
+
+def _check_gradient(task: Task, config: RunConfig) -> None:
+    if task.without_gradient:
+        raise UserError(task.without_gradient)
+    if isinstance(task, Acts):
+        raise UserError(f"search.name: networks act in task {config.part('task').name}, which has no gradient to "
+                        "follow; use an evolutionary search")
+
+
+def follows_gradient(search: Search) -> bool:
+    """Whether a search wants gradients: of everything, or of what its genomes learn."""
+    return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
+
+
+def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:
+    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
+    limits, images = config.run, examples_per_batch * evaluations_per_round
+    known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
+    return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
+
+
+# Counting
+
+
+def gene_counts(parts: Parts, genotype: Genotype | None = None) -> dict[str, int]:
+    """Numbers that are searched, and the weights they become.
+
+    `encoded_genes` go through the encoding (where genotypes are graphs: those of `genotype`, or of a first genome),
     `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding; `fitted_parameters`,
     where there are any, are those of a readout in closed form.
     """
-    fitted = sum(parameter.size for parameter in getattr(parts.target, "fitted", {}).values())
-    return {**_searched_counts(parts, graph), **({"fitted_parameters": fitted} if fitted else {})}
+    return _gene_counts(parts.target, parts.encoding, parts.search, genotype)
+
+
+def _gene_counts(target: Target, encoding: Encoding, search: Search, genotype: Genotype | None) -> dict[str, int]:
+    if not encoding.genes and genotype is None:
+        genotype = first_of(search.ask())
+    counts, fitted = encoding.counts(genotype), sum(place.size for place in target.fitted.values())
+    return {"encoded_genes": counts.encoded_genes, "direct_parameters": counts.direct_parameters,
+            "generated_weights": counts.generated_weights, **({"fitted_parameters": fitted} if fitted else {})}
 
 
 def weight_origins(parts: Parts) -> dict[str, list[str]]:
     """Names of the parameters that the encoding generates (`generated`), of those that are searched as they are
     (`direct`), and of those that are fitted in closed form (`fitted`)."""
-    inner = getattr(parts.encoding, "inner", parts.encoding)
-    generated = [] if parts.encoding.settings.name == "direct" else list(inner.geometry)
+    generated = parts.encoding.generated()
     return {"generated": generated, "direct": [name for name in parts.target.geometry if name not in generated],
-            "fitted": list(getattr(parts.target, "fitted", {}))}
-
-
-def _searched_counts(parts: Parts, graph: Any) -> dict[str, int]:
-    total = sum(parameter.size for parameter in parts.target.geometry.values())
-    if parts.encoding.settings.name == "direct":
-        return {"encoded_genes": 0, "direct_parameters": total, "generated_weights": 0}
-    direct = getattr(parts.encoding, "direct_parameters", 0)
-    genes = getattr(parts.encoding, "genes", None)
-    if genes is None and graph is None:
-        graph = parts.search.ask()[0]
-    encoded = graph.genes if genes is None else genes - direct
-    if hasattr(parts.encoding, "generated"):  # hidden nodes are found, and networks differ in size
-        total = parts.encoding.generated(graph)
-    return {"encoded_genes": encoded, "direct_parameters": direct, "generated_weights": total - direct}
-
-
-def task_shape(task: Any) -> tuple[Sheet, int | Sheet]:
-    """What networks read and how many outputs they have, or on which sheet, from a task's settings."""
-    module = load_component("task", task.name)
-    if hasattr(module, "shape"):
-        return module.shape(task)
-    inputs = Sheet(load_component("task", getattr(task, "data", task.name)).INPUTS)
-    return inputs, len(module.CLASS_NAMES) or inputs.units
+            "fitted": list(parts.target.fitted)}
 
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
-    """`gene_counts` of a config, for which the data set need not be at hand."""
-    target = _build("target", config.part("target"), *task_shape(config.part("task")))
-    encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
-    search = _build("search", config.part("search"), encoding, config.seed)
-    return gene_counts(Parts(torch.device("cpu"), None, target, encoding, search))
+    """`gene_counts` of a config, for which the data set need not be at hand if its task says its shape."""
+    device, settings = torch.device("cpu"), config.part("task")
+    shape = component_of("task", settings).shape
+    if shape is None:
+        task = build_task(settings, device)
+        inputs, outputs = task.inputs, task.outputs
+        task.close()
+    else:
+        inputs, outputs = _explained(shape, settings)
+    target = shaped_target(config.part("target"), inputs, outputs)
+    encoding = build_encoding(config.part("encoding"), target.geometry, device)
+    return _gene_counts(target, encoding, build_search(config.part("search"), encoding, config.seed), None)

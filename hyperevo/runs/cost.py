@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from hyperevo.runs.evaluate import Batch, calibrated, fitting_half
+from hyperevo.genotypes import Genotypes
+from hyperevo.parts import Batch, Encoding, Target
+from hyperevo.runs.evaluate import calibrated, fitting_half
 
 
 @torch.no_grad()
-def operations(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> tuple[int, int]:
+def operations(encoding: Encoding, target: Target, genotypes: Genotypes, examples: Batch) -> tuple[int, int]:
     """(per network, per example): floating-point operations of matrix products and convolutions to express one network
     and to show it an example. Sines and other functions of single numbers are not counted, as is usual, nor is solving
     for a fitted readout.
@@ -23,7 +25,7 @@ def operations(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> t
     return two - 2 * per_example, per_example
 
 
-def _count(encoding: Any, target: Any, genotypes: Any, examples: Batch) -> int:
+def _count(encoding: Encoding, target: Target, genotypes: Genotypes, examples: Batch) -> int:
     fitting, (inputs, _) = fitting_half(target, examples)
     with _Counter() as counter:
         target.forward(calibrated(target, encoding.express(genotypes), fitting), inputs)

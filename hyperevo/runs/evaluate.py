@@ -2,18 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyperevo.genotypes import Genotypes
 from hyperevo.geometry import SUBSTRATE
-from hyperevo.graph import Graph
+from hyperevo.parts import Acts, Batch, Calibrates, Encoding, Target, Task
 from hyperevo.weights import Weights
-
-Batch = tuple[Tensor, Tensor]
-Play = Callable[[Any, Weights, Tensor, Tensor], Tensor]
-"""From a target, P networks' weights, inputs and labels to outputs (P, N, …)."""
 
 BLOCK = 32
 """Networks evaluated at a time, where memory allows: more are not faster, unless they are small."""
@@ -23,19 +19,18 @@ FEW_NUMBERS = 2**20
 
 
 @torch.no_grad()
-def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Tensor],
+def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch,
              measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Batch | None = None, play: Play | None = None) -> Tensor:
-    """(P,) float32 on the CPU: `measure(outputs, labels)` of every genotype on the same batch.
+             calibration: Batch | None = None, acting: Acts | None = None) -> Tensor:
+    """(P,) float32 on the CPU: `measure(outputs, wanted)` of every genotype on the same batch.
 
-    calibration: inputs and labels from which every network first takes what its target does not get from a genotype:
-    running statistics, or a fitted readout. play: how the outputs come about, where inputs are not just
-    shown.
+    calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
+    readout. acting: the task in whose environment networks act, where they are not just shown their inputs.
 
     Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
     all, are evaluated once. On the CPU every thread has blocks of its own.
     """
-    inputs, labels = batch
+    inputs, wanted = batch
     distinct, places = _distinct(genotypes)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
@@ -43,16 +38,16 @@ def evaluate(encoding: Any, target: Any, genotypes: Any, batch: tuple[Tensor, Te
     @torch.no_grad()
     def fitness(block: slice) -> Tensor:
         weights = calibrated(target, encoding.express(distinct[block]), calibration)
-        if play is not None:
-            return measure(play(target, weights, inputs, labels), labels)
-        return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), labels)
+        if acting is not None:
+            return measure(acting.play(target, weights, inputs, wanted), wanted)
+        return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
     # Who acts step by step acts together with as many as there are.
-    most = None if play is None else 1 << len(distinct).bit_length()
+    most = None if acting is None else 1 << len(distinct).bit_length()
     return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
 
 
-def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Any, inputs: Tensor, memory_gb: float,
+def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
               copies: int = 1, most: int | None = None) -> list[Tensor]:
     """`work` of every block of networks that run on the same inputs, in order; see `block_size`."""
     threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
@@ -72,28 +67,33 @@ def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads:
         torch.set_num_threads(threads)
 
 
-def calibrated(target: Any, weights: Weights, calibration: Batch | None) -> Weights:
+def acting_in(task: Task) -> Acts | None:
+    """The task, if networks act in it."""
+    return task if isinstance(task, Acts) else None
+
+
+def calibrated(target: Target, weights: Weights, calibration: Batch | None) -> Weights:
     """The weights, with what every network of such a target takes from examples where these are given."""
-    return weights if calibration is None or not hasattr(target, "calibrate") \
-        else target.calibrate(weights, *calibration)
+    return target.calibrate(weights, *calibration) if calibration is not None and isinstance(target, Calibrates) \
+        else weights
 
 
-def fitting_half(target: Any, batch: Batch) -> tuple[Batch | None, Batch]:
+def fitting_half(target: Target, batch: Batch) -> tuple[Batch | None, Batch]:
     """(half to fit readouts to, other half to judge them by) of a batch; (None, whole batch) where none is fitted."""
-    if not getattr(target, "fitted", None):
+    if not target.fitted:
         return None, batch
     middle = len(batch[0]) // 2
     return (batch[0][:middle], batch[1][:middle]), (batch[0][middle:], batch[1][middle:])
 
 
-def block_size(target: Any, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
+def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
     """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK, of small ones more;
     1 where not even that many fit.
 
     Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
     example, twice, for what is in the making.
     """
-    numbers = copies * _weights(target) + 2 * _values(target, inputs) * len(inputs)
+    numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
     fitting = memory_gb * 1e9 / (4 * numbers)
     # How large networks are whose nodes are found, their target cannot say.
     block = most or (BLOCK if SUBSTRATE in target.geometry else max(BLOCK, _power_of_two(FEW_NUMBERS // numbers)))
@@ -107,26 +107,17 @@ def _power_of_two(most: int) -> int:
     return 1 << most.bit_length() >> 1
 
 
-def examples_at_once(target: Any, inputs: Tensor, memory_gb: float) -> int:
+def examples_at_once(target: Target, inputs: Tensor, memory_gb: float) -> int:
     """Examples that one network can be shown at a time within the memory, counted as `block_size` counts."""
-    return max(int((memory_gb * 1e9 / 4 - _weights(target)) / (2 * _values(target, inputs))), 1)
+    return max(int((memory_gb * 1e9 / 4 - target.size) / (2 * target.values(inputs))), 1)
 
 
-def _values(target: Any, inputs: Tensor) -> int:
-    """Values of units for one example; of a sequence they are as many as it is long."""
-    return target.values(inputs) if hasattr(target, "values") else target.units
-
-
-def _weights(target: Any) -> int:
-    return sum(parameter.size for parameter in target.geometry.values())
-
-
-def _distinct(genotypes: Any) -> tuple[Any, list[int]]:
-    """Genotypes without repetitions, and the place of each of the population among them. Only reproduction of graphs
+def _distinct(genotypes: Genotypes) -> tuple[Genotypes, list[int]]:
+    """Genotypes without repetitions, and the index of each of the population among them. Only reproduction of graphs
     leaves exact copies; tensors of genes are taken as they are."""
-    if not isinstance(genotypes, list) or not all(isinstance(graph, Graph) for graph in genotypes):
+    if not isinstance(genotypes, list):
         return genotypes, list(range(len(genotypes)))
-    first: dict[Any, int] = {}
+    first: dict[object, int] = {}
     places = [first.setdefault(graph.key(), len(first)) for graph in genotypes]
     order = {place: graph for graph, place in zip(reversed(genotypes), reversed(places), strict=True)}
     return [order[place] for place in range(len(first))], places

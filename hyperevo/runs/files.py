@@ -34,6 +34,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder is what a killed process left unfinished: `.NAME.PROCESS`."""
+    return path.name.startswith(".") and path.suffix[1:].isdigit()
+
+
 def write_json(path: Path, values: Any, indent: int | None = 1) -> None:
     """Write plain data; floats keep all their digits. Without indent it is written faster, and on one line."""
     write_text(path, json.dumps(values, indent=indent, allow_nan=False) + "\n")

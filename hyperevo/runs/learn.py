@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from hyperevo.graph import Graph
+from hyperevo.genotypes import Genotypes
+from hyperevo.parts import Batch, Encoding, Lessons, Loss, ReadsOn, Target, Task
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
-from hyperevo.search._neat_learn import Learning
-from hyperevo.search.gradient import Settings
 from hyperevo.weights import Weights
 
 Fitness = Callable[..., Tensor]
@@ -25,7 +23,7 @@ class Carried:
     state: tuple[Tensor, ...] | None = None
     draw: int = 0
 
-    def read(self, target: Any, weights: Weights, inputs: Tensor) -> Tensor:
+    def read(self, target: ReadsOn, weights: Weights, inputs: Tensor) -> Tensor:
         """Outputs from the state on, which becomes the one after these inputs."""
         outputs, after = target.read(weights, inputs, self.state, self.draw)
         self.state = tuple(part.detach() for part in after)
@@ -36,35 +34,35 @@ LEARNING_STREAM = 1 << 40
 """Batches numbered from here on are for learning within generations, those below for judging."""
 
 
-def differentiable_fitness(encoding: Any, target: Any, task: Any, settings: Any = None) -> Fitness:
-    """A function of P genotypes, inputs and labels, and of what is `Carried` where that is: fitness (P,) less the decay
-    of generated weights, as the gradient search's `settings` want it computed; by default, plainly."""
-    settings = settings or Settings()
-    decayed = [name for name, parameter in getattr(encoding, "inner", encoding).geometry.items()
-               if parameter.source is not None] if settings.generated_decay else []
-    dtype = torch.bfloat16 if settings.precision == "bfloat16" else None
+def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss: Loss | None = None) -> Fitness:
+    """Function of P genotypes, inputs, wanted outputs and, where a target reads on, what is `Carried`: fitness (P,) less
+    the decay of generated weights (of all weight matrices where none are generated)."""
+    loss = loss or Loss()
+    decayed = [name for name in encoding.generated() or encoding.geometry
+               if encoding.geometry[name].source is not None] if loss.generated_decay else []
+    dtype = torch.bfloat16 if loss.precision == "bfloat16" else None
 
-    def fitness(genotypes: Any, inputs: Tensor, labels: Tensor, carried: Carried | None = None) -> Tensor:
+    def fitness(genotypes: Genotypes, inputs: Tensor, wanted: Tensor, carried: Carried | None = None) -> Tensor:
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype is not None):
-            fitting, (inputs, labels) = fitting_half(target, (inputs, labels))
+            fitting, (inputs, wanted) = fitting_half(target, (inputs, wanted))
             weights = calibrated(target, encoding.express(genotypes), fitting)
-            outputs = carried.read(target, weights, inputs) if carried else target.forward(weights, inputs)
-        return task.fitness(outputs.float(), labels) - settings.generated_decay / 2 * _squares(weights, decayed)
+            outputs = carried.read(target, weights, inputs) if carried and isinstance(target, ReadsOn) \
+                else target.forward(weights, inputs)
+        return task.fitness(outputs.float(), wanted) - loss.generated_decay / 2 * _squares(weights, decayed)
 
-    return torch.compile(fitness, dynamic=False) if settings.compile else fitness
-
-
-def learn(learning: Learning, fitness: Fitness, target: Any, task: Any, seed: int, generation: int,
-          memory_gb: float) -> list[Graph]:
-    """The graphs of a NEAT generation after their steps; the images of a step depend on seed, generation and step."""
-    first = LEARNING_STREAM + generation * learning.settings.steps
-    for step in range(learning.settings.steps):
-        learning.step(_gradient(learning, fitness, target, task.batch(seed, first + step), memory_gb))
-    return learning.graphs()
+    return torch.compile(fitness, dynamic=False) if loss.compile else fitness
 
 
-def _gradient(learning: Learning, fitness: Fitness, target: Any, batch: tuple[Tensor, Tensor],
-              memory_gb: float) -> Tensor:
+def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
+          memory_gb: float) -> Genotypes:
+    """The graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step."""
+    first = LEARNING_STREAM + generation * lessons.steps
+    for step in range(lessons.steps):
+        lessons.step(_gradient(lessons, fitness, target, task.batch(seed, first + step), memory_gb))
+    return lessons.graphs()
+
+
+def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:
     """(numbers,): of every graph's own fitness, forwards and backwards a block of graphs at a time."""
     def of_block(block: slice) -> Tensor:
         numbers, graphs = learning.leaf(block)

@@ -1,32 +1,28 @@
 """A champion at resolutions that it was not evolved at: the same genotype paints a larger network."""
 
-from typing import Any
-
 import torch
 
-from hyperevo.components import load_component
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
-from hyperevo.runs.compose import Parts
-from hyperevo.runs.genotypes import Genotype, stack
+from hyperevo.genotypes import Genotype, stack
+from hyperevo.parts import Parts, Resizes, Task
+from hyperevo.runs.compose import build_target
 
 
 @torch.no_grad()
-def retested(config: RunConfig, parts: Parts, champion: Genotype) -> dict[str, Any]:
-    """By resolution, what the task says of the network there; nothing where the task has no resolutions, and nothing of
-    those where a genotype does not paint a network."""
-    sizes = getattr(config.part("task"), "retests", None)
-    if sizes is None:
+def retested(config: RunConfig, parts: Parts, champion: Genotype) -> dict[str, dict[str, dict[str, float]]]:
+    """Facts by resolution about the network there; nothing where the task has no resolutions, and nothing of those where
+    a genotype does not paint a network."""
+    task = parts.task
+    if not isinstance(task, Resizes):
         return {}
-    found = {str(size): _at(config, parts, champion, parts.task.resized(size)) for size in sizes}
+    found = {str(size): _at(config, parts, champion, task.resized(size)) for size in task.retests}
     return {"retests": {size: values for size, values in found.items() if values}}
 
 
-def _at(config: RunConfig, parts: Parts, champion: Genotype, task: Any) -> dict[str, float]:
-    settings = config.part("target")
-    outputs = getattr(task, "outputs", task.classes)
-    target = load_component("target", settings.name).build(settings, task.inputs, outputs)
+def _at(config: RunConfig, parts: Parts, champion: Genotype, task: Task) -> dict[str, float]:
+    target = build_target(config.part("target"), task)
     encoding = build_encoding(config.part("encoding"), target.geometry, parts.device)
-    if getattr(encoding, "genes", None) != getattr(parts.encoding, "genes", None):
+    if encoding.genes != parts.encoding.genes or not isinstance(task, Resizes):
         return {}
     return task.retest(target, encoding.express(stack(champion)))

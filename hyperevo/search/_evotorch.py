@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
+from hyperevo.parts import Encoding, FixedLength, Search
 
 
 class GaussianSettings(ComponentSettings):
@@ -47,7 +48,7 @@ def import_evotorch() -> Any:
     return evotorch
 
 
-class EvotorchSearch:
+class EvotorchSearch(Search):
     """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
 
     def __init__(self, make: Callable[[Any, Any, Tensor], Any], first_centre: Tensor, seed: int):
@@ -56,12 +57,9 @@ class EvotorchSearch:
         self._make, self._first, self._genes, self._seed = make, first_centre, len(first_centre), seed
         self._population: Tensor | None = None
 
-    def start(self) -> Tensor:
-        """Make the algorithm, where that was not done, and return its population. Runs do so before they write, so as
-        to fail early; who only looks at a search need not wait for evotorch's import."""
-        if self._population is None:
-            self._population = self._begin()
-        return self._population
+    def prepare(self) -> None:
+        """Make the algorithm. Who only looks at a search need not wait for evotorch's import."""
+        self.ask()
 
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
@@ -92,7 +90,9 @@ class EvotorchSearch:
 
     def ask(self) -> Tensor:
         """The population to evaluate next, (P, genes); the same until it is told."""
-        return self.start()
+        if self._population is None:
+            self._population = self._begin()
+        return self._population
 
     def tell(self, fitness: Tensor) -> None:
         """Fitness (P,) of the population asked for last."""
@@ -152,11 +152,11 @@ MOST_GENES_OF_A_COVARIANCE = 10_000
 """A full covariance of more takes gigabytes and hours."""
 
 
-def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed: int,
+def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, seed: int,
                    settings: GaussianSettings | None = None, covariance: bool = False) -> EvotorchSearch:
     """A search over an encoding's genes, perhaps with a full `covariance`; raises UserError for genotypes that are
     graphs, or too long for one."""
-    if not hasattr(encoding, "genes"):
+    if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: encoding {encoding.settings.name!r} has no genotypes of fixed length; "
                         "use search.name=neat")
     if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
@@ -165,7 +165,7 @@ def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Any, seed:
     return EvotorchSearch(make, _first_centre(encoding, seed, settings or GaussianSettings()), seed)
 
 
-def _first_centre(encoding: Any, seed: int, settings: GaussianSettings) -> Tensor:
+def _first_centre(encoding: FixedLength, seed: int, settings: GaussianSettings) -> Tensor:
     noise = torch.randn(encoding.genes, generator=torch.Generator().manual_seed(seed)) * settings.centre
     if settings.start == "zero":
         return noise

@@ -53,7 +53,7 @@ def breed(children: Sequence[Genome], config: GenomeConfig) -> None:
 
 
 def _accepted(pool: Pool, config: GenomeConfig) -> np.ndarray:
-    accepts = getattr(config, "accepts", None)
+    accepts = vars(config).get("accepts")
     if accepts is None:
         return np.ones(len(pool.nodes.sizes), dtype=bool)
     return np.array([accepts(structure.topology) for structure in structures_of(pool, config)], dtype=bool)
@@ -99,7 +99,7 @@ class Growth:
 
     def __init__(self, pool: Pool, config: GenomeConfig):
         self.pool, self.config = pool, config
-        self.neutral = getattr(config, "neutral_growth", False)
+        self.neutral = vars(config).get("neutral_growth", False)
         self.inputs, self.outputs = set(config.input_keys), set(config.output_keys)
         self.new_nodes: list[int] = []
         self.new_links: list[NewLink] = []

@@ -6,6 +6,7 @@ The links of a key (source, target) have the key source · 2³² + target here.
 
 from collections.abc import Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,8 +116,8 @@ def join_genes(parts: Sequence[Genes]) -> Genes:
 def node_columns(nodes: Sequence[Any]) -> dict[str, np.ndarray]:
     """Columns of neat-python's nodes."""
     return {"key": np.array([node.key for node in nodes], dtype=np.int64),
-            **{name: np.array([getattr(node, name) for node in nodes], dtype=np.float64) for name in NODE_NUMBERS},
-            **{name: np.array([WORDS[getattr(node, name)] for node in nodes], dtype=np.int64) for name in NODE_WORDS}}
+            **{name: np.array([own for own in map(attrgetter(name), nodes)], dtype=np.float64) for name in NODE_NUMBERS},
+            **{name: np.array([WORDS[own] for own in map(attrgetter(name), nodes)], dtype=np.int64) for name in NODE_WORDS}}
 
 
 def link_columns(links: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -200,9 +201,14 @@ def mutate_genes(pool: Pool, config: Any, draws: np.random.Generator) -> None:
         _mutate_words(pool.nodes[name], name, config, draws)
 
 
+def _options(config: Any, attribute: str, *names: str) -> list[Any]:
+    """Options of neat-python's config that belong to an attribute of genes."""
+    return [attrgetter(f"{attribute}_{name}")(config) for name in names]
+
+
 def _mutate_numbers(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
-    rate, replaced, power, low, high = (getattr(config, f"{name}_{option}") for option in (
-        "mutate_rate", "replace_rate", "mutate_power", "min_value", "max_value"))
+    rate, replaced, power, low, high = _options(
+        config, name, "mutate_rate", "replace_rate", "mutate_power", "min_value", "max_value")
     if rate + replaced <= 0:
         return
     drawn = draws.random(len(values))
@@ -212,14 +218,13 @@ def _mutate_numbers(values: np.ndarray, name: str, config: Any, draws: np.random
 
 
 def _mutate_switches(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
-    rate, enabling, disabling = (getattr(config, f"{name}_{option}") for option in (
-        "mutate_rate", "rate_to_true_add", "rate_to_false_add"))
+    rate, enabling, disabling = _options(config, name, "mutate_rate", "rate_to_true_add", "rate_to_false_add")
     drawn = np.flatnonzero(draws.random(len(values)) < rate + np.where(values, disabling, enabling))
     values[drawn] = draws.random(len(drawn)) < 0.5
 
 
 def _mutate_words(values: np.ndarray, name: str, config: Any, draws: np.random.Generator) -> None:
-    drawn = np.flatnonzero(draws.random(len(values)) < getattr(config, f"{name}_mutate_rate"))
+    drawn = np.flatnonzero(draws.random(len(values)) < _options(config, name, "mutate_rate")[0])
     values[drawn] = _any_words(len(drawn), name, config, draws)
 
 
@@ -228,8 +233,8 @@ def _mutate_words(values: np.ndarray, name: str, config: Any, draws: np.random.G
 
 def new_numbers(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
     """First values of an attribute that is a number."""
-    mean, deviation, kind, low, high = (getattr(config, f"{name}_{option}") for option in (
-        "init_mean", "init_stdev", "init_type", "min_value", "max_value"))
+    mean, deviation, kind, low, high = _options(
+        config, name, "init_mean", "init_stdev", "init_type", "min_value", "max_value")
     if "gauss" in kind.lower() or "normal" in kind.lower():
         return np.clip(mean + deviation * draws.standard_normal(count), low, high)
     low, high = max(low, mean - 2 * deviation), min(high, mean + 2 * deviation)
@@ -238,7 +243,7 @@ def new_numbers(count: int, name: str, config: Any, draws: np.random.Generator) 
 
 def new_switches(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
     """First values of an attribute that is true or false."""
-    default = str(getattr(config, f"{name}_default")).lower()
+    default = str(_options(config, name, "default")[0]).lower()
     if default in ("random", "none"):
         return draws.random(count) < 0.5
     return np.full(count, default in ("1", "on", "yes", "true"))
@@ -246,11 +251,11 @@ def new_switches(count: int, name: str, config: Any, draws: np.random.Generator)
 
 def new_words(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
     """First values of an attribute that is a word, as numbers."""
-    default = getattr(config, f"{name}_default")
+    default = _options(config, name, "default")[0]
     return _any_words(count, name, config, draws) if default.lower() in ("random", "none") \
         else np.full(count, WORDS[default])
 
 
 def _any_words(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
-    options = getattr(config, f"{name}_options")
+    options = _options(config, name, "options")[0]
     return np.array([WORDS[option] for option in options])[draws.integers(len(options), size=count)]

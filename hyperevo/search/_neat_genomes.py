@@ -46,7 +46,7 @@ class Genome(DefaultGenome):
             raise AttributeError(f"{type(self).__name__} has no {name}")
         self.nodes, self.connections = objects(*self.place)
         self.place = None
-        return getattr(self, name)
+        return self.nodes if name == "nodes" else self.connections
 
     def configure_crossover(self, genome1: DefaultGenome, genome2: DefaultGenome, config: GenomeConfig) -> None:
         """Note the parents."""
@@ -58,7 +58,7 @@ class Genome(DefaultGenome):
 
 def gather(genomes: Sequence[Any]) -> Pool:
     """A pool of these genomes, in order. It may be the one they are in, or a copy."""
-    places: list[Any] = [getattr(genome, "place", None) for genome in genomes]
+    places: list[Any] = [vars(genome).get("place") for genome in genomes]
     if None in places or not places:
         loose = [genome for genome, place in zip(genomes, places, strict=True) if place is None]
         own, count = _pool_of_objects(loose), iter(range(len(loose)))

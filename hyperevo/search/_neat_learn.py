@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import Options
 from hyperevo.graph import Graph
 
 
-class LearnSettings(ComponentSettings):
+class LearnSettings(Options):
     """Options of learning within a generation."""
 
     steps: int = Field(0, ge=0)
@@ -35,7 +35,7 @@ class Learning:
 
     def __init__(self, graphs: Sequence[Graph], limits: Sequence[tuple[Tensor, Tensor]], settings: LearnSettings):
         """limits: smallest and largest value of every number of each graph, which hold after every step."""
-        self.settings, self._graphs, self._taken = settings, list(graphs), 0
+        self.settings, self.steps, self._graphs, self._taken = settings, settings.steps, list(graphs), 0
         self._starts = [0, *accumulate(graph.genes for graph in graphs)]
         self._owners = torch.repeat_interleave(torch.tensor([graph.genes for graph in graphs]))
         self._smallest, self._largest = (torch.cat(side) for side in zip(*limits, strict=True))

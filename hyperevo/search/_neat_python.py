@@ -141,7 +141,7 @@ def read_ini(path: str) -> str:
     try:
         return f"# {path}\n{Path(path).read_text(encoding='utf-8')}"
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ValueError(f"{path}: cannot be read: {error}") from error
 
 
 def _config_from_ini(text: str, inputs: int, outputs: int) -> neat.Config:

@@ -8,12 +8,12 @@ from neat.genome import DefaultGenome
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import Options
 from hyperevo.graph import Graph
 from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 
 
-class RefineSettings(ComponentSettings):
+class RefineSettings(Options):
     """Options of the evolution strategy that refines champions between NEAT generations."""
 
     rounds: int = Field(40, ge=0)

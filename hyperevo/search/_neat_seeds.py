@@ -22,7 +22,7 @@ def check_seed_options(settings: Settings, input_names: Sequence[str]) -> None:
 
 def check_separable(pool: Pool, config: GenomeConfig) -> None:
     """Raise UserError where seeds are not what the config accepts as children."""
-    accepts = getattr(config, "accepts", None)
+    accepts = vars(config).get("accepts")
     if accepts is not None and not all(accepts(structure.topology) for structure in structures_of(pool, config)):
         raise UserError("search.separable: the seed genomes are not separable; use hidden_function = sin, cos or "
                         "square, output_function = identity, no locality, and no distance among the inputs")

@@ -1,7 +1,8 @@
 """CMA-ES: covariance matrix adaptation (Hansen & Ostermeier 2001), evotorch's. `separable` for many genes."""
 
-from typing import Any, Literal
+from typing import Literal
 
+from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
 
 
@@ -13,7 +14,7 @@ class Settings(GaussianSettings):
     """Adapt the diagonal of the covariance only."""
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
     return build_evotorch(
         lambda evotorch, problem, centre: evotorch.algorithms.CMAES(

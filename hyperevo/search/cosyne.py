@@ -1,10 +1,11 @@
 """CoSyNE: cooperative synapse neuroevolution (Gomez, Schmidhuber & Miikkulainen 2008), evotorch's."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from hyperevo.components import ComponentSettings
+from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
 
 
@@ -22,7 +23,7 @@ class Settings(ComponentSettings):
     """Permute every gene among the population, not only those of unfit genotypes."""
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
     return build_evotorch(
         lambda evotorch, problem, _: evotorch.algorithms.Cosyne(

@@ -9,7 +9,7 @@ all B. A population's noise takes P · r · (out + in) numbers and not P · out 
 has a high rank all the same. Individuals come in pairs, with σ E and -σ E.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,9 +17,11 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.encodings.direct import DirectEncoding, Neighbours
+from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
+from hyperevo.genotypes import Neighbours
 from hyperevo.geometry import ParameterGeometry
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Factored
 
@@ -45,10 +47,10 @@ class Settings(ComponentSettings):
     """Factor on σ and on the learning rate from one generation to the next."""
 
 
-class EggrollSearch:
+class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
-    def __init__(self, settings: Settings, geometry: dict[str, ParameterGeometry], seed: int):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int):
         self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
         genes = sum(parameter.size for parameter in geometry.values())
         generator = torch.Generator().manual_seed(seed)
@@ -139,7 +141,7 @@ def mean_noise(noise: Factored | Tensor, shaped: Tensor) -> Tensor:
     return balance @ noise[:pairs]
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EggrollSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
     """The search over a direct encoding's weights; raises UserError for an encoding without matrices to perturb."""
     if not isinstance(encoding, DirectEncoding):
         raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hyperevo.components import ComponentSettings
+from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
 
 
@@ -20,7 +21,7 @@ class Settings(ComponentSettings):
     """The next population is the best of parents and children, not the children alone."""
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
 
     def make(evotorch: Any, problem: Any, _: Any) -> Any:

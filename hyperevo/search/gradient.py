@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
+from hyperevo.parts import Encoding, FixedLength, Loss, Search
 from hyperevo.randomness import generator_for
 
 
@@ -70,13 +71,12 @@ WARM_UP = 0.3
 """The share of a one-cycle schedule in which the learning rate rises, from a 25th of its height."""
 
 
-class GradientSearch:
+class GradientSearch(Search):
     """Ask for genotypes (P, genes), tell their fitness (P,) with its graph. `generation` counts steps."""
-
-    learns = True
 
     def __init__(self, settings: Settings, start: Tensor):
         self.settings, self.generation, self.total_steps = settings, 0, 0
+        self.steps_per_round = settings.steps_per_round
         self._genes = start.clone().requires_grad_()
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._genes], settings)
         self._best = start.clone()
@@ -88,9 +88,13 @@ class GradientSearch:
         """Networks that are shown a batch in every round: all genotypes at every step."""
         return len(self._genes) * self.settings.steps_per_round
 
-    def plan(self, rounds: int) -> None:
-        """Say how long the run is: schedules end with it."""
-        self.total_steps = rounds * self.settings.steps_per_round
+    def plan(self, rounds: Callable[[int], int]) -> None:
+        """Learn how long the run is: schedules end with it."""
+        self.total_steps = rounds(self.evaluations_per_round) * self.settings.steps_per_round
+
+    def loss(self) -> Loss:
+        """Options of the loss, from the settings."""
+        return Loss(self.settings.generated_decay, self.settings.precision, self.settings.compile)
 
     def ask(self) -> Tensor:
         """The genotypes (P, genes), a leaf that wants a gradient."""
@@ -130,11 +134,11 @@ class GradientSearch:
         """All genotypes are worth validating, (P, genes)."""
         return self._genes.detach().clone()
 
-    def validated(self, accuracies: Tensor) -> None:
-        """Validation accuracy (P,) of the candidates: every one of the population keeps its own best genotype."""
-        better = accuracies > self._best_accuracies
+    def validated(self, scores: Tensor) -> None:
+        """Validation score (P,) of the candidates: every one of the population keeps its own best genotype."""
+        better = scores > self._best_accuracies
         self._best[better] = self._genes.detach()[better]
-        self._best_accuracies = torch.where(better, accuracies, self._best_accuracies)
+        self._best_accuracies = torch.where(better, scores, self._best_accuracies)
 
     def selected(self) -> Tensor:
         """Every one's best genotype by validation accuracy, (P, genes)."""
@@ -163,9 +167,9 @@ class GradientSearch:
             for key, value in state.items() if key.startswith("optimizer.")}
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> GradientSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:
     """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
-    if not hasattr(encoding, "genes"):
+    if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
                         "needs a fixed one: set encoding.graph")
     generators = [generator_for(seed, place) for place in range(settings.population)]

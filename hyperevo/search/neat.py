@@ -24,7 +24,9 @@ from torch import Tensor
 
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
+from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.parts import Encoding, PaintsGraphs, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
@@ -60,7 +62,7 @@ NOISE_STREAM = 0x6E656174
 NEAT_PHASE, REFINE_PHASE = 0, 1
 
 
-class NeatSearch:
+class NeatSearch(Search):
     """Ask for graphs, tell their fitness (P,), higher is better. `generation` counts the tells of both phases,
     `neat_generation` those of the whole population."""
 
@@ -135,16 +137,27 @@ class NeatSearch:
         with without_garbage_collection():
             return graphs_from_genomes(list(self.population.values()), self.genome_config)
 
-    def learning(self) -> Learning | None:
+    @property
+    def teaches(self) -> bool:
+        """Whether genomes learn along the gradient."""
+        return self.settings.learn.steps > 0
+
+    def lessons(self) -> Learning | None:
         """The steps along the gradient that are to be taken before the next tell; None where there are none."""
         if self._refinement is not None or self.settings.learn.steps == 0:
             return None
         graphs = self.ask()
         return Learning(graphs, [limits_of(graph, self.genome_config) for graph in graphs], self.settings.learn)
 
-    def tell(self, fitness: Tensor, learned: Sequence[Graph] | None = None) -> None:
-        """Fitness (P,) of what was asked for, in its order, or of the graphs it `learned` to be; what is not finite
-        counts as worst."""
+    def tell(self, fitness: Tensor) -> None:
+        """Fitness (P,) of what was asked for, in its order; what is not finite counts as worst."""
+        self._tell(fitness, None)
+
+    def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
+        """Fitness (P,) of the graphs that the genomes asked for have learned to be."""
+        self._tell(fitness, as_graphs(learned))
+
+    def _tell(self, fitness: Tensor, learned: Sequence[Graph] | None) -> None:
         fitness = fitness.detach().to("cpu", torch.float64)
         expected = self.settings.refine.population if self._refinement is not None else len(self.population)
         if fitness.shape != (expected,):
@@ -365,18 +378,8 @@ def _shared(fitness: Tensor) -> Tensor:
     return fitness.clamp(min=float(best - 3 * (best - median))) * FITNESS_SCALE
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> NeatSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:
     """The search for a CPPN encoding's graphs."""
-    if not hasattr(encoding, "input_names") or not hasattr(encoding, "output_names"):
-        raise UserError(f"search.name: neat evolves graphs and needs encoding.name = cppn, "
-                        f"not {getattr(getattr(encoding, 'settings', None), 'name', type(encoding).__name__)}")
-    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, _matrix_outputs(encoding))
-
-
-def _matrix_outputs(encoding: Any) -> list[int] | None:
-    """Outputs that paint a weight matrix from the places of both units, not one pattern per target unit."""
-    if not hasattr(encoding, "paintings"):
-        return None
-    return [output for name, painting in encoding.paintings.items()
-            if encoding.geometry[name].source is not None and name not in encoding.settings.patterns
-            for output in (*painting.values, *painting.expression)]
+    if not isinstance(encoding, PaintsGraphs):
+        raise UserError(f"search.name: neat evolves graphs and needs encoding.name = cppn, not {encoding.settings.name}")
+    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, encoding.matrix_outputs())

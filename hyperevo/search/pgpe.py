@@ -1,9 +1,10 @@
 """PGPE: policy gradients with parameter-based exploration (Sehnke et al. 2010), symmetric sampling, evotorch's."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
 
 
@@ -18,7 +19,7 @@ class Settings(GaussianSettings):
     optimizer: Literal["clipup", "adam"] = "adam"
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
     return build_evotorch(
         lambda evotorch, problem, centre: evotorch.algorithms.PGPE(

@@ -1,9 +1,10 @@
 """SNES: separable natural evolution strategy (Schaul, Glasmachers & Schmidhuber 2011), evotorch's."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
 
 
@@ -15,7 +16,7 @@ class Settings(GaussianSettings):
     deviation_learning_rate: float | None = Field(None, gt=0)
 
 
-def build(settings: Settings, encoding: Any, seed: int) -> EvotorchSearch:
+def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
     return build_evotorch(
         lambda evotorch, problem, centre: evotorch.algorithms.SNES(

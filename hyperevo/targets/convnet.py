@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.parts import Target, output_sheet
 from hyperevo.weights import Weights, project
 
 
@@ -25,12 +26,12 @@ class Settings(ComponentSettings):
     """Rows and columns of the max pooling after every convolution."""
 
 
-class ConvNetTarget:
+class ConvNetTarget(Target):
     """P networks at once: every layer is one convolution for all of them, in as many groups."""
 
-    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         if len(inputs.sizes) < 2:
-            raise ValueError(f"target.name: convnet needs images, and the task's inputs are {inputs.sizes}")
+            raise ValueError(f"target.name: convnet needs images, and the task's inputs are of shape {' × '.join(map(str, inputs.sizes))}")
         self.settings = settings
         self.image = inputs.sizes if len(inputs.sizes) == 3 else (1, *inputs.sizes)
         self.geometry: dict[str, ParameterGeometry] = {}
@@ -46,7 +47,7 @@ class ConvNetTarget:
         if not rows or not columns:
             raise ValueError(f"target.pool: {len(self.layers)} poolings by {settings.pool} leave nothing of "
                              f"{self.image[1]} × {self.image[2]} pixels")
-        readout = near_square(outputs)
+        readout = output_sheet(outputs)
         self.geometry["readout.weight"] = ParameterGeometry(readout, Sheet((before, rows, columns)))
         self.geometry["readout.bias"] = ParameterGeometry(readout)
 
@@ -66,6 +67,6 @@ class ConvNetTarget:
         return values.add_(weights.tensor("readout.bias")[:, :, None]).transpose(1, 2)
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> ConvNetTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ConvNetTarget:
     """The target for a task with one image `inputs`, (rows, columns) or (channels, rows, columns)."""
     return ConvNetTarget(settings, inputs, outputs)

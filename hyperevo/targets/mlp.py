@@ -7,7 +7,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.parts import Target, output_sheet
 from hyperevo.targets._ridge import ridge_readout
 from hyperevo.weights import Weights, project, project_and_add
 
@@ -41,7 +42,7 @@ class Settings(ComponentSettings):
     other half, in place of one from the genotype. At the end, and for validation, 10,000 training images fit it."""
 
 
-class MlpTarget:
+class MlpTarget(Target):
     """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
     counts the values of one example."""
 
@@ -49,21 +50,21 @@ class MlpTarget:
     """Networks may have inputs of their own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
-        readout = outputs if isinstance(outputs, Sheet) else near_square(outputs)
+        readout = output_sheet(outputs)
         sheets = [inputs, *(Sheet(sizes) for sizes in settings.hidden), readout]
         hidden = len(settings.hidden)
         names = ["hidden"] if hidden == 1 else [f"hidden{layer + 1}" for layer in range(hidden)]
         self.layers = [*names, "readout"]
         self.activation = ACTIVATIONS[settings.activation]
-        self.geometry: dict[str, ParameterGeometry] = {}
-        self.fitted: dict[str, ParameterGeometry] = {}
-        self.ridge, self.outputs = settings.ridge, readout.units
-        self.calibration_images = 0 if settings.ridge is None else 10_000
+        geometry: dict[str, ParameterGeometry] = {}
+        fitted: dict[str, ParameterGeometry] = {}
+        self.geometry, self.fitted, self.ridge, self.outputs = geometry, fitted, settings.ridge, readout.units
+        self.calibration_examples = 0 if settings.ridge is None else 10_000
         self.units = sum(sheet.units for sheet in sheets[1:])
         for name, source, target in zip(self.layers, sheets[:-1], sheets[1:], strict=True):
-            places = self.fitted if settings.ridge is not None and name == "readout" else self.geometry
+            places = fitted if settings.ridge is not None and name == "readout" else geometry
             places[f"{name}.weight"] = ParameterGeometry(target, source)
-            if settings.biases or places is self.fitted:
+            if settings.biases or places is fitted:
                 places[f"{name}.bias"] = ParameterGeometry(target)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:

@@ -4,21 +4,22 @@ A network whose normalisation keeps running statistics (BatchNorm) uses those of
 and its own, taken from training data by `calibrate`, where it is validated, tested and exported.
 """
 
-import importlib
-import importlib.util
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hyperevo.components import ComponentSettings
+from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.guests import CodeName, name_in
+from hyperevo.parts import Target, output_units
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
@@ -38,14 +39,21 @@ class Settings(ComponentSettings):
 
     @field_validator("module")
     @classmethod
-    def _has_both(cls, module: str) -> str:
+    def _has_both(cls, module: str, info: ValidationInfo) -> CodeName:
         place, _, name = module.rpartition(":")
         if not place or not name:
             raise ValueError("is not of the form package.module:name or file.py:name")
-        return module
+        try:
+            return name_in(module, info.context)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+
+    def code(self) -> tuple[CodeName, ...]:
+        """Code of the module."""
+        return (self.module,) if isinstance(self.module, CodeName) else ()
 
 
-class ModuleTarget:
+class ModuleTarget(Target):
     """P copies of a module that differ in parameters and buffers.
 
     module: is not changed, but for where it lies and its mode. shape: of one example as the module takes it. inputs:
@@ -53,11 +61,11 @@ class ModuleTarget:
     """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], inputs: Sheet | None = None):
-        self.module, self.shape = module.eval().requires_grad_(False), tuple(shape)
+        self.original, self.shape = module.eval().requires_grad_(False), tuple(shape)
         self.geometry = module_geometry(module, inputs)
         self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-        self.calibration_images = 2000 if self._buffers else 0
-        self._lent = Lent(self.module)
+        self.calibration_examples = 2000 if self._buffers else 0
+        self._lent = Lent(self.original)
         # torch.vmap has no rule for the recurrent layers.
         self._mappable = not any(isinstance(part, nn.RNNBase) for part in module.modules())
         self.units = self._count_units()
@@ -70,10 +78,10 @@ class ModuleTarget:
             first = answer[0] if isinstance(answer, tuple) else answer
             counted.append(first.numel() if isinstance(first, Tensor) else 0)
 
-        leaves = [part for part in self.module.modules() if not any(part.children())]
+        leaves = [part for part in self.original.modules() if not any(part.children())]
         hooks = [part.register_forward_hook(count) for part in leaves]
         try:
-            answer = self.module(torch.zeros(1, *self.shape))
+            answer = self.original(torch.zeros(1, *self.shape))
         except Exception as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"target.shape: the module does not take examples of shape {self.shape}: {reason}") \
@@ -84,6 +92,12 @@ class ModuleTarget:
         if not isinstance(answer, Tensor) or answer.dim() != 2:
             raise ValueError("target.module: must answer a tensor (examples, outputs)")
         return max(sum(counted), answer.numel())
+
+    def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """The module itself, with these parameters and buffers, behind what shapes its inputs."""
+        own = copy.deepcopy(self.original)
+        own.load_state_dict(dict(weights), strict=False)
+        return nn.Sequential(nn.Unflatten(1, self.shape), own)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, values), the same for all networks → outputs (P, N, outputs).
@@ -129,7 +143,7 @@ class ModuleTarget:
 @contextmanager
 def _normalising(module: nn.Module, by_batch: bool) -> Iterator[None]:
     """While it lasts, normalisations use the batch's own statistics, or those that they keep."""
-    parts: list[Any] = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
+    parts: list[Any] = [part for part in module.modules() if dict(part.named_buffers(recurse=False)).get("running_mean") is not None]
     momenta = [part.momentum for part in parts]
     for part in parts:
         part.train(by_batch)
@@ -155,44 +169,36 @@ def _together(network: Network, state: dict[str, Tensor], inputs: Tensor) -> tup
     return vmap(network, in_dims=(0, None))(state, inputs)
 
 
-def _load(place: str) -> Any:
-    """What `package.module:name` or `file.py:name` names; raises ValueError where it cannot be had."""
-    where, _, name = place.rpartition(":")
-    if where.endswith(".py") and not Path(where).is_file():
-        raise ValueError(f"target.module: {where}: no such file")
-    try:
-        source = _run_file(where) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as error:  # somebody else's code runs here
-        raise ValueError(f"target.module: {where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    if not callable(getattr(source, name, None)):
-        raise ValueError(f"target.module: {where} has no class or function {name!r}")
-    return getattr(source, name)
-
-
-def _run_file(path: str) -> Any:
-    specification = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert specification is not None and specification.loader is not None
-    source = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(source)
-    return source
-
-
-def build(settings: Settings, inputs: Sheet, outputs: int) -> ModuleTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarget:
     """The target for a task with `inputs` and `outputs` classes; raises ValueError where the module does not fit."""
-    maker = _load(settings.module)
+    place, needed = name_in(settings.module, None), output_units(outputs)
+    try:
+        maker = place.get()
+    except UserError as error:
+        raise type(error)(f"target.module: {error}") from error
+    if not callable(maker):
+        raise ValueError(f"target.module: {place.source.spelled} has no class or function {place.attribute!r}")
     # The module draws numbers for parameters that are never used; they are nobody else's.
     with torch.random.fork_rng(devices=[]):
-        try:
-            module = maker(**settings.arguments)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"target.arguments: {settings.module}: {' '.join(str(error).split())}") from error
+        module = _made(maker, settings)
     if not isinstance(module, nn.Module):
         raise ValueError(f"target.module: {settings.module} returned {type(module).__name__}, not an nn.Module")
     target = ModuleTarget(module, settings.shape or _example_shape(inputs), inputs)
     answered = module(torch.zeros(1, *target.shape)).shape[1]
-    if answered != outputs:
-        raise ValueError(f"target.module: {settings.module} has {answered} outputs, and the task needs {outputs}")
+    if answered != needed:
+        raise ValueError(f"target.module: {settings.module} has {answered} outputs, and the task needs {needed}")
     return target
+
+
+def _made(maker: Any, settings: Settings) -> Any:
+    """Result of somebody else's class or function; raises ValueError, in one line, for whatever it raises."""
+    try:
+        return maker(**settings.arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"target.arguments: {settings.module}: {type(error).__name__}: {reason}") from error
 
 
 def _example_shape(inputs: Sheet) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import Frame, ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import Frame, ParameterGeometry, Ring, Sheet, near_square
+from hyperevo.parts import Form, Target, output_sheet
 from hyperevo.targets.mlp import ACTIVATIONS
 from hyperevo.weights import Weights, project, project_and_add
 
@@ -23,12 +24,14 @@ class Settings(ComponentSettings):
     activation: Literal["tanh", "relu", "sin"] = "tanh"
 
 
-class RecurrentTarget:
+class RecurrentTarget(Target):
     """P networks at once. A step reads one row of the task's inputs; inputs that are a line or a frame are one step."""
 
-    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
-        self.step_sheet = inputs if isinstance(inputs, Frame) else Sheet(inputs.sizes[-1:])
-        hidden, readout = near_square(settings.hidden), near_square(outputs)
+    forms: frozenset[Form] = frozenset({"values", "sequences", "observations"})
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
+        self.step_sheet = inputs if isinstance(inputs, Frame | Ring) else Sheet(inputs.sizes[-1:])
+        hidden, readout = near_square(settings.hidden), output_sheet(outputs)
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry = {
             "input.weight": ParameterGeometry(hidden, self.step_sheet),
@@ -37,7 +40,7 @@ class RecurrentTarget:
             "readout.weight": ParameterGeometry(readout, hidden),
             "readout.bias": ParameterGeometry(readout),
         }
-        self.units = (inputs.units // self.step_sheet.units) * settings.hidden + outputs
+        self.units = (inputs.units // self.step_sheet.units) * settings.hidden + readout.units
 
     def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
         """The first state, (P, hidden, episodes), on the device and in the dtype of `like`."""
@@ -50,9 +53,10 @@ class RecurrentTarget:
         return state, self._read(weights, state)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """inputs (N, steps · features), the same for all networks → outputs (P, N, classes) after the last step."""
+        """inputs (N, steps · features) or (N, steps, features), the same for all networks → outputs (P, N, classes) after
+        the last step."""
         features = self.step_sheet.units
-        steps = inputs.unflatten(1, (-1, features)).transpose(0, 1)
+        steps = inputs.flatten(1).unflatten(1, (-1, features)).transpose(0, 1)
         # The inputs of all steps are one product.
         received = project(weights["input.weight"], steps.reshape(-1, features).T)
         state = self.initial(weights.population, len(inputs), inputs)
@@ -68,6 +72,6 @@ class RecurrentTarget:
         return project_and_add(weights["readout.weight"], state, weights.tensor("readout.bias")).transpose(1, 2)
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> RecurrentTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> RecurrentTarget:
     """The target for a task with `inputs` features a step, or (steps, features)."""
     return RecurrentTarget(settings, inputs, outputs)

@@ -20,6 +20,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.dynamic import VARIANTS, HyperLSTM, HyperRNN, LayerNormLSTM
 from hyperevo.dynamic.updates import orthogonal
 from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.parts import Form, Target, output_units
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
@@ -76,6 +77,20 @@ class SequenceNetwork(nn.Module):
         return F.dropout(values, self.drop, self.training)
 
 
+class Answering(nn.Module):
+    """A network's answers alone, to whole sequences, or to images whose rows are steps."""
+
+    def __init__(self, network: SequenceNetwork, features: int):
+        super().__init__()
+        self.network, self.features = network, features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, T) symbols, (N, T, features) or (N, T · features) → (N, T, outputs), or (N, outputs)."""
+        if inputs.dim() == 2 and inputs.is_floating_point():
+            inputs = inputs.unflatten(1, (-1, self.features))
+        return self.network(inputs)[0]
+
+
 def _layers(settings: Settings, features: int) -> nn.Module:
     drop, sizes = 1 - settings.keep, (features, settings.hidden, settings.layers)
     if settings.layer == "lstm":
@@ -103,11 +118,14 @@ def _start_lstm(layers: nn.LSTM, forget_bias: float) -> None:
                 parameter[layers.hidden_size : 2 * layers.hidden_size] = forget_bias
 
 
-class SequenceTarget:
+class SequenceTarget(Target):
     """P networks that read the same sequences. `units` are numbers a step."""
 
-    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
-        self.settings, self.inputs, self.outputs = settings, inputs, outputs
+    forms: frozenset[Form] = frozenset({"values", "sequences", "symbols"})
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
+        self.settings, self.inputs, self.outputs = settings, inputs, output_units(outputs)
+        self.every_step = settings.answer == "every step"
         self.features = inputs.sizes[-1]
         self.network = self._made(torch.Generator().manual_seed(0)).requires_grad_(False)
         self._lent = Lent(self.network)
@@ -132,11 +150,19 @@ class SequenceTarget:
         network = self._made(generator).state_dict()
         return {name: network[name] for name in self.geometry}
 
+    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
+        """None: nothing would be seen in a picture of matrices that read step by step."""
+        return {}
+
+    def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """One network that answers, without its state."""
+        return Answering(self.loaded(weights), self.features)
+
     def loaded(self, weights: Mapping[str, Tensor]) -> SequenceNetwork:
         """A module of its own with one network's weights, for going on step by step."""
         network = copy.deepcopy(self.network)
         own = {name: weights[name].reshape(place.tensor_shape) for name, place in self.geometry.items()}
-        network.load_state_dict(own | self.constants)
+        network.load_state_dict({**own, **self.constants})
         return network.eval()
 
     def values(self, inputs: Tensor) -> int:
@@ -202,6 +228,6 @@ def _drawing(draw: int | None, device: torch.device) -> Iterator[None]:
         yield
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> SequenceTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SequenceTarget:
     """The target for a task whose inputs are (steps, features)."""
     return SequenceTarget(settings, inputs, outputs)

@@ -14,7 +14,8 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet
+from hyperevo.parts import Target, output_sheet, output_units
 from hyperevo.targets.mlp import ACTIVATIONS
 from hyperevo.weights import Weights
 
@@ -28,7 +29,7 @@ class Settings(ComponentSettings):
     """T, updates of all hidden nodes."""
 
 
-class SubstrateTarget:
+class SubstrateTarget(Target):
     """P networks at once, of input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), recurrent.bias
     (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
     others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
@@ -36,12 +37,12 @@ class SubstrateTarget:
     own_inputs = True
     """Networks may have inputs of their own."""
 
-    def __init__(self, settings: Settings, inputs: Sheet, outputs: int):
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         # Outputs have as many axes as inputs, so that one more lies between them.
-        ends = near_square(outputs).sizes if len(inputs.sizes) > 1 else (outputs,)
+        ends = output_sheet(outputs).sizes if len(inputs.sizes) > 1 else (output_units(outputs),)
         self.settings, self.activation = settings, ACTIVATIONS[settings.activation]
         self.geometry = {SUBSTRATE: ParameterGeometry(Sheet((1,) * (len(inputs.sizes) - 2) + ends), inputs)}
-        self.units = settings.steps * inputs.units + outputs
+        self.units = settings.steps * inputs.units + output_units(outputs)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, values), or (P, N, values) where every network has its own → outputs (P, N, outputs), not
@@ -59,6 +60,6 @@ class SubstrateTarget:
         return state @ weights.tensor("readout.weight").transpose(1, 2)
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> SubstrateTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:
     """The target for a task with `inputs` and `outputs`."""
     return SubstrateTarget(settings, inputs, outputs)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import Sheet
+from hyperevo.parts import output_units
 from hyperevo.targets.module import ModuleTarget
 
 
@@ -75,11 +76,11 @@ class WideResNet(nn.Module):
         return self.readout(self.norm(maps).mean((2, 3)))
 
 
-def build(settings: Settings, inputs: Sheet, outputs: int) -> ModuleTarget:
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarget:
     """The target for a task with images, (rows, columns) or (channels, rows, columns)."""
     if len(inputs.sizes) < 2:
-        raise ValueError(f"target.name: wide-resnet needs images, and the task's inputs are {inputs.sizes}")
+        raise ValueError(f"target.name: wide-resnet needs images, and the task's inputs are of shape {' × '.join(map(str, inputs.sizes))}")
     shape = inputs.sizes if len(inputs.sizes) == 3 else (1, *inputs.sizes)
     with torch.random.fork_rng(devices=[]):
-        module = WideResNet(settings.depth, settings.width, shape[0], outputs)
+        module = WideResNet(settings.depth, settings.width, shape[0], output_units(outputs))
     return ModuleTarget(module, shape)

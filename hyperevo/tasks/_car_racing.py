@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.box2d.car_racing import GRASS_DIM, PLAYFIELD, WINDOW_H, WINDOW_W, CarRacing
 
+from hyperevo.tasks._episodes import Glimpsed
+
 FIELD = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
 GRASS = [[(GRASS_DIM * (x + 1), GRASS_DIM * y), (GRASS_DIM * x, GRASS_DIM * y), (GRASS_DIM * x, GRASS_DIM * (y + 1)),
           (GRASS_DIM * (x + 1), GRASS_DIM * (y + 1))] for x in range(-20, 20, 2) for y in range(-20, 20, 2)]
@@ -14,10 +16,9 @@ Circles = tuple[np.ndarray, np.ndarray]
 """Centres (M, 2) and radii (M,)."""
 
 
-class QuickCarRacing(CarRacing):
+class QuickCarRacing(Glimpsed, CarRacing):
     """CarRacing that returns no picture where it is told that a step is `unseen`."""
 
-    unseen = False
     _pieces: tuple[Circles, Circles] | None = None
     """Around the pieces of grass, and of road."""
 

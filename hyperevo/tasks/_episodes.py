@@ -70,6 +70,17 @@ def _resized(picture: Image.Image, pixels: int | None) -> Image.Image:
     return picture if pixels is None else picture.resize((pixels, pixels), Image.Resampling.BOX)
 
 
+class Glimpsed:
+    """An environment that draws its picture only where it is looked at."""
+
+    unseen = False
+    """True where the picture after the coming step is not wanted; it is None then."""
+
+    def look(self) -> np.ndarray:
+        """Picture (H, W, 3) of now."""
+        raise NotImplementedError
+
+
 class Episodes:
     """Episodes side by side, by number. Each has an environment of its own, made for it and closed when it is over, so
     that it depends on nothing but its seed and its actions: none begins by itself where another ended."""
@@ -109,19 +120,20 @@ def take(environment: Any, action: Any, times: int) -> tuple[np.ndarray, float, 
     steps taken, and whether it is over."""
     reward, drawn = 0.0, environment.unwrapped
     for step in range(1, times + 1):
-        if hasattr(drawn, "unseen"):
+        if isinstance(drawn, Glimpsed):
             drawn.unseen = step < times
         observation, more, terminated, truncated, _ = environment.step(action)
         reward += float(more)
         if terminated or truncated:
             break
-    if observation is None:
+    if observation is None and isinstance(drawn, Glimpsed):
         observation = drawn.look()
     return observation, reward, step, bool(terminated or truncated)
 
 
-def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float]:
-    """(shape of what is seen, action space, most steps of an episode, steps a second when watched). Raises UserError
+def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float, bool]:
+    """(shape of what is seen, action space, most steps of an episode, steps a second when watched, whether bytes are
+    seen). Raises UserError
     where networks cannot read the one or answer the other, or where there are no pictures to make anything of."""
     environment = make(world)
     observations, actions = environment.observation_space, environment.action_space
@@ -136,5 +148,6 @@ def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float]:
     for key, changed in (("picture", world.picture != "colours"), ("pixels", world.pixels is not None)):
         if changed and not pictures:
             raise UserError(f"task.{key}: {world.name} shows no pictures, but {observations}")
-    return seen(world, np.zeros(observations.shape, observations.dtype)).shape, actions, steps, speed
+    shown = seen(world, np.zeros(observations.shape, observations.dtype))
+    return shown.shape, actions, steps, speed, shown.dtype == np.uint8
 

@@ -5,6 +5,7 @@ and runs of different encodings see the same images. The last 5,000 training ima
 images are looked at once, at the end.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -13,12 +14,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings, load_component
 from hyperevo.data import ImageData, load_images
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY
+from hyperevo.modules import Standardise
+from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
-
-Batch = tuple[Tensor, Tensor]
 
 ORDER_STREAM = 0x6F726465
 """Keeps the order of an epoch's images apart from other draws by seed and number."""
@@ -27,7 +29,7 @@ HELD_OUT_STREAM = 0x68656C64
 """Seeds what is drawn for validation and test images, which are the same in every run."""
 
 
-class ExampleSettings(ComponentSettings):
+class ExampleSettings(TaskSettings):
     """Which images a task shows."""
 
     images: int = Field(500, ge=1)
@@ -42,6 +44,12 @@ class ExampleSettings(ComponentSettings):
     validation: int = Field(5000, ge=1)
     """Training images held out to choose the champion."""
 
+    def without_data(self) -> TaskSettings:
+        """Options for scikit-learn's digits, as far as they are those of any images."""
+        digits = load_component("task", "digits").Settings
+        return digits(**{key: value for key, value in self.model_dump(exclude_unset=True).items()
+                         if key in digits.model_fields and key not in ("name", "validation")})
+
 
 class ImageSettings(ExampleSettings):
     """Options of an image classification task."""
@@ -54,18 +62,29 @@ class ImageSettings(ExampleSettings):
     """Seed of one shuffling of the pixels, the same for all images: the same task for a network that does not know
     where a pixel is, and another for one whose weights depend on it."""
 
+    def input_order(self, units: int) -> Tensor | None:
+        """Pixel (units,) of an image that every input of a network reads, if they are shuffled."""
+        if self.shuffle_pixels is None:
+            return None
+        return torch.randperm(units, generator=torch.Generator().manual_seed(self.shuffle_pixels))
 
-def shuffled_places(settings: ComponentSettings, pixels: int) -> Tensor | None:
-    """Which pixel of an image every input (pixels,) of a network reads, if a task's settings shuffle them."""
-    seed = getattr(settings, "shuffle_pixels", None)
-    return None if seed is None else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
+    def fitness_label(self) -> str:
+        """Axis label, and the scale of the outputs where they are scaled."""
+        if self.fitness == "accuracy":
+            return "fitness (accuracy)"
+        return "fitness (minus cross-entropy)"
+
+    def fitness_remark(self) -> str:
+        """Scale of the outputs before the cross-entropy, if they are scaled."""
+        return f"outputs scaled to a deviation of {self.scale_outputs:g}" if self.scale_outputs else ""
 
 
-class ImageTask:
-    """Batches of images and what is wanted for them; `_prepare`, `fitness` and `accuracy` are those of each task."""
+class ImageTask(Task):
+    """Batches of images and what is wanted for them; `_prepare`, `fitness` and `score` are those of each task."""
 
-    measure = "accuracy"
-    """What `accuracy` is called where people read it."""
+    settings: ExampleSettings
+    measure = ACCURACY
+    examples = "images"
 
     def __init__(self, settings: ExampleSettings, data: ImageData, device: torch.device | str = "cpu"):
         held_out = len(data.train_images) - settings.validation
@@ -75,7 +94,7 @@ class ImageTask:
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
         self._order: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
         self.device = torch.device(device)
-        self.inputs, self.classes = Sheet(data.train_images.shape[1:]), data.classes
+        self.inputs, self.outputs = Sheet(data.train_images.shape[1:]), data.classes
         pixels = torch.from_numpy(data.train_images).reshape(len(data.train_images), -1)
         labels = torch.from_numpy(data.train_labels).long()
         self._train = pixels[:held_out].to(self.device), labels[:held_out].to(self.device)
@@ -139,10 +158,14 @@ class ImageTask:
         chosen = (numbers, channels, down[:, None, :, None], right[:, None, None, :])
         return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
 
-    def calibration(self, images: int) -> Batch:
+    def batch_size(self) -> int:
+        """Images in a generation."""
+        return self.settings.images
+
+    def calibration(self, examples: int) -> Batch:
         """The first training images, as many as asked for where there are, and what is wanted for them: for networks
         that take running statistics from them, or fit a readout."""
-        pixels, labels = (part[:images] for part in self._train)
+        pixels, labels = (part[:examples] for part in self._train)
         return self._prepare(pixels, labels, _held_out())
 
     def test(self) -> Batch:
@@ -162,6 +185,17 @@ class ImageClassification(ImageTask):
 
     settings: ImageSettings
 
+    def __init__(self, settings: ImageSettings, data: ImageData, class_names: Sequence[str],
+                 device: torch.device | str = "cpu"):
+        super().__init__(settings, data, device)
+        self.class_names = tuple(class_names)
+        if settings.fitness == "accuracy":
+            self.without_gradient = "task.fitness: accuracy has no gradient for the search to follow; use cross-entropy"
+
+    def preprocessing(self) -> Standardise:
+        """Bytes of an image to what networks read."""
+        return Standardise(self._range, self._mean, self._spread, self._places)
+
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
         inputs = (pixels.to(self.device).float() / self._range - self._mean) / self._spread
         return inputs if self._places is None else inputs[:, self._places], labels.to(self.device)
@@ -169,13 +203,13 @@ class ImageClassification(ImageTask):
     @cached_property
     def _places(self) -> Tensor | None:
         """Where every pixel comes from, if they are shuffled."""
-        places = shuffled_places(self.settings, self.inputs.units)
+        places = self.settings.input_order(self.inputs.units)
         return None if places is None else places.to(self.device)
 
     def fitness(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""
         if self.settings.fitness == "accuracy":
-            return self.accuracy(outputs, labels)
+            return self.score(outputs, labels)
         if self.settings.scale_outputs:
             spread = outputs.std(dim=(1, 2), keepdim=True).clamp(min=1e-6)
             outputs = outputs * (self.settings.scale_outputs / spread)
@@ -183,11 +217,12 @@ class ImageClassification(ImageTask):
         losses = cross_entropy(outputs.flatten(0, 1), labels.repeat(population), reduction="none")
         return -losses.view(population, images).mean(1)
 
-    def accuracy(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,): the share of images whose largest output is their class."""
         return (outputs.argmax(2) == labels).float().mean(1)
 
 
-def load(settings: ImageSettings, name: str, device: torch.device | str) -> ImageClassification:
+def load(settings: ImageSettings, name: str, class_names: Sequence[str], device: torch.device | str) \
+        -> ImageClassification:
     """The task on the data set called `name`; raises UserError when the data cannot be had."""
-    return ImageClassification(settings, load_images(name), device)
+    return ImageClassification(settings, load_images(name), class_names, device)

@@ -4,18 +4,17 @@ A network must remember the first marked number until the second comes, however 
 there are as many as one wants, and no data set.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY
+from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
-
-CLASS_NAMES = ()
-"""There is one output, a number."""
 
 NEAR = 0.04
 """A sum this near to the right one is right, as in the paper."""
@@ -23,15 +22,12 @@ NEAR = 0.04
 HELD_OUT = {"validation": 1, "test": 2}
 """Streams of sequences that are the same in every run; generations have others."""
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["adding"] = "adding"
-    fitness: ClassVar[str] = "squared error"
-    """Minus its mean is what searches see."""
     length: int = Field(20, ge=2)
     """Numbers in a sequence; one of its first half and one of its second are marked."""
     images: int = Field(200, ge=1)
@@ -39,15 +35,22 @@ class Settings(ComponentSettings):
     validation: int = Field(1000, ge=1)
     """Sequences that choose the champion, and as many that test it."""
 
+    def fitness_label(self) -> str:
+        """Axis label."""
+        return "fitness (minus squared error)"
 
-class Adding:
+
+class Adding(Task):
     """Sequences (N, T, 2) of numbers in [0, 1] and marks, and the sum of the marked ones (N,)."""
 
-    measure = "accuracy"
+    settings: Settings
+
+    measure = ACCURACY
     examples = "sequences"
     data_name = "adding"
     checksum = "drawn"
-    classes = 1
+    outputs = 1
+    form = "sequences"
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.device = settings, torch.device(device)
@@ -71,9 +74,9 @@ class Adding:
         generator = generator_for(seed, generation)
         return self._draw(self.settings.images, generator)
 
-    def calibration(self, images: int) -> Batch:
+    def calibration(self, examples: int) -> Batch:
         """Sequences of training."""
-        return self._draw(images, torch.Generator().manual_seed(2**62))
+        return self._draw(examples, torch.Generator().manual_seed(2**62))
 
     def test(self) -> Batch:
         """Sequences that no generation sees; for the end of a run."""
@@ -83,7 +86,7 @@ class Adding:
         """outputs (P, N, 1), sums (N,) → (P,): minus the mean squared error."""
         return -(outputs[..., 0] - sums).square().mean(1)
 
-    def accuracy(self, outputs: Tensor, sums: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, sums: Tensor) -> Tensor:
         """outputs (P, N, 1), sums (N,) → (P,): the share of sequences whose sum is right to within 0.04."""
         return ((outputs[..., 0] - sums).abs() < NEAR).float().mean(1)
 

@@ -7,24 +7,22 @@ resolution that is a multiple of 11: boxes grow with it, and inputs are worth le
 the same. A champion can therefore be tested at resolutions that it was not evolved at.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY
+from hyperevo.parts import Batch, Target, Task
 from hyperevo.weights import Weights
-
-CLASS_NAMES = ()
-"""Outputs are places."""
 
 FIELD = 11
 """Units of a side where the small box is one unit."""
 
-TRIALS = 75
 MOVES = torch.tensor([[0, 1], [1, 0], [1, 1]])
 """Right, down, and both."""
 
@@ -32,10 +30,9 @@ MOST_PAIRS = 10_000
 ROWS = 64
 """Pairs whose outputs are compared at a time."""
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["boxes"] = "boxes"
@@ -45,11 +42,6 @@ class Settings(ComponentSettings):
     """Resolutions at which the champion is tested on every pair of boxes that do not overlap, where its network is one
     layer."""
 
-    @property
-    def images(self) -> int:
-        """Trials in a generation."""
-        return TRIALS
-
     @field_validator("retests")
     @classmethod
     def _are_multiples(cls, retests: tuple[int, ...]) -> tuple[int, ...]:
@@ -58,18 +50,22 @@ class Settings(ComponentSettings):
         return retests
 
 
-class Boxes:
+class Boxes(Task):
     """Trials: fields (N, size²), and row and column of the large box's centre (N, 2). Every generation has the same."""
 
-    measure = "accuracy"
+    settings: Settings
+
+    measure = ACCURACY
     examples = "pairs of boxes"
     data_name = "boxes"
     checksum = "drawn"
+    without_gradient = "search.name: the most active output of boxes has no gradient to follow; use an evolutionary search"
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.size, self.device = settings, settings.size, torch.device(device)
         self.unit = self.size // FIELD
-        self.inputs, self.classes = Sheet((self.size, self.size)), self.size**2
+        self.inputs, self.outputs = Sheet((self.size, self.size)), self.size**2
+        self.retests = settings.retests
         self._small, self._large = (self._corners(side) for side in (1, 3))
         self.validation = self._trials()
 
@@ -104,10 +100,6 @@ class Boxes:
         """The 75 trials, whatever the seed and the generation."""
         return self.validation
 
-    def calibration(self, images: int) -> Batch:
-        """The first trials."""
-        return self.validation[0][:images], self.validation[1][:images]
-
     def test(self) -> Batch:
         """Every pair of boxes that do not overlap, or as many as MOST_PAIRS of them, drawn; for the end of a run."""
         pairs = torch.cartesian_prod(torch.arange(len(self._small)), torch.arange(len(self._large)))
@@ -127,7 +119,7 @@ class Boxes:
         the centre, in units of the field of 11."""
         return -self._off(outputs.argmax(2), centres).square().sum(-1).mean(-1)
 
-    def accuracy(self, outputs: Tensor, centres: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, centres: Tensor) -> Tensor:
         """outputs (P, N, size²), centres (N, 2) → (P,): the share of trials whose answer is off by at most one unit of
         the field of 11, diagonals included."""
         return (self._off(outputs.argmax(2), centres) <= 1).all(-1).float().mean(-1)
@@ -142,18 +134,18 @@ class Boxes:
         return Boxes(self.settings.model_copy(update={"size": size}), self.device)
 
     @torch.no_grad()
-    def retest(self, target: Any, weights: Weights) -> dict[str, float]:
+    def retest(self, target: Target, weights: Weights) -> dict[str, float]:
         """Of one network of one layer, and every pair of boxes that do not overlap: how many there are, the share whose
         answer is at most one unit of the field of 11 off, and the mean distance in such units. Nothing of others.
 
         A layer's answer to two boxes is the sum of its answers to each, so that millions of pairs take two products.
         """
-        if getattr(target, "layers", ()) != ["readout"]:
+        if list(target.layers) != ["readout"]:
             return {}
         nothing = target.forward(weights, torch.zeros(1, self.inputs.units, device=self.device))[0]
-        small, large = (target.forward(weights, self._fields(corners, side))[0] - nothing / 2
-                        for corners, side in ((self._small, 1), (self._large, 3)))
-        small, large = (answers.cpu().contiguous().numpy() for answers in (small, large))
+        answers = [target.forward(weights, self._fields(corners, side))[0] - nothing / 2
+                   for corners, side in ((self._small, 1), (self._large, 3))]
+        small, large = (own.cpu().contiguous().numpy() for own in answers)
         off = torch.cat([self._off(torch.from_numpy(_most_active(small, own)), self._centres(corner).cpu())
                          [~self._overlap(self._small, corner)] for own, corner in zip(large, self._large, strict=True)])
         return {"pairs": len(off), "accuracy": float((off <= 1).all(1).double().mean()),

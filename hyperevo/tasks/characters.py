@@ -7,7 +7,7 @@ whenever the text is through.
 
 from math import log
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,14 +15,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.data import TextData, load_text, read_text_file
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.measure import BITS_PER_CHARACTER
+from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
-
-CLASS_NAMES = ()
-"""Outputs are the symbols of an alphabet, which is the text's."""
 
 SYMBOLS = {"ptb": 50, "enwik8": 205, "tinyshakespeare": 65}
 
@@ -36,15 +35,12 @@ sequences hardly changes the measure."""
 MOST_SEQUENCES, LEAST_STEPS = 128, 500
 """Into how many sequences such a text is cut at most, and how many symbols each is to have at least."""
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["characters"] = "characters"
-    fitness: ClassVar[str] = "nats per character"
-    """Minus that is what searches see."""
     text: str = "ptb"
     """A data set, ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
     sequences: int = Field(32, ge=1)
@@ -52,22 +48,29 @@ class Settings(ComponentSettings):
     length: int = Field(100, ge=1)
     """Characters of each that a batch holds; gradients go back no further."""
 
-    @property
-    def images(self) -> int:
-        """Examples in a batch."""
-        return self.sequences
+    def fitness_label(self) -> str:
+        """Axis label."""
+        return "fitness (minus nats per character)"
+
+    def data_set(self) -> str:
+        """Name of the data set, or path of the text."""
+        return self.text
 
 
-class Characters:
+class Characters(Task):
     """Batches of a text: symbols (N, T) and the symbols that follow them (N, T)."""
 
-    measure = "bits per character"
+    settings: Settings
+
+    measure = BITS_PER_CHARACTER
     examples = "characters"
+    form = "symbols"
+    every_step = True
 
     def __init__(self, settings: Settings, data: TextData, device: torch.device | str = "cpu"):
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
         self.alphabet, self.device = data.alphabet, torch.device(device)
-        self.inputs, self.classes = Sheet((settings.length, len(data.alphabet))), len(data.alphabet)
+        self.inputs, self.outputs = Sheet((settings.length, len(data.alphabet))), len(data.alphabet)
         self._train = _tensor(data.train)
         self._stream = (len(self._train) - settings.length) // settings.sequences
         """Symbols of a stream; what is left over lets streams begin later."""
@@ -91,10 +94,14 @@ class Characters:
         """Whether the batch of a generation begins where the one before ended."""
         return generation % self.batches_per_epoch > 0
 
-    def calibration(self, images: int) -> Batch:
+    def batch_size(self) -> int:
+        """Sequences in a generation."""
+        return self.settings.sequences
+
+    def calibration(self, examples: int) -> Batch:
         """Sequences of training, as many as asked for, the same again where there are not so many."""
         inputs, wanted = self.batch(0, 0)
-        places = torch.arange(images) % len(inputs)
+        places = torch.arange(examples) % len(inputs)
         return inputs[places], wanted[places]
 
     def test(self) -> Batch:
@@ -110,7 +117,7 @@ class Characters:
         losses = [cross_entropy(own.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED) for own in outputs]
         return -torch.stack(losses)
 
-    def accuracy(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """outputs (P, N, T, symbols), wanted (N, T) → (P,): minus the bits per character."""
         return self.fitness(outputs, wanted) / log(2)
 

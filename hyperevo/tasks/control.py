@@ -8,32 +8,27 @@ balancing by shaking (Gruau, Whitley & Pyeatt 1996).
 Every generation starts from the same fresh states, drawn from (seed, generation) alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings, nearest
-from hyperevo.control import LAST, Sketch, environment, environment_names, film, rollout, wobbling_rollout
+from hyperevo.components import TaskSettings, nearest
+from hyperevo.control import LAST, environment, environment_names, film, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
+from hyperevo.measure import MEAN_RETURN
+from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
-
-CLASS_NAMES = ()
-"""Outputs are what the environment takes for an action."""
 
 HELD_OUT = {"validation": 1, "test": 2}
 """Streams of first states that are the same in every run; generations have others."""
 
-Batch = tuple[Tensor, Tensor]
-Scene = tuple[int, float, Callable[[], Sketch], bool]
-"""A step, the return until then, a function that sketches the state, and whether it is the last."""
 
-
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["control"] = "control"
@@ -48,10 +43,15 @@ class Settings(ComponentSettings):
     validation: int = Field(20, ge=1)
     """Episodes of the environment's own number of steps that choose the champion, and as many that test it."""
 
-    @property
-    def images(self) -> int:
-        """Episodes of every network in a generation."""
-        return self.episodes
+    watchable: ClassVar[bool] = True
+
+    def fitness_label(self) -> str:
+        """Axis label."""
+        return f"fitness ({self.fitness})"
+
+    def data_set(self) -> str:
+        """Name of the environment."""
+        return self.environment
 
     @field_validator("environment")
     @classmethod
@@ -62,26 +62,30 @@ class Settings(ComponentSettings):
 
     @model_validator(mode="after")
     def _can_be_damped(self) -> "Settings":
-        if self.fitness == "damped" and not hasattr(environment(self.environment), "wobble"):
-            able = [name for name in environment_names() if hasattr(environment(name), "wobble")]
+        if self.fitness == "damped" and environment(self.environment).wobble is None:
+            able = [name for name in environment_names() if environment(name).wobble is not None]
             raise ValueError(f"fitness='damped' is for {', '.join(able)}, not {self.environment}")
         return self
 
 
-class Control:
+class Control(Task):
     """First states (N, values), and how many steps an episode from each lasts at most (N,)."""
 
-    measure = "mean return"
+    settings: Settings
+
+    measure = MEAN_RETURN
     examples = "episodes"
     checksum = "drawn"
+    form = "observations"
     steps_per_second = 30.0
     """As it is watched."""
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.environment = settings, environment(settings.environment)
         self.device, self.data_name = torch.device(device), settings.environment
-        self.inputs, self.classes = shape(settings)
-        self.most_steps = settings.most_steps or self.environment.MOST_STEPS
+        self.inputs, self.outputs = shape(settings)
+        self.without_gradient = NO_GRADIENT.format(settings.environment)
+        self.steps_per_example = settings.most_steps or self.environment.MOST_STEPS
         self.validation = self._held_out("validation")
 
     def _starts(self, episodes: int, most_steps: int, generator: torch.Generator) -> Batch:
@@ -97,27 +101,27 @@ class Control:
     def batch(self, seed: int, generation: int) -> Batch:
         """The first states of one generation: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
-        return self._starts(self.settings.episodes, self.most_steps, generator)
+        return self._starts(self.settings.episodes, self.steps_per_example, generator)
 
-    def calibration(self, images: int) -> Batch:
+    def calibration(self, examples: int) -> Batch:
         """What networks read at the first step of an episode (N, observations)."""
-        starts, most_steps = self._starts(images, self.most_steps, torch.Generator().manual_seed(2**62))
+        starts, most_steps = self._starts(examples, self.steps_per_example, torch.Generator().manual_seed(2**62))
         return self.environment.observe(starts), most_steps
 
     def test(self) -> Batch:
         """First states that no generation sees; for the end of a run."""
-        if hasattr(self.environment, "generalisation_starts"):
+        if self.environment.generalisation_starts is not None:
             return self._lasting(self.environment.generalisation_starts(), self.environment.GENERALISATION_STEPS)
         return self._held_out("test")
 
-    def play(self, target: Any, weights: Weights, starts: Tensor, most_steps: Tensor) -> Tensor:
+    def play(self, target: Target, weights: Weights, starts: Tensor, most_steps: Tensor) -> Tensor:
         """(P, N, 2): sum of rewards and number of steps of every network's episodes from first states (N, values); and
         in (P, N, 3) the sum of the last wobbles, where fitness wants it."""
         play = wobbling_rollout if self.settings.fitness == "damped" else rollout
         played = play(self.environment, target, weights, starts, int(most_steps.max()))
         return torch.stack([part.to(starts.dtype) for part in played], 2)
 
-    def film(self, target: Any, weights: Weights, seed: int) -> Iterator[Scene]:
+    def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every step and after the last."""
         starts, _ = self._starts(1, self.environment.MOST_STEPS, torch.Generator().manual_seed(seed))
         for step, total, state, last in film(self.environment, target, weights, starts[0],
@@ -127,21 +131,21 @@ class Control:
     def fitness(self, played: Tensor, most_steps: Tensor) -> Tensor:
         """(P, N, 2 or 3) → (P,): the mean sum of rewards, or the mean f."""
         if self.settings.fitness == "return":
-            return self.accuracy(played, most_steps)
+            return self.score(played, most_steps)
         _, steps, wobbles = played.unbind(-1)
         still = torch.where(steps >= LAST, 0.75 / wobbles, 0.0)
         return (0.1 * steps / most_steps + 0.9 * still).mean(1)
 
-    def accuracy(self, played: Tensor, most_steps: Tensor) -> Tensor:
+    def score(self, played: Tensor, most_steps: Tensor) -> Tensor:
         """(P, N, 2 or 3) → (P,): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
-    def describe(self, target: Any, networks: Weights) -> dict[str, float]:
+    def describe(self, target: Target, networks: Weights) -> dict[str, float]:
         """Of one network: from how many of the environment's further starts it does not fail, where there are any."""
         return {"generalisation": int(self.generalisation(target, networks)[0])} \
-            if hasattr(self.environment, "generalisation_starts") else {}
+            if self.environment.generalisation_starts is not None else {}
 
-    def generalisation(self, target: Any, weights: Weights) -> Tensor:
+    def generalisation(self, target: Target, weights: Weights) -> Tensor:
         """(P,): from how many of the environment's further starts every network goes on for as long as it is let."""
         starts, most_steps = self.test()
         return (self.play(target, weights, starts, most_steps)[..., 1] >= most_steps).sum(1)

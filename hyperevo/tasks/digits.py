@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from hyperevo.geometry import Sheet
 from hyperevo.tasks._images import ImageClassification, ImageSettings, load
 
 INPUTS = (8, 8)
@@ -19,6 +20,11 @@ class Settings(ImageSettings):
     """Training images held out to choose the champion."""
 
 
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """Inputs and number of outputs."""
+    return Sheet(INPUTS), len(CLASS_NAMES)
+
+
 def build(settings: Settings, device: torch.device) -> ImageClassification:
     """The task with its data read; raises UserError when the data cannot be had."""
-    return load(settings, "digits", device)
+    return load(settings, "digits", CLASS_NAMES, device)

@@ -11,18 +11,18 @@ tested with more sensors and effectors than they were evolved with.
 """
 
 from math import pi
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
+from hyperevo.control import Actors
 from hyperevo.geometry import Ring, Sheet
+from hyperevo.measure import FOOD_SCORE
+from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.weights import Weights
-
-CLASS_NAMES = ()
-"""Outputs are directions."""
 
 DISTANCE, REACH, SPEED, SIGHT = 100.0, 10.0, 10.0, 200.0
 """How far away the food is at first, and how near the robot must get; S; and where a sensor sees nothing any more."""
@@ -35,10 +35,9 @@ STRIDE = 16
 
 TEST_TRIALS = 200
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["food"] = "food"
@@ -48,25 +47,24 @@ class Settings(ComponentSettings):
     retests: tuple[int, ...] = (8, 16, 32, 64, 128)
     """Numbers of directions that the champion is tested with."""
 
-    @property
-    def images(self) -> int:
-        """Trials in a generation: food at the middle of every direction."""
-        return self.directions
 
-
-class Food:
+class Food(Task):
     """Food (N, 2) as the robot sees it at first, east and north, and the ticks it has (N,)."""
 
-    measure = "food score"
+    settings: Settings
+
+    measure = FOOD_SCORE
     examples = "trials"
     data_name = "food"
     checksum = "drawn"
-    most_steps = TICKS
+    form = "observations"
+    steps_per_example = TICKS
+    without_gradient = NO_GRADIENT.format("food")
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.device = settings, torch.device(device)
         self.inputs, self.outputs = shape(settings)
-        self.classes = settings.directions
+        self.retests = settings.retests
         self.validation = self._food(torch.arange(settings.directions) * self._slice)
 
     @property
@@ -82,9 +80,9 @@ class Food:
         """Food at the middle of every direction, whatever the seed and the generation."""
         return self.validation
 
-    def calibration(self, images: int) -> Batch:
+    def calibration(self, examples: int) -> Batch:
         """What networks read at first (N, directions)."""
-        food, ticks = self._food(torch.arange(images) * self._slice)
+        food, ticks = self._food(torch.arange(examples) * self._slice)
         return self._seen(food), ticks
 
     def test(self) -> Batch:
@@ -107,14 +105,13 @@ class Food:
         return speed[..., None] * torch.stack([bearing.sin(), bearing.cos()], -1)
 
     @torch.no_grad()
-    def play(self, target: Any, weights: Weights, food: Tensor, ticks: Tensor) -> Tensor:
+    def play(self, target: Target, weights: Weights, food: Tensor, ticks: Tensor) -> Tensor:
         """(P, N): the ticks that every network takes to get to food (N, 2); all of them and one more where it does not.
         """
-        weights = Weights(weights.dense())
-        food = food.expand(weights.population, -1, -1)
+        networks, food = Actors(target, weights, len(food)), food.expand(weights.population, -1, -1)
         taken = food.new_full(food.shape[:2], TICKS + 1)
         for tick in range(1, TICKS + 1):
-            food = food - self._move(target.forward(weights, self._seen(food)))
+            food = food - self._move(networks.outputs(self._seen(food)))
             arrived = food.norm(dim=2) < REACH
             taken = torch.where(arrived & (taken > tick), float(tick), taken)
             if tick % STRIDE == 0 and bool((taken <= tick).all()):
@@ -126,7 +123,7 @@ class Food:
         found, left = taken <= ticks, (ticks - taken).clamp(min=0) / TICKS
         return (10.0 * found + left).mean(1) / 11
 
-    def accuracy(self, taken: Tensor, ticks: Tensor) -> Tensor:
+    def score(self, taken: Tensor, ticks: Tensor) -> Tensor:
         """The same: robots that find all food differ in how soon, and the first to find it would stay champion."""
         return self.fitness(taken, ticks)
 
@@ -134,7 +131,7 @@ class Food:
         """The task with another number of directions."""
         return Food(self.settings.model_copy(update={"directions": directions}), self.device)
 
-    def retest(self, target: Any, weights: Weights) -> dict[str, float]:
+    def retest(self, target: Target, weights: Weights) -> dict[str, float]:
         """Of one network: the share of food found anywhere around, and the mean ticks to get to it."""
         food, ticks = self.test()
         taken = self.play(target, weights, food, ticks)[0]

@@ -4,34 +4,31 @@ Every generation has fresh seeds of episodes, drawn from (seed, generation) alon
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
+from hyperevo.control import Actors
 from hyperevo.errors import UserError
 from hyperevo.geometry import Frame, Sheet
+from hyperevo.measure import MEAN_RETURN
+from hyperevo.modules import Standardise
+from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.tasks._episodes import Episodes, Picture, World, make, seen, spaces, take
 from hyperevo.tasks._workers import Workers
-from hyperevo.weights import Factored, Weight, Weights
-
-CLASS_NAMES = ()
-"""Outputs are what the environment takes for an action."""
+from hyperevo.weights import Weights
 
 HELD_OUT = {"validation": 1, "test": 2}
 """Streams of seeds that are the same in every run; generations have others."""
 
-Batch = tuple[Tensor, Tensor]
-Scene = tuple[int, float, Callable[[], np.ndarray], bool]
-"""A step, the return until then, a function that draws the picture (H, W, 3), and whether it is the last."""
 
-
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["gymnasium"] = "gymnasium"
@@ -56,10 +53,15 @@ class Settings(ComponentSettings):
     workers: int = Field(0, ge=0)
     """Processes that step the episodes; with 0 this one does."""
 
-    @property
-    def images(self) -> int:
-        """Episodes of every network in a generation."""
-        return self.episodes
+    watchable: ClassVar[bool] = True
+
+    def fitness_label(self) -> str:
+        """Axis label."""
+        return "fitness (return)"
+
+    def data_set(self) -> str:
+        """Name of the environment."""
+        return self.environment
 
     @property
     def world(self) -> World:
@@ -67,21 +69,26 @@ class Settings(ComponentSettings):
         return World(self.environment, self.options, self.picture, self.pixels)
 
 
-class Gymnasium:
+class Gymnasium(Task):
     """Seeds of episodes (N,), and of each the most steps and the patience, (N, 2)."""
 
-    measure = "mean return"
+    settings: Settings
+
+    measure = MEAN_RETURN
     examples = "episodes"
     checksum = "drawn"
+    form = "observations"
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.device, self.data_name = settings, torch.device(device), settings.environment
-        shape, self.actions, own, self.steps_per_second = spaces(settings.world)
-        self.inputs, self.classes = _sheet(shape), _outputs(self.actions)
+        shape, self.actions, own, self.steps_per_second, shows_bytes = spaces(settings.world)
+        self.without_gradient = NO_GRADIENT.format(settings.environment)
+        self.inputs, self.outputs = _sheet(shape), _outputs(self.actions)
         if own is None and settings.most_steps is None:
             raise UserError(f"task.most_steps: {settings.environment} does not say when an episode ends; give a number")
         self.own_steps = own or settings.most_steps or 1
-        self.most_steps = settings.most_steps or self.own_steps
+        self._bytes = shows_bytes
+        self.steps_per_example = settings.most_steps or self.own_steps
         self.validation = self._held_out("validation")
         self._crew = Workers(settings.world, settings.workers) if settings.workers else Episodes(settings.world)
         self._turn = threading.Lock()
@@ -97,12 +104,12 @@ class Gymnasium:
     def batch(self, seed: int, generation: int) -> Batch:
         """The seeds of one generation's episodes: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
-        return self._seeds(self.settings.episodes, generator, self.most_steps, self.settings.patience)
+        return self._seeds(self.settings.episodes, generator, self.steps_per_example, self.settings.patience)
 
-    def calibration(self, images: int) -> Batch:
+    def calibration(self, examples: int) -> Batch:
         """What networks read at the first step of an episode (N, observations)."""
-        seeds, limits = self._seeds(images, torch.Generator().manual_seed(2**62), self.own_steps)
-        if not images:
+        seeds, limits = self._seeds(examples, torch.Generator().manual_seed(2**62), self.own_steps)
+        if not examples:
             return torch.empty(0, self.inputs.units, device=self.device), limits
         return self._shown(Episodes(self.settings.world).reset(seeds.tolist())), limits
 
@@ -127,10 +134,10 @@ class Gymnasium:
         return actions.cpu().numpy().reshape(-1, *self.actions.shape).astype(self.actions.dtype)
 
     @torch.no_grad()
-    def play(self, target: Any, weights: Weights, seeds: Tensor, limits: Tensor) -> Tensor:
+    def play(self, target: Target, weights: Weights, seeds: Tensor, limits: Tensor) -> Tensor:
         """(P, N, 2): sum of rewards and number of steps of every network's episodes with seeds (N,)."""
         most_steps, patience = limits.amax(0).tolist()
-        players = _Players(target, weights, len(seeds))
+        players = Actors(target, weights, len(seeds))
         # Episode n of network p has the number p · N + n.
         with self._turn:
             shown = self._shown(self._crew.reset(seeds.tolist() * weights.population))
@@ -155,12 +162,18 @@ class Gymnasium:
         """(P, N, 2) → (P,): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
-    accuracy = fitness
+    def score(self, played: Tensor, limits: Tensor) -> Tensor:
+        """(P, N, 2) → (P,): the mean sum of rewards."""
+        return self.fitness(played, limits)
+
+    def preprocessing(self) -> Standardise | None:
+        """Bytes of pictures to shares of 255."""
+        return Standardise(255.0) if self._bytes else None
 
     @torch.no_grad()
-    def film(self, target: Any, weights: Weights, seed: int) -> Iterator[Scene]:
+    def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every action and after the last."""
-        environment, players = make(self.settings.world, "rgb_array"), _Players(target, weights, 1)
+        environment, players = make(self.settings.world, "rgb_array"), Actors(target, weights, 1)
         observation, _ = environment.reset(seed=seed)
         total, step, over = 0.0, 0, False
         while not over and step < self.own_steps:
@@ -175,67 +188,6 @@ class Gymnasium:
     def close(self) -> None:
         """End the episodes, and the processes that step them."""
         self._crew.close()
-
-
-class _Players:
-    """P networks that act in N episodes each: their weights, and what they remember. Networks whose episodes are over
-    rest, and their outputs are 0."""
-
-    def __init__(self, target: Any, weights: Weights, episodes: int):
-        self.target, self.weights, self.episodes = target, _ready(weights), episodes
-        self.acting = torch.arange(weights.population)
-        self.population, self.memory = weights.population, None
-
-    def outputs(self, shown: Tensor) -> Tensor:
-        """(P, N, outputs) of those that act for what is shown (P, N, features)."""
-        if len(self.acting) < self.population:
-            shown = shown[self.acting.to(shown.device)]
-        outputs = self._answers(shown)
-        if len(self.acting) == self.population:
-            return outputs
-        return outputs.new_zeros(self.population, *outputs.shape[1:]).index_copy_(
-            0, self.acting.to(outputs.device), outputs)
-
-    def _answers(self, shown: Tensor) -> Tensor:
-        if hasattr(self.target, "step"):
-            if self.memory is None:
-                self.memory = self.target.initial(self.population, self.episodes, shown)
-            self.memory, outputs = self.target.step(self.weights, self.memory, shown)
-            return outputs
-        if hasattr(self.target, "own_inputs"):
-            return self.target.forward(self.weights, shown)
-        return torch.cat([self.target.forward(self.weights.networks(slice(network, network + 1)), own)
-                          for network, own in enumerate(shown)])
-
-    def rest(self, acting: np.ndarray) -> None:
-        """Leave out networks that have no episode to act in (P,), once they are half of all."""
-        kept = torch.from_numpy(acting)[self.acting].nonzero()[:, 0]
-        if 2 * len(kept) > len(self.acting):
-            return
-        self.acting = self.acting[kept]
-        self.weights = Weights({name: _chosen(value, kept) for name, value in self.weights.items()})
-        self.memory = None if self.memory is None else self.memory[kept]
-
-
-def _ready(weights: Weights) -> Weights:
-    """Weights that every step reads: built once, but for matrices whose factors are much smaller than they."""
-    return Weights({name: value if _slim(value) else weights.tensor(name) for name, value in weights.items()})
-
-
-def _chosen(weight: Weight, networks: Tensor) -> Weight:
-    """Of some networks, by number, what `_ready` left."""
-    if isinstance(weight, Factored):
-        left, right = (factor if factor.dim() == 2 else factor[networks] for factor in (weight.left, weight.right))
-        return Factored(left, right, None if weight.core is None else weight.core[networks])
-    return weight[networks] if isinstance(weight, Tensor) else weight.dense()[networks]
-
-
-def _slim(weight: Weight) -> bool:
-    if not isinstance(weight, Factored):
-        return False
-    size = sum(factor.shape[-1] * factor.shape[-2] for factor in (weight.left, weight.right, weight.core)
-               if factor is not None)
-    return 4 * size < weight.shape[1] * weight.shape[2]
 
 
 def _sheet(shape: tuple[int, ...]) -> Sheet:

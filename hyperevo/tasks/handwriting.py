@@ -12,7 +12,7 @@ A network reads (0, 0, 0) first, so that the first point is drawn too.
 from collections.abc import Sequence
 from math import log, pi
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,30 +20,26 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.data import StrokeData, load_strokes, read_iam, read_stroke_file
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
+from hyperevo.measure import NATS_PER_DRAWING
+from hyperevo.parts import Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
-
-CLASS_NAMES = ()
-"""Outputs are parameters of a density."""
 
 DATA_SETS = ("omniglot",)
 
 LEAST_SPREAD = 1 - 1e-4
 """Largest |ρ|: a density on a line would be infinite."""
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["handwriting"] = "handwriting"
-    fitness: ClassVar[str] = "nats per point"
-    """Minus that is what searches see."""
     strokes: str = "omniglot"
     """The data set omniglot, the path of a stroke-3 file (.npz), or the folder of IAM-OnDB as it comes."""
     drawings: int = Field(32, ge=1)
@@ -55,10 +51,13 @@ class Settings(ComponentSettings):
     scaling: float = Field(0.1, ge=0, lt=1)
     """Training drawings are made wider and higher, or less so, by up to this share."""
 
-    @property
-    def images(self) -> int:
-        """Examples in a batch."""
-        return self.drawings
+    def fitness_label(self) -> str:
+        """Axis label."""
+        return "fitness (minus nats per point)"
+
+    def data_set(self) -> str:
+        """Name of the data set, or path of the strokes."""
+        return self.strokes
 
 
 class Mixture(NamedTuple):
@@ -104,17 +103,21 @@ def draw_points(density: Mixture, generator: torch.Generator) -> Tensor:
     return torch.stack([x + log_width.exp() * first, y + log_height.exp() * mixed, lifted.to(x.dtype)], 1)
 
 
-class Handwriting:
+class Handwriting(Task):
     """Batches of drawings: what was drawn so far (N, T, 3) and the points that follow (N, T, 3), not-a-number where a
     drawing has ended."""
 
-    measure = "nats per drawing"
+    settings: Settings
+
+    measure = NATS_PER_DRAWING
     examples = "drawings"
+    form = "sequences"
+    every_step = True
 
     def __init__(self, settings: Settings, data: StrokeData, device: torch.device | str = "cpu"):
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
         self.device = torch.device(device)
-        self.inputs, self.classes = shape(settings)
+        self.inputs, self.outputs = shape(settings)
         self._train = _padded(data.train, settings.length)
         self.validation = self._prepared(_padded(data.validation, settings.length))
         self._test = data.test
@@ -132,15 +135,19 @@ class Handwriting:
         scale = 1 + self.settings.scaling * (2 * torch.rand(len(chosen), 1, 2, generator=generator) - 1)
         return self._prepared(self._train[chosen] * F.pad(scale, (0, 1), value=1.0))
 
-    def calibration(self, images: int) -> Batch:
+    def batch_size(self) -> int:
+        """Drawings in a generation."""
+        return self.settings.drawings
+
+    def calibration(self, examples: int) -> Batch:
         """The first drawings of training."""
-        return self._prepared(self._train[:max(images, 1)])
+        return self._prepared(self._train[:max(examples, 1)])
 
     def test(self) -> Batch:
         """All drawings of the test; for the end of a run."""
         return self._prepared(_padded(self._test, self.settings.length))
 
-    def examples_of(self, target: Any, networks: Weights, batch: Batch) -> dict[str, Tensor]:
+    def shown(self, target: Target, networks: Weights, batch: Batch) -> dict[str, Tensor]:
         """The drawings of a batch, for figures."""
         return {"drawings": batch[1]}
 
@@ -153,7 +160,7 @@ class Handwriting:
         """outputs (P, N, T, 6 K + 1), points (N, T, 3) → (P,): the mean of ln p over all points."""
         return self._log_densities(outputs, wanted).sum((1, 2)) / (~wanted[..., 0].isnan()).sum()
 
-    def accuracy(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """outputs (P, N, T, 6 K + 1), points (N, T, 3) → (P,): the mean of ln p of a drawing."""
         return self._log_densities(outputs, wanted).sum(2).mean(1)
 

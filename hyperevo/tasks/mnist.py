@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 
+from hyperevo.geometry import Sheet
 from hyperevo.tasks._images import ImageClassification, ImageSettings, load
 
 INPUTS = (28, 28)
@@ -16,6 +17,11 @@ class Settings(ImageSettings):
     name: Literal["mnist"] = "mnist"
 
 
+def shape(settings: Settings) -> tuple[Sheet, int]:
+    """Inputs and number of outputs."""
+    return Sheet(INPUTS), len(CLASS_NAMES)
+
+
 def build(settings: Settings, device: torch.device) -> ImageClassification:
     """The task with its data read; raises UserError when the data cannot be had."""
-    return load(settings, "mnist", device)
+    return load(settings, "mnist", CLASS_NAMES, device)

@@ -8,37 +8,31 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
-
-Batch = tuple[Tensor, Tensor]
-
-CLASS_NAMES = ()
-"""One output, above zero where the number is odd."""
+from hyperevo.measure import ACCURACY
+from hyperevo.parts import Batch, Task
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["parity"] = "parity"
     bits: int = Field(3, ge=2, le=16)
 
-    @property
-    def images(self) -> int:
-        """Patterns per generation."""
-        return 2**self.bits
 
-
-class Parity:
+class Parity(Task):
     """Bits as -1 and 1 on a line in, one output. `validation` and test are the patterns of training: there are no
     others."""
 
-    measure = "accuracy"
+    settings: Settings
+
+    measure = ACCURACY
     examples = "patterns"
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings = settings
-        self.inputs, self.classes = shape(settings)
+        self.inputs, self.outputs = shape(settings)
         patterns = torch.tensor(list(product((-1.0, 1.0), repeat=settings.bits)), device=device)
         self.validation: Batch = patterns, (patterns > 0).sum(1) % 2
         self.data_name = f"parity of {settings.bits} bits"
@@ -47,11 +41,6 @@ class Parity:
     def batch(self, seed: int, generation: int) -> Batch:
         """All patterns (N, bits) and whether their bits are odd (N,), the same for every seed and generation."""
         return self.validation
-
-    def calibration(self, images: int) -> Batch:
-        """The first patterns, as many as asked for where there are."""
-        patterns, labels = self.validation
-        return patterns[:images], labels[:images]
 
     def test(self) -> Batch:
         """All patterns."""
@@ -62,7 +51,7 @@ class Parity:
         1 where the number is odd and -1 where it is even."""
         return -(outputs[:, :, 0].tanh() - (2 * labels - 1)).square().mean(1)
 
-    def accuracy(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, 1), labels (N,) → (P,): the share of patterns whose output has the right sign; 0 has none."""
         return (outputs[:, :, 0] * (2 * labels - 1) > 0).float().mean(1)
 

@@ -7,45 +7,40 @@ networks side by side would do: a task for finding out whether evolution finds m
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY
+from hyperevo.parts import Batch, Target, Task
 from hyperevo.weights import Weights
-
-CLASS_NAMES = ()
-"""Two outputs, one for each half."""
 
 ROWS, COLUMNS = 2, 4
 PATTERNS = 2 ** (ROWS * COLUMNS)
 
-Batch = tuple[Tensor, Tensor]
 
 
-class Settings(ComponentSettings):
+class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["retina"] = "retina"
     layout: Literal["sheet", "line"] = "sheet"
     """Pixels as they are seen, or column by column on a line, so that they lie along x alone."""
 
-    @property
-    def images(self) -> int:
-        """Patterns in a generation: all."""
-        return PATTERNS
 
-
-class Retina:
+class Retina(Task):
     """All patterns (256, 8), pixels 1 or -1 as they lie, and whether there is a left and a right object (256, 2)."""
 
-    measure = "accuracy"
+    settings: Settings
+
+    measure = ACCURACY
     examples = "patterns"
     data_name = "retina"
     checksum = "enumerated"
-    classes = 2
+    outputs = 2
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings = settings
@@ -60,10 +55,6 @@ class Retina:
     def batch(self, seed: int, generation: int) -> Batch:
         """All patterns."""
         return self.validation
-
-    def calibration(self, images: int) -> Batch:
-        """The first patterns."""
-        return self.validation[0][:images], self.validation[1][:images]
 
     def test(self) -> Batch:
         """All patterns: there are no others."""
@@ -80,15 +71,17 @@ class Retina:
         distances = (outputs.tanh() - (2.0 * shown - 1)).abs()
         return shown.numel() / (1 + distances.sum((1, 2)))
 
-    def accuracy(self, outputs: Tensor, shown: Tensor) -> Tensor:
+    def score(self, outputs: Tensor, shown: Tensor) -> Tensor:
         """outputs (P, N, 2), shown (N, 2) → (P,): the share of patterns for which both outputs have the right sign."""
         return ((outputs > 0) == shown).all(2).float().mean(1)
 
-    def describe(self, target: Any, weights: Weights) -> dict[str, float]:
+    def describe(self, target: Target, weights: Weights) -> dict[str, float]:
         """Of one network: how many of its connections are there, and the share of pairs of an input of one half and the
         output of the other between which no path of connections leads; 1 where the halves are modules."""
         links = {name: (value[0] != 0).float() for name, value in weights.dense().items() if name.endswith(".weight")}
-        reached = _reached(links, getattr(target, "layers", None))
+        if not target.layers and not links.keys() >= RECURRENT:
+            return {}
+        reached = _reached(links, target.layers)
         if self.settings.layout == "line":
             reached = reached.view(2, COLUMNS, ROWS).transpose(1, 2).flatten(1)
         halves = reached.view(2, ROWS, 2, COLUMNS // 2)
@@ -97,10 +90,13 @@ class Retina:
                 "separation": 1 - float(crossing) / (2 * ROWS * COLUMNS // 2)}
 
 
-def _reached(links: dict[str, Tensor], layers: Sequence[str] | None) -> Tensor:
+RECURRENT = {"input.weight", "recurrent.weight", "readout.weight"}
+
+
+def _reached(links: dict[str, Tensor], layers: Sequence[str]) -> Tensor:
     """(outputs, inputs): 1 where a path leads from an input to an output, through layers or, without any, through
     hidden nodes that may be linked to each other."""
-    if layers is None:
+    if not layers:
         reached, before = links["input.weight"], None
         while before is None or not torch.equal(before, reached):
             before, reached = reached, ((reached + links["recurrent.weight"] @ reached) > 0).float()

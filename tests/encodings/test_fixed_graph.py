@@ -11,9 +11,9 @@ from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.encodings.fixed_graph import Settings
 from hyperevo.errors import UserError
+from hyperevo.genotypes import pack_genotype
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.runs.files import write_folder
-from hyperevo.runs.genotypes import pack_genotype
 
 GEOMETRY = {"weight": ParameterGeometry(Sheet((3, 4)), Sheet((5, 2))), "bias": ParameterGeometry(Sheet((3, 4)))}
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ import torch
 from hyperevo.config import check_config, config_text, config_values
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
+from hyperevo.genotypes import pack_genotype
 from hyperevo.geometry import Sheet
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots import run_figures as module
@@ -16,7 +17,6 @@ from hyperevo.plots.run_figures import open_view, read_rows, save_figure
 from hyperevo.plots.run_view import read_task
 from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
 from hyperevo.runs.files import write_folder, write_json
-from hyperevo.runs.genotypes import pack_genotype
 from hyperevo.targets import mlp
 
 ENCODINGS = {"dct": {"coefficients": [3]}, "direct": {}, "coordinate": {"hidden": [3], "direct": ["readout.bias"]},
@@ -199,4 +199,4 @@ def test_a_line_cut_short_is_left_out(tmp_path):
 def test_read_task(tmp_path):
     make_run(tmp_path / "run", "direct")
     task = read_task(tmp_path / "run")
-    assert (task.data, task.inputs, task.classes, task.class_names) == ("digits", Sheet((4, 5)), 3, ("a", "b", "c"))
+    assert (task.data, task.inputs, task.outputs, task.class_names) == ("digits", Sheet((4, 5)), 3, ("a", "b", "c"))

@@ -44,7 +44,7 @@ def test_a_schedule_ends_with_the_budget_of_evaluations_or_images():
 
 
 def test_a_run_that_a_budget_ends_keeps_frames_on_the_way():
-    from hyperevo.runs.run import filmstrip_rounds
+    from hyperevo.runs.writer import filmstrip_rounds
 
     rounds = filmstrip_rounds(load_config("dct-mnist", ["run.rounds=100000000", "run.seconds=9",
                                                         "run.validate_every=10"]).config)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperevo.errors import UserError
+from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.runs.files import AppendLog, read_folder, read_json, read_tensors, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
-from hyperevo.runs.genotypes import pack_genotype, unpack_genotype
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hyperevo.runs.run import Run, _carried, _learn
 
 from hyperevo.config import load_config
 from hyperevo.errors import UserError
@@ -12,7 +13,6 @@ from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import run as run_module
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import Carried, differentiable_fitness
-from hyperevo.runs.run import Run, _carried, _learn
 
 SMALL = ["target.hidden=6", "task.sequences=4", "task.length=20", "search.steps_per_round=3", "run.rounds=4",
          "run.validate_every=2", "threads=1", "target.keep=0.8", "search.population=2"]

@@ -27,5 +27,5 @@ def test_held_out_sequences_are_the_same_in_every_run_and_no_generations():
 def test_right_is_within_four_hundredths():
     sums = torch.tensor([1.0, 0.5])
     outputs = torch.tensor([[[1.03], [0.55]], [[1.0], [0.5]]])
-    assert TASK.accuracy(outputs, sums).tolist() == [0.5, 1.0]
+    assert TASK.score(outputs, sums).tolist() == [0.5, 1.0]
     torch.testing.assert_close(TASK.fitness(outputs, sums), torch.tensor([-(0.03**2 + 0.05**2) / 2, 0.0]))

@@ -46,7 +46,7 @@ def test_answers_at_most_one_unit_off_are_right():
     outputs = torch.zeros(1, 4, 121)
     for trial, place in enumerate([4 * 11 + 4, 5 * 11 + 3, 4 * 11 + 6, 0]):
         outputs[0, trial, place] = 1
-    assert float(TASK.accuracy(outputs, centres)) == 0.5
+    assert float(TASK.score(outputs, centres)) == 0.5
     assert float(TASK.fitness(outputs, centres)) == -(0 + 2 + 4 + 32) / 4
 
 
@@ -59,7 +59,7 @@ def test_retest_is_judged_as_if_it_were_shown_alone():
     assert len(fields) == len(fields.unique(dim=0)) == 81 * (121 - 9)
     found = TASK.retest(target, weights)
     assert found["pairs"] == len(fields)
-    assert found["accuracy"] == pytest.approx(float(TASK.accuracy(target.forward(weights, fields), centres)), abs=1e-3)
+    assert found["accuracy"] == pytest.approx(float(TASK.score(target.forward(weights, fields), centres)), abs=1e-3)
     answers = target.forward(weights, fields)[0].argmax(1)
     off = torch.stack([answers // 11, answers % 11], 1) - centres
     assert found["distance"] == pytest.approx(float(off.norm(dim=1).mean()), abs=1e-2)
@@ -71,7 +71,7 @@ def test_a_detector_of_large_boxes_scales(tmp_path):
         task, unit = build(Settings(size=size), CPU), size // 11
         places = Sheet((size, size)).coordinates * (size - 1) / 2
         near = ((places[:, None] - places).abs() <= 1.5 * unit).all(2).float()
-        found = task.retest(mlp.build(mlp.Settings(hidden=(), biases=False), task.inputs, task.classes),
+        found = task.retest(mlp.build(mlp.Settings(hidden=(), biases=False), task.inputs, task.outputs),
                                 Weights({"readout.weight": near[None]}))
         assert found["accuracy"] == 1.0
 

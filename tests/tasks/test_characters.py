@@ -66,14 +66,14 @@ def test_accuracy_is_minus_the_mean_of_minus_the_binary_logarithm(task):
     chances = log_softmax(outputs.double().numpy(), axis=-1)
     asked = np.argwhere((wanted != IGNORED).numpy())
     bits = [-np.mean([chances[p, n, t, wanted[n, t]] for n, t in asked]) / np.log(2) for p in range(2)]
-    np.testing.assert_allclose(task.accuracy(outputs, wanted), -np.array(bits), rtol=1e-5)
+    np.testing.assert_allclose(task.score(outputs, wanted), -np.array(bits), rtol=1e-5)
     assert task.count(wanted) == len(asked) == 299
 
 
 def test_knowing_nothing_costs_the_logarithm_of_the_alphabet(task):
     inputs, wanted = task.test()
     flat = torch.zeros(1, *inputs.shape, len(LETTERS))
-    assert float(task.accuracy(flat, wanted)) == pytest.approx(-log2(len(LETTERS)))
+    assert float(task.score(flat, wanted)) == pytest.approx(-log2(len(LETTERS)))
 
 
 def test_the_alphabets_of_data_sets_are_known_without_reading_them(real_data):

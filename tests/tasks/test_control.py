@@ -25,7 +25,7 @@ def task(request):
 
 
 def population(task, size=5):
-    target = recurrent.build(recurrent.Settings(hidden=4), task.inputs, task.classes)
+    target = recurrent.build(recurrent.Settings(hidden=4), task.inputs, task.outputs)
     encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, CPU)
     return target, encoding, torch.randn(size, encoding.genes, generator=torch.Generator().manual_seed(0))
 
@@ -46,7 +46,7 @@ def test_damped_fitness_is_gruaus():
     most_steps = task.batch(0, 0)[1][:1]
     expected = [0.1 * 0.05, 0.1 * 0.4 + 0.9 * 0.25, 0.1 + 0.9 * 1.5]
     torch.testing.assert_close(task.fitness(played, most_steps), torch.tensor(expected))
-    assert task.accuracy(played, most_steps).tolist() == [50, 400, 1000]
+    assert task.score(played, most_steps).tolist() == [50, 400, 1000]
     target, encoding, genotypes = population(task)
     weights = encoding.express(genotypes)
     found = task.play(target, weights, task.batch(0, 0)[0], torch.full((4,), 120))
@@ -63,7 +63,7 @@ def test_champions_are_tested_from_gruaus_starts(monkeypatch):
     starts, most_steps = task.test()
     assert starts.shape == (625, 6) and (most_steps == 1000).all()
     monkeypatch.setattr(task.environment, "GENERALISATION_STEPS", 200)
-    target = mlp.build(mlp.Settings(hidden=()), task.inputs, task.classes)
+    target = mlp.build(mlp.Settings(hidden=()), task.inputs, task.outputs)
     gains = torch.tensor([-1.0, -3.0, 2.1, -0.7, -3.0, 0.7])  # of the optimal regulator
     weights = Weights({"readout.weight": torch.stack([gains, 0 * gains])[:, None], "readout.bias": torch.zeros(2, 1)})
     regulated, still = task.generalisation(target, weights).tolist()

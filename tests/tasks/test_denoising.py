@@ -68,7 +68,7 @@ def test_explained_is_1_for_the_images_and_0_for_the_mean_training_image():
     mean = torch.cat([task.batch(0, number)[1] for number in range(5)]).mean(0)
     whole = task.validation[1]
     guesses = torch.stack([whole, mean.expand_as(whole), 1 - whole]).clamp(1e-6, 1 - 1e-6)
-    perfect, average, opposite = task.accuracy(guesses.logit(), whole).tolist()
+    perfect, average, opposite = task.score(guesses.logit(), whole).tolist()
     assert perfect == pytest.approx(1, abs=1e-4)
     assert average == pytest.approx(0, abs=1e-4)
     assert opposite < 0

@@ -87,7 +87,7 @@ def test_of_two_robots_that_find_all_food_the_faster_one_is_better():
     weights = torch.stack([20 * torch.eye(8) - 10, 4 * torch.eye(8) - 2])
     taken = task.play(target, Weights({"readout.weight": weights}), *task.batch(0, 0))
     assert bool((taken <= 1000).all())
-    fast, slow = task.accuracy(taken, task.batch(0, 0)[1]).tolist()
+    fast, slow = task.score(taken, task.batch(0, 0)[1]).tolist()
     assert 10 / 11 < slow < fast < 1
 
 

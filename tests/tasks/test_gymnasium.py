@@ -29,7 +29,7 @@ RECURRENT, MLP = recurrent.Settings(hidden=4), mlp.Settings(hidden=((1, 3),))
 
 
 def population(task, settings=RECURRENT, size=5, encoding=None):
-    target = (recurrent if settings.name == "recurrent" else mlp).build(settings, task.inputs, task.classes)
+    target = (recurrent if settings.name == "recurrent" else mlp).build(settings, task.inputs, task.outputs)
     encoding = build_encoding(encoding or DirectSettings(scale=1.0), target.geometry, CPU)
     return target, encoding, torch.randn(size, encoding.genes, generator=torch.Generator().manual_seed(0))
 
@@ -181,10 +181,10 @@ def breaking(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["convnet", "mlp", "recurrent"])
 def test_networks_of_pictures_act_together_as_alone(breaking, name):
     task = build(Settings(environment="breaking:Shown-v0", episodes=2, pixels=4), CPU)
-    assert task.inputs == Frame((3, 4, 4)) and task.classes == 3
+    assert task.inputs == Frame((3, 4, 4)) and task.outputs == 3
     module = load_component("target", name)
     small = {"convnet": {"channels": (2,), "kernel": 3}, "mlp": {"hidden": ((1, 3),)}, "recurrent": {"hidden": 4}}
-    target = module.build(module.Settings(**small[name]), task.inputs, task.classes)
+    target = module.build(module.Settings(**small[name]), task.inputs, task.outputs)
     encoding = build_encoding(DirectSettings(scale=1.0), target.geometry, CPU)
     genotypes = torch.randn(4, encoding.genes, generator=torch.Generator().manual_seed(0))
     played = task.play(target, encoding.express(genotypes), *task.batch(0, 0))
@@ -275,7 +275,7 @@ def test_a_controller_of_a_million_weights_drives_from_pictures():
     config = load_config("carracing-dct").config
     settings = config.part("task").model_copy(update={"most_steps": 12, "workers": 0})
     task = build(settings, CPU)
-    assert task.inputs == Frame((64, 64)) and task.classes == 3
+    assert task.inputs == Frame((64, 64)) and task.outputs == 3
     target, encoding, genotypes = population(task, config.part("target"), 3, config.part("encoding"))
     assert sum(parameter.size for parameter in target.geometry.values()) == 1_115_139 and encoding.genes == 201
     seeds, limits = task.batch(0, 0)

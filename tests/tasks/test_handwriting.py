@@ -76,10 +76,10 @@ def test_what_stands_after_the_end_of_a_drawing_counts_for_nothing(task):
     answers = outputs(2, *inputs.shape[:2])
     other = answers.clone()
     other[:, 0, 3:] = 7.0
-    assert torch.equal(task.accuracy(answers, wanted), task.accuracy(other, wanted))
+    assert torch.equal(task.score(answers, wanted), task.score(other, wanted))
     by_hand = [log_density(mixture(answers[0, number, :points]), wanted[number, :points]).sum()
                for number, points in ((0, 3), (1, 6))]
-    assert float(task.accuracy(answers, wanted)[0]) == pytest.approx(float(sum(by_hand)) / 2)
+    assert float(task.score(answers, wanted)[0]) == pytest.approx(float(sum(by_hand)) / 2)
     assert float(task.fitness(answers, wanted)[0]) == pytest.approx(float(sum(by_hand)) / 9)
 
 

@@ -34,7 +34,7 @@ def test_scaled_fitness_ignores_the_size_of_outputs_but_not_who_leads():
 def test_accuracy():
     task = make_task(fitness="accuracy")
     outputs = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[1, 0, 0], [1, 0, 0]]])
-    assert task.accuracy(outputs, torch.tensor([0, 1])).tolist() == [1.0, 0.5]
+    assert task.score(outputs, torch.tensor([0, 1])).tolist() == [1.0, 0.5]
     assert task.fitness(outputs, torch.tensor([0, 1])).tolist() == [1.0, 0.5]
 
 

@@ -17,7 +17,7 @@ def test_all_patterns_are_shown_once_with_their_parity(task):
     assert task.settings.images == len(patterns)
     assert [int(label) for label in labels] == [sum(bit > 0 for bit in pattern) % 2 for pattern in patterns.tolist()]
     assert int(labels.sum()) == len(labels) // 2
-    assert task.inputs.units == task.settings.bits and task.classes == 1
+    assert task.inputs.units == task.settings.bits and task.outputs == 1
 
 
 def test_fitness_and_accuracy_of_known_networks(task):
@@ -25,7 +25,7 @@ def test_fitness_and_accuracy_of_known_networks(task):
     signs = (-patterns).prod(1) * -1.0
     outputs = torch.stack([signs * 20, -signs * 20, torch.zeros_like(signs), torch.full_like(signs, 20.0)])[:, :, None]
     torch.testing.assert_close(task.fitness(outputs, labels), torch.tensor([0.0, -4.0, -1.0, -2.0]))
-    assert task.accuracy(outputs, labels).tolist() == [1.0, 0.0, 0.0, 0.5]
+    assert task.score(outputs, labels).tolist() == [1.0, 0.0, 0.0, 0.5]
 
 
 def test_every_look_is_at_the_same_patterns(task):

@@ -35,9 +35,9 @@ def test_objects_are_those_of_the_paper():
 def test_a_pattern_is_right_where_both_halves_are():
     _, shown = TASK.batch(0, 0)
     outputs = (2.0 * shown - 1).repeat(2, 1, 1)
-    assert TASK.accuracy(outputs, shown).tolist() == [1.0, 1.0]
+    assert TASK.score(outputs, shown).tolist() == [1.0, 1.0]
     outputs[1, :, 0] = 1.0  # always a left object
-    assert TASK.accuracy(outputs, shown).tolist() == [1.0, 0.5]
+    assert TASK.score(outputs, shown).tolist() == [1.0, 0.5]
 
 
 def test_fitness_is_inversely_proportional_to_the_summed_distance():

@@ -1,0 +1,474 @@
+"""Contracts of the four parts of a run: task, target, encoding and search.
+
+    genotype ──encoding──▶ weights ──target──▶ outputs ──task──▶ fitness ──search──▶ next genotype
+
+Each part has one abstract class. An abstract method, or an attribute without a value, must be given; all other members
+may be given, and their defaults do nothing. An ability that changes the way the work goes is a protocol of its own, which a
+part has by having its methods. P is the number of networks, N the number of examples.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from hyperevo.components import ComponentSettings, TaskSettings
+from hyperevo.genotypes import Genotype, Genotypes
+from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet, near_square
+from hyperevo.graph import Graph
+from hyperevo.measure import Measure
+from hyperevo.modules import PlainNetwork, Standardise
+from hyperevo.pictures import Picture
+from hyperevo.weights import Weights
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs (N, …) and wanted outputs (N, …) of N examples."""
+
+State = dict[str, Any]
+"""Plain data: tensors, numbers, strings, lists and dictionaries of these."""
+
+Form = Literal["values", "sequences", "symbols", "observations"]
+"""Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
+(N, units) of an environment, one step at a time."""
+
+
+def output_units(outputs: int | Sheet) -> int:
+    """Number of outputs, which a task gives as a number or as the sheet they lie on."""
+    return outputs.units if isinstance(outputs, Sheet) else outputs
+
+
+def output_sheet(outputs: int | Sheet) -> Sheet:
+    """Sheet of the outputs: the task's own, or one as near to a square as their number allows."""
+    return outputs if isinstance(outputs, Sheet) else near_square(outputs)
+
+
+NO_GRADIENT = "search.name: what networks come to in {} has no gradient to follow; use an evolutionary search"
+"""Line of a task that refuses gradients, with the name of its environment."""
+
+
+class Task(ABC):
+    """Data or an environment, and the meaning of fitness on it."""
+
+    settings: TaskSettings
+    """Options the task was built with."""
+    inputs: Sheet
+    """Sheet of the units that a network reads, for one example or one step."""
+    outputs: int | Sheet
+    """Number of outputs of a network, or the sheet they lie on."""
+    measure: Measure
+    """Name and format of `score`."""
+    data_name: str
+    """Name of the data set or the environment, for titles."""
+    checksum: str
+    """sha256 over the data, or any text that changes when they do; a run resumes only on data with the same one."""
+    validation: Batch
+    """Examples that choose the champion."""
+
+    examples: str = "examples"
+    """Plural noun of the examples, for titles: images, episodes, sequences."""
+    class_names: tuple[str, ...] = ()
+    """Names of the outputs where these are classes."""
+    form: Form = "values"
+    """Layout of the inputs."""
+    every_step: bool = False
+    """True where outputs are wanted at every step, (P, N, steps, outputs), and not once, (P, N, outputs)."""
+    without_gradient: str = ""
+    """Line with which a search that follows a gradient is refused; empty where fitness has one with respect to the
+    outputs."""
+    steps_per_example: int = 1
+    """Largest number of steps of one example, an episode's; for the count of operations."""
+    alphabet: Sequence[str | bytes] = ()
+    """Symbols of a text in order."""
+    retests: tuple[int, ...] = ()
+    """Resolutions at which `Resizes` tests the champion again."""
+
+    @abstractmethod
+    def batch(self, seed: int, generation: int) -> Batch:
+        """Training examples of one generation: a function of the seed and the generation alone."""
+
+    @abstractmethod
+    def test(self) -> Batch:
+        """Test examples, looked at once, at the end of a run."""
+
+    @abstractmethod
+    def fitness(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Fitness (P,) of outputs (P, N, …) on wanted outputs (N, …); higher is better. Differentiable in the outputs,
+        if `without_gradient` is empty."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Score (P,) that people read, such as accuracy; higher is better."""
+
+    def batch_size(self) -> int:
+        """Number of examples in a generation's batch, counted in budgets."""
+        return len(self.batch(0, 0)[1])
+
+    def calibration(self, examples: int) -> Batch:
+        """Training examples, at most so many, for targets that fit statistics or a readout."""
+        inputs, wanted = self.batch(0, 0)
+        return inputs[:examples], wanted[:examples]
+
+    def count(self, wanted: Tensor) -> int:
+        """Number of answers that wanted outputs (N, …) ask for."""
+        return len(wanted)
+
+    def describe(self, target: "Target", weights: Weights) -> dict[str, float]:
+        """Further facts about one network (P = 1) for result.json."""
+        return {}
+
+    def shown(self, target: "Target", weights: Weights, batch: Batch) -> dict[str, Tensor]:
+        """Tensors for figures of the test examples: what one network (P = 1) makes of a batch."""
+        return {}
+
+    def preprocessing(self) -> Standardise | None:
+        """Module that turns raw examples (N, …) into what networks read; None where they read examples as they are."""
+        return None
+
+    def close(self) -> None:
+        """Give back processes and windows."""
+
+    def __repr__(self) -> str:
+        sizes = " × ".join(map(str, self.inputs.sizes))
+        return f"{type(self).__name__}({self.data_name}, {sizes} inputs → {output_units(self.outputs)} outputs)"
+
+
+class Target(ABC):
+    """A network that takes its weights from outside, for P networks at once."""
+
+    geometry: Mapping[str, ParameterGeometry]
+    """Place of every parameter that an encoding gives, by its name in the `state_dict`."""
+    units: int
+    """Number of values computed for one example, or one step; memory is reckoned from it."""
+
+    forms: frozenset[Form] = frozenset({"values", "observations"})
+    """Layouts of inputs that the network reads."""
+    every_step: bool = False
+    """True where the network answers at every step, (P, N, steps, outputs), and not once, (P, N, outputs)."""
+    own_inputs: bool = False
+    """True where inputs (P, N, …) are taken too, each network's own."""
+    layers: Sequence[str] = ()
+    """Names of layers, from inputs to readout, of a plain feed-forward chain: parameters NAME.weight and NAME.bias."""
+    constants: Mapping[str, Tensor] = {}
+    """Parameters of the `state_dict` that nobody searches."""
+    fitted: Mapping[str, ParameterGeometry] = {}
+    """Parameters that `Calibrates` fits in closed form."""
+    calibration_examples: int = 0
+    """Number of training examples that `Calibrates` wants."""
+
+    @abstractmethod
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """Outputs (P, N, …), not normalised, of inputs (N, …), the same for all networks. Differentiable in the
+        weights."""
+
+    def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """One network as an ordinary module with these weights, of the shapes in its `state_dict`; it takes inputs (N, …)
+        as `forward` does to outputs (N, …)."""
+        return PlainNetwork(self.forward, {name: value.reshape(self.geometry[name].shape) if name in self.geometry
+                                           else value for name, value in weights.items()})
+
+    def start(self, generator: torch.Generator) -> Mapping[str, Tensor] | None:
+        """Parameters of one network as training begins with them; None where their geometry says enough."""
+        return None
+
+    def values(self, inputs: Tensor) -> int:
+        """Number of values computed for one of these examples."""
+        return self.units
+
+    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
+        """Target and source sheet of every weight matrix worth a picture, from the inputs to the readout."""
+        return {name: (place.target, place.source) for name, place in {**self.geometry, **self.fitted}.items()
+                if place.source is not None and name != SUBSTRATE}
+
+    @property
+    def size(self) -> int:
+        """Number of weights that an encoding gives."""
+        return sum(place.size for place in self.geometry.values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.geometry)} parameters, {self.size:,} weights)"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers that are searched: genes that an encoding turns into weights and parameters searched directly; and the
+    number of weights that come out of the encoding."""
+
+    encoded_genes: int
+    direct_parameters: int
+    generated_weights: int
+
+
+class Encoding(ABC):
+    """Genotypes to the weights of a target's networks, a differentiable function of the genes."""
+
+    settings: ComponentSettings
+    """Options the encoding was built with."""
+    geometry: Mapping[str, ParameterGeometry]
+    """Place of every parameter that the encoding gives."""
+    device: torch.device
+    """Device of the weights."""
+
+    genes: int = 0
+    """Length of a genotype that is a tensor; 0 where genotypes are graphs."""
+    finds_nodes: bool = False
+    """True where the encoding makes hidden nodes of its own, for targets whose geometry is a substrate."""
+
+    @abstractmethod
+    def express(self, genotypes: Genotypes) -> Weights:
+        """Weights of P networks from P genotypes: a tensor (P, genes), or a sequence of graphs."""
+
+    def counts(self, genotype: Genotype | None = None) -> Counts:
+        """Sizes, of one genotype where these differ in size."""
+        genes = genotype.genes if isinstance(genotype, Graph) else self.genes
+        return Counts(genes, 0, sum(place.size for place in self.geometry.values()))
+
+    def generated(self) -> list[str]:
+        """Names of the parameters that come out of the encoding, in contrast to those searched directly."""
+        return list(self.geometry)
+
+    def figures(self, genotype: Genotype) -> Iterator[Picture]:
+        """Plain data of the encoding's own figures for one genotype."""
+        return iter(())
+
+    def __repr__(self) -> str:
+        genes = f"{self.genes:,} genes" if self.genes else "graphs"
+        return f"{type(self).__name__}({genes} → {sum(place.size for place in self.geometry.values()):,} weights)"
+
+
+class Search(ABC):
+    """A way to better genotypes: ask for a population, tell its fitness."""
+
+    generation: int
+    """Number of tells so far."""
+
+    @abstractmethod
+    def ask(self) -> Genotypes:
+        """Population to evaluate next; the same until it is told."""
+
+    @abstractmethod
+    def tell(self, fitness: Tensor) -> None:
+        """Take the fitness (P,) of the population asked for, in its order; higher is better."""
+
+    @abstractmethod
+    def candidates(self) -> Genotypes:
+        """Genotypes worth validating after a tell."""
+
+    @abstractmethod
+    def statistics(self) -> dict[str, float | int]:
+        """Numbers about the last tell, for metrics.csv."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Plain data on which the rest of the search depends; tensors at the top level."""
+
+    @abstractmethod
+    def restore(self, state: State, told: Sequence[Tensor]) -> None:
+        """Continue, bit by bit, where `state` was taken from a search of the same settings; `told` is the fitness (P,) of
+        every tell until then."""
+
+    def prepare(self) -> None:
+        """Do what takes long or can fail, before anything is written."""
+
+    def plan(self, rounds: Callable[[int], int]) -> None:
+        """Learn the length of the run: `rounds(evaluations)` is the number of rounds of a run whose rounds take so many
+        evaluations."""
+
+    def validated(self, scores: Tensor) -> None:
+        """Take the validation scores (C,) of the candidates."""
+
+    def selected(self) -> Genotypes | None:
+        """Best genotype of each member of a population that learns side by side; None where members are not kept."""
+        return None
+
+    def close(self) -> None:
+        """Give back threads and processes."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(generation {self.generation})"
+
+
+# Abilities of tasks
+
+
+@runtime_checkable
+class Acts(Protocol):
+    """A task whose networks act in an environment instead of reading a batch."""
+
+    def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Outcomes (P, N, …) of P networks' episodes, which `fitness` and `score` take for outputs."""
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """A task whose batches follow each other in one text or recording."""
+
+    def continues(self, generation: int) -> bool:
+        """Whether a generation's batch begins where the one before ended."""
+
+
+@runtime_checkable
+class Resizes(Protocol):
+    """A task that is there at several resolutions."""
+
+    retests: tuple[int, ...]
+
+    def resized(self, size: int) -> Task:
+        """Task at another resolution."""
+
+    def retest(self, target: Target, weights: Weights) -> dict[str, float]:
+        """Facts about one network (P = 1) at this resolution."""
+
+
+Scene = tuple[int, float, Callable[[], Any], bool]
+"""A step, the return until then, a function that draws the state (a `Sketch`, or a picture (H, W, 3) of bytes), and
+whether the state is the last."""
+
+
+@runtime_checkable
+class Filmed(Protocol):
+    """A task whose episodes can be watched."""
+
+    steps_per_second: float
+
+    def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
+        """One network's episode, before every step and after the last."""
+
+
+# Abilities of targets
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """A target that takes statistics or a readout from examples."""
+
+    def calibrate(self, weights: Weights, inputs: Tensor, wanted: Tensor) -> Weights:
+        """Weights, and every network's own statistics or readout from inputs (N, …) and wanted outputs (N, …)."""
+
+
+@runtime_checkable
+class ReadsOn(Protocol):
+    """A target that reads a sequence on from a state."""
+
+    def read(self, weights: Weights, inputs: Tensor, state: tuple[Tensor, ...] | None = None,
+             draw: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Outputs and the state after the last step, from a state on; `draw` seeds the dropout, without it there is
+        none."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A target that remembers from one observation to the next."""
+
+    def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
+        """First state (P, …, episodes), on the device and in the dtype of `like`."""
+
+    def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
+
+
+# Abilities of encodings
+
+
+@runtime_checkable
+class FixedLength(Protocol):
+    """An encoding whose genotypes are tensors (P, genes)."""
+
+    genes: int
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """Genotypes (size, genes) for a gradient to start from."""
+
+
+@runtime_checkable
+class PaintsGraphs(Protocol):
+    """An encoding whose genotypes are graphs of these inputs and outputs."""
+
+    input_names: list[str]
+    output_names: list[str]
+
+    def matrix_outputs(self) -> list[int] | None:
+        """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
+
+
+# Abilities of searches
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
+
+    generated_decay: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+
+@runtime_checkable
+class FollowsGradient(Protocol):
+    """A search that is told fitness with its graph, and follows its gradient."""
+
+    steps_per_round: int
+
+    def loss(self) -> Loss:
+        """Options of the loss."""
+
+
+class Lessons(Protocol):
+    """Steps along the gradient that a generation of graphs takes before it is judged."""
+
+    steps: int
+
+    def __len__(self) -> int:
+        """Number of graphs."""
+
+    @property
+    def widest(self) -> int:
+        """Nodes and links of the largest graph, for reckoning memory."""
+
+    def leaf(self, block: slice) -> tuple[Tensor, Genotypes]:
+        """Leaf with the numbers of neighbouring graphs, and these graphs, made of its parts."""
+
+    def step(self, gradient: Tensor) -> None:
+        """Take one step up the gradient (numbers,)."""
+
+    def graphs(self) -> Genotypes:
+        """Graphs with what they have learned so far."""
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """A search whose genomes may learn along the gradient within a generation."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether its settings want that."""
+
+    def lessons(self) -> Lessons | None:
+        """Steps to be taken before the next tell; None where there are none."""
+
+    def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
+        """Take the fitness (P,) of what the genomes asked for have learned to be."""
+
+
+@runtime_checkable
+class HasSpecies(Protocol):
+    """A search whose population is parted into species."""
+
+    def species_sizes(self) -> dict[int, int]:
+        """Number of members, by species, of the generation last told."""
+
+
+# What the contracts share
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A composed run: task, target, encoding and search, on one device."""
+
+    device: torch.device
+    task: Task
+    target: Target
+    encoding: Encoding
+    search: Search

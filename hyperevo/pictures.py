@@ -1,0 +1,88 @@
+"""Plain data of the figures that an encoding has of its own; `hyperevo.plots` draws them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hyperevo.geometry import Sheet
+from hyperevo.graph import Graph
+
+Place = tuple[float, ...]
+Link = tuple[Place, Place, float]
+"""Source, target and weight of a connection."""
+
+
+@dataclass(frozen=True)
+class GraphPicture:
+    """A CPPN's graph, with the names of its inputs and outputs."""
+
+    graph: Graph
+    input_names: Sequence[str]
+    output_names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class NodesPicture:
+    """Values of every node of a CPPN over one weight matrix.
+
+    inputs: the CPPN's inputs over the matrix, of shapes (1, S), (T, 1), (T, S) or (1, 1); outputs: indices of the CPPN
+    outputs that paint it.
+    """
+
+    parameter: str
+    graph: Graph
+    inputs: Sequence[Tensor]
+    outputs: Sequence[int]
+    output_names: Sequence[str]
+    target: Sheet
+    source: Sheet
+
+
+@dataclass(frozen=True)
+class CoefficientsPicture:
+    """Coefficients (target coefficients, source coefficients) of one weight matrix, by frequency; blocks are the counts
+    kept along each axis."""
+
+    parameter: str
+    coefficients: Tensor
+    target_block: Sequence[int]
+    source_block: Sequence[int]
+
+
+@dataclass(frozen=True)
+class EmbeddingsPicture:
+    """Embeddings (rows of tiles, columns of tiles, N_z), by parameter."""
+
+    embeddings: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class FoundNetworkPicture:
+    """A network on a substrate of two axes, and the weights painted from some of its nodes to every place.
+
+    links: connections, the weakest first; nodes (nodes, 2) by kind (input, hidden node, output, bias); paintings: by
+    kind, the place of a node and the weights from it, (1 or 2, rows, columns) from the bottom upwards, the second, if
+    any, above zero where connections are expressed.
+    """
+
+    links: Sequence[Link]
+    nodes: Mapping[str, Tensor]
+    paintings: Mapping[str, tuple[Place, Tensor]]
+
+
+@dataclass(frozen=True)
+class MapPicture:
+    """Any numbers (rows, columns) as a map whose colours are centred on zero.
+
+    name: of the file, without suffix; headline: title of the figure; rows, columns: labels of the axes.
+    """
+
+    name: str
+    headline: str
+    values: Tensor
+    rows: str = ""
+    columns: str = ""
+
+
+Picture = (GraphPicture | NodesPicture | CoefficientsPicture | EmbeddingsPicture | FoundNetworkPicture | MapPicture)

@@ -1,0 +1,143 @@
+"""Result of a run: the test examples, looked at once, and what the champion came to."""
+
+import html
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperevo.errors import RunFailed
+from hyperevo.genotypes import Genotypes, pack_genotype, stack
+from hyperevo.measure import Measure
+from hyperevo.parts import Batch, Parts
+from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
+from hyperevo.runs.cost import operations, total
+from hyperevo.runs.environment import peak_memory_gb
+from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
+from hyperevo.runs.files import write_folder, write_json, write_tensors
+from hyperevo.runs.retest import retested
+from hyperevo.runs.state import Champion, Run
+from hyperevo.weights import Weights
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = 10
+"""Test examples that are kept, of tasks that have something to show."""
+
+
+class Result(dict[str, Any]):
+    """Content of result.json by key, and the run's `folder`, None where it has none."""
+
+    folder: Path | None = None
+    weights: Mapping[str, Tensor]
+    """The champion's, by their names in the `state_dict`."""
+
+    @property
+    def measure(self) -> Measure:
+        """Name and format of the scores."""
+        return Measure.read(self)
+
+    def __repr__(self) -> str:
+        measure, where = self.measure, "" if self.folder is None else f", {self.folder}"
+        return (f"{self['name']}: test {measure.name} {measure.text(self['test_accuracy'])} on {self['test_images']:,} "
+                f"{self['examples']} of {self['data']}, {self['evaluations']:,} evaluations in {self['seconds']:.0f} s"
+                f"{where}")
+
+    def _repr_html_(self) -> str:
+        measure = self.measure
+        rows = {f"test {measure.name}": measure.text(self["test_accuracy"]),
+                f"validation {measure.name}": measure.text(self["validation_accuracy"]),
+                "data": f"{self['data']}, {self['test_images']:,} test {self['examples']}",
+                "encoded genes": f"{self['encoded_genes']:,}", "direct parameters": f"{self['direct_parameters']:,}",
+                "generated weights": f"{self['generated_weights']:,}", "evaluations": f"{self['evaluations']:,}",
+                "seconds": f"{self['seconds']:.1f}", "folder": str(self.folder or "none")}
+        cells = "".join(f"<tr><th style='text-align:left'>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>"
+                        for key, value in rows.items())
+        return f"<table><caption>{html.escape(str(self['name']))}</caption>{cells}</table>"
+
+
+def finish(run: Run) -> Result:
+    """Look at the test examples, once, and write the champion and the result into the folder, if there is one."""
+    champion, parts = run.champion, run.parts
+    if champion is None:
+        raise RunFailed("the run ended without a validation")
+    population, examples = stack(champion.genotype), parts.task.test()
+    calibration = parts.task.calibration(parts.target.calibration_examples)
+    test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
+                    acting_in(parts.task))
+    with torch.no_grad():
+        networks = calibrated(parts.target, parts.encoding.express(population), calibration)
+    result = Result({**_outcome(run, champion, float(test[0]), examples), "operations": _operations(run, population),
+                     **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                     **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
+                     **_of_everyone(parts, examples, calibration, run.memory_gb)})
+    result.weights = plain_weights(parts, networks)
+    if run.writer is not None:
+        result.folder = run.folder
+        _write_champion(run, champion, networks, result.weights, examples)
+        write_json(run.folder / "result.json", result)
+    log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
+             result["data"], run.evaluations)
+    return result
+
+
+def _outcome(run: Run, champion: Champion, test: float, examples: Batch) -> dict[str, object]:
+    task, config = run.parts.task, run.config
+    return {"name": config.name, "data": task.data_name, "test_accuracy": test,
+            "test_images": task.count(examples[1]), "examples": task.examples, **task.measure.record(),
+            "validation_accuracy": champion.validation_score, "champion_round": champion.round, "rounds": run.round,
+            "evaluations": run.evaluations, "images": run.examples_seen, "seconds": round(run.seconds, 3),
+            "peak_memory_gb": round(peak_memory_gb(), 3), "seed": config.seed,
+            **_as_read(task.measure, test=test, validation=champion.validation_score)}
+
+
+def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
+    """Scores that are no shares also under the measure's own name, such as test_bits_per_character."""
+    return {} if measure.is_share else {f"{part}_{measure.name.replace(' ', '_')}": measure.drawn(score)
+                                        for part, score in scores.items()}
+
+
+def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
+    """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
+    places = {**parts.target.geometry, **parts.target.fitted}
+    return {name: value.reshape(places[name].tensor_shape) if name in places else value
+            for name, value in networks.network(0).items()} | dict(parts.target.constants)
+
+
+@torch.no_grad()
+def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Mapping[str, Tensor],
+                    examples: Batch) -> None:
+    task, folder = run.parts.task, run.folder / "champion"
+    plain, tensors = pack_genotype(champion.genotype)
+    write_folder(folder, {"genotype": plain, "round": champion.round,
+                          "validation_accuracy": champion.validation_score}, tensors)
+    write_tensors(folder / "weights.safetensors", weights)
+    first = task.preprocessing()
+    if first is not None:
+        write_tensors(folder / "preprocessing.safetensors", first.state_dict())
+    shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
+    if shown:
+        write_tensors(folder / "examples.safetensors", shown)
+
+
+def _operations(run: Run, population: Genotypes) -> int:
+    """Floating-point operations of the whole run, counted on its champion."""
+    parts = run.parts
+    counted = operations(parts.encoding, parts.target, population, parts.task.calibration(6))
+    # An episode counts as if it went on to its end.
+    examples = run.examples_seen * parts.task.steps_per_example
+    return total(run.evaluations, examples, *counted, learns=follows_gradient(parts.search))
+
+
+def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:
+    """Test score of the best genotype of each of the population, where the search keeps it: of all the seeds that a
+    gradient trained."""
+    selected = parts.search.selected()
+    if selected is None:
+        return {}
+    scores = evaluate(parts.encoding, parts.target, selected, examples, parts.task.score, memory_gb, calibration,
+                      acting_in(parts.task))
+    return {"test_accuracies": scores.tolist()}

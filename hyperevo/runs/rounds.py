@@ -1,0 +1,215 @@
+"""Rounds of a run: ask, express, evaluate, tell; with a folder or without one."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from torch import Tensor
+
+from hyperevo.config import RunConfig
+from hyperevo.errors import RunFailed
+from hyperevo.genotypes import Genotype, Genotypes, Neighbours
+from hyperevo.parts import Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Teaches
+from hyperevo.randomness import mixed
+from hyperevo.runs.compose import planned_rounds
+from hyperevo.runs.environment import forget_peak_memory
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.folder import record_round, write_checkpoint_of
+from hyperevo.runs.learn import Carried, differentiable_fitness, learn
+from hyperevo.runs.result import Result, finish
+from hyperevo.runs.state import Champion, Round, Run
+
+
+class Interrupted(Exception):
+    """A signal ended the run after a whole generation; its checkpoint is written."""
+
+    def __init__(self, signum: int):
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
+    """Go through the remaining rounds and finish: returns the content of result.json.
+
+    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. SIGINT and
+    SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
+    """
+    forget_peak_memory()
+    try:
+        with signals() as received:
+            stopped = False
+            while spent(run) < 1 and not stopped:
+                stopped = observe(one_round(run)) is True
+                if received:
+                    raise Interrupted(received[0])
+        if stopped and run.champion is None:
+            _validate(run)
+        return finish(run)
+    finally:
+        run.close()
+
+
+def one_round(run: Run) -> Round:
+    """Ask, evaluate and tell once, validate where it is time, and write the round into the folder, if there is one."""
+    started = time.perf_counter()
+    settings, search = run.config.run, run.parts.search
+    generation = search.generation
+    _plan_by_clock(run)
+    learned = isinstance(search, FollowsGradient)
+    fitness, failed = _follow_gradient(run, search) if isinstance(search, FollowsGradient) else _evolve(run)
+    run.round += 1
+    before, run.seconds = run.seconds, run.seconds + time.perf_counter() - started
+    score = _validate(run) if run.round % settings.validate_every == 0 or spent(run) >= 1 else None
+    seconds = time.perf_counter() - started
+    run.seconds = before + seconds
+    champion = run.champion.validation_score if run.champion else None
+    round_ = Round(run.round, generation, spent(run), fitness, failed, score, champion, seconds, learned)
+    if run.writer is not None:
+        record_round(run, run.writer, round_)
+        write_checkpoint_of(run, run.writer)
+    return round_
+
+
+def spent(run: Run) -> float:
+    """Share of the rounds or the budget that a run has used up, whichever ends it first; all where its champion is as
+    good as is wanted."""
+    wanted, champion = run.config.run.until, run.champion
+    if wanted is not None and champion is not None and champion.validation_score >= wanted:
+        return 1.0
+    return share_spent(run.config, run.round, run.evaluations, run.seconds, run.examples_per_batch)
+
+
+def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float, examples_per_batch: int) -> float:
+    """Share of the limits of a config that so many rounds, evaluations of a batch's examples, and seconds are."""
+    limits = config.run
+    used = ((rounds, limits.rounds), (evaluations, limits.evaluations), (seconds, limits.seconds),
+            (evaluations * examples_per_batch, limits.images))
+    return max(have / limit for have, limit in used if limit is not None)
+
+
+def _plan_by_clock(run: Run) -> None:
+    """With a budget in seconds, re-estimate the rounds from the speed so far, so that schedules end on time."""
+    limit = run.config.run.seconds
+    if limit is None or not run.seconds:
+        return
+    by_clock = math.ceil(run.round * limit / run.seconds)
+    run.parts.search.plan(lambda evaluations: min(
+        planned_rounds(run.config, evaluations, run.examples_per_batch), by_clock))
+
+
+def _evolve(run: Run) -> tuple[Tensor, int]:
+    """One generation: fitness (P,), and how many networks failed."""
+    parts, search = run.parts, run.parts.search
+    teacher = search if isinstance(search, Teaches) else None
+    lessons = None if teacher is None else teacher.lessons()
+    genotypes = search.ask() if lessons is None else _taught(run, lessons)
+    fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
+    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
+                                       run.memory_gb, fitting, acting_in(parts.task)))
+    if teacher is None or lessons is None:
+        search.tell(fitness)
+    else:
+        teacher.tell_learned(fitness, genotypes)
+    run.evaluations += len(fitness)
+    return fitness, failed
+
+
+def _taught(run: Run, lessons: Lessons) -> Genotypes:
+    """The graphs of a generation after their steps along the gradient."""
+    parts = run.parts
+    if run.fitness is None:
+        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+    run.evaluations += len(lessons) * lessons.steps
+    return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
+                 run.memory_gb)
+
+
+def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
+    """A round's steps along the gradient: mean fitness (P,) over them."""
+    parts = run.parts
+    if run.fitness is None:
+        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
+    seen = []
+    for _ in range(search.steps_per_round):
+        inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
+        fitness = run.fitness(parts.search.ask(), inputs, wanted, *_carried(run))
+        parts.search.tell(fitness)
+        seen.append(fitness.detach())
+        run.evaluations += len(fitness)
+    mean = torch.stack(seen).mean(0).float().cpu()
+    if not torch.isfinite(mean).all():
+        raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
+                        "or search.clip may help")
+    return mean, 0
+
+
+def _carried(run: Run) -> list[Carried]:
+    """State of a target that reads on, from the batch before if this one continues it."""
+    if not isinstance(run.parts.target, ReadsOn):
+        return []
+    run.carried, generation = run.carried or Carried(), run.parts.search.generation
+    run.carried.draw = mixed(run.config.seed, generation)
+    if not (isinstance(run.parts.task, Continues) and run.parts.task.continues(generation)):
+        run.carried.state = None
+    return [run.carried]
+
+
+def _finite(fitness: Tensor) -> tuple[Tensor, int]:
+    """Networks whose outputs overflowed count as worse than all others; how many there were goes into the metrics."""
+    good = torch.isfinite(fitness)
+    if not good.any():
+        raise RunFailed("no network of the population has a finite fitness; smaller weights may help")
+    worst = fitness[good].min() - 1
+    return torch.where(good, fitness, worst), int((~good).sum())
+
+
+def _validate(run: Run) -> float:
+    """Validation score of the search's best candidate; it becomes the champion where it beats the last one."""
+    parts = run.parts
+    candidates = parts.search.candidates()
+    scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
+                      run.memory_gb, calibration_of(parts), acting_in(parts.task))
+    parts.search.validated(scores)
+    best = int(scores.argmax())
+    score = float(scores[best])
+    if run.champion is None or score > run.champion.validation_score:
+        run.champion = Champion(_chosen(candidates, best), run.round, score)
+    return score
+
+
+def _chosen(genotypes: Genotypes, index: int) -> Genotype:
+    if isinstance(genotypes, Neighbours):
+        raise ValueError("candidates of a search are a tensor (C, genes) or graphs")
+    return genotypes[index]
+
+
+def calibration_of(parts: Parts) -> Batch:
+    """As many training examples as the target takes anything from; none for most targets."""
+    return parts.task.calibration(parts.target.calibration_examples)
+
+
+@contextmanager
+def signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM; after the first, the next has its usual effect."""
+    received: list[int] = []
+    before: dict[int, object] = {}
+
+    def note(signum: int, _: FrameType | None) -> None:
+        received.append(signum)
+        for known, handler in before.items():
+            signal.signal(known, handler)  # type: ignore[arg-type]
+
+    try:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            before[signum] = signal.signal(signum, note)
+    except ValueError:  # not in the main thread: the caller handles signals
+        before.clear()
+    try:
+        yield received
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""A run in memory: its config and parts, how far it is, and what it has found."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from hyperevo.config import RunConfig
+from hyperevo.genotypes import Genotype
+from hyperevo.parts import HasSpecies, Parts
+from hyperevo.runs.learn import Carried, Fitness
+from hyperevo.runs.writer import Writer
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of ask, evaluate and tell.
+
+    spent: share of the run's rounds or budget that is used up, whichever ends it first; 1 after the last round. learned:
+    whether the round was steps along a gradient, and fitness is minus their loss.
+    """
+
+    number: int
+    generation: int
+    spent: float
+    fitness: Tensor
+    failed: int
+    validation_score: float | None
+    champion_score: float | None
+    seconds: float
+    learned: bool = False
+
+    @property
+    def best(self) -> float:
+        """Largest fitness."""
+        return float(self.fitness.max())
+
+    @property
+    def mean(self) -> float:
+        """Mean fitness."""
+        return float(self.fitness.mean())
+
+
+@dataclass
+class Champion:
+    """Genotype with the best validation score so far, and the round it was found in."""
+
+    genotype: Genotype
+    round: int
+    validation_score: float
+
+
+@dataclass
+class Run:
+    """A run in memory. Its `writer` keeps it in a folder; None for a run that leaves nothing on disk."""
+
+    config: RunConfig
+    parts: Parts
+    memory_gb: float
+    writer: Writer | None = None
+    round: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    champion: Champion | None = None
+    fitness: Fitness | None = None
+    carried: Carried | None = None
+    """State of a target that reads sequences on, where a gradient trains it."""
+    examples_per_batch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.examples_per_batch = self.parts.task.batch_size()
+
+    @property
+    def folder(self) -> Path:
+        """Folder of a run that has one."""
+        if self.writer is None:
+            raise ValueError("this run has no folder")
+        return self.writer.folder
+
+    @property
+    def examples_seen(self) -> int:
+        """Examples shown to networks in training, each counted once for each of them."""
+        return self.evaluations * self.examples_per_batch
+
+    def species_sizes(self) -> dict[int, int]:
+        """Members by species, where the search has species."""
+        return self.parts.search.species_sizes() if isinstance(self.parts.search, HasSpecies) else {}
+
+    def close(self) -> None:
+        """Close the folder's files, the search and the task."""
+        if self.writer is not None:
+            self.writer.close()
+        self.parts.search.close()
+        self.parts.task.close()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.writer is None else repr(str(self.folder))
+        return f"Run({self.config.name}, {where}, round {self.round} of {self.config.run.rounds})"
