@@ -22,6 +22,7 @@ class Settings(ComponentSettings):
 
     name: Literal["parity"] = "parity"
     bits: int = Field(3, ge=2, le=16)
+    """Inputs; a network sees all 2^bits patterns."""
 
     @property
     def images(self) -> int:
