@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,7 +24,13 @@ FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding":
 class ComponentSettings(BaseModel):
     """Options of one component: unknown keys are errors, values cannot change after they were checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+TARGET_PARAMETERS = "names of the target's parameters"
+
+ParameterNames = Annotated[tuple[str, ...], TARGET_PARAMETERS]
+"""Names or patterns of the target's parameters, as a setting of another part: another target may not have them."""
 
 
 def component_names(kind: str) -> list[str]:
