@@ -1,12 +1,14 @@
 """The command line: parse, call, print. Heavy imports wait until a command needs them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from hyperevo import __version__
 from hyperevo.errors import RunFailed, UserError
 
 app = typer.Typer(
@@ -22,6 +24,18 @@ Overrides = Annotated[list[str] | None, typer.Argument(
 LAST_SEED = 2**31 - 1
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hyperevo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
+                                                   help="Print the version.")] = False) -> None:
+    pass
 
 
 @app.command()
@@ -41,10 +55,11 @@ def run(
     Examples: hyperevo run cppn-mnist | hyperevo run dct-mnist task.name=fashion search.population=100 --seed 3
     """
     from hyperevo import terminal
-    from hyperevo.config import load_config
+    from hyperevo.runs.load import load_fitting
 
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
-    loaded = load_config(config, [*(overrides or []), *options])
+    loaded = load_fitting(config, [*(overrides or []), *options])
+    terminal.say(loaded.notes)
     folder = out or _free_folder(loaded.config.name)
     _go(terminal.create_with_fallback(loaded.config, folder, overwrite, fallback), figures)
 
@@ -95,7 +110,8 @@ def _draw(folder: Path, trust: bool) -> None:
 
 
 def _free_folder(name: str) -> Path:
-    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{number}" for number in range(2, 10_000))]
+    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-") or "run"  # one folder, also where the name has a / or spaces
+    candidates = [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
     return next(folder for folder in candidates if not folder.exists())
 
 
@@ -117,24 +133,37 @@ def show(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
     as_json: AsJson = False,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print TOML, which `run` takes.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Show a resolved config, where its values come from, and how many genes become how many weights."""
+    """Show a config's settings with their origin and meaning, and how many genes become how many weights.
+
+    Example: hyperevo show dct-mnist task.name=fashion --toml > mine.toml
+    """
     from hyperevo import terminal
-    from hyperevo.config import config_values, load_config
+    from hyperevo.config import config_text, config_values, explained
     from hyperevo.guests import Code, UntrustedCode
     from hyperevo.runs.compose import count_without_data
+    from hyperevo.runs.load import load_fitting
 
-    loaded = load_config(config, overrides or [], Code(trust))
+    if as_json and as_toml:
+        raise UserError("--json and --toml: one of the two")
+    loaded = load_fitting(config, overrides or [], Code(trust))
+    terminal.say(loaded.notes)
+    if as_toml:
+        typer.echo(config_text(loaded.config), nl=False)
+        return
     try:
         counts = count_without_data(loaded.config)
     except UntrustedCode as error:
         counts = {}
         typer.echo(f"note: genes and weights are not counted: {error}", err=True)
-    if as_json:
-        typer.echo(json.dumps({"config": config_values(loaded.config), "origins": loaded.origins, **counts}, indent=1))
+    if not as_json:
+        terminal.print_config(loaded, counts)
         return
-    terminal.print_config(loaded, counts)
+    meanings = {setting.key: setting.meaning for table in explained(loaded) for setting in table.settings}
+    typer.echo(json.dumps({"config": config_values(loaded.config), "origins": loaded.origins, "meanings": meanings,
+                           **counts}, indent=1))
 
 
 @app.command()

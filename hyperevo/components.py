@@ -20,12 +20,12 @@ A data set defines `load` instead, and an environment functions of its own.
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -61,6 +61,12 @@ class ComponentSettings(Options):
     def code(self) -> tuple[CodeName, ...]:
         """Code that these options name, and that runs where the component is built."""
         return ()
+
+
+TARGET_PARAMETERS = "names of the target's parameters"
+
+ParameterNames = Annotated[tuple[str, ...], TARGET_PARAMETERS]
+"""Names or patterns of the target's parameters, as a setting of another part: another target may not have them."""
 
 
 class TaskSettings(ComponentSettings):
@@ -102,6 +108,8 @@ class Component:
     generates: Callable[[Any], bool] = lambda parameter: True
     source: Source | None = None
     """Code of a guest."""
+    meaning: str = ""
+    """First paragraph of its docstring."""
 
 
 _COMPONENTS: dict[type[ComponentSettings], Component] = {}
@@ -170,8 +178,13 @@ def _component(kind: str, name: str, module: ModuleType, attribute: str, where: 
     base = TaskSettings if kind == "task" else ComponentSettings
     settings = _settings(given.get("Settings", base), base, name, where, source is not None)
     component = Component(kind, name, settings, given["build"], given.get("shape"),
-                          given.get("generates", lambda parameter: True), source)
+                          given.get("generates", lambda parameter: True), source, _meaning(given, attribute))
     return _COMPONENTS.setdefault(settings, component)
+
+
+def _meaning(given: Mapping[str, Any], attribute: str) -> str:
+    text = given[attribute].__doc__ if attribute else given.get("__doc__")
+    return " ".join((text or "").strip().partition("\n\n")[0].split())
 
 
 _GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str], type[ComponentSettings]] = {}

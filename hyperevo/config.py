@@ -3,15 +3,20 @@
 A config has the four parts of a run (`task`, `target`, `encoding`, `search`), each with the name of a component and its
 options, and a few keys of its own. Values come from the component's defaults, the TOML file and the command line, the
 later over the earlier.
+
+A table that the command line gives takes the place of the file's. Where it gives a part another name, the file's keys
+for the old component stay as far as the new one takes them.
 """
 
 import copy
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
@@ -24,12 +29,14 @@ PARTS = ("task", "target", "encoding", "search")
 
 Values = dict[str, Any]
 """Plain nested values of a config."""
+COMMAND_LINE = "command line"
+"""Origin of a value that is neither a default nor in the file."""
 
 
 class RunSettings(BaseModel):
     """How long a run lasts and what it writes while it runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     rounds: int = Field(100, ge=1)
     """Rounds of asking, evaluating and telling."""
@@ -58,20 +65,28 @@ class RunSettings(BaseModel):
 class RunConfig(BaseModel):
     """A resolved run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: str = ""
-    """What the run is called; the file's name where not given."""
+    """Name of the run: the file's where not given, and after it the components that replaced the file's."""
     description: str = ""
+    """Sentence on the run."""
     seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of everything that is drawn: genotypes, batches, episodes."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """Device of all tensors: auto (a GPU where there is one), cpu, mps, cuda or cuda:N."""
     threads: int | None = Field(None, ge=1)
     """Threads for tensor work; left to torch where not given, and recorded either way."""
     task: SerializeAsAny[TaskSettings]
+    """Data or an environment, and the fitness of networks on it."""
     target: SerializeAsAny[ComponentSettings]
+    """Network that receives the weights."""
     encoding: SerializeAsAny[ComponentSettings]
+    """Map from genotypes to the target's weights."""
     search: SerializeAsAny[ComponentSettings]
+    """Method by which genotypes improve."""
     run: RunSettings = RunSettings()
+    """Length of the run, and records on the way."""
     data_checksum: str | None = None
     """sha256 over the data set's files: recorded by every run; given in a config, other data are refused."""
 
@@ -88,10 +103,15 @@ class RunConfig(BaseModel):
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config and, for every key that is not a default, where its value came from."""
+    """A config, and where it comes from."""
 
     config: RunConfig
     origins: dict[str, str] = field(default_factory=dict)
+    """By dotted key, the file's name or `command line`; keys that are not here have their default."""
+    replaced: dict[str, str] = field(default_factory=dict)
+    """By part, the name of the component that the command line put in place of the file's."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the file gives for a component that was replaced, and its successor does not take."""
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -105,18 +125,69 @@ def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) ->
     """A shipped config by name, or a TOML file by path, with `key=value` overrides; checked. Code that the file names runs
     where `code` lets it; what an override names is the user's own.
 
-    Raises UserError, with one line that names the file and key, for anything that is wrong with either.
+    Where an override replaces a component by another one, the run's name and description say so, unless other
+    overrides give them. Raises UserError, with one line that names the file and key, for anything that is wrong.
     """
     path = _find(source)
-    values = {"name": path.stem} | read_toml(path)
-    origins = {key: path.name for key, _ in flatten(values) if key != "name"}
+    values = read_toml(path)
+    origins, before = {key: path.name for key, _ in flatten(values)}, _components(values)
     for override in overrides:
         key, value = _parse_override(override)
         code = replace(code, named=code.named | {text for _, text in flatten({"": value}) if isinstance(text, str)})
         _assign(values, key, value)
-        origins = {old: origin for old, origin in origins.items() if not old.startswith(f"{key}.")}
-        origins[key] = "command line"
-    return LoadedConfig(check_config(values, path.name, origins, code), origins)
+        given = [below for below, _ in flatten({key: value})] or [key]
+        origins = {old: where for old, where in origins.items() if not f"{old}.".startswith(f"{key}.")}
+        origins |= dict.fromkeys(given, COMMAND_LINE)
+    replaced = {kind: name for kind, name in _components(values).items() if name != before.get(kind, name)}
+    notes = [note for kind in replaced if (note := _leave_out(kind, values[kind], origins, path.name, code))]
+    config = check_config({"name": path.stem} | values, path.name, origins, code)
+    said = {key: text for key, text in _said_of(replaced, config).items() if origins.get(key) != COMMAND_LINE}
+    origins |= dict.fromkeys(said, COMMAND_LINE)
+    return LoadedConfig(config.model_copy(update=said), origins, replaced, tuple(notes))
+
+
+def _components(values: Mapping[str, Any]) -> dict[str, str]:
+    """The component's name of every part that has one."""
+    tables = {kind: values[kind] for kind in PARTS if isinstance(values.get(kind), dict)}
+    return {kind: table["name"] for kind, table in tables.items() if isinstance(table.get("name"), str)}
+
+
+def _leave_out(kind: str, table: dict[str, Any], origins: dict[str, str], file: str, code: Code) -> str | None:
+    """Take from the table of a replaced part what the file gives and the new component does not take; a sentence on
+    it, if there was any."""
+    from_file = [key for key in table if origin(f"{kind}.{key}", origins) != COMMAND_LINE]
+    left_out = [key for key in from_file if key in _refused(kind, table, code)]
+    for key in left_out:
+        del table[key]
+        for below in [known for known in origins if f"{known}.".startswith(f"{kind}.{key}.")]:
+            del origins[below]
+    kept = [key for key in from_file if key not in left_out]
+    other_way = f"; with {kind}={{name='{table['name']}'}} it takes nothing" if kept else ""
+    return f"{kind}.name={table['name']} takes {', '.join(kept) or 'nothing'} from {file} and not " \
+           f"{', '.join(left_out)}{other_way}" if left_out else None
+
+
+def _refused(kind: str, table: Mapping[str, Any], code: Code) -> set[Any]:
+    """Keys of a part's table that its component does not know, or not with such a value."""
+    try:
+        find_component(kind, table["name"], code).settings.model_validate(table, context={"code": code})
+    except ValidationError as error:
+        return {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    except UserError:  # there is no such component, which is said where the config is checked
+        pass
+    return set()
+
+
+def _said_of(replaced: Mapping[str, str], config: RunConfig) -> dict[str, str]:
+    """Name and description of a run whose file does not know what replaced its components."""
+    name = "+".join([config.name, *map(brief_name, replaced.values())])
+    parts = ", ".join(f"{kind} {component}" for kind, component in replaced.items())
+    return {"name": name, "description": f"{config.name} with {parts}"} if replaced else {}
+
+
+def brief_name(component: str) -> str:
+    """A component's name as part of a folder's name: without path and suffix where it is a file."""
+    return re.sub(r"[^\w.-]+", "-", re.sub(r"\.py(?=:|$)", "", component.rpartition("/")[2]))
 
 
 def _find(source: str) -> Path:
@@ -153,10 +224,15 @@ def _parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"override {text!r} is not of the form key=value, such as search.population=512")
+    return key.strip(), parse_value(value)
+
+
+def parse_value(text: str) -> Any:
+    """The value that an override gives; a bare word is a string, so that task.name=fashion needs no quotes."""
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
-        return key.strip(), value.strip()  # a bare word is a string, so that task.name=fashion needs no quotes
+        return text.strip()
 
 
 def assigned(values: Values, overrides: Sequence[str]) -> Values:
@@ -190,10 +266,11 @@ def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, st
     if values is None:
         raise UserError(f"{file}: the table [{kind}] is missing; its name is one of {names}")
     if not isinstance(values, dict):
-        raise UserError(f"{file}: {kind} must be a table with a name, one of {names}")
+        meant = f"did you mean {kind}.name={values}? It" if values in component_names(kind) else kind
+        raise UserError(f"{origin(kind, origins) or file}: {meant} must be a table with a name, one of {names}")
     name = values.get("name")
     if not isinstance(name, str):
-        raise UserError(f"{file}: {kind}.name is missing; allowed: {names}")
+        raise UserError(f"{origin(kind, origins) or file}: {kind}.name is missing; allowed: {names}")
     try:
         component = find_component(kind, name, code)
     except UserError as error:
@@ -209,8 +286,16 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
         problem = error.errors()[0]
         parts = [str(part) for part in problem["loc"]]
         key = prefix + ".".join(parts)
-        origin = next((origins[known] for known in _ancestors(key) if known in origins), file)
-        raise UserError(f"{origin}: {key}: {_explain(problem, model, parts)}") from error
+        place = key if problem["type"] != "missing" else key.rpartition(".")[0]
+        raise UserError(f"{origin(place, origins) or file}: {key}: {_explain(problem, model, parts)}") from error
+
+
+def origin(key: str, origins: Mapping[str, str]) -> str | None:
+    """Where the value of a key comes from, or, if it is a table, of a key in it, the command line's first; None for a
+    default."""
+    found = [origins[known] for known in _ancestors(key) if known in origins] \
+        or [where for known, where in origins.items() if known.startswith(f"{key}.")]
+    return COMMAND_LINE if COMMAND_LINE in found else next(iter(found), None)
 
 
 def _ancestors(key: str) -> Iterator[str]:
@@ -246,3 +331,59 @@ def config_values(config: RunConfig) -> Values:
 def config_text(config: RunConfig) -> str:
     """The resolved config as TOML."""
     return tomli_w.dumps(config_values(config))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a config: dotted key, value as plain data (None: not set), origin, meaning."""
+
+    key: str
+    value: Any
+    origin: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class SettingsTable:
+    """Settings of one table of a config (`` for those outside of all tables, or `search.refine`) and its meaning."""
+
+    key: str
+    meaning: str
+    settings: tuple[Setting, ...]
+
+
+def explained(loaded: LoadedConfig) -> list[SettingsTable]:
+    """Every setting of a config, table by table: its value, where that comes from, and its docstring.
+
+    The meaning of a part's name is the first paragraph of its component's docstring.
+    """
+    return list(_tables(loaded.config, "", "", loaded.origins))
+
+
+def _tables(model: BaseModel, key: str, meaning: str, origins: Mapping[str, str]) -> Iterator[SettingsTable]:
+    prefix, nested = f"{key}." if key else "", {own: value for own, value in model if isinstance(value, BaseModel)}
+    plain = {own: value for own, value in model.model_dump(mode="json").items() if own not in nested}
+    fields = type(model).model_fields
+    yield SettingsTable(key, meaning, tuple(
+        Setting(f"{prefix}{own}", plain[own], origin(f"{prefix}{own}", origins) or "default", _meaning(key, model, own))
+        for own in sorted(plain, key=lambda own: own != "name")))
+    for own, value in nested.items():
+        yield from _tables(value, f"{prefix}{own}", fields[own].description or "", origins)
+
+
+def _meaning(table: str, model: BaseModel, key: str) -> str:
+    """The docstring of a setting, as one line, and the values it may have if they are words."""
+    info = type(model).model_fields[key]
+    if table in PARTS and key == "name":
+        return component_of(table, model).meaning if isinstance(model, ComponentSettings) else ""
+    words = [str(word) or '""' for word in get_args(info.annotation)] if get_origin(info.annotation) is Literal else []
+    return _one_line(info.description or "") + (f" One of {', '.join(words)}." if words else "")
+
+
+def as_toml(value: Any) -> str:
+    """A value on one line, as a config or an override has it; `not set` for None."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {as_toml(own)}" for key, own in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)

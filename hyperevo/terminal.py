@@ -2,11 +2,13 @@
 
 import json
 import logging
+import shutil
 import signal
 import statistics
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
-from hyperevo.config import LoadedConfig, RunConfig, config_text, config_values, flatten
+from hyperevo.config import LoadedConfig, RunConfig, Setting, as_toml, explained
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
 from hyperevo.errors import UserError
 from hyperevo.guests import Code
@@ -116,18 +118,33 @@ def print_result(result: Mapping[str, Any]) -> None:
                f"{measure.text(result['validation_accuracy'])}")
 
 
+def say(notes: Iterable[str]) -> None:
+    """One line on stderr for every note, each once."""
+    for note in dict.fromkeys(notes):
+        typer.echo(f"note: {note}", err=True)
+
+
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
-    """The resolved config as TOML, the origin of each value that is not a default, and the gene counts."""
-    typer.echo(config_text(loaded.config).rstrip())
-    values = dict(flatten(config_values(loaded.config)))
-    table = Table("key", "value", "from", box=None, padding=(0, 2, 0, 0))
-    for key, origin in loaded.origins.items():
-        table.add_row(key, str(values.get(key, "")), origin)
-    console = Console(soft_wrap=True)
-    console.print("\nset by (all other values are defaults):", markup=False)
-    console.print(table)
+    """Every setting, table by table, with its origin and its meaning; then the gene counts."""
+    width = max(60, min(100, shutil.get_terminal_size((100, 24)).columns))
+    space = max(24, min(48, width - max(map(len, loaded.origins.values()), default=0) - 2))
+    for table in explained(loaded):
+        if table.key:
+            typer.echo("\n" + textwrap.fill(f"[{table.key}] {table.meaning}", width, subsequent_indent="    "))
+        for setting in table.settings:
+            _print_setting(setting, width, space)
+    typer.echo("")
     for name, count in counts.items():
         typer.echo(f"{name}: {count:,}")
+
+
+def _print_setting(setting: Setting, width: int, space: int) -> None:
+    """Key and value in `space` columns, then the origin; the meaning below."""
+    value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
+    lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
+    typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
+    meaning = textwrap.fill(setting.meaning, width - 4, break_on_hyphens=False)
+    typer.echo(typer.style(textwrap.indent(meaning, "    "), dim=True))
 
 
 def print_datasets(as_json: bool) -> None:
@@ -174,6 +191,7 @@ def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, 
     varied = parse_vary(vary)
     entries = plan(names, seeds, out, overrides, varied, parse_budget(budget) if budget else None, code)
     check_comparable(entries, [key for key, _ in varied])
+    say(note for entry in entries for note in entry.notes)
     make_folder(out)
     return entries
 

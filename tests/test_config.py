@@ -1,8 +1,21 @@
 """Configs: what is shipped is valid, values come from where they should, mistakes are one line that names the key."""
 
 import pytest
+from pydantic import BaseModel
 
-from hyperevo.config import check_config, config_text, config_values, load_config, shipped_configs
+from hyperevo.components import component_names, load_component
+from hyperevo.config import (
+    PARTS,
+    RunConfig,
+    RunSettings,
+    brief_name,
+    check_config,
+    config_text,
+    config_values,
+    explained,
+    load_config,
+    shipped_configs,
+)
 from hyperevo.errors import UserError
 
 MINIMAL = """
@@ -111,3 +124,125 @@ def test_missing_and_unreadable_files(tmp_path):
 def test_check_config_names_its_file():
     with pytest.raises(UserError, match=r"^here: the table \[task\] is missing"):
         check_config({}, "here")
+
+
+def without_meaning(model: type[BaseModel]) -> list[str]:
+    """Fields of settings, and of settings in them, that no docstring explains."""
+    nested = [field.annotation for field in model.model_fields.values()
+              if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)]
+    return [f"{model.__module__}.{key}" for key, field in model.model_fields.items()
+            if not field.description and (key != "name" or model is RunConfig)] \
+        + [key for below in nested for key in without_meaning(below)]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_setting_of_every_component_has_a_meaning(kind):
+    for name in component_names(kind):
+        module = load_component(kind, name)
+        assert not without_meaning(module.Settings) and module.__doc__
+
+
+def test_every_setting_of_a_run_has_a_meaning():
+    assert not without_meaning(RunConfig) + without_meaning(RunSettings)
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_all_settings_are_explained(name):
+    loaded = load_config(name, ["seed=3"])
+    tables = explained(loaded)
+    rows = {row.key: row for table in tables for row in table.settings}
+    assert all(row.meaning for row in rows.values()) and all(table.meaning for table in tables[1:])
+    assert [table.key for table in tables if "." not in table.key] == ["", *PARTS, "run"]
+    given = loaded.origins.keys()
+    assert {key for key, row in rows.items() if row.origin != "default"} == {
+        next(row for row in rows if f"{key}.".startswith(f"{row}.")) for key in given}
+    assert rows["seed"].value == 3 and rows["seed"].origin == "command line"
+    assert rows["data_checksum"].origin == "default" and rows["encoding.name"].origin == f"{name}.toml"
+
+
+def test_a_setting_shows_its_value_and_the_words_it_may_have(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINIMAL + "population = 30\n")
+    rows = {row.key: row for table in explained(load_config(str(tmp_path / "mine.toml"))) for row in table.settings}
+    assert rows["search.population"].value == 30 and rows["search.learning_rate"].value is None
+    assert rows["target.hidden"].value == [[16, 16]]
+    assert rows["target.activation"].meaning == "Function of the hidden units. One of tanh, relu, sin, identity."
+    assert rows["encoding.name"].meaning.startswith("DCT encoding: a low-frequency block of cosine coefficients")
+
+
+def test_a_table_on_the_command_line_takes_the_place_of_the_files():
+    loaded = load_config("cppn-mnist", ["search={name='snes', deviation=0.2}", "encoding={name='direct'}"])
+    assert config_values(loaded.config)["search"] == {
+        "name": "snes", "population": 60, "deviation": 0.2, "start": "zero", "centre": 0.0}
+    assert {key for key in loaded.origins if key.startswith(("search", "encoding"))} == {
+        "search.name", "search.deviation", "encoding.name"}
+    assert loaded.notes == ()
+    again = load_config("dct-mnist", ["encoding={name='dct'}"])
+    assert again.config.encoding.axes == "sheets" and "encoding.axes" not in again.origins and again.replaced == {}
+    both = load_config("dct-mnist", ["target.biases=false", "target={name='convnet'}", "target.kernel=3"])
+    assert config_values(both.config)["target"] == {"name": "convnet", "channels": [16, 16], "kernel": 3, "pool": 2}
+
+
+def test_another_component_keeps_what_it_takes_from_the_file_and_a_note_says_the_rest():
+    loaded = load_config("cppn-mnist", ["encoding.name=dct", "search.name=snes", "search.deviation=0.2"])
+    assert loaded.config.search.population == 40 and loaded.config.search.deviation == 0.2
+    assert loaded.origins["search.population"] == "cppn-mnist.toml"
+    assert not {"search.functions", "search.refine.rounds", "encoding.patterns"} & loaded.origins.keys()
+    assert loaded.notes[0] == "encoding.name=dct takes nothing from cppn-mnist.toml and not patterns, threshold, " \
+                              "maximum_weight"
+    assert loaded.notes[1].startswith("search.name=snes takes population from cppn-mnist.toml and not functions, ")
+    assert loaded.notes[1].endswith("refine; with search={name='snes'} it takes nothing")
+
+
+def test_a_value_that_another_component_does_not_take_stays_behind():
+    loaded = load_config("dct-mnist", ["target.name=recurrent"])
+    assert loaded.config.target.hidden == 32 and loaded.config.target.activation == "relu"
+    assert "takes activation from dct-mnist.toml and not hidden" in loaded.notes[0]
+    assert load_config("dct-mnist", ["task.name=fashion"]).notes == ()
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    (["search.name=gradient", "search.centre=1"], "command line: search.centre: unknown key"),
+    (["search.name=snes", "search.refine.rounds=3"], "command line: search.refine: unknown key"),
+    (["search={name='gradient', deviation=1}"], "command line: search.deviation: unknown key"),
+    (["target={hidden=[[8, 8]]}"], "command line: target.name is missing"),
+    (["target.name=module"], "command line: target.module: field required"),
+    (["encoding=direct"], "command line: did you mean encoding.name=direct"),
+])
+def test_keys_of_the_command_line_are_never_left_out(overrides, message):
+    with pytest.raises(UserError, match=message):
+        load_config("dct-mnist", overrides)
+
+
+def test_keys_of_a_file_are_left_out_only_where_its_component_was_replaced(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINIMAL + "functions = []\n")
+    for overrides in ([], ["encoding.name=direct"], ["search.name=snes"]):
+        with pytest.raises(UserError, match="mine.toml: search.functions: unknown key"):
+            load_config(str(tmp_path / "mine.toml"), overrides)
+    (tmp_path / "module.toml").write_text(MINIMAL.replace('"mlp"', '"module"\nmodule = "m.py:f"\narguments = {}'))
+    loaded = load_config(str(tmp_path / "module.toml"), ["target.name=mlp"])
+    assert loaded.notes == ("target.name=mlp takes nothing from module.toml and not module, arguments",)
+
+
+@pytest.mark.parametrize(("overrides", "name", "description"), [
+    (["seed=1", "encoding.coefficients=[4]"], "dct-mnist", "784-256-10 on MNIST from 4,810 cosine"),
+    (["encoding.name=dct", "target={name='mlp'}"], "dct-mnist", "784-256-10 on MNIST from 4,810 cosine"),
+    (["encoding={name='coordinate'}"], "dct-mnist+coordinate", "dct-mnist with encoding coordinate"),
+    (["search.name=gradient", "task.name=fashion"], "dct-mnist+fashion+gradient",
+     "dct-mnist with task fashion, search gradient"),
+    (["encoding.name=direct", "name=mine"], "mine", "mine with encoding direct"),
+    (["encoding.name=direct", "description=own"], "dct-mnist+direct", "own"),
+])
+def test_a_run_is_named_after_what_it_is(overrides, name, description):
+    config = load_config("dct-mnist", overrides).config
+    assert config.name == name and config.description.startswith(description)
+
+
+def test_what_replaces_the_parts_of_a_written_config_is_in_its_name_too(tmp_path):
+    (tmp_path / "config.toml").write_text(config_text(load_config("dct-mnist").config))
+    assert load_config(str(tmp_path / "config.toml")).config.name == "dct-mnist"
+    assert load_config(str(tmp_path / "config.toml"), ["encoding.name=direct"]).config.name == "dct-mnist+direct"
+
+
+def test_names_of_components_are_fit_for_folders():
+    assert [brief_name(name) for name in ("es-hyperneat", "codes/mine.py", "mine.py:Own", "package.module", "a b")] == [
+        "es-hyperneat", "mine", "mine-Own", "package.module", "a-b"]

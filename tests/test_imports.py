@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -21,6 +23,15 @@ def test_contracts():
 
 def test_command_line_starts_without_heavy_libraries():
     assert not modules_after("import hyperevo.cli") & {"torch", "numpy", "matplotlib", "ray", "evotorch", "neat"}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_options_are_answered_without_heavy_libraries(option):
+    code = f"import sys; sys.argv = ['hyperevo', '{option}']; from hyperevo.cli import app; " \
+           "app(standalone_mode=False)"
+    loaded = modules_after(code)
+    assert "hyperevo.cli" in loaded
+    assert not loaded & {"torch", "numpy", "matplotlib", "ray", "evotorch", "neat", "pydantic"}
 
 
 def test_plots_need_no_pyplot():

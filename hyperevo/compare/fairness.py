@@ -42,9 +42,11 @@ def _configs(entries: Sequence[Entry]) -> dict[str, RunConfig]:
 
 
 def check_comparable(entries: Sequence[Entry], varied: Sequence[str] = ()) -> None:
-    """Raises UserError where rows have different data, split or target networks, if those keys are not `varied`."""
+    """Raises UserError where rows have different data, split or target networks, if neither those keys nor their tables
+    are `varied`; a table is where the name of its component is."""
+    free = [*LABELLED, *(key.removesuffix(".name") for key in varied)]
     for key, values in differences(_configs(entries)).items():
-        if _is_one_of(key, REFUSED) and key not in (*LABELLED, *varied):
+        if _is_one_of(key, REFUSED) and not _is_one_of(key, free):
             raise UserError(f"the runs cannot be compared: {_spell(key, values)}. Override it for all of them, "
                             f"such as {key}={as_text(next(iter(values.values())))}, or name it in --vary")
 

@@ -4,15 +4,16 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperevo.config import RunConfig, check_config, config_values, load_config
+from hyperevo.config import RunConfig, brief_name, check_config, config_values, parse_value
 from hyperevo.errors import UserError
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.folder import read_run_config
+from hyperevo.runs.load import load_fitting
 
 BUDGETS = ("evaluations", "images", "seconds")
 
@@ -22,8 +23,9 @@ UNLIMITED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a comparison: its row, its seed, its resolved config and where it is; the name of its config, and the
-    value of every key that is varied, as it was given."""
+    """One run of a comparison: its row, its seed, its resolved config and where it is; the name of its config and of
+    what replaced its parts for all rows; by key that is varied, its value as the row's name has it; what was left out
+    of its config's file."""
 
     name: str
     seed: int
@@ -31,6 +33,7 @@ class Entry:
     folder: Path
     config_name: str = ""
     varied: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def parse_budget(text: str) -> tuple[str, str]:
@@ -94,17 +97,34 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
     keys = [key for key, _ in vary]
     entries: list[Entry] = []
     for name, values in itertools.product(names, itertools.product(*(own for _, own in vary))):
-        varied, stem = tuple(zip(keys, values, strict=True)), Path(name).stem
+        assigned, stem = [f"{key}={value}" for key, value in zip(keys, values, strict=True)], Path(name).stem
         for seed in range(seeds):
-            assigned = [f"{key}={value}" for key, value in varied]
-            config = _resolved(load_config(name, [*overrides, *assigned, f"seed={seed}"], code).config, budget, code)
-            called = stem + _fitted(config, keys)
+            loaded = load_fitting(name, [*overrides, *assigned, f"seed={seed}"], code)
+            config = _resolved(loaded.config, budget, code)
+            called = "+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)
+            varied = tuple((key, _shown(value)) for key, value in zip(keys, values, strict=True))
             title = " ".join([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
             folder = _folder(out / "runs", f"{stem}-{seed}", config)
             if same := next((entry for entry in entries if entry.folder == folder), None):
                 raise UserError(f"--vary: {same.name} and {title} are the same run")
-            entries.append(Entry(title, seed, config, folder, called, varied))
+            entries.append(Entry(title, seed, config, folder, called, varied, loaded.notes))
     return entries
+
+
+def _replaced(replaced: Mapping[str, str], keys: Sequence[str]) -> list[str]:
+    """Names of the components that make a row another one than its config, unless a varied key says so. The task is not
+    among them: all rows share it."""
+    return [brief_name(name) for kind, name in replaced.items()
+            if kind != "task" and kind not in keys and f"{kind}.name" not in keys]
+
+
+def _shown(value: str) -> str:
+    """A varied value in the name of its row: a part's table by its component, then its other keys."""
+    table = parse_value(value)
+    if not isinstance(table, dict) or "name" not in table:
+        return value
+    return " ".join([brief_name(table["name"]), *(f"{key}={as_text(own)}" for key, own in table.items()
+                                                  if key != "name")])
 
 
 def _fitted(config: RunConfig, keys: Sequence[str]) -> str:
@@ -114,9 +134,9 @@ def _fitted(config: RunConfig, keys: Sequence[str]) -> str:
 
 
 def brief_key(key: str, keys: Sequence[str]) -> str:
-    """A key without its table, where that says enough: `population` for search.population."""
-    last = key.rpartition(".")[2]
-    return last if [other.rpartition(".")[2] for other in keys].count(last) == 1 else key
+    """A key without its table, where that says enough: `population` for search.population, `search` for search.name."""
+    brief = {own: own.removesuffix(".name").rpartition(".")[2] for own in keys}
+    return brief[key] if list(brief.values()).count(brief[key]) == 1 else key
 
 
 def _folder(runs: Path, name: str, config: RunConfig) -> Path:

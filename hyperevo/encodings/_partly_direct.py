@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings, nearest
+from hyperevo.components import ComponentSettings, ParameterNames, nearest
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, Genotypes, as_genes
@@ -20,7 +20,7 @@ from hyperevo.weights import Weights
 class EncodingSettings(ComponentSettings):
     """What every encoding but the direct one can be told."""
 
-    direct: tuple[str, ...] = ()
+    direct: ParameterNames = ()
     """Parameters that are evolved or trained as they are, by name or pattern, such as "*.bias"; the encoding generates
     the others."""
     direct_scale: float = Field(0.05, gt=0)

@@ -41,9 +41,13 @@ class TreeSettings(ComponentSettings):
     initial_depth: int = Field(2, ge=1)
     """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
     maximum_depth: int = Field(3, ge=1)
+    """Divisions that a tree has at most."""
     division_threshold: float = Field(0.03, ge=0)
+    """Variance of a cell's parts above which they are divided further."""
     variance_threshold: float = Field(0.03, ge=0)
+    """Variance of a cell's leaves above which connections are looked for inside it."""
     band_threshold: float = Field(0.3, ge=0)
+    """Difference to the neighbouring cells above which a cell becomes a connection."""
 
     @model_validator(mode="after")
     def _depths_in_order(self) -> "TreeSettings":

@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.components import ParameterNames
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotypes, as_genes
 from hyperevo.geometry import ParameterGeometry, Sheet
@@ -31,9 +32,10 @@ class Settings(EncodingSettings):
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((32,), min_length=1)
     """Units in the MLP's hidden layers."""
     activation: Literal["sine", "relu"] = "sine"
+    """φ, the function of the MLP's hidden units."""
     frequency: float = Field(5.0, gt=0)
     """ω in sin(ω z); not used by ReLU."""
-    patterns: tuple[str, ...] = ()
+    patterns: ParameterNames = ()
     """Weight matrices whose target units have an output each (one readout pattern per class) instead of a place."""
     scale: float = Field(1.0, gt=0)
     """Weight per unit of output."""

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, ParameterNames
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
@@ -36,7 +36,7 @@ class Settings(ComponentSettings):
     name: Literal["cppn"] = "cppn"
     outputs: Literal["per-layer", "shared"] = "per-layer"
     """One CPPN output per weight matrix (multi-spatial), or one for all matrices. Biases are painted likewise."""
-    patterns: tuple[str, ...] = ()
+    patterns: ParameterNames = ()
     """Weight matrices whose target units have a CPPN output each (one readout pattern per class) instead of a place."""
     delta: bool = False
     """Give the CPPN x1 - x2 and y1 - y2 as inputs."""
@@ -45,7 +45,9 @@ class Settings(ComponentSettings):
     link_expression: bool = False
     """A further CPPN output per weight output says where a connection exists: where it is above zero."""
     threshold: float = Field(0.2, ge=0, lt=1)
+    """Size of a CPPN's output up to which a weight is 0."""
     maximum_weight: float = Field(3.0, gt=0)
+    """Weight where the CPPN's output is 1."""
 
     @field_validator("patterns")
     @classmethod

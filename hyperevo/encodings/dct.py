@@ -29,6 +29,7 @@ class Settings(EncodingSettings):
 
     name: Literal["dct"] = "dct"
     axes: Literal["matrix", "sheets"] = "sheets"
+    """Axes of a weight matrix's transform: its rows and columns, or every coordinate of the two sheets."""
     coefficients: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
     """How many low frequencies along each axis, target axes first; one number serves for all. An axis that is shorter
     keeps all of its frequencies."""

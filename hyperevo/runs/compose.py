@@ -164,16 +164,20 @@ def weight_origins(parts: Parts) -> dict[str, list[str]]:
             "fitted": list(parts.target.fitted)}
 
 
-def count_without_data(config: RunConfig) -> dict[str, int]:
-    """`gene_counts` of a config, for which the data set need not be at hand if its task says its shape."""
-    device, settings = torch.device("cpu"), config.part("task")
+def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
+    """Inputs and outputs of a config's task; its data need not be at hand if the task says its shape."""
+    settings = config.part("task")
     shape = component_of("task", settings).shape
-    if shape is None:
-        task = build_task(settings, device)
-        inputs, outputs = task.inputs, task.outputs
-        task.close()
-    else:
+    if shape is not None:
         inputs, outputs = _explained(shape, settings)
-    target = shaped_target(config.part("target"), inputs, outputs)
-    encoding = build_encoding(config.part("encoding"), target.geometry, device)
+        return inputs, outputs
+    task = build_task(settings, torch.device("cpu"))
+    task.close()
+    return task.inputs, task.outputs
+
+
+def count_without_data(config: RunConfig) -> dict[str, int]:
+    """`gene_counts` of a config, by its task's shape."""
+    target = shaped_target(config.part("target"), *task_shape(config))
+    encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     return _gene_counts(target, encoding, build_search(config.part("search"), encoding, config.seed), None)

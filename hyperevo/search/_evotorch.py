@@ -26,6 +26,7 @@ class GaussianSettings(ComponentSettings):
     """What searches that move a Gaussian have in common."""
 
     population: int = Field(60, ge=2)
+    """Genotypes in a generation."""
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
     start: Literal["zero", "sample"] = "zero"

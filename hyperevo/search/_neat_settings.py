@@ -19,6 +19,7 @@ class Settings(ComponentSettings):
     """A neat-python INI file that is used instead of all values here but `refine` and `learn`. Its text takes the place
     of its path, so that a run needs the file only once."""
     population: int = Field(60, ge=2)
+    """Genomes in a generation."""
     functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
     """Activation functions that nodes may have."""
     aggregations: tuple[str, ...] = ("sum",)
@@ -65,9 +66,13 @@ class Settings(ComponentSettings):
     aggregation_rate: float = Field(0.0, ge=0, le=1)
     """Chance that a node's aggregation is drawn anew."""
     add_node: float = Field(0.2, ge=0, le=1)
+    """Chance of a child to get a node in the middle of a link."""
     delete_node: float = Field(0.1, ge=0, le=1)
+    """Chance of a child to lose a hidden node."""
     add_link: float = Field(0.4, ge=0, le=1)
+    """Chance of a child to get a link."""
     delete_link: float = Field(0.2, ge=0, le=1)
+    """Chance of a child to lose a link."""
     single_structural_mutation: bool = False
     """At most one of the four above per child."""
     neutral_growth: bool = True
@@ -84,7 +89,9 @@ class Settings(ComponentSettings):
     target_species: int = Field(6, ge=0)
     """The threshold moves towards this number of species; 0 keeps it fixed."""
     disjoint_coefficient: float = Field(1.0, ge=0)
+    """Coefficient of genes that one genome has alone, in the genetic distance of two."""
     weight_coefficient: float = Field(0.5, ge=0)
+    """Coefficient of differences between genes that both genomes have, in their genetic distance."""
     elitism: int = Field(1, ge=0)
     """Best members of every species that live on unchanged."""
     survival: float = Field(0.2, gt=0, le=1)
@@ -97,7 +104,9 @@ class Settings(ComponentSettings):
     """This many of the best species never stagnate."""
 
     refine: RefineSettings = RefineSettings()
+    """Evolution strategy on the champions' numbers, between NEAT generations."""
     learn: LearnSettings = LearnSettings()
+    """Steps along the gradient that genomes take before they are judged."""
 
     @field_validator("locality", mode="before")
     @classmethod

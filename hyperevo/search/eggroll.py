@@ -35,6 +35,7 @@ class Settings(ComponentSettings):
 
     name: Literal["eggroll"] = "eggroll"
     population: int = Field(1000, ge=2, multiple_of=2)
+    """Genotypes in a generation, in pairs with opposite noise."""
     rank: int = Field(1, ge=1)
     """r, the rank of the noise on a weight matrix."""
     deviation: float = Field(0.3, gt=0)
@@ -42,7 +43,9 @@ class Settings(ComponentSettings):
     centre: float = Field(1.0, ge=0)
     """Standard deviation of the first centre around 0, which is a saddle of networks with layers."""
     learning_rate: float = Field(0.1, gt=0)
+    """Learning rate of the optimizer that moves the centre."""
     optimizer: Literal["adam", "sgd"] = "adam"
+    """Optimizer that moves the centre along g: Adam, or plain ascent."""
     decay: float = Field(1.0, gt=0, le=1)
     """Factor on σ and on the learning rate from one generation to the next."""
 

@@ -14,7 +14,9 @@ class Settings(ComponentSettings):
 
     name: Literal["genetic"] = "genetic"
     population: int = Field(60, ge=4, multiple_of=2)
+    """Genotypes in a generation."""
     tournament: int = Field(4, ge=2)
+    """Genotypes drawn for a tournament, whose best becomes a parent."""
     mutation: float = Field(0.05, gt=0)
     """Standard deviation of the noise added to every gene of a child."""
     elitist: bool = True

@@ -15,8 +15,11 @@ class Settings(GaussianSettings):
     population: int = Field(60, ge=2, multiple_of=2)
     """Even: every sample has a mirrored twin."""
     learning_rate: float = Field(0.05, gt=0)
+    """Learning rate of the centre."""
     deviation_learning_rate: float = Field(0.1, gt=0)
+    """Learning rate of the standard deviations."""
     optimizer: Literal["clipup", "adam"] = "adam"
+    """Optimizer that moves the centre."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:

@@ -13,7 +13,9 @@ class Settings(GaussianSettings):
 
     name: Literal["snes"] = "snes"
     learning_rate: float | None = Field(None, gt=0)
+    """Step of the centre along the natural gradient; by default 1."""
     deviation_learning_rate: float | None = Field(None, gt=0)
+    """Multiple of evotorch's step of the standard deviations for the number of genes; by default 1."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:

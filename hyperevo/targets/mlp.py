@@ -36,7 +36,9 @@ class Settings(ComponentSettings):
     hidden: tuple[tuple[PositiveInt, PositiveInt], ...] = ((16, 16),)
     """Rows and columns of every hidden sheet."""
     activation: Literal["tanh", "relu", "sin", "identity"] = "tanh"
+    """Function of the hidden units."""
     biases: bool = True
+    """Biases of hidden and output units; without them the parameters are weight matrices alone."""
     ridge: float | None = Field(None, gt=0)
     """Penalty of a readout that is fitted in closed form to half of the images of every generation, and judged on the
     other half, in place of one from the genotype. At the end, and for validation, 10,000 training images fit it."""

@@ -22,6 +22,7 @@ class Settings(ComponentSettings):
     hidden: int = Field(32, ge=1)
     """Units of the state. They lie on a sheet as near to a square as their number allows."""
     activation: Literal["tanh", "relu", "sin"] = "tanh"
+    """φ, the function of the state's units."""
 
 
 class RecurrentTarget(Target):

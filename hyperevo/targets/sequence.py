@@ -36,9 +36,11 @@ class Settings(ComponentSettings):
 
     name: Literal["sequence"] = "sequence"
     layer: Literal["lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn"] = "lstm"
+    """Kind of recurrent layer; the weights of the two hyper layers change at every step."""
     hidden: int = Field(128, ge=1)
     """Units of every layer."""
     layers: int = Field(1, ge=1)
+    """Recurrent layers, each reading the one below it."""
     hyper: int = Field(128, ge=1)
     """Units of the network that changes the weights of a hyper layer."""
     embedding: int | None = Field(None, ge=1)
@@ -50,6 +52,7 @@ class Settings(ComponentSettings):
     keep: float = Field(1.0, gt=0, le=1)
     """The chance of every number to be kept, where there is dropout."""
     answer: Literal["every step", "last step"] = "every step"
+    """Steps that have an answer: every one, or the last alone."""
 
 
 class SequenceNetwork(nn.Module):

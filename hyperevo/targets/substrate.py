@@ -25,6 +25,7 @@ class Settings(ComponentSettings):
 
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
+    """φ, the function of the hidden nodes."""
     steps: int = Field(10, ge=1)
     """T, updates of all hidden nodes."""
 

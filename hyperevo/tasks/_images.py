@@ -55,6 +55,8 @@ class ImageSettings(ExampleSettings):
     """Options of an image classification task."""
 
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
+    """Fitness on the images of a generation: minus the mean cross-entropy, or the share that is classified
+    correctly."""
     scale_outputs: float = Field(0.0, ge=0)
     """Above zero: before the cross-entropy every network's outputs are scaled to this standard deviation over the
     batch, so that fitness feels which class leads, not how large the weights are. Accuracy is the same either way."""

@@ -44,6 +44,7 @@ class Settings(TaskSettings):
     directions: int = Field(8, ge=2)
     """Sensors, and effectors."""
     layout: Literal["ring", "rows"] = "ring"
+    """Places of sensors and effectors: two rings, each unit at its own direction, or two rows."""
     retests: tuple[int, ...] = (8, 16, 32, 64, 128)
     """Numbers of directions that the champion is tested with."""
 

@@ -19,6 +19,7 @@ class Settings(TaskSettings):
 
     name: Literal["parity"] = "parity"
     bits: int = Field(3, ge=2, le=16)
+    """Inputs; a network sees all 2^bits patterns."""
 
 
 class Parity(Task):

@@ -38,6 +38,17 @@ def test_unless_they_are_what_is_varied(tmp_path):
     check_comparable(entries, ["task.name", "target.hidden"])
 
 
+@pytest.mark.parametrize("vary", [("target.name", ["mlp", "convnet"]),
+                                  ("target", ["{name='mlp'}", "{name='convnet'}"])])
+def test_all_of_a_target_may_differ_where_it_is_varied(vary, tmp_path):
+    entries = plan(["dct-mnist"], 1, tmp_path, (), [vary])
+    check_comparable(entries, [vary[0]])
+    with pytest.raises(UserError, match="the runs cannot be compared: target"):
+        check_comparable(entries, ["target.channels"])
+    said = remarks(entries, outcomes(entries))
+    assert any("target.channels is not set (dct-mnist target=mlp)" in one for one in said)
+
+
 def test_all_perceptrons_on_mnist_that_are_shipped_can_be_compared(tmp_path):
     names = ["cppn-mnist", "dct-mnist", "coordinate-mnist", "embedding-mnist", "direct-mnist", "dppn-mnist"]
     check_comparable(plan(names, 1, tmp_path, (), (), ("evaluations", "100000")))

@@ -38,4 +38,5 @@ def test_without_a_terminal_every_run_that_ends_is_a_line(entries, capsys):
         follow({entries[1].folder: "a mistake"})
         follow({entries[1].folder: "a mistake"})
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("dct-mnist, seed 0: ") and first.endswith(" %") and second == "direct-mnist, seed 0: failed"
+    assert first.startswith("dct-mnist+gradient, seed 0: ") and first.endswith(" %")
+    assert second == "direct-mnist+gradient, seed 0: failed"

@@ -27,6 +27,35 @@ def test_rows_are_called_by_what_is_varied(tmp_path):
     assert entries[0].varied[0] == ("search.deviation", "0.1") and entries[0].config_name == "coordinate-mnist"
 
 
+def test_rows_are_called_by_what_replaced_their_parts(tmp_path):
+    def names(overrides, *vary):
+        return [(entry.name, entry.config_name) for entry in plan(["dct-mnist"], 1, tmp_path, overrides,
+                                                                  parse_vary(vary))]
+
+    assert names(["encoding={name='coordinate'}"]) == [("dct-mnist+coordinate", "dct-mnist+coordinate")]
+    assert names(["task.name=fashion"]) == [("dct-mnist", "dct-mnist")]  # the task is the comparison's, not a row's
+    assert names([], "encoding.name=dct,direct", "search.population=8") == [
+        (f"dct-mnist encoding={name} population=8", "dct-mnist") for name in ("dct", "direct")]
+    assert names(["search.name=cmaes", "encoding.scale=2"],
+                 "encoding={name='dct'},{name='coordinate', hidden=[4], activation='relu'}") == [
+        ("dct-mnist+cmaes encoding=dct", "dct-mnist+cmaes"),
+        ("dct-mnist+cmaes encoding=coordinate hidden=[4] activation=relu", "dct-mnist+cmaes")]
+    assert names([], "target.name=mlp", "search.name=snes") == [("dct-mnist target=mlp search=snes", "dct-mnist")]
+
+
+def test_folders_of_runs_are_called_by_their_config_alone(tmp_path):
+    [entry] = plan(["dct-mnist"], 1, tmp_path, ["encoding={name='coordinate'}"])
+    assert entry.folder.name == f"dct-mnist-0-{config_key(entry.config)}"
+    assert entry.config.name == "dct-mnist+coordinate"
+
+
+def test_what_was_left_out_of_a_file_goes_with_the_row(tmp_path):
+    entries = plan(["static-mnist"], 2, tmp_path, [], parse_vary(["target.name=convnet,mlp"]))
+    assert [len(entry.notes) for entry in entries] == [0, 0, 1, 1]
+    assert entries[2].config.part("encoding").direct == ("readout.weight",)
+    assert "convolution1.weight" in entries[2].notes[0]
+
+
 def test_a_fitted_readout_is_in_the_name(tmp_path):
     [entry] = plan(["dct-mnist"], 1, tmp_path, ["target.ridge=0.1"])
     assert entry.name == entry.config_name == "dct-mnist + ridge readout"

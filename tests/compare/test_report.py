@@ -24,6 +24,7 @@ from hyperevo.runs import create_run, execute
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=40", "run.validate_every=4",
          "run.filmstrip=5", "search={name='snes', population=8}", "threads=1"]
 NAMES = ["dct-mnist", "coordinate-mnist", "direct-mnist"]
+ROWS = [*NAMES[:2], "direct-mnist+snes"]  # what is trained by gradient as it is shipped
 FRAMES = 5
 
 
@@ -93,7 +94,7 @@ def test_the_first_line_says_what_is_missing(entries, tmp_path):
     assert page.tags[body + 1] == ("div", {"class": "banner", "role": "alert"})
     assert page.texts[0] == "Unfinished: 3 of 6 runs have no result."
     assert page.texts[2:4] == ["coordinate-mnist: seed 1 (stands at round 6)",
-                               "direct-mnist: seed 0 (not begun), seed 1 (not begun)"]
+                               "direct-mnist+snes: seed 0 (not begun), seed 1 (not begun)"]
 
 
 def test_a_whole_comparison_has_no_banner(entries, tmp_path):
@@ -112,13 +113,13 @@ def test_it_needs_no_other_file_and_no_network(entries, figures, tmp_path):
 
 def test_the_table_has_a_line_for_every_name(entries, tmp_path):
     head, *lines = Page(report(read_outcomes(entries), tmp_path)).lines
-    assert sorted(line[0] for line in lines) == sorted(NAMES) and all(len(line) == len(head) for line in lines)
+    assert sorted(line[0] for line in lines) == sorted(ROWS) and all(len(line) == len(head) for line in lines)
     known = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
     assert {name: own["seeds"] for name, own in known.items()} == {"dct-mnist": "2", "coordinate-mnist": "1 of 2",
-                                                                  "direct-mnist": "0 of 2"}
-    assert known["direct-mnist"]["test accuracy"] == "" and lines[-1][0] == "direct-mnist"
+                                                                  "direct-mnist+snes": "0 of 2"}
+    assert known["direct-mnist+snes"]["test accuracy"] == "" and lines[-1][0] == "direct-mnist+snes"
     assert {name: own["where weights come from"] for name, own in known.items()} == {
-        "dct-mnist": "all generated", "direct-mnist": "",
+        "dct-mnist": "all generated", "direct-mnist+snes": "",
         "coordinate-mnist": "generated: hidden.weight, hidden.bias, readout.weight; direct: readout.bias"}
 
 
@@ -146,7 +147,7 @@ def test_the_same_runs_give_the_same_bytes(entries, figures, tmp_path):
 
 
 def test_names_are_escaped(entries, tmp_path):
-    names = {"dct-mnist": "<img src=x> & co", "coordinate-mnist": '"><script>alert(1)</script>', "direct-mnist": "'"}
+    names = dict(zip(ROWS, ("<img src=x> & co", '"><script>alert(1)</script>', "'"), strict=True))
     text = report(named(read_outcomes(entries), names), tmp_path, "<b>bold</b>", ["1 < 2 & 3"])
     page = Page(text)
     assert sorted(line[0] for line in page.lines[1:]) == sorted(names.values())
@@ -227,13 +228,13 @@ def test_in_a_browser(entries, figures, opened, tmp_path):
     page.keyboard.press("Enter")
     assert genes.locator("..").get_attribute("aria-sort") == "descending"
     # Rows without results stay last, whichever way and by whatever the others are sorted.
-    assert first_column(page) == [*ascending[:2][::-1], "direct-mnist"] and ascending[2] == "direct-mnist"
+    assert first_column(page) == [*ascending[:2][::-1], "direct-mnist+snes"] and ascending[2] == "direct-mnist+snes"
     numbers = [int(text.replace(",", "")) for text in page.locator("#results tbody td:nth-child(5)").all_inner_texts()
                if text]
     assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) == 2
     assert page.locator("#results [aria-sort]").count() == 1
     page.get_by_role("button", name="where weights come from").click()
-    assert first_column(page) == ["dct-mnist", "coordinate-mnist", "direct-mnist"]
+    assert first_column(page) == ["dct-mnist", "coordinate-mnist", "direct-mnist+snes"]
 
     film = page.locator(".film").first
     before = film.locator("img:visible").get_attribute("src"), film.locator("output").inner_text()

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hyperevo import __version__ as hyperevo_version
+from hyperevo.config import load_config, shipped_configs
+
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2",
          "search.population=12", "threads=1"]
 
@@ -45,7 +48,7 @@ def test_bench_prints_tables_and_writes_its_figures(hyperevo, tmp_path):
 def test_run_plot_and_a_second_run(hyperevo, tmp_path):
     done = hyperevo("run", "dct-mnist", *SMALL, check=0)
     folder = Path(done.stdout.splitlines()[-1])
-    assert folder == Path("runs/dct-mnist")
+    assert folder == Path("runs/dct-mnist+digits")
     assert "test accuracy" in done.stdout and "of digits" in done.stdout
     assert json.loads((tmp_path / folder / "result.json").read_text())["data"] == "digits"
     figures = sorted((tmp_path / folder / "figures").iterdir())
@@ -54,7 +57,7 @@ def test_run_plot_and_a_second_run(hyperevo, tmp_path):
     hyperevo("plot", folder, check=0)
     assert {path.name: path.read_bytes() for path in sorted((tmp_path / folder / "figures").iterdir())} == before
     again = hyperevo("run", "dct-mnist", *SMALL, "--no-figures", check=0)
-    assert again.stdout.splitlines()[-1] == "runs/dct-mnist-2"
+    assert again.stdout.splitlines()[-1] == "runs/dct-mnist+digits-2"
     assert not (tmp_path / "home").exists() or not any((tmp_path / "home").rglob("*.safetensors"))
 
 
@@ -93,6 +96,64 @@ def test_list_and_show(hyperevo):
     direct = json.loads(hyperevo("show", "direct-mnist", "--json", check=0).stdout)
     assert (direct["encoded_genes"], direct["direct_parameters"], direct["generated_weights"]) == (0, 203_530, 0)
     assert "generated_weights: 203,520" in hyperevo("show", "coordinate-mnist", check=0).stdout
+
+
+def test_version_is_quick(hyperevo):
+    assert hyperevo("--version", check=0).stdout == f"hyperevo {hyperevo_version}\n"
+
+
+@pytest.fixture
+def shown(monkeypatch, tmp_path):
+    """Call `show` in this process: lines of stdout, and of stderr."""
+    from typer.testing import CliRunner
+
+    from hyperevo.cli import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        done = CliRunner().invoke(app, ["show", *map(str, arguments)], env={"COLUMNS": "160"}, catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout.splitlines(), done.stderr.splitlines()
+
+    return call
+
+
+def test_show_explains_every_setting_on_100_columns(shown):
+    lines, notes = shown("double-pole-hidden-velocities-dct", "search.population=50")
+    assert max(map(len, lines)) <= 100 and notes == [] and "\x1b" not in "".join(lines)
+    place = next(number for number, line in enumerate(lines) if line.startswith("search.population = 50 "))
+    assert lines[place].split() == ["search.population", "=", "50", "command", "line"]
+    assert lines[place + 1] == "    Genotypes in a generation."
+    assert next(line for line in lines if line.startswith("task.name")).split()[-1] \
+        == "double-pole-hidden-velocities-dct.toml"
+    assert next(line for line in lines if line.startswith("run.images = not set")).split()[-1] == "default"
+    assert lines.index("[search] Method by which genotypes improve.") < place < lines.index(
+        next(line for line in lines if line.startswith("[run]")))
+    assert [line.split(":")[0] for line in lines[-3:]] == ["encoded_genes", "direct_parameters", "generated_weights"]
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_toml_that_show_prints_is_the_same_run(shown, tmp_path, name):
+    lines, _ = shown(name, "--toml")
+    (tmp_path / "mine.toml").write_text("\n".join(lines))
+    assert load_config("./mine.toml").config == load_config(name).config
+
+
+def test_show_says_what_is_left_out_on_stderr(shown, tmp_path):
+    lines, notes = shown("dct-mnist", "encoding.name=coordinate", "--toml")
+    assert notes == ["note: encoding.name=coordinate takes nothing from dct-mnist.toml and not axes, coefficients"]
+    (tmp_path / "mine.toml").write_text("\n".join(lines))
+    assert load_config("./mine.toml").config.name == "dct-mnist+coordinate"
+    lines, notes = shown("static-mnist", "target={name='mlp'}", "--json")
+    assert json.loads("\n".join(lines))["config"]["encoding"]["direct"] == ["readout.weight"]
+    assert json.loads("\n".join(lines))["meanings"]["search.name"].startswith("Gradient search: ")
+    assert len(notes) == 1 and "convolution1.weight" in notes[0]
+
+
+def test_a_name_with_a_path_is_one_folder(hyperevo, tmp_path):
+    done = hyperevo("run", "dct-mnist", *SMALL, "name=../my own/run", "--no-figures", check=0)
+    assert done.stdout.splitlines()[-1] == "runs/my-own-run" and (tmp_path / "runs" / "my-own-run").is_dir()
 
 
 def same_outcome(first: Path, second: Path) -> bool:
@@ -174,6 +235,7 @@ MISTAKES = [
     (["bench", "--device", "cuda:7"], "device 'cuda:7' is not there"),
     (["show", "dct-mnist", "encoding.coefficients=[0]"], "encoding.coefficients.0"),
     (["show", "cpn"], "no config called 'cpn'"),
+    (["show", "dct-mnist", "--json", "--toml"], "--json and --toml: one of the two"),
     (["data", "fetch", "mnst"], "mnst"),
     (["data", "verify", "mnst"], "mnst"),
 ]

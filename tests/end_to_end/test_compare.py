@@ -32,7 +32,7 @@ def test_it_runs_what_is_missing_and_reuses_the_rest(hyperevo, tmp_path):
     assert "dct-mnist" in done.stdout and "2" in done.stdout
     rows = results(out)
     assert [(row["name"], row["seed"], row["finished"]) for row in rows] == [
-        (name, seed, "true") for name in PAIR for seed in ("0", "1")]
+        (f"{name}+gradient", seed, "true") for name in PAIR for seed in ("0", "1")]
     assert {(row["evaluations"], row["images"]) for row in rows} == {("10", "400")}
     for file in ("table.md", "table.tex", "report.html", "figures/accuracy_against_genes.png"):
         assert (out / file).stat().st_size > 0
@@ -51,7 +51,7 @@ def test_sweeps_make_a_row_for_every_value(hyperevo, tmp_path):
     hyperevo("compare", "dct-mnist", *SMALL, "--vary", "encoding.coefficients=[2],[3]", "--vary", "task.images=20,40",
              "run.rounds=2", "--seeds", 1, "--out", "sweep", check=0)
     names = [row["name"] for row in results(tmp_path / "sweep")]
-    assert names == [f"dct-mnist coefficients={count} images={images}" for count in ("[2]", "[3]")
+    assert names == [f"dct-mnist+gradient coefficients={count} images={images}" for count in ("[2]", "[3]")
                      for images in ("20", "40")]
 
 
