@@ -1,4 +1,4 @@
-"""ES-HyperNEAT: what a CPPN paints over the substrate, and the nodes and connections that are found in it."""
+"""ES-HyperNEAT: the pattern that a CPPN paints over the substrate, and the nodes and connections found in it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,20 +35,21 @@ PAINTER = "#f0e442"
 """Colour of the hidden node whose weights are painted."""
 
 DRAWN = 1500
-"""Connections in a picture at most, the strongest: more are a grey cloud."""
+"""Most connections in a picture, the strongest: more would be a grey cloud."""
 
 KINDS = {"input": ("s", "#009e73", 80), "bias": ("D", "#e69f00", 60), "hidden node": ("o", "white", 34),
          "output": ("^", "#b0559a", 110)}
 """Marker, colour and size of a node."""
 
 Link = tuple[tuple[float, float], tuple[float, float], float]
-"""From, to, and the weight."""
+"""A connection: the positions (x, y) of its source and target, and its weight."""
 
 
 @torch.no_grad()
 def found_network(encoding: EsHyperneatEncoding, graph: Graph, label: str = "") -> Figure:
-    """A network on its substrate of two axes: in the middle all nodes and connections; left and right of it the weights
-    that the CPPN paints from one input and from one hidden node to every place, with the connections found there."""
+    """A network on its two-dimensional substrate. In the middle are all nodes and connections; to the left and right
+    are the weights that the CPPN paints from one input and one hidden node to every point, with the connections found.
+    """
     values, cells = encoding.connections([graph])
     links = _links(encoding, values, cells[0])
     nodes = {"input": encoding.inputs, "hidden node": encoding.cells.places[cells[0]], "output": encoding.outputs,
@@ -71,7 +72,7 @@ def found_network(encoding: EsHyperneatEncoding, graph: Graph, label: str = "") 
                         extent=(-1, 1, -1, 1), origin="lower")
         _draw_painter(axes, name, place, links)
     if sides:
-        colour_bar(figure, sides[-1].images[0], sides[-1], "weight from the marked node to a place")
+        colour_bar(figure, sides[-1].images[0], sides[-1], "weight from the marked node to each point")
     return figure
 
 
@@ -96,15 +97,15 @@ def _links(encoding: EsHyperneatEncoding, values: Mapping[str, Tensor], cells: T
 
 
 def _painters(links: Sequence[Link], nodes: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    """The input and the hidden node with the most connections to others; there may be no hidden node."""
+    """The input and the hidden node with the most outgoing connections; there may be no hidden node."""
     sources = [source for source, _, _ in links]
     return {kind: max((tuple(place) for place in nodes[kind].tolist()), key=sources.count)
             for kind in ("input", "hidden node") if len(nodes[kind])}
 
 
 def _painting(encoding: EsHyperneatEncoding, graph: Graph, place: tuple[float, float]) -> Tensor:
-    """(outputs, RESOLUTION, RESOLUTION): weights from a place to every other, from the bottom upwards, and with link
-    expression what is above zero where they are expressed."""
+    """Patterns (outputs, RESOLUTION, RESOLUTION), rows from the bottom upwards: the weights from a point to every other
+    and, with link expression, the CPPN output that is above zero where a connection is expressed."""
     line = (torch.arange(RESOLUTION, dtype=torch.float64) + 0.5) * 2 / RESOLUTION - 1
     targets = torch.cartesian_prod(line, line).flip(1)
     outputs = encoding.asked(graph, torch.tensor([place], dtype=torch.float64).expand_as(targets), targets)
@@ -116,7 +117,7 @@ def _draw_network(axes: Axes, links: Sequence[Link], nodes: Mapping[str, Tensor]
     links = links[-DRAWN:]
     largest = float(np.percentile([abs(weight) for *_, weight in links], 95)) if links else 1.0
     shares = np.array([min(abs(weight) / (largest or 1.0), 1.0) for *_, weight in links])
-    # Among hundreds only the strong ones can be followed.
+    # Among hundreds of links only the strong ones can be followed.
     crowd = min(1.0, (60 / max(len(links), 1)) ** 0.5)
     axes.add_collection(LineCollection([link[:2] for link in links], linewidths=0.4 + 2.4 * crowd * shares,
                                        colors=[matplotlib.colors.to_rgba(POSITIVE if weight > 0 else NEGATIVE,
