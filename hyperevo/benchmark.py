@@ -1,7 +1,7 @@
-"""How fast populations are expressed and evaluated, against the matrix product alone and against others.
+"""Speed of expressing and evaluating populations, against bare matrix products and against other implementations.
 
-All that is compared is measured side by side in one process, in turns, because machines are noisy: a ratio is the
-median of the ratios of the turns. What would take hours is timed on a sample and scaled up; it says so.
+Works that are compared are timed in turns in one process, because machines are noisy: a ratio is the median of the
+turns' ratios. Work that would take hours is timed on a sample and scaled up, and its name in the results says so.
 """
 
 import random
@@ -27,7 +27,7 @@ from hyperevo.targets import convnet, mlp, wide_resnet
 from hyperevo.weights import Weights, project
 
 HIDDEN, LINKS = 8, 3
-"""Nodes of the CPPNs that are timed, and how many sources each has."""
+"""Hidden nodes of the CPPNs that are timed, and sources of each node."""
 
 Work = Callable[[], Any]
 
@@ -51,7 +51,7 @@ def measure(device: torch.device, quick: bool = False) -> dict[str, Any]:
 
 
 def seconds(work: Work, device: torch.device) -> float:
-    """Of one call, with all that it launched on the device."""
+    """Seconds of one call, including everything it launched on the device."""
     _wait(device)
     started = time.perf_counter()
     work()
@@ -60,7 +60,7 @@ def seconds(work: Work, device: torch.device) -> float:
 
 
 def in_turns(works: dict[str, Work], device: torch.device, turns: int) -> dict[str, list[float]]:
-    """Seconds of every work, by turn; one turn before the first is not counted."""
+    """Seconds of every work, one value per turn, after a warm-up turn that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(turns + 1):
         for name, work in works.items():
@@ -84,13 +84,13 @@ def _wait(device: torch.device) -> None:
 
 
 def mnist_network() -> mlp.MlpTarget:
-    """784-256-10."""
+    """A 784-256-10 network for MNIST."""
     return mlp.MlpTarget(mlp.Settings(), Sheet((28, 28)), 10)
 
 
 def random_graphs(encoding: cppn.CppnEncoding, size: int, hidden: int = HIDDEN, seed: int = 0) -> list[Graph]:
-    """Graphs that all differ: every hidden node has three sources among the inputs and the nodes before it, and one of
-    NEAT's functions; an output reads three hidden nodes, and the first one all those that no other node reads."""
+    """Random CPPNs, all of different topology. A hidden node has three sources, inputs or nodes before it, and one of
+    NEAT's functions. An output reads three hidden nodes; the first output also reads those that no other node reads."""
     draw, functions = random.Random(seed), NeatSettings().functions
     inputs, graphs = len(encoding.input_names), []
     for _ in range(size):
@@ -109,7 +109,7 @@ def random_graphs(encoding: cppn.CppnEncoding, size: int, hidden: int = HIDDEN, 
 
 
 def random_batch(images: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Noise of the size of MNIST, and labels."""
+    """Noise of MNIST's shape (images, 784), and labels (images,)."""
     generator = torch.Generator().manual_seed(0)
     return (torch.rand(images, 784, generator=generator).to(device),
             torch.randint(10, (images,), generator=generator).to(device))
@@ -123,7 +123,8 @@ def _mean_output(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def measure_cppn(device: torch.device, population: int, images: int, turns: int) -> dict[str, Any]:
-    """A population of graphs that all differ, on 784-256-10, against the first layer's matrix products alone."""
+    """Speed of a population of different CPPNs on 784-256-10 networks, against the first layer's matrix products alone.
+    """
     target = mnist_network()
     encoding = cppn.CppnEncoding(cppn.Settings(), target.geometry, device)
     graphs, batch = random_graphs(encoding, population), random_batch(images, device)
@@ -155,7 +156,7 @@ def measure_cppn(device: torch.device, population: int, images: int, turns: int)
 
 def _node_by_node(encoding: cppn.CppnEncoding, target: mlp.MlpTarget, graphs: Sequence[Graph],
                   images: Tensor) -> Tensor:
-    """One tensor operation per node over all connections, network by network: what one writes first."""
+    """Outputs by the straightforward way: one tensor operation per node over all connections, network by network."""
     outputs = []
     for graph in graphs:
         values = {}
@@ -168,7 +169,7 @@ def _node_by_node(encoding: cppn.CppnEncoding, target: mlp.MlpTarget, graphs: Se
 
 
 def _by_vmap(weights: Weights, images: Tensor) -> Tensor:
-    """The same networks by `torch.vmap` over their weights. (Expression cannot be mapped: the graphs differ.)"""
+    """Outputs by `torch.vmap` over the networks' weights. (Expression cannot be mapped: the graphs differ.)"""
     def network(first: Tensor, bias: Tensor, second: Tensor, second_bias: Tensor) -> Tensor:
         return torch.tanh(images @ first.T + bias) @ second.T + second_bias
 
@@ -177,8 +178,8 @@ def _by_vmap(weights: Weights, images: Tensor) -> Tensor:
 
 def _against_neat_python(encoding: cppn.CppnEncoding, graph: Graph, target: mlp.MlpTarget, images: int,
                          ours: float) -> dict[str, float]:
-    """neat-python's own networks: the CPPN queried connection by connection, then a network of those weights, both
-    timed on a sample and scaled up."""
+    """Speed of neat-python's own networks: the CPPN queried connection by connection, then a network of those weights,
+    both timed on a sample and scaled up."""
     painter = _neat_python_cppn(graph)
     queries, sample_images = 500, 1
     generator = torch.Generator().manual_seed(0)
@@ -240,7 +241,7 @@ def _neat_python_mlp(weights: dict[str, Tensor], target: mlp.MlpTarget) -> Any:
 
 
 def measure_dct(device: torch.device, population: int, images: int, turns: int) -> dict[str, Any]:
-    """The first layer from 8 × 8 × 8 × 8 coefficients: multiplied in factors, and built."""
+    """Speed of MNIST's first layer from 8 × 8 × 8 × 8 coefficients, as factors and as dense matrices."""
     geometry = {"hidden.weight": ParameterGeometry(Sheet((16, 16)), Sheet((28, 28)))}
     encoding = dct.build(dct.Settings(coefficients=(8,)), geometry, device)
     genes = torch.randn(population, encoding.genes, generator=torch.Generator().manual_seed(0)).to(device)
@@ -267,8 +268,8 @@ def measure_dct(device: torch.device, population: int, images: int, turns: int) 
 
 
 def measure_gradient(device: torch.device, quick: bool) -> dict[str, Any]:
-    """One step, forwards and backwards: a wide residual network whose kernels are generated beside one trained
-    directly, and five networks at once beside one."""
+    """Speed of one forward and backward pass: a wide residual network with generated kernels against one with direct
+    ones, and five networks at once against one."""
     images, depth, turns = (8, 10, 2) if quick else (128, 40, 3)
     network = wide_resnet.build(wide_resnet.Settings(depth=depth), Sheet((3, 32, 32)), 10)
     hyper = embedding.Settings(direct=("conv1.*", "*.shortcut.*", "readout.*"))
@@ -294,7 +295,7 @@ def mnist_convnet() -> convnet.ConvNetTarget:
 
 
 def _step(target: Target, settings: ComponentSettings, inputs: Tensor, population: int, device: torch.device) -> Work:
-    """The gradient of a loss by all genes of a population."""
+    """Work that computes the gradient of a loss by all genes of a population."""
     encoding = build_encoding(settings, target.geometry, device)
     assert isinstance(encoding, FixedLength)
     genes = encoding.sample(population, torch.Generator().manual_seed(0)).to(device).requires_grad_()
@@ -310,20 +311,21 @@ def _step(target: Target, settings: ComponentSettings, inputs: Tensor, populatio
 
 
 def measure_growth(device: torch.device, quick: bool) -> dict[str, list[dict[str, float]]]:
-    """How cost grows with the population, the connections, the hidden nodes and the images."""
+    """Growth of the cost with the population, the connections, the hidden nodes and the images."""
     target = mnist_network()
     encoding = cppn.CppnEncoding(cppn.Settings(), target.geometry, device)
     few = 2 if quick else 16
 
     def evaluated(graphs: Sequence[Graph], images: int = 1000) -> float:
-        """The median of three, per network."""
+        """Seconds per network, the median of three evaluations."""
         batch = random_batch(images, device)
         work = lambda: evaluate(encoding, target, list(graphs), batch, _mean_output, 4.0)  # noqa: E731
         work()
         return statistics.median(seconds(work, device) for _ in range(3)) / len(graphs)
 
     def by_population(sizes: Sequence[int]) -> list[dict[str, float]]:
-        """Small populations are parts of the largest, several of them, so that all sizes paint graphs alike."""
+        """Seconds per network by population. Smaller populations are several slices of the largest one, so that all
+        sizes paint comparable graphs."""
         graphs = random_graphs(encoding, sizes[-1])
         rows = []
         for size in sizes:
@@ -347,7 +349,7 @@ def measure_growth(device: torch.device, quick: bool) -> dict[str, list[dict[str
 
 
 def _paint_substrate(device: torch.device, sizes: tuple[int, int], population: int) -> dict[str, float]:
-    """Seconds to paint one matrix, targets × sources units on squares where their numbers are squares."""
+    """Seconds to paint one matrix of `sizes` (targets, sources), on square sheets where a count is a square."""
     geometry = {"weight": ParameterGeometry(_sheet(sizes[0]), _sheet(sizes[1]))}
     encoding = cppn.CppnEncoding(cppn.Settings(), geometry, device)
     graphs = random_graphs(encoding, population)

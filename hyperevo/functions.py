@@ -1,7 +1,7 @@
 """Activation and aggregation functions of CPPN nodes, over tensors.
 
-Names and definitions are neat-python's (its `sin` is sin(5z), its `gauss` exp(-5z²), …), so that a genome means the
-same here and there. `cos` and `step` are ours and are registered with neat-python where its genomes are used.
+Names and definitions are neat-python's (its `sin` is sin(5z), its `gauss` exp(-5z²), …), so that a genome computes the
+same in both. `cos` and `step` are ours and are registered with neat-python where its genomes are used.
 """
 
 import math
@@ -63,7 +63,7 @@ def _stacked(values: Sequence[Tensor]) -> Tensor:
 
 def _pairwise(operation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:
     def reduce(values: Sequence[Tensor]) -> Tensor:
-        # Small tensors first: values of one coordinate side meet before they are spread over all connections.
+        # Small tensors first: values that depend on one unit only are combined before they spread over all connections.
         ordered = sorted(values, key=torch.numel)
         result = ordered[0]
         for value in ordered[1:]:
@@ -79,7 +79,7 @@ def _largest_magnitude(values: Sequence[Tensor]) -> Tensor:
 
 
 def _median(values: Sequence[Tensor]) -> Tensor:
-    # The mean of the two middle values where their number is even, as in neat-python.
+    # The mean of the two middle values where their count is even, as in neat-python.
     ordered = _stacked(values).sort(dim=0).values
     middle = len(values) // 2
     return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
@@ -98,5 +98,5 @@ AGGREGATIONS: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {
     "mean": lambda values: _total(values) / len(values),
 }
 
-# What a node without links receives, as in neat-python.
+# The value of each aggregation for a node without links, as in neat-python.
 EMPTY_AGGREGATION = {name: 1.0 if name == "product" else 0.0 for name in AGGREGATIONS}

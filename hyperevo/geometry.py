@@ -1,4 +1,4 @@
-"""Where every weight of a network sits in space.
+"""Coordinates in space of every weight of a network.
 
 Units lie on sheets. A weight joins a unit of the source sheet to a unit of the target sheet, so its place is the pair
 of their coordinates; a bias has only a target. Coordinates run from -1 to 1 along every axis of a sheet, whatever its
@@ -13,27 +13,28 @@ import torch
 from torch import Tensor, nn
 
 SUBSTRATE = "substrate"
-"""Names no parameter, but the sheets of outputs and inputs between which networks lie whose hidden nodes are found."""
+"""Key of no parameter: its target and source are the sheets of outputs and inputs of networks whose hidden nodes an
+encoding finds between them."""
 
 
 @dataclass(frozen=True)
 class Sheet:
     """A regular grid of units. `sizes` is (rows, columns) for an image, (length,) for a line, (channels, rows, columns)
-    for feature maps or for what a convolution's kernel reads."""
+    for feature maps or the receptive field of a kernel."""
 
     sizes: tuple[int, ...]
 
     @property
     def units(self) -> int:
-        """How many units lie on the sheet."""
+        """Number of units on the sheet."""
         return prod(self.sizes)
 
     @cached_property
     def coordinates(self) -> Tensor:
-        """(units, axes) float64, in the order in which a tensor of shape `sizes` lies in memory.
+        """Coordinates (units, axes) float64 in [-1, 1], in the memory order of a tensor of shape `sizes`.
 
-        The last two axes are (row, column) = (y, x), both growing as the image is read: rows downwards, columns to
-        the right. An axis of one unit sits at 0.
+        The last two axes are (row, column) = (y, x): rows grow downwards, columns to the right. A single unit along an
+        axis is at 0.
         """
         lines = [torch.linspace(-1, 1, size, dtype=torch.float64) if size > 1 else torch.zeros(1, dtype=torch.float64)
                  for size in self.sizes]
@@ -42,8 +43,8 @@ class Sheet:
 
     @property
     def places(self) -> Tensor:
-        """(units, 2 or 3) float64: x and y of every unit, and z where there is a third axis, such as the channels of
-        (channels, rows, columns). A line lies along x; further axes are refused."""
+        """Positions (units, 2 or 3) float64: x and y of every unit, and z where there is a third axis, such as the
+        channels of (channels, rows, columns). A line lies along x. Raises ValueError for more than three axes."""
         places = self.coordinates
         if places.shape[1] == 1:
             return torch.cat([places, torch.zeros_like(places)], dim=1)
@@ -54,7 +55,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Frame(Sheet):
-    """What is seen at one step, as of a camera: no target takes its rows for steps."""
+    """An image observed at one step, as from a camera: no target reads its rows as a sequence of steps."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Ring(Sheet):
 
     @cached_property
     def coordinates(self) -> Tensor:
-        """(units, 2) float64, as those of a sheet: y, downwards, and x."""
+        """Coordinates (units, 2) float64, as those of a sheet: y, downwards, and x."""
         bearings = torch.arange(self.units, dtype=torch.float64) * (2 * pi / self.units)
         return self.radius * torch.stack([-bearings.cos(), bearings.sin()], 1)
 
@@ -76,8 +77,8 @@ class ParameterGeometry:
     """One weight matrix, shape (target units, source units), or one bias, shape (target units,), and its sheets.
 
     A convolution's kernel is a matrix too: its target units are the output channels, its source units the input
-    channels, rows and columns that it reads. `tensor` is its shape in a `state_dict` where that is another. `initial`
-    is what a parameter without a source starts from.
+    channels, rows and columns that it reads. `tensor` is its shape in a `state_dict`, where it differs. `initial` is
+    the initial value of a parameter without a source.
     """
 
     target: Sheet
@@ -97,33 +98,34 @@ class ParameterGeometry:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the weights at which values keep their size through ReLU, √(2 / inputs) (He et al.
+        """Standard deviation √(2 / inputs) of weights that preserve the variance of values through ReLU (He et al.
         2015); 0 for a parameter without a source."""
         return 0.0 if self.source is None else (2 / self.source.units) ** 0.5
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The parameter as an n-dimensional grid with one axis per coordinate: target axes first, then source axes."""
+        """Shape of the parameter as a grid with one axis per coordinate: target axes first, then source axes."""
         return self.target.sizes if self.source is None else self.target.sizes + self.source.sizes
 
     @property
     def size(self) -> int:
-        """How many numbers the parameter holds."""
+        """Number of values in the parameter."""
         return prod(self.shape)
 
 
 def near_square(units: int) -> Sheet:
-    """The sheet of two axes for `units` units whose rows and columns differ least: 256 → 16 × 16, 10 → 2 × 5."""
+    """The two-dimensional sheet of `units` units that is closest to a square: 256 → 16 × 16, 10 → 2 × 5."""
     rows = next(rows for rows in range(int(units**0.5), 0, -1) if units % rows == 0)
     return Sheet((rows, units // rows))
 
 
 def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str, ParameterGeometry]:
-    """Where every parameter of a module sits, by its name in the `state_dict`; one that is shared is named once.
+    """Geometry of every parameter of a module, by its name in the `state_dict`; a shared parameter appears once.
 
-    Units of a linear layer lie on a sheet as near to a square as their number allows, or on `inputs`, where a layer
-    reads just as many values; channels of a convolution on a line; gates of a recurrent layer, one line each, below
-    each other. Anything else is a grid: its first axis the target's, all others the source's.
+    Units of a linear layer lie on a sheet as near to a square as their count allows; where the layer reads as many
+    values as `inputs` has units, its inputs lie on that sheet. Channels of a convolution lie on a line, and gates of a
+    recurrent layer on one line each, below each other. Any other parameter is a grid: its first axis is the target's,
+    all others are the source's.
     """
     geometry: dict[str, ParameterGeometry] = {}
     for prefix, part in module.named_modules():
@@ -134,7 +136,7 @@ def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str,
 
 
 def _initial(part: nn.Module, name: str) -> float:
-    """Normalisations multiply by 1 and add 0 at first."""
+    """Initial value of a parameter without a source: 1 for a normalisation's gain, else 0."""
     return 1.0 if name in ("weight", "gain") and "Norm" in type(part).__name__ else 0.0
 
 

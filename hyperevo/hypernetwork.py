@@ -15,15 +15,15 @@ from hyperevo.geometry import module_geometry
 class StaticHyperNetwork(nn.Module):
     """A module whose chosen kernels and weight matrices come from embeddings, by one generator per kernel size.
 
-    It is called as the module is. Its parameters are the embeddings, the generators and what of the module is not
-    generated; any optimiser trains them. See `hyperevo.encodings.embedding` for the equations.
+    It is called as the module is. Its parameters are the embeddings, the generators and the module's parameters that
+    are not generated; any optimiser trains them. See `hyperevo.encodings.embedding` for the equations.
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[str] = ("*",), embedding: int = 64,
                  hidden: int | None = None, tile: tuple[int, int] = (16, 16), seed: int = 0):
-        """`layers`: names of layers whose weights are generated, or patterns for them, such as "conv2.*". Only
-        convolutions and linear layers are; raises ValueError where a pattern names none. embedding, hidden: N_z and d;
-        tile: N_in and N_out. The module becomes part of this one and loses the parameters that are generated."""
+        """`layers`: names of the convolutions and linear layers whose weights are generated, or patterns of names, such
+        as "conv2.*"; raises ValueError where a pattern matches none. embedding, hidden: N_z and d; tile: N_in and
+        N_out. The module becomes a submodule, and the parameters that are generated are removed from it."""
         super().__init__()
         chosen = _chosen(module, layers)
         geometry = {name: place for name, place in module_geometry(module).items() if name in chosen}
@@ -42,7 +42,7 @@ class StaticHyperNetwork(nn.Module):
             module.get_submodule(owner).register_buffer(parameter, None, persistent=False)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module answers with the weights of now."""
+        """Call the module with weights generated from the current parameters."""
         return functional_call(self.module, self.generated(), inputs, options)
 
     def generated(self) -> dict[str, Tensor]:
@@ -55,7 +55,7 @@ class StaticHyperNetwork(nn.Module):
 
     @property
     def embeddings(self) -> dict[str, Tensor]:
-        """By parameter: (rows of tiles, columns of tiles, N_z)."""
+        """Embeddings (rows of tiles, columns of tiles, N_z) by parameter name."""
         found = {}
         for own, generator in zip(self.generators, self.encoding.generators, strict=True):
             for layer in generator.layers:
@@ -64,7 +64,7 @@ class StaticHyperNetwork(nn.Module):
         return found
 
     def plain_state_dict(self) -> dict[str, Tensor]:
-        """A `state_dict` for the module as it was before: everything it holds and the generated weights."""
+        """A `state_dict` for the original module: its own parameters and buffers, and the generated weights."""
         generated = {name: value.detach().clone() for name, value in self.generated().items()}
         return {**self.module.state_dict(), **generated}
 
@@ -74,7 +74,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def _chosen(module: nn.Module, layers: Sequence[str]) -> list[str]:
-    """Names of the weights of all layers that a pattern names."""
+    """Names of the weights of all layers that match a pattern; raises ValueError where a pattern matches none."""
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     known = {name: f"{name}.weight" if name else "weight" for name, part in module.named_modules()
              if isinstance(part, kinds)}

@@ -1,8 +1,8 @@
 """A population's weights, dense or factored.
 
 `Weights` maps a parameter's name to its values for P networks. A weight matrix is a tensor (P, out, in), or `Factored`
-or `Perturbed` and never built, or `Deferred` and built when it is needed, or `Pieces` of these; a bias is a tensor
-(P, out). Targets multiply with `project`, which takes any.
+or `Perturbed` and never built, or `Deferred` and built on demand, or `Pieces` of these; a bias is a tensor (P, out).
+Targets multiply with `project`, which takes any of them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Factored:
 
     @property
     def shape(self) -> torch.Size:
-        """(P, out, in), as the dense matrices would have."""
+        """Shape (P, out, in) of the dense matrices."""
         return torch.Size((len(self), self.left.shape[-2], self.right.shape[-2]))
 
     def __getitem__(self, networks: slice) -> "Factored":
@@ -43,20 +43,23 @@ class Factored:
         return Factored(chosen(self.left), chosen(self.right), None if self.core is None else self.core[networks])
 
     def dense(self) -> Tensor:
-        """(P, out, in), built."""
+        """The dense matrices (P, out, in)."""
         left = self.left if self.core is None else self.left @ self.core
         return left @ self.right.transpose(-1, -2)
 
     def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Inputs (in, N) shared by all networks, or (P, in, N), to (P, out, N), in order of rank. What networks share
-        is computed once, and inputs that they share meet all their factors in one product."""
+        """Multiply inputs (in, N) shared by all networks, or (P, in, N), by one factor after the other → (P, out, N).
+
+        Products of shared factors with shared inputs are computed once, and shared inputs are multiplied by the factors
+        of all networks in one product.
+        """
         narrow = _meet(self.right.transpose(-1, -2), inputs)
         mixed = narrow if self.core is None else _meet(self.core, narrow)
         return torch.matmul(self.left, mixed, out=out)
 
 
 def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
-    """factor (r, in) or (P, r, in) times inputs (in, N) or (P, in, N)."""
+    """Product of a factor (r, in) or (P, r, in) and inputs (in, N) or (P, in, N)."""
     if factor.dim() == 3 and inputs.dim() == 2:
         return (factor.flatten(0, 1) @ inputs).view(*factor.shape[:2], -1)
     return factor @ inputs
@@ -64,7 +67,7 @@ def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Perturbed:
-    """P matrices that differ from one by a change of low rank, `base + left @ right.T`.
+    """P matrices that differ from a common one by matrices of low rank, `base + left @ right.T`.
 
     base: (out, in), shared by all networks; left: (P, out, r); right: (P, in, r).
     """
@@ -78,18 +81,19 @@ class Perturbed:
 
     @property
     def shape(self) -> torch.Size:
-        """(P, out, in), as the dense matrices would have."""
+        """Shape (P, out, in) of the dense matrices."""
         return torch.Size((len(self), *self.base.shape))
 
     def __getitem__(self, networks: slice) -> "Perturbed":
         return Perturbed(self.base, self.left[networks], self.right[networks])
 
     def dense(self) -> Tensor:
-        """(P, out, in), built."""
+        """The dense matrices (P, out, in)."""
         return torch.baddbmm(self.base.expand(self.shape), self.left, self.right.transpose(1, 2))
 
     def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Inputs (in, N) shared by all networks, or (P, in, N), to (P, out, N). Shared inputs meet the base once."""
+        """Multiply inputs (in, N) shared by all networks, or (P, in, N) → (P, out, N). The product of the base and
+        shared inputs is computed once."""
         narrow = _meet(self.right.transpose(1, 2), inputs)
         shared = (self.base @ inputs).expand(*self.shape[:2], inputs.shape[-1])
         if out is None:
@@ -99,8 +103,8 @@ class Perturbed:
 
 @dataclass(frozen=True)
 class Deferred:
-    """One matrix (1, out, in) that `build` makes when it is needed, and that is forgotten after: a population of such
-    matrices is multiplied while each is still in cache, and takes the memory of one."""
+    """One matrix (1, out, in) that `build` computes on demand and nothing keeps: each matrix of a population is used
+    while it is still in cache, and all of them take the memory of one."""
 
     build: Callable[[], Tensor]
     shape: torch.Size
@@ -112,17 +116,17 @@ class Deferred:
         return self
 
     def dense(self) -> Tensor:
-        """(1, out, in), built."""
+        """The dense matrix (1, out, in), built anew."""
         return self.build()
 
     def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Inputs (in, N), or (1, in, N), to (1, out, N)."""
+        """Multiply inputs (in, N), or (1, in, N) → (1, out, N)."""
         return project(self.build(), inputs, out)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """P matrices in several pieces: neighbours in a population that were computed together."""
+    """P matrices in several pieces, each of consecutive networks that were computed together."""
 
     parts: tuple["Tensor | Factored | Perturbed | Deferred", ...]
 
@@ -131,7 +135,7 @@ class Pieces:
 
     @property
     def shape(self) -> torch.Size:
-        """(P, out, in)."""
+        """Shape (P, out, in) of all matrices."""
         return torch.Size((len(self), *self.parts[0].shape[1:]))
 
     def __getitem__(self, networks: slice) -> "Pieces":
@@ -145,11 +149,11 @@ class Pieces:
         return Pieces(tuple(chosen))
 
     def dense(self) -> Tensor:
-        """(P, out, in), built."""
+        """The dense matrices (P, out, in)."""
         return torch.cat([part if isinstance(part, Tensor) else part.dense() for part in self.parts])
 
     def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Inputs (in, N), or (P, in, N), to (P, out, N), piece by piece."""
+        """Multiply inputs (in, N), or (P, in, N), piece by piece → (P, out, N)."""
         sizes = [len(part) for part in self.parts]
         own = inputs.split(sizes) if inputs.dim() == 3 else [inputs] * len(sizes)
         if out is None:
@@ -162,20 +166,21 @@ class Pieces:
 Weight = Tensor | Factored | Perturbed | Deferred | Pieces
 
 FEW = 8
-"""Columns up to which a product of many small matrices is faster the other way around, transposed: three times for
-1,024 matrices of 32 × 32 and one column to eight."""
+"""Most columns of inputs for which a batch of small products is computed transposed, which is three times as fast for
+1,024 matrices of 32 × 32 and one to eight columns."""
 
 
 def join(parts: Sequence[Tensor | Factored | Perturbed | Deferred]) -> Weight:
-    """Several pieces of a population as one value."""
+    """Join consecutive pieces of a population into one value."""
     return parts[0] if len(parts) == 1 else Pieces(tuple(parts))
 
 
 def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-    """Multiply every network's matrix (P, out, in) by inputs (in, N), or (P, in, N), one column per image: (P, out, N).
+    """Multiply every network's matrix (P, out, in) by inputs (in, N) or (P, in, N), a column per example: (P, out, N).
 
-    Images come last so that one network's values of one unit lie together, and products need no copies. Without a
-    gradient the products are written where they belong. Of few images each image's values lie together.
+    Examples are the last axis, so that a network's values of one unit are contiguous and products need no copies.
+    (Where networks have inputs of their own and few of them, an example's values are contiguous.) Where no gradient is
+    recorded, products are written straight into the result, or into `out`.
     """
     if isinstance(weight, Tensor) and _are_few(inputs) and out is None:
         return torch.bmm(inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
@@ -198,7 +203,7 @@ def _are_few(inputs: Tensor) -> bool:
 
 
 def project_and_add(weight: Weight, inputs: Tensor, bias: Tensor) -> Tensor:
-    """The same, and every network's bias (P, out)."""
+    """Multiply as `project` does, and add every network's bias (P, out)."""
     if isinstance(weight, Tensor) and _are_few(inputs):
         return torch.baddbmm(bias[:, None], inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
     return project(weight, inputs).add_(bias[:, :, None])
@@ -237,7 +242,7 @@ class Weights(Mapping[str, Weight]):
         return {name: self.tensor(name) for name in self._values}
 
     def networks(self, chosen: slice) -> "Weights":
-        """The weights of some neighbours in the population; nothing is built or copied."""
+        """The weights of consecutive networks in the population; nothing is built or copied."""
         return Weights({name: value[chosen] for name, value in self._values.items()})
 
     def network(self, index: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The figures of a comparison: which rows go into which."""
+"""The figures of a comparison, and the choice of rows for each of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,28 +29,29 @@ from hyperevo.plots.run_view import PUT_BACK, shown_data
 from hyperevo.runs.fitness_log import read_fitness
 
 CAPTIONS = {
-    "accuracy_against_genes": "How accurate networks are, against how many numbers had to be found for them. On the "
-                              "dashed line: rows that no smaller one beats.",
+    "accuracy_against_genes": "Test accuracy of networks, against the count of numbers that were searched for them. On "
+                              "the dashed line: rows that no smaller one beats.",
     "accuracy_along_evaluations": "The champion's accuracy on the validation images as the search goes on, by networks "
                                   "evaluated.",
-    "accuracy_along_seconds": "The same by the time that the search took on the machine it ran on.",
+    "accuracy_along_seconds": "The champion's accuracy on the validation images, by the time that the search took on "
+                              "its machine.",
     "receptive_fields": "Weights of the first layer of every row's champion, of its first finished seed.",
-    "spectra": "How much of the same weights' power lies at which spatial frequency: smooth weights have theirs on the "
-               "left, noise has it everywhere.",
-    "fitness_distribution": "How the networks of the last generation differ, in the first finished seed. Only rows "
+    "spectra": "Power of the same weights by spatial frequency: that of smooth weights is on the left, that of noise "
+               "everywhere.",
+    "fitness_distribution": "Fitness of the networks of the last generation, in the first finished seed. Only rows "
                             "with the same fitness share an axis.",
 }
 
-SWEPT = "What one setting does to the accuracy, all others being the same."
+SWEPT = "Test accuracy by the value of one setting, with all other settings equal."
 
 FAR_APART = 5
-"""Rows whose runs are so many times longer than others share a log axis."""
+"""Ratio of the longest to the shortest run above which rows share a logarithmic axis."""
 
 
 @dataclass(frozen=True)
 class _FirstMatrix:
-    """A champion's first matrix (target units, source units), as it is and over the image, where its sources may be
-    shuffled pixels; what is to be said of the latter; target and source sheet."""
+    """A champion's first matrix (target units, source units); the same matrix with shuffled pixels put back in the
+    image's order; a remark on that order; the target and source sheets."""
 
     weights: Tensor
     over_image: Tensor
@@ -72,7 +73,7 @@ def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> Name
 
 
 def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
-    """None where rows are measured in different ways: such numbers share no axis."""
+    """Accuracy against size and along runs; no figure where rows have different measures, which share no axis."""
     measures = {row.measure for row in rows}
     if len(measures) > 1:
         return
@@ -94,7 +95,7 @@ def _accuracies(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
 
 
 def _sweeps(rows: Sequence[Row]) -> NamedFigures:
-    """A figure for every key that is varied: a curve for every config, and for every value of the other keys."""
+    """One figure for every varied key, with a curve for every config and every value of the other keys."""
     keys = [key for key, _ in rows[0].outcomes[0].entry.varied]
     measures = {row.measure for row in rows}
     for key in keys if len(measures) == 1 else ():
@@ -124,8 +125,8 @@ def _curve_name(row: Row, key: str) -> str:
 
 
 def _places(rows: Sequence[Row], key: str, values: Sequence[str]) -> tuple[str, dict[str, float]]:
-    """What a sweep's axis shows, and where every row lies on it: how many numbers are searched, where the key sets
-    that; the value, where that is a number; or else its place among the others."""
+    """Label of a sweep's axis, and every row's position on it: the count of searched numbers, where the key sets it;
+    the key's value, where that is a number; else the value's index."""
     counts: dict[str, set[float]] = {}
     for row in rows:
         counts.setdefault(_value(row, key), set()).update(
@@ -138,7 +139,7 @@ def _places(rows: Sequence[Row], key: str, values: Sequence[str]) -> tuple[str, 
 
 
 def _number(value: str) -> float | None:
-    """The number that a value of a config is, alone or in brackets, if it is one."""
+    """A config's value as a number, where it is one, alone or in brackets; else None."""
     try:
         return float(value.strip("[] "))
     except ValueError:
@@ -146,7 +147,7 @@ def _number(value: str) -> float | None:
 
 
 def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
-    """The first matrix of every row that has it on the same sheets as most rows; kernels have no place in an image."""
+    """Figures of the first matrix of all rows that have it on the most common pair of sheets; kernels are left out."""
     first = {row.name: found for row in rows if (found := _first_matrix(row)) is not None}
     flat = [own.sheets for own in first.values() if len(own.sheets[1].sizes) <= 2]
     if not flat:
@@ -176,7 +177,7 @@ def _first_finished(row: Row) -> Outcome:
 
 
 def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
-    """Rows with one kind of fitness share axes. A population of one has no distribution."""
+    """Distributions of fitness, in which rows with one kind of fitness share axes; populations of one are left out."""
     last = {row.name: read_fitness(_first_finished(row).entry.folder / "fitness.bin")[-1].numpy() for row in rows}
     spread = [row for row in rows if len(last[row.name]) > 1]
     kinds: dict[tuple[Measure, str], dict[str, np.ndarray]] = {}
@@ -188,20 +189,20 @@ def _fitness(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
 
 
 def _kind_of_fitness(row: Row) -> tuple[Measure, str]:
-    """What tells one fitness from another: the measure of its task, and what it is minus what of which outputs."""
+    """The kind of a row's fitness: its task's measure, and the fitness's name with its scale of outputs."""
     task = row.outcomes[0].entry.config.task
     label, remark = task.fitness_label(), task.fitness_remark()
     return row.measure, f"{label.removesuffix(')')}, {remark})" if remark else label
 
 
 def _label(rows: Sequence[Row], shown: Sequence[Row]) -> str:
-    """The data sets, and how many rows are shown where some are not."""
+    """Label of a figure: the data sets, and the count of rows shown where some are not."""
     data = dict.fromkeys(shown_data(row.outcomes[0].entry.config, row.results[0]["data"]) for row in shown)
     return " and ".join(data) + (f", {len(shown)} of {len(rows)} rows" if len(shown) < len(rows) else "")
 
 
 def caption(name: str) -> str:
-    """What a figure of that name shows, in words."""
+    """Caption of the figure of that name; empty where it has none."""
     return CAPTIONS.get(name, SWEPT if name.startswith("accuracy_against_") else "")
 
 

@@ -1,4 +1,4 @@
-"""How far a comparison is, read from its run folders: one line a row, one cell a seed."""
+"""Progress of a comparison, read from its run folders: one line for each row, one cell for each seed."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class State:
-    """One run: `finished`, `failed`, `begun` or `waiting`; its share done, and the score known so far."""
+    """State of one run: `finished`, `failed`, `begun` or `waiting`; its share done, and the accuracy known so far."""
 
     name: str
     seed: int
@@ -33,7 +33,7 @@ class State:
     measure: Measure = ACCURACY
 
     def __str__(self) -> str:
-        """For a cell: 92.81 %, 41 % done (90.1 %), failed, or a dot."""
+        """Text of a cell: 92.81 %, 41 % done (90.1 %), failed, or a dot."""
         if self.state == "finished":
             return self.measure.text(self.score or 0.0)
         if self.state == "begun":
@@ -43,7 +43,8 @@ class State:
 
 
 def states(entries: Sequence[Entry], failed: Mapping[Path, str]) -> list[State]:
-    """Of every run as it is on disk: test accuracy of finished ones, the champion's validation accuracy of others."""
+    """State of every run on disk. The accuracy of a finished run is that of the test, of any other the champion's on
+    the validation examples."""
     return [_state(entry, entry.folder in failed) for entry in entries]
 
 
@@ -64,7 +65,7 @@ def _state(entry: Entry, failed: bool) -> State:
 
 
 def state_table(found: Sequence[State]) -> Table:
-    """One line a row, one column a seed."""
+    """A table of all runs' states, one line for each row, one column for each seed."""
     seeds = sorted({state.seed for state in found})
     done = sum(state.state == "finished" for state in found)
     table = Table("", *(f"seed {seed}" for seed in seeds), title=f"{done} of {len(found)} runs finished", box=None,
@@ -77,8 +78,8 @@ def state_table(found: Sequence[State]) -> Table:
 
 @contextmanager
 def shown_live(entries: Sequence[Entry]) -> Iterator[Callable[[Mapping[Path, str]], None]]:
-    """A table on stderr that follows the runs, or where it is no terminal a line every few seconds and one for every
-    run that ends. Gives the function to call as they go on, with those that failed."""
+    """Show the runs' progress on stderr: in a table, or, where stderr is no terminal, in a line every few seconds and
+    one for every run that ends. Yields a function to call as runs go on, with the failed ones by folder."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _line_printer(entries)

@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML file that needs nothing else, neither other files nor a network."""
+"""The report of a comparison: one self-contained HTML file, which needs no other files and no network."""
 
 import base64
 import io
@@ -33,19 +33,19 @@ TILES = 6
 """Units along each side of a filmstrip's frame."""
 
 LEVELS = 33
-"""Colours of a frame. So few can be written without loss in about as many bytes as a lossy picture takes, which would
-mix the colours of neighbouring weights: fatal for weights that look like noise."""
+"""Count of colours of a frame. With so few, a lossless picture takes about as many bytes as a lossy one; a lossy one
+would mix the colours of neighbouring weights, which ruins weights that look like noise."""
 
 WIDTH = 346
-"""Pixels of the page that a frame may be wide, so that three seeds fit beside each other."""
+"""Largest width of a frame, in pixels of the page: three seeds fit beside each other."""
 
 INCH = 112
-"""Pixels of the page for an inch of a figure: its letters are then about as large as the text's."""
+"""Pixels of the page per inch of a figure, at which its letters are about as large as the text's."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A champion's weights: when, as a data URI, and how many pixels of the page."""
+    """A champion's weights: their round in words, their picture as a data URI, and its width in pixels of the page."""
 
     when: str
     picture: str
@@ -59,16 +59,16 @@ class Run:
     seed: int
     state: str
     scale: str
-    """What the colours of its frames mean; empty without frames."""
+    """Meaning of the frames' colours in words; empty without frames."""
     frames: Sequence[Frame]
 
 
 def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Sequence[str],
                  figures: Sequence[Path]) -> None:
-    """Write the report of the runs as they are on disk, whole or not at all: the same runs give the same bytes.
+    """Write the report of the runs on disk, whole or not at all; the same runs give the same bytes.
 
-    notes: in what the comparison is less than fair, a sentence each; figures: PNG files, shown in this order. Raises
-    UserError where a finished run cannot be read.
+    notes: differences that make the comparison less than fair, a sentence each; figures: PNG files, shown in this
+    order. Raises UserError where a finished run cannot be read.
     """
     template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -93,7 +93,7 @@ def _figure(file: Path) -> dict[str, Any]:
 
 
 def _absent(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """By name: seeds without a result, and how far they are."""
+    """Seeds without a result and their progress, by name."""
     return [(name, ", ".join(f"seed {outcome.entry.seed} ({_progress(outcome)})" for outcome in own))
             for name, own in by_name(unfinished(outcomes))]
 
@@ -106,7 +106,7 @@ def _progress(outcome: Outcome) -> str:
 
 
 def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """What was compared, from what the configs share."""
+    """Facts about the comparison, (term, text) each: runs, data, and what the configs share."""
     configs = [outcome.entry.config for outcome in outcomes]
     every = [dict(flatten(config_values(config))) for config in configs]
     data = dict.fromkeys(shown_data(config, config.task.data_set()) for config in configs)
@@ -118,7 +118,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
 
 
 def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
-    """The settings of one part of the runs, and the keys of those that are not the same for all."""
+    """Settings of one part that are the same for all runs, and the keys of those that are not."""
     keys = [key for key in dict.fromkeys(key for values in every for key in values) if key.startswith(f"{kind}.")]
     same = [key for key in keys if all(key in values and values[key] == every[0][key] for values in every)]
     texts = [f"{key.removeprefix(f'{kind}.')} {as_text(every[0][key])}" for key in same if key != f"{kind}.name"]
@@ -143,7 +143,8 @@ def _range(amounts: Sequence[float]) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int]:
-    """Titles, a line for every name, and the column they are sorted by; names without a finished seed come last."""
+    """Titles, one line for every name, and the index of the column that sorts them; names without a finished seed are
+    last."""
     finished = rows(outcomes)
     measures = {row.measure for row in finished}
     measure = measures.pop() if len(measures) == 1 else ACCURACY
@@ -181,7 +182,7 @@ def _run(outcome: Outcome) -> Run:
 
 
 def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:
-    """Some units' weights as tiles: a data URI, and how wide to show it."""
+    """Some units' weights as tiles: a data URI, and its width in pixels of the page."""
     if len(source.sizes) == 3:
         weights, target, source = by_channel(weights, target, source)
     units, shown = _chosen(target)
@@ -189,14 +190,14 @@ def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tup
     colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=GAP)
     pixels = colours((levels.round() / (LEVELS // 2) + 1).numpy() / 2, bytes=True)[..., :3]
     content = io.BytesIO()
-    # Of pictures without loss, quality is the effort: more takes three times as long for three bytes in a hundred.
+    # For lossless pictures quality is the effort: more takes three times as long for three bytes in a hundred.
     Image.fromarray(pixels).save(content, "WEBP", lossless=True, quality=20)
     width = pixels.shape[1]
     return _data_uri("webp", content.getvalue()), width * max(WIDTH // width, 1)
 
 
 def _chosen(target: Sheet) -> tuple[Tensor, Sheet]:
-    """Units spread evenly over a sheet, and the sheet they are shown on: those of a line make a square."""
+    """Indices of units spread evenly over a sheet, and the sheet they are shown on, a square for those of a line."""
     if target.units > target.sizes[-1]:
         return _spread(target, TILES)
     side = min(isqrt(target.units), TILES)
@@ -204,7 +205,7 @@ def _chosen(target: Sheet) -> tuple[Tensor, Sheet]:
 
 
 def _configs(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """By name, the resolved config of its first seed: as it ran, with the checksum of its data, where it did."""
+    """Resolved config of every name's first seed; where that ran, as it ran, with the checksum of its data."""
     return [(name, _config_text(own[0].entry.folder / "config.toml", own[0].entry.config))
             for name, own in by_name(outcomes)]
 
@@ -214,7 +215,7 @@ def _config_text(path: Path, config: RunConfig) -> str:
 
 
 def _environments(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """What the runs ran on, key by key: one value where all agree, else all that there are."""
+    """Environments of the runs, key by key: one value where all agree, else all different ones."""
     files = [outcome.entry.folder / "environment.json" for outcome in outcomes]
     every = [dict(flatten(read_json(file))) for file in files if file.is_file()]
     keys = dict.fromkeys(key for values in every for key in values)

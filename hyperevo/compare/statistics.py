@@ -1,4 +1,4 @@
-"""What a few seeds say of a method: means with bootstrap intervals, and how likely one method is to beat another."""
+"""Statistics of a few seeds: means with bootstrap intervals, and the probability that one method beats another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value over seeds and its 95 % bootstrap interval; no interval from a single seed."""
+    """A statistic over seeds and its 95 % bootstrap interval, which a single seed does not have."""
 
     value: float
     low: float | None
@@ -20,12 +20,13 @@ class Estimate:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean of values over seeds."""
+    """The mean of values over seeds; raises ValueError where there are none."""
     return _estimate(values, np.mean)
 
 
 def interquartile_mean(values: Sequence[float]) -> Estimate:
-    """The mean of the middle half (Agarwal et al. 2021): a quarter of the values is left out at either end."""
+    """The mean of the middle half (Agarwal et al. 2021): a quarter of the values is left out at either end. Raises
+    ValueError where there are none."""
     return _estimate(values, lambda sample, axis=-1: stats.trim_mean(sample, 0.25, axis=axis))
 
 
@@ -43,12 +44,13 @@ def _estimate(values: Sequence[float], statistic) -> Estimate:
 
 
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How often a run of ours is better than one of theirs, ties counting half: Mann and Whitney's U over all pairs."""
+    """Share of all pairs of one of our values and one of theirs in which ours is larger, ties counting half: Mann and
+    Whitney's U over the count of pairs."""
     return float(stats.mannwhitneyu(ours, theirs).statistic) / (len(ours) * len(theirs))
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Places of those that no other beats in value at the same cost or less, from the cheapest on."""
+    """Indices of the points that no other beats in value at the same cost or less, from the cheapest on."""
     order = sorted(range(len(costs)), key=lambda place: (costs[place], -values[place]))
     front: list[int] = []
     for place in order:

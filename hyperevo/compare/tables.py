@@ -12,11 +12,11 @@ HEAD = ("", "test accuracy", "inter-quartile mean", "better than the best of the
         "where weights come from")
 
 SHOWN = 4
-"""Names of parameters that a cell lists before it sums up the others."""
+"""Most names of parameters in a cell; the count of further ones takes the place of the last."""
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """One line a row, the best mean first."""
+    """Cells of a comparison under HEAD, one line for each row, the best mean first."""
     ordered = sorted(rows, key=lambda row: -row.mean.value)
     return [(row.name, estimated(row.mean, row.measure), estimated(row.middle, row.measure),
              _against_best(row, ordered),
@@ -28,7 +28,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def _origins(origins: Mapping[str, Sequence[str]]) -> str:
-    """Generated: a, b; direct: c."""
+    """Origins of the parameters in words: generated: a, b; direct: c."""
     there = {kind: names for kind, names in origins.items() if names}
     if len(there) == 1:
         return f"all {next(iter(there))}"
@@ -41,13 +41,13 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _against_best(row: Row, ordered: Sequence[Row]) -> str:
-    """How often a seed of this row beats one of the best other row."""
+    """Probability, in percent, that a seed of this row beats one of the best other row."""
     others = [other for other in ordered if other is not row]
     return f"{100 * probability_of_improvement(row.accuracies, others[0].accuracies):.0f} %" if others else ""
 
 
 def estimated(estimate: Estimate, measure: Measure) -> str:
-    """92.8 % [92.6, 93.0], without the interval from a single seed."""
+    """An estimate as text, such as 92.8 % [92.6, 93.0]; a single seed has no interval."""
     value = measure.text(estimate.value)
     if estimate.low is None or estimate.high is None:
         return value
@@ -56,7 +56,7 @@ def estimated(estimate: Estimate, measure: Measure) -> str:
 
 
 def short(number: float) -> str:
-    """4,810 or 1.2e+13: whole up to a billion."""
+    """A number as text: whole up to a billion, such as 4,810, and then with two digits, such as 1.2e+13."""
     return f"{number:,.0f}" if number < 1e9 else f"{number:.2g}"
 
 
@@ -69,7 +69,7 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
          **{letter: f"\\{letter}" for letter in "%_#&${}"}}
-"""How letters that mean something to LaTeX are written."""
+"""LaTeX for letters that have a meaning in LaTeX."""
 
 
 def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -82,5 +82,5 @@ def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _power(text: str) -> str:
-    """7.6e+10 as people write it."""
+    """Replace a number such as 7.6e+10 by its LaTeX with a power of ten."""
     return re.sub(r"^([\d.]+)e\+0*(\d+)$", r"$\1 \\times 10^{\2}$", text)

@@ -1,4 +1,4 @@
-"""Control: environments whose dynamics are tensors, so that a whole population acts at once. One file an environment,
+"""Control environments written in tensors, so that a whole population acts at once. Each file is one environment,
 found by its name."""
 
 from types import ModuleType
@@ -12,21 +12,22 @@ __all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_nam
 
 
 def environment_names() -> list[str]:
-    """All environments hyperevo knows."""
+    """Names of all control environments, sorted."""
     return component_names("environment")
 
 
 def environment(name: str) -> ModuleType:
-    """The module of an environment; else UserError. It has OBSERVATIONS, what a network reads; OUTPUTS, what it says;
-    MOST_STEPS, when an episode ends that nothing else ends; and these functions of tensors with any leading axes:
+    """Load an environment's module by name; raises UserError where there is none of that name.
+
+    The module defines OBSERVATIONS, the number of a network's inputs; OUTPUTS, the number of its outputs; MOST_STEPS,
+    the longest episode in steps; and these functions of tensors with any leading axes:
 
     - `reset(episodes, generator)`: first states (episodes, values).
-    - `observe(state)`: what a network reads, (…, OBSERVATIONS).
-    - `act(outputs)`: actions (…) that a network's outputs (…, OUTPUTS) mean.
-    - `step(state, action)`: the next state, its reward (…), and whether the episode is over (…). A step after that
-      changes nothing that counts, but its reward is finite.
-    - `sketch(state)`: how one state (values,) looks, for `hyperevo watch`.
-
+    - `observe(state)`: a network's inputs (…, OBSERVATIONS).
+    - `act(outputs)`: actions (…), from a network's outputs (…, OUTPUTS).
+    - `step(state, action)`: the next state, its reward (…), and a mask (…) of episodes that are over. Later steps of
+      an episode that is over do not count, but their rewards must be finite.
+    - `sketch(state)`: a `Sketch` of one state (values,), for `hyperevo watch`.
     - `wobble(state)`: distance (…) of a state from stillness; or None.
     - `generalisation_starts()`: states (episodes, values) from which champions are tested for GENERALISATION_STEPS; or
       None.

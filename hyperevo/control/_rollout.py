@@ -1,4 +1,4 @@
-"""P networks act in N episodes each, all together."""
+"""Rollouts: P networks act in N episodes each, all at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +13,20 @@ from hyperevo.parts import Steps, Target
 from hyperevo.weights import Weights
 
 STRIDE = 16
-"""Steps between looks at who still acts: a look waits for the device, and steps in vain change nothing."""
+"""Steps between checks for episodes that still run: a check waits for the device, and superfluous steps change
+nothing."""
 LAST = 100
-"""Of so many steps at the end of an episode the wobbles are summed."""
+"""Final steps of an episode over which the wobbles are summed."""
 
 
 @torch.no_grad()
-def rollout(environment: Any, target: Target, weights: Weights, starts: Tensor, most_steps: int) -> tuple[Tensor, Tensor]:
-    """First states `starts` (N, values), the same for all networks → sums of rewards and numbers of steps, both (P, N).
+def rollout(environment: Any, target: Target, weights: Weights, starts: Tensor,
+            most_steps: int) -> tuple[Tensor, Tensor]:
+    """Sums of rewards and step counts, both (P, N), of P networks in N episodes.
 
-    An episode counts until it is over, or for `most_steps`. A target that has `step` remembers; any other sees only
-    what it observes now. Weights and first states have one dtype, in which all is computed.
+    All networks begin at the first states `starts` (N, values). An episode counts until it is over, or for `most_steps`
+    steps. A target that has `step` keeps a memory; any other acts on the present observation alone. Weights and first
+    states share one dtype, and everything is computed in it.
     """
     returns, steps, _ = _played(environment, target, _players(target, weights, starts), most_steps)
     return returns, steps.long()
@@ -32,7 +35,7 @@ def rollout(environment: Any, target: Target, weights: Weights, starts: Tensor, 
 @torch.no_grad()
 def wobbling_rollout(environment: Any, target: Target, weights: Weights, starts: Tensor,
                      most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, and the sum of the environment's `wobble` over the last 100 steps of every episode (P, N)."""
+    """Results of `rollout`, and sums (P, N) of the environment's `wobble` over the last 100 steps of every episode."""
     players = _players(target, weights, starts)
     players.wobbles = starts.new_zeros(LAST, *players.returns.shape)
     returns, steps, wobbles = _played(environment, target, players, most_steps)
@@ -40,7 +43,7 @@ def wobbling_rollout(environment: Any, target: Target, weights: Weights, starts:
 
 
 def _played(environment: Any, target: Target, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of rewards, numbers of steps, and sums of the last wobbles, all (P, N)."""
+    """Sums of rewards, step counts, and sums of the last wobbles, all (P, N)."""
     returns, steps, wobbles = (torch.zeros_like(players.returns) for _ in range(3))
     for first in range(0, most_steps, STRIDE):
         players.play(environment, target, range(first, min(first + STRIDE, most_steps)))
@@ -58,8 +61,10 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
 @torch.no_grad()
 def film(environment: Any, target: Target, weights: Weights, start: Tensor,
          most_steps: int) -> Iterator[tuple[int, float, Tensor, bool]]:
-    """(step, return, state (values,), whether it is the last) of one network's episode from a first state (values,),
-    before every step and after the last."""
+    """Frames of one network's episode from a first state (values,), one before every step and one after the last.
+
+    A frame is (step, return so far, state (values,), whether it is the last frame).
+    """
     players = _players(target, weights, start[None])
     for step in range(most_steps + 1):
         last = step == most_steps or not bool(players.running.any())
@@ -71,10 +76,12 @@ def film(environment: Any, target: Target, weights: Weights, start: Tensor,
 
 @dataclass
 class _Players:
-    """Networks that act: their places in the population, and where they are in their episodes, (P, N) but for `memory`,
-    the target's own, `state` (P, N, values), and `wobbles` of the last steps (LAST, P, N), where they are wanted.
-    `running` is 1 until an episode is over, and 0 after: as a number of the same type as the others it needs no
-    conversion at every step."""
+    """Networks that act, and the state of their episodes.
+
+    `places` (P,) are the networks' indices in the population. `state` is (P, N, values); `running`, `returns` and
+    `steps` are (P, N); `memory` is the target's own; `wobbles` (LAST, P, N) are those of the last steps, where wanted.
+    `running` is 1 until an episode is over, and 0 after: in the dtype of the others it needs no conversion at a step.
+    """
 
     places: Tensor
     weights: Weights
@@ -86,7 +93,7 @@ class _Players:
     wobbles: Tensor | None = None
 
     def play(self, environment: Any, target: Target, steps: range) -> None:
-        """These steps of every episode. What is over goes on with the others, but does not count."""
+        """Take these steps in every episode. Episodes that are over go on with the others, but do not count."""
         remembering = target if isinstance(target, Steps) else None
         for step in steps:
             seen = environment.observe(self.state)
@@ -103,7 +110,7 @@ class _Players:
             self.running.masked_fill_(over, 0)
 
     def chosen(self, acting: Tensor) -> "_Players":
-        """Some of the networks, by number."""
+        """The networks at these indices."""
         weights = Weights({name: value[acting] for name, value in self.weights.dense().items()})
         memory = None if self.memory is None else self.memory[acting]
         return _Players(self.places[acting], weights, memory, together(*self.state[acting].unbind(-1)),
@@ -116,7 +123,7 @@ def _players(target: Target, weights: Weights, starts: Tensor) -> _Players:
     population, episodes = weights.population, len(starts)
     memory = target.initial(population, episodes, starts) if isinstance(target, Steps) else None
     returns = starts.new_zeros(population, episodes)
-    # Every step reads all weights: what is built when it is needed is built once.
+    # Every step reads all weights: those built on demand are built here, once.
     return _Players(torch.arange(population, device=starts.device), Weights(weights.dense()), memory,
                     together(*starts.expand(population, -1, -1).unbind(-1)), torch.ones_like(returns), returns,
                     torch.zeros_like(returns))

@@ -1,4 +1,4 @@
-"""What an environment looks like, as lines in its own units."""
+"""A picture of an environment, as lines in the environment's own units."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ Point = tuple[float, float]
 
 
 class Stroke(NamedTuple):
-    """A line through points (x, y), y upwards, with round ends."""
+    """A line with round ends through points (x, y), y upwards."""
 
     points: tuple[Point, ...]
     width: float
@@ -14,7 +14,7 @@ class Stroke(NamedTuple):
 
 
 class Sketch(NamedTuple):
-    """Strokes, the later over the earlier, in the rectangle from one corner to the other."""
+    """Strokes in the rectangle from `lowest` to `highest`, later ones drawn over earlier ones."""
 
     lowest: Point
     highest: Point
@@ -22,7 +22,7 @@ class Sketch(NamedTuple):
 
 
 def cart_with_poles(place: float, half_track: float, poles: tuple[tuple[Point, float], ...]) -> Sketch:
-    """A cart at a place on its track, and poles: where each one's tip is from its hinge, and its width."""
+    """Sketch of a cart at x = `place` on a track of ±`half_track`; a pole is (its tip relative to its hinge, width)."""
     hinge = (place, 0.12)
     return Sketch((-half_track - 0.4, -0.35), (half_track + 0.4, 1.4), (
         Stroke(((-half_track, 0.0), (half_track, 0.0)), 0.02, "ground"),

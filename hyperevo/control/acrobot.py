@@ -1,11 +1,12 @@
-"""Two links hang from a bar, and a torque at the joint between them swings the lower end above the bar (Sutton 1996),
-as Acrobot-v1: the equations of Sutton & Barto's book with links of length, mass and moment of inertia 1.
+"""Acrobot-v1 (Sutton 1996): two links hang from a bar, and a torque at the joint between them swings the lower end
+above the bar. The equations are those of Sutton & Barto's book, with links of length, mass and moment of inertia 1.
 
     d₁ = 3.5 + cos θ₂        d₂ = 1.25 + cos θ₂ / 2        φ₂ = g sin(θ₁ + θ₂) / 2
     φ₁ = -(θ₂'²/2 + θ₁' θ₂') sin θ₂ + 1.5 g sin θ₁ + φ₂
     θ₂'' = (u + d₂/d₁ φ₁ - θ₁'² sin θ₂ / 2 - φ₂) / (1.25 - d₂²/d₁)        θ₁'' = -(d₂ θ₂'' + φ₁) / d₁
 
-A state is (θ₁, θ₂, θ₁', θ₂'), 0 hanging down. Every step costs 1, but not the one that arrives.
+A state is (θ₁, θ₂, θ₁', θ₂'); angles are 0 where the links hang down. A step's reward is -1, that of the step that
+reaches the height is 0.
 """
 
 from math import cos, pi, sin
@@ -25,7 +26,7 @@ FIRST_SPEED, SECOND_SPEED = 4 * pi, 9 * pi
 
 
 def reset(episodes: int, generator: torch.Generator) -> Tensor:
-    """First states (episodes, 4)."""
+    """First states (episodes, 4): every value within ±0.1."""
     return uniform(episodes, (0.1,) * 4, generator)
 
 
@@ -36,7 +37,7 @@ def observe(state: Tensor) -> Tensor:
 
 
 def act(outputs: Tensor) -> Tensor:
-    """The largest output: 0, 1 and 2 are the torques -1, 0 and 1."""
+    """The index of the largest output: 0, 1 and 2 mean torques of -1, 0 and 1."""
     return outputs.argmax(-1)
 
 
@@ -53,7 +54,7 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sketch(state: Tensor) -> Sketch:
-    """How one state (4,) looks: the bar, the links, and the height to reach."""
+    """Sketch of one state (4,): the bar, the links, and the height to reach."""
     first, second = state[:2].tolist()
     joint = (sin(first), -cos(first))
     end = (joint[0] + sin(first + second), joint[1] - cos(first + second))
@@ -69,6 +70,7 @@ def _wrapped(angle: Tensor) -> Tensor:
 
 
 def _derivative(state: Tensor, torque: Tensor) -> Tensor:
+    """Time derivative (…, 4) of states (…, 4) under torques (…)."""
     first, second, first_turn, second_turn = state.unbind(-1)
     sine, cosine = second.sin(), second.cos()
     own, shared = 3.5 + cosine, 1.25 + cosine / 2

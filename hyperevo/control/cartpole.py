@@ -1,9 +1,10 @@
-"""A cart is pushed left or right so that the pole on it stays up (Barto, Sutton & Anderson 1983), as CartPole-v1.
+"""CartPole-v1 (Barto, Sutton & Anderson 1983): a cart is pushed left or right so that the pole on it stays up.
 
     f = (F + m l θ'² sin θ) / (M + m)        θ'' = (g sin θ - f cos θ) / (l (4/3 - m cos² θ / (M + m)))
     x'' = f - m l θ'' cos θ / (M + m)
 
-A state is (x, x', θ, θ'), and a step is one of Euler's method. Every step earns 1, the one that fails too.
+A state is (x, x', θ, θ'), θ = 0 upright. A step is one of Euler's method. Every step's reward is 1, that of the step
+that fails too.
 """
 
 from math import cos, inf, radians, sin
@@ -20,11 +21,11 @@ wobble = generalisation_starts = None
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, SECONDS = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 LIMITS = (2.4, inf, radians(12), inf)
-"""How far the cart may go and the pole may lean to either side."""
+"""Largest |x|, |x'|, |θ| and |θ'| before an episode fails."""
 
 
 def reset(episodes: int, generator: torch.Generator) -> Tensor:
-    """First states (episodes, 4)."""
+    """First states (episodes, 4): every value within ±0.05."""
     return uniform(episodes, (0.05,) * 4, generator)
 
 
@@ -34,7 +35,7 @@ def observe(state: Tensor) -> Tensor:
 
 
 def act(outputs: Tensor) -> Tensor:
-    """True, a push to the right, where the second output is larger; False is a push to the left."""
+    """A mask (…): True, a push to the right, where the second output is the larger one; False, a push to the left."""
     left, right = outputs.unbind(-1)
     return right > left
 
@@ -56,6 +57,6 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sketch(state: Tensor) -> Sketch:
-    """How one state (4,) looks."""
+    """Sketch of one state (4,): the track, the cart and the pole."""
     place, _, angle, _ = state.tolist()
     return cart_with_poles(place, LIMITS[0], (((2 * HALF_LENGTH * sin(angle), 2 * HALF_LENGTH * cos(angle)), 0.06),))

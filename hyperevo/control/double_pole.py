@@ -1,11 +1,12 @@
-"""A cart is pushed so that two poles of different length, side by side on it, stay up (Wieland 1991): positions and
-velocities are seen. Poles of 1 m and 0.1 m as Gomez & Schmidhuber (2005) and Koutník et al. (2010) balance them.
+"""Double pole balancing (Wieland 1991): a cart is pushed so that two poles of different length, side by side on it,
+stay up. The network sees positions and velocities. The poles are 1 m and 0.1 m long, as in Gomez & Schmidhuber (2005)
+and Koutník et al. (2010).
 
     F̃ᵢ = mᵢ lᵢ θᵢ'² sin θᵢ + 3/4 mᵢ cos θᵢ (μᵢ θᵢ' / (mᵢ lᵢ) - g sin θᵢ)        m̃ᵢ = mᵢ (1 - 3/4 cos² θᵢ)
     x'' = (F - μ sgn x' + Σ F̃ᵢ) / (M + Σ m̃ᵢ)        θᵢ'' = -3/(4 lᵢ) (x'' cos θᵢ - g sin θᵢ + μᵢ θᵢ' / (mᵢ lᵢ))
 
-lᵢ is half a pole's length. A state is (x, θ₁, θ₂, x', θ₁', θ₂'), and a force acts for two steps of Runge-Kutta.
-Every step earns 1, the one that fails too.
+lᵢ is half a pole's length. A state is (x, θ₁, θ₂, x', θ₁', θ₂'), θ = 0 upright, and a force acts for two steps of
+Runge-Kutta. Every step's reward is 1, that of the step that fails too.
 """
 
 from math import cos, radians, sin
@@ -18,19 +19,20 @@ from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS = 6, 1
 MOST_STEPS = 100_000
-"""Who balances for so long has solved the task; half an hour."""
+"""Length of an episode, half an hour: a network that balances so long has solved the task."""
 GENERALISATION_STEPS = 1_000
+"""Steps to balance from each of `generalisation_starts`."""
 
 GRAVITY, CART, FORCE, SECONDS = 9.8, 1.0, 10.0, 0.01
 MASSES, HALF_LENGTHS = (0.1, 0.01), (0.5, 0.05)
 CART_FRICTION, POLE_FRICTION = 0.0005, 0.000002
 TRACK, ANGLE = 2.4, radians(36)
-"""How far the cart may go and a pole may lean to either side."""
+"""Largest |x|, in metres, and largest angle of a pole, in radians, before an episode fails."""
 
 SCALES = (4.8, 0.52, 0.52, 2.0, 2.0, 2.0)
-"""What the values of a state are divided by where a network reads them, as in the programs of Gomez and of Stanley."""
+"""Divisors of a state's values as a network reads them, from the programs of Gomez and of Stanley."""
 
-# Of both poles in the equations: μ / (m l), 4/3 l, -3/(4 l); and 3/4 m of the long one, and the short one's part of it.
+# Constants of both poles: μ / (m l), 4/3 l, -3/(4 l). SHARE is the long pole's 3/4 m, SHORT the short one's part of it.
 RUBS = tuple(POLE_FRICTION / (mass * length) for mass, length in zip(MASSES, HALF_LENGTHS, strict=True))
 SWINGS = tuple(length / 0.75 for length in HALF_LENGTHS)
 LEVERS = tuple(-0.75 / length for length in HALF_LENGTHS)
@@ -38,20 +40,23 @@ SHARE, SHORT = 0.75 * MASSES[0], MASSES[1] / MASSES[0]
 
 
 def reset(episodes: int, generator: torch.Generator) -> Tensor:
-    """First states (episodes, 6), all the same: the long pole leans by 4°, and all else is 0."""
+    """First states (episodes, 6), all equal: the long pole leans by 4°, and every other value is 0."""
     return torch.tensor([0.0, radians(4), 0.0, 0.0, 0.0, 0.0]).repeat(episodes, 1)
 
 
 def generalisation_starts() -> Tensor:
-    """Gruau's test (1996): states (625, 6), five places, angles of the long pole and velocities of both in all
-    combinations. A network generalises that balances for GENERALISATION_STEPS from 200 of them."""
+    """First states (625, 6) of Gruau's test (1996): all combinations of five values each for the cart's position and
+    velocity and the long pole's angle and velocity.
+
+    A network that balances for GENERALISATION_STEPS from 200 of them generalises.
+    """
     shares = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95]) * 2 - 1
     reaches = (2.16, radians(3.6), 0.0, 1.35, radians(8.6), 0.0)
     return torch.cartesian_prod(*(shares * reach if reach else torch.zeros(1) for reach in reaches))
 
 
 def wobble(state: Tensor) -> Tensor:
-    """|x| + |x'| + |θ₁| + |θ₁'|, of which Gruau's fitness wants little."""
+    """|x| + |x'| + |θ₁| + |θ₁'|, which Gruau's fitness keeps small."""
     place, long, _, speed, long_turn, _ = state.abs().unbind(-1)
     return place + long + speed + long_turn
 
@@ -62,7 +67,7 @@ def observe(state: Tensor) -> Tensor:
 
 
 def act(outputs: Tensor) -> Tensor:
-    """The force, from tanh of the output."""
+    """The force in newtons (…): 10 tanh of the output."""
     return outputs[..., 0].tanh() * FORCE
 
 
@@ -77,14 +82,15 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sketch(state: Tensor) -> Sketch:
-    """How one state (6,) looks."""
+    """Sketch of one state (6,): the track, the cart and both poles."""
     place, *angles = state[:3].tolist()
     tips = ((2 * half * sin(angle), 2 * half * cos(angle)) for half, angle in zip(HALF_LENGTHS, angles, strict=True))
     return cart_with_poles(place, TRACK, tuple((tip, 0.06) for tip in tips))
 
 
 def _derivative(values: Tensor, force: Tensor, rubs: Tensor, swings: Tensor, levers: Tensor) -> Tensor:
-    """Of values (6, …) under a force (…); sums over the poles are what the long one adds, and the short one's tenth."""
+    """Time derivative (6, …) of states (6, …) under forces (…). A sum over the poles is the long pole's term plus SHORT
+    times the short pole's; the long pole's 3/4 m is factored out as SHARE."""
     velocities, turns = values[3:], values[4:]
     sines, cosines = values[1:3].sin(), values[1:3].cos()
     leans = torch.mul(rubs, turns).sub_(sines, alpha=GRAVITY)

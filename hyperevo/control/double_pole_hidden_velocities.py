@@ -1,5 +1,5 @@
-"""Double pole balancing where only positions are seen: the network has to remember what it saw to know the velocities.
-All else is as in `double_pole`."""
+"""Double pole balancing without velocities: the network sees positions only, and needs a memory to know how fast they
+change. All else is as in `double_pole`."""
 
 from torch import Tensor
 
@@ -24,5 +24,5 @@ OBSERVATIONS = 3
 
 
 def observe(state: Tensor) -> Tensor:
-    """Place of the cart and angles of the poles, scaled."""
+    """Position of the cart and angles of the poles (…, 3), scaled."""
     return state[..., :3] / numbers(SCALES[:3], state.dtype, state.device)

@@ -1,8 +1,8 @@
-"""A car that is too weak for the hill gathers speed in the valley to get out (Moore 1990), as MountainCar-v0.
+"""MountainCar-v0 (Moore 1990): a car that is too weak for the hill gathers speed in the valley to get out.
 
     x'' = 0.001 (a - 1) - 0.0025 cos 3x        a in {0, 1, 2}, time in steps
 
-A state is (x, x'). Every step costs 1 until the car is at the goal; a wall on the left stops it.
+A state is (x, x'). Every step's reward is -1, until the car is at the goal; a wall on the left stops it.
 """
 
 from math import atan, cos, sin
@@ -32,7 +32,7 @@ def observe(state: Tensor) -> Tensor:
 
 
 def act(outputs: Tensor) -> Tensor:
-    """The largest output: 0 drives left, 1 rolls, 2 drives right."""
+    """The index of the largest output: 0 drives left, 1 rolls, 2 drives right."""
     return outputs.argmax(-1)
 
 
@@ -47,7 +47,7 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sketch(state: Tensor) -> Sketch:
-    """How one state (2,) looks: the hill is sin 3x high, and the goal is marked on it."""
+    """Sketch of one state (2,): a hill with the shape of sin 3x, the goal on it, and the car."""
     place = float(state[0])
     hill = tuple((x / 100, _height(x / 100)) for x in range(int(100 * WALL), int(100 * EDGE) + 1))
     slope = atan(1.35 * cos(3 * place))

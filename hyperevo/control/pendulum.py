@@ -1,8 +1,8 @@
-"""A pendulum is swung up by a torque that is too weak to lift it, and held there, as Pendulum-v1.
+"""Pendulum-v1: a pendulum is swung up, by a torque that is too weak to lift it, and held upright.
 
     θ'' = 3 g / (2 l) sin θ + 3 u / (m l²)
 
-A state is (θ, θ'), θ = 0 upright. A step costs θ² + 0.1 θ'² + 0.001 u², θ within ±π; no episode ends early.
+A state is (θ, θ'), θ = 0 upright. A step's reward is -(θ² + 0.1 θ'² + 0.001 u²), θ within ±π; no episode ends early.
 """
 
 from math import cos, pi, sin
@@ -21,7 +21,7 @@ GRAVITY, MASS, LENGTH, SECONDS, TORQUE, SPEED = 10.0, 1.0, 1.0, 0.05, 2.0, 8.0
 
 
 def reset(episodes: int, generator: torch.Generator) -> Tensor:
-    """First states (episodes, 2)."""
+    """First states (episodes, 2): the angle within ±π, the velocity within ±1."""
     return uniform(episodes, (pi, 1.0), generator)
 
 
@@ -32,12 +32,12 @@ def observe(state: Tensor) -> Tensor:
 
 
 def act(outputs: Tensor) -> Tensor:
-    """The torque, from tanh of the output."""
+    """The torque (…): 2 tanh of the output."""
     return outputs[..., 0].tanh() * TORQUE
 
 
 def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The next state, reward, and False."""
+    """The next state, reward, and False: no episode is ever over."""
     angle, turn = state.unbind(-1)
     torque = action.clamp(-TORQUE, TORQUE)
     lean = torch.remainder(angle + pi, 2 * pi) - pi
@@ -49,7 +49,7 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sketch(state: Tensor) -> Sketch:
-    """How one state (2,) looks."""
+    """Sketch of one state (2,): the pendulum and its hinge."""
     angle = float(state[0])
     tip = (-LENGTH * sin(angle), LENGTH * cos(angle))
     return Sketch((-1.5, -1.2), (1.5, 1.2), (Stroke(((0.0, 0.0), tip), 0.12, "moved"),

@@ -1,4 +1,4 @@
-"""Data sets: find, check, download, read. One file a data set, found by its name."""
+"""Data sets: find, check, download, read. Each file is one data set, found by its name."""
 
 from types import ModuleType
 from typing import Any
@@ -24,12 +24,12 @@ __all__ = ["Alphabet", "DataMissing", "FileStatus", "ImageData", "StrokeData", "
 
 
 def dataset_names() -> list[str]:
-    """All data sets hyperevo knows."""
+    """Names of all data sets, sorted."""
     return component_names("data set")
 
 
 def data_source(name: str) -> ModuleType:
-    """The module of a data set: NAME, TITLE, TERMS, FILES (name to sha256), MIRRORS, `load`; else UserError.
+    """Load a data set's module by name; raises UserError where there is none of that name.
 
     KIND is what it holds, `images`, `text` or `strokes`. Files that nobody may offer for
     download have no MIRRORS; BY_HAND then tells where they are from.
@@ -38,29 +38,31 @@ def data_source(name: str) -> ModuleType:
 
 
 def data_title(name: str) -> str:
-    """A data set's name as people write it; other names are as they are."""
+    """A data set's name as people write it; any other name as it is."""
     return data_source(name).NAME if name in dataset_names() else name
 
 
 def load_images(name: str) -> ImageData:
-    """An image data set, fetched where it is missing; raises DataMissing or UserError in one line."""
+    """Load an image data set, downloading it where it is missing; raises DataMissing or UserError, in one line."""
     return _load(name, "images")
 
 
 def load_text(name: str) -> TextData:
-    """A text data set, fetched where it is missing; raises DataMissing or UserError in one line."""
+    """Load a text data set, downloading it where it is missing; raises DataMissing or UserError, in one line."""
     return _load(name, "text")
 
 
 def load_strokes(name: str) -> StrokeData:
-    """A data set of pen strokes, fetched where it is missing; raises DataMissing or UserError in one line."""
+    """Load a data set of pen strokes, downloading it where it is missing; raises DataMissing or UserError, in one line.
+    """
     return _load(name, "strokes")
 
 
 def fetch(name: str, force: bool = False) -> None:
-    """Make sure that all files of a data set are on this machine and right.
+    """Make sure that all files of a data set are on this machine and have the right sha256.
 
-    `force` downloads them again into the cache, over what lies there. Files that cannot be downloaded are only checked.
+    `force` downloads them again into the cache, in place of those there. Files that cannot be downloaded are only
+    checked. Raises DataMissing or UserError, in one line.
     """
     source = data_source(name)
     if force and source.MIRRORS:
@@ -71,7 +73,7 @@ def fetch(name: str, force: bool = False) -> None:
 
 
 def verify(name: str) -> list[FileStatus]:
-    """Every file of a data set: where it is and what is wrong with it. Nothing is downloaded."""
+    """Status of every file of a data set. Nothing is downloaded."""
     return statuses(name, available(name, data_source(name)))
 
 

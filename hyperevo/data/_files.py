@@ -1,8 +1,8 @@
 """Find, check and download the files of a data set.
 
 A file is looked for in `HYPEREVO_DATA`/<data set>, then in the user's cache, then downloaded into the cache from the
-data set's public mirrors in turn. Wherever it is found, its sha256 is checked; a wrong file is an error that names it
-and is never replaced unasked.
+data set's public mirrors in turn. Its sha256 is checked in all cases; a wrong file is an error that names it and is
+never replaced unasked.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class DataMissing(UserError):
 
 @dataclass(frozen=True)
 class FileStatus:
-    """Where one file of a data set is, and what is wrong with it, if anything."""
+    """State of one file of a data set: its path, or None where it is missing; and its fault in words, or None."""
 
     name: str
     path: Path | None
@@ -42,7 +42,7 @@ def cache_folder() -> Path:
 
 
 def _own_folder() -> Path | None:
-    """The folder `HYPEREVO_DATA` names, read when it is used."""
+    """The folder that `HYPEREVO_DATA` names now, or None; raises UserError where there is no such folder."""
     given = os.environ.get("HYPEREVO_DATA")
     if not given:
         return None
@@ -53,14 +53,14 @@ def _own_folder() -> Path | None:
 
 
 def locate(dataset: str, file: str) -> Path | None:
-    """Where a file is, unchecked: in HYPEREVO_DATA or the cache."""
+    """Path of a file in HYPEREVO_DATA or the cache, its content unchecked; None where it is in neither."""
     own = _own_folder()
     places = [own / dataset / file] if own else []
     return next((path for path in [*places, cache_folder() / dataset / file] if path.exists()), None)
 
 
 def problem_with(path: Path, sha256: str) -> str | None:
-    """What is wrong with a file, or None."""
+    """A file's fault in words: it cannot be read, or its sha256 is another one. None where it is right."""
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -71,8 +71,8 @@ def problem_with(path: Path, sha256: str) -> str | None:
 
 
 def available(dataset: str, source: ModuleType) -> Mapping[str, str]:
-    """The files that a data set is read from, name to sha256: those it was unpacked to where all of them are here, else
-    the published ones."""
+    """Files to read a data set from, name to sha256: the unpacked ones where all of them are on this machine, else the
+    published ones."""
     unpacked: Mapping[str, str] = vars(source).get("UNPACKED", {})
     return unpacked if unpacked and all(locate(dataset, file) for file in unpacked) else source.FILES
 
@@ -97,7 +97,7 @@ def require(dataset: str, source: ModuleType) -> dict[str, Path]:
 
 
 def statuses(dataset: str, files: Mapping[str, str]) -> list[FileStatus]:
-    """Every file of a data set, looked for and checked; nothing is downloaded."""
+    """Status of every file of a data set, looked for and checked; nothing is downloaded."""
     found = []
     for file, sha256 in files.items():
         path = locate(dataset, file)
@@ -106,7 +106,10 @@ def statuses(dataset: str, files: Mapping[str, str]) -> list[FileStatus]:
 
 
 def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Path:
-    """Fetch one file into the cache, whole or not at all, from the first mirror that has the published file."""
+    """Fetch one file into the cache, whole or not at all, from the first mirror that has the published file.
+
+    Raises DataMissing where no mirror has it, UserError where the cache cannot be written.
+    """
     path = cache_folder() / dataset / file
     by_hand = (f"place {file} (sha256 {sha256[:12]}…, from {mirrors[0]}{file}) in {path.parent} or in "
                f"HYPEREVO_DATA/{dataset}")
@@ -145,14 +148,14 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
 
 
 class _Bar:
-    """What pooch expects of a progress bar, drawn by rich."""
+    """A progress bar drawn by rich, with the interface that pooch expects."""
 
     def __init__(self, progress, task):
         self._progress, self._task, self._total = progress, task, 0
 
     @property
     def total(self) -> int:
-        """Bytes to come."""
+        """Size of the file in bytes."""
         return self._total
 
     @total.setter
@@ -161,7 +164,7 @@ class _Bar:
         self._progress.update(self._task, total=value or None)
 
     def update(self, count: int) -> None:
-        """So many more bytes are here."""
+        """Advance by `count` bytes."""
         self._progress.advance(self._task, count)
 
     def reset(self) -> None:

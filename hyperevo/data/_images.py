@@ -1,4 +1,4 @@
-"""Image data sets: what they hold, and reading the IDX format."""
+"""Image data sets: their arrays, and a reader of the IDX format."""
 
 import gzip
 import hashlib
@@ -16,9 +16,9 @@ from hyperevo.errors import UserError
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images (N, H, W), or (N, channels, H, W), uint8 with labels (N,) uint8.
+    """Images (N, H, W) or (N, channels, H, W), uint8, with labels (N,) uint8.
 
-    `maximum` is the value of a full pixel, `checksum` the sha256 over the sha256 of the data set's files.
+    `maximum` is the value of the brightest pixel, `checksum` the sha256 over the sha256 of the data set's files.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ImageData:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of bytes in gzipped IDX format; raises UserError naming the file where it is not that."""
+    """Read an array of bytes from a gzipped IDX file; raises UserError, which names the file, where it is not one."""
     try:
         with gzip.open(path) as file:
             content = file.read()
@@ -45,7 +45,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def load_idx_images(name: str, source: ModuleType) -> ImageData:
-    """A data set of four IDX files, laid out as MNIST's; raises UserError where it cannot be had or read."""
+    """Load a data set of four IDX files in the order of MNIST's; raises UserError where one cannot be had or read."""
     paths = require(name, source)
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in paths.values())
     checksum = hashlib.sha256("".join(source.FILES.values()).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Pen strokes as data sets: what they hold, reading a stroke-3 file and IAM-OnDB's own files.
+"""Data sets of pen strokes: their arrays, and readers of stroke-3 files and of IAM-OnDB's own files.
 
 A drawing is an array (n, 3) in stroke-3 form: dx and dy from the point before, and 1 where the pen is lifted after the
 point, else 0. y grows downwards, as it does in pictures and on IAM-OnDB's board.
@@ -29,22 +29,22 @@ FORMAT = "wanted: points (N, 3) and offsets (drawings + 1), or train_points, tra
 LARGEST = float(np.finfo(np.float32).max)
 
 IAM_LIMIT = 500.0
-"""Longer jumps of IAM-OnDB's pens, in its own units, are cut to this, along x and along y: they are slips of the sensor
-or moves across the board, and a few of them would set the scale of all others."""
+"""Largest offset of IAM-OnDB's pens along x and along y, in its own units. Larger ones are cut to it: they are slips of
+the sensor or moves across the board, and a few of them would set the scale of all others."""
 
 IAM_LISTS = {"train": ("trainset.txt",), "validation": ("testset_v.txt", "testset_t.txt"), "test": ("testset_f.txt",)}
-"""The files of the official split; both validation sets are one here."""
+"""Lists of forms that make up the official split; its two validation sets count as one."""
 
 IAM_EVERY = 20
-"""Without the lists every twentieth text is for validation and the one after it for the test."""
+"""Texts per cycle of the split without the lists: the last but one is for validation, the last for the test."""
 
 
 @dataclass(frozen=True)
 class StrokeData:
     """Drawings, each (n, 3) float32 in stroke-3 form: dx, dy, pen lifted after the point (1 or 0).
 
-    dx and dy are divided by `scale`, their common standard deviation over `train`: times `scale` they are in the units
-    of the source again. `checksum` is a sha256 over what was read.
+    dx and dy are divided by `scale`, their common standard deviation over `train`; multiplied by it, they are in the
+    units of the source again. `checksum` is a sha256 over the files that were read.
     """
 
     name: str
@@ -56,28 +56,30 @@ class StrokeData:
 
 
 def to_points(drawing: np.ndarray) -> np.ndarray:
-    """Where the points of a stroke-3 drawing (n, 3) lie: x, y and the pen, (n, 3) float64, from an origin at 0, 0."""
+    """Points (n, 3) float64 of a stroke-3 drawing (n, 3): x and y, from an origin at 0, 0, and the pen."""
     points = np.array(drawing, np.float64)
     points[:, :2] = points[:, :2].cumsum(0)
     return points
 
 
 def to_offsets(points: np.ndarray) -> np.ndarray:
-    """The stroke-3 drawing, (n, 3) float64, of points (n, 3): x, y and the pen. Undoes `to_points`."""
+    """Stroke-3 drawing (n, 3) float64 of points (n, 3), each x, y and the pen. The inverse of `to_points`."""
     drawing = np.array(points, np.float64)
     drawing[1:, :2] -= points[:-1, :2]
     return drawing
 
 
 def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_share: float = 0.05) -> StrokeData:
-    """A user's own drawings, from an `.npz` file of plain arrays; pickled objects are refused.
+    """Read a user's own drawings from an `.npz` file of plain arrays; pickled objects are refused.
 
-    Either `points`, numbers (N, 3) in stroke-3 form, and `offsets`, integers (drawings + 1,): drawing i is
-    `points[offsets[i]:offsets[i + 1]]`. The last drawings are then held out, by the two shares. Or both arrays for
-    every part, as `train_points`, `train_offsets`, `valid_points`, … and `test_points`, …; the shares then do nothing.
+    The file holds either `points`, numbers (N, 3) in stroke-3 form, and `offsets`, integers (drawings + 1,): drawing i
+    is `points[offsets[i]:offsets[i + 1]]`, and the last drawings are held out, by the two shares. Or it holds both
+    arrays for every part: `train_points`, `train_offsets`, `valid_points`, … and `test_points`, …; the shares then have
+    no effect.
 
-    Raises UserError, one line that names the file and the place in it, where it is missing, empty, cut short or not
-    such a file, and where a value is not finite, a pen is neither 0 nor 1, a drawing is empty or nothing ever moves.
+    Raises UserError, one line that names the file and the position in it, where the file is missing, empty, cut short
+    or of another format, and where a value is not finite, a pen is neither 0 nor 1, a drawing is empty or all offsets
+    of the training drawings are equal.
     """
     path = Path(path)
     content = _read_bytes(path)
@@ -92,16 +94,16 @@ def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_shar
 
 
 def read_iam(folder: Path | str) -> StrokeData:
-    """IAM-OnDB, a drawing for every line of handwriting, from a folder that has its `lineStrokes`.
+    """Read IAM-OnDB, one drawing for every line of handwriting, from a folder that contains its `lineStrokes`.
 
-    Every line begins at 0, 0. Jumps of more than 500 units are cut to that. Where the folder has
-    `trainset.txt`, `testset_v.txt`, `testset_t.txt` and `testset_f.txt`, which name the forms, they make the split,
-    with both validation sets as one; lines of other forms are left out. Else the data set's name tells of a split of
-    our own: of the texts in order of name (`a01-000`, all its hands) the 19th of every twenty is for validation, the
-    20th for the test.
+    Every line begins at 0, 0. Offsets of more than 500 units along x or y are cut to 500. The split is the official one
+    where the folder has `trainset.txt`, `testset_v.txt`, `testset_t.txt` and `testset_f.txt`, which list forms: both
+    validation sets count as one, and lines of unlisted forms are left out. Without these files the split is our own,
+    and the data set's name says so: of the texts in order of name (`a01-000`, by all its writers), the 19th of every
+    twenty is for validation, the 20th for the test.
 
-    Raises UserError, one line: the first bad file, what is wrong with it and how many others are bad; or which file or
-    part is missing.
+    Raises UserError, one line: the first bad file, its fault and the count of other bad files; or the missing file or
+    part.
     """
     folder = Path(folder)
     files = sorted((folder / "lineStrokes").rglob("*.xml"))
@@ -158,7 +160,7 @@ def _drawings(arrays: Mapping[str, np.ndarray], prefix: str, path: Path) -> list
 
 
 def _check_offsets(points: np.ndarray, offsets: np.ndarray, prefix: str, path: Path) -> None:
-    """The arrays are of the right kind, and the offsets part the points into drawings of at least one point."""
+    """Raise UserError unless the arrays have the right shapes and types and every drawing has at least one point."""
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf":
         raise UserError(f"{path}: {prefix}points must be numbers (N, 3), dx, dy and pen lifted: they are "
                         f"{points.dtype} {points.shape}")
@@ -218,7 +220,7 @@ def _own_split(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _form(file: Path) -> str:
-    """`a01-000u` of `a01-000u-01.xml`: a text, and after it a letter for the hand."""
+    """Name of a line's form, such as `a01-000u` for `a01-000u-01.xml`: the text, then a letter for the writer."""
     return file.stem.rpartition("-")[0]
 
 
@@ -227,7 +229,7 @@ def _text(file: Path) -> str:
 
 
 def _read_lines(files: Iterable[Path]) -> tuple[dict[Path, np.ndarray], dict[Path, str]]:
-    """The drawings of all files and the files' sha256; UserError where any is bad, after all were read."""
+    """Drawings and sha256 of all files; raises UserError where any is bad, after all were read."""
     lines, sums, bad = {}, {}, []
     for file in files:
         try:

@@ -1,4 +1,4 @@
-"""Texts as data sets: what they hold, reading a user's own file, characters to symbol numbers and back."""
+"""Text data sets: their arrays, a reader of a user's own file, and symbol indices of characters and back."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from hyperevo.errors import UserError
 Alphabet = tuple[str, ...] | tuple[bytes, ...]
 
 MOST_SYMBOLS = 2**16
-"""Symbol numbers are at most uint16."""
+"""Largest size of an alphabet: symbol indices are uint16 at most."""
 
 LEAST_SYMBOLS = 2
-"""A part of a text holds at least one symbol to read and one to predict."""
+"""Shortest part of a text: one symbol to read and one to predict."""
 
 
 @dataclass(frozen=True)
 class TextData:
-    """A text as symbol numbers: `train`, `validation` and `test`, each (length,) uint8, or uint16 where there are more
+    """A text as symbol indices: `train`, `validation` and `test`, each (length,) uint8, or uint16 where there are more
     than 256 symbols.
 
-    Number i stands for `alphabet[i]`: a character, or a byte (`bytes` of length one) in a data set of bytes. These are
-    all symbols that occur in any of the three parts, in ascending order of code point or byte value.
+    Index i stands for `alphabet[i]`: a character, or a byte (`bytes` of length one) in a data set of bytes. The
+    alphabet is all symbols that occur in any of the three parts, in ascending order of code point or byte value.
     `checksum` is the sha256 of the file, or over the sha256 of the data set's files where there are several.
     """
 
@@ -36,11 +36,11 @@ class TextData:
 
 
 def read_text_file(path: Path | str, validation_share: float = 0.05, test_share: float = 0.05) -> TextData:
-    """A user's own text, UTF-8, by characters: its beginning is for training, then comes validation, then the test.
+    """Read a user's own UTF-8 text by characters, and cut it in order into training, validation and test.
 
-    Nothing is changed but a byte order mark, which is left out. Raises UserError, one line that names the file, where
-    it is missing, cannot be read, is empty, is not UTF-8 or is too short for three parts of two characters each, and
-    where a share is not between 0 and 1.
+    A byte order mark is left out, and nothing else is changed. Raises UserError, one line that names the file, where it
+    is missing, cannot be read, is empty, is not UTF-8, has more than 65,536 different characters or is too short for
+    three parts of two characters each, and where a share is not between 0 and 1.
     """
     path = Path(path)
     try:
@@ -68,11 +68,11 @@ def alphabet_of(text: str) -> tuple[str, ...]:
 
 
 def encode(text: str, alphabet: Alphabet, file: Path | str) -> np.ndarray:
-    """Symbol numbers of a text, (length,) uint8, or uint16 for more than 256 symbols; of its UTF-8 bytes where the
-    alphabet is one of bytes.
+    """Symbol indices of a text, (length,) uint8, or uint16 for more than 256 symbols. An alphabet of bytes gives those
+    of its UTF-8 bytes.
 
-    Raises UserError that names `file`, where the text is from, and the first symbol that is not in the alphabet, with
-    its line and its place in that line, both counted from 1.
+    Raises UserError that names `file`, the source of the text, and the first symbol that is not in the alphabet, with
+    its line and its position in the line, both counted from 1.
     """
     codes = _codes(text, alphabet)
     known = _alphabet_codes(alphabet)
@@ -87,7 +87,7 @@ def encode(text: str, alphabet: Alphabet, file: Path | str) -> np.ndarray:
 
 
 def decode(numbers: np.ndarray, alphabet: Alphabet) -> str:
-    """The text that symbol numbers (length,) spell; bytes that are not UTF-8 become U+FFFD. Undoes `encode`."""
+    """The text that symbol indices (length,) spell; bytes that are not UTF-8 become U+FFFD. The inverse of `encode`."""
     codes = _alphabet_codes(alphabet)[np.asarray(numbers, np.int64)]
     if _of_bytes(alphabet):
         return codes.astype(np.uint8).tobytes().decode("utf-8", "replace")
@@ -95,9 +95,9 @@ def decode(numbers: np.ndarray, alphabet: Alphabet) -> str:
 
 
 def cut(count: int, validation_share: float, test_share: float, least: int, what: str) -> tuple[slice, slice, slice]:
-    """Where `count` things in a row are cut into training, validation and test, in this order.
+    """Slices of a sequence of `count` items for training, validation and test, in this order.
 
-    Raises UserError, which begins with `what`, where a share is out of range or a part would have less than `least`.
+    Raises UserError, which begins with `what`, where a share is out of range or a part would have fewer than `least`.
     """
     if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
         raise UserError(f"{what}: shares of {validation_share} for validation and {test_share} for the test: each must "
@@ -119,7 +119,7 @@ def _alphabet_codes(alphabet: Alphabet) -> np.ndarray:
 
 
 def _codes(text: str, alphabet: Alphabet) -> np.ndarray:
-    """Code points, or bytes where the alphabet is one of bytes."""
+    """Code points of a text, or its UTF-8 bytes where the alphabet is one of bytes."""
     if _of_bytes(alphabet):
         return np.frombuffer(text.encode(), np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

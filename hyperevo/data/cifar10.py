@@ -1,7 +1,7 @@
 """CIFAR-10: 60,000 photographs of ten kinds of things, 32 × 32 in colour (Krizhevsky 2009), in its binary version.
 
-Read from the official archive, or from its files unpacked. A test file that holds the first images only is taken for
-what it is, and the data set's name says so.
+It is read from the official archive or from its unpacked files. A test file that holds only the first images is
+accepted, and the data set's name then says so.
 """
 
 import hashlib

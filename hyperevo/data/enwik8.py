@@ -1,10 +1,11 @@
 """enwik8: the first 100,000,000 bytes of the English Wikipedia of March 2006, as XML (Mahoney 2006; Hutter 2006).
 
-Read from the official archive, or from its file unpacked, and cut in order into 90, 5 and 5 %: the usual 90M, 5M and 5M
-of the whole. The first 4,000,000 bytes alone are taken for what they are where there is no archive, and the data set's
-name says so; figures on them compare with no published ones. `hyperevo data fetch enwik8 --force` gets the archive.
+It is read from the official archive or from its unpacked file, and cut in order into 90, 5 and 5 %: for the whole file,
+the field's standard split of 90M, 5M and 5M bytes. Where there is no archive, a file of the first 4,000,000 bytes is
+accepted, and the data set's name then says so; results on it compare with no published ones. `hyperevo data fetch
+enwik8 --force` gets the archive.
 
-The symbols are the byte values that occur in what is read: 205 in the whole file, as in the papers, 200 in the part.
+The symbols are the byte values that occur in the file: 205 in the whole one, as in the papers, 200 in the part.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ FILE = "enwik8"
 SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
 LENGTH = 100_000_000
 FIRST_SHA256 = "9f9ca3a41e2b87a0268d00380577e2c308e07959b22a94c8d7b1e8901bdefc37"
-"""Of the first 4,000,000 bytes."""
+"""Checksum of the first 4,000,000 bytes."""
 
 
 def __getattr__(name: str) -> Any:
@@ -46,7 +47,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _unpacked() -> Mapping[str, str]:
-    """The whole file comes before the archive, its first part after it."""
+    """The unpacked file, name to sha256: the whole one where it is here, its first part where no archive is, else none.
+    """
     path = locate("enwik8", FILE)
     if path is not None and path.stat().st_size == LENGTH:
         return {FILE: SHA256}

@@ -1,9 +1,9 @@
 """The Penn Treebank's Wall Street Journal texts, character by character (Marcus, Santorini & Marcinkiewicz 1993), in
 Mikolov's preparation and splits.
 
-In the files every line is a sentence, its characters stand apart and `_` is a space. Here words are parted by a space
-and every sentence ends with a line end, which counts as a symbol: 50 symbols in all. `<unk>` for a rare word and `N`
-for a number are the preparation's own marks, spelt out as characters.
+In the files every line is a sentence with spaces between its characters, and `_` is a space of the text. Here words are
+separated by a space and every sentence ends with a line end, which counts as a symbol: 50 symbols in all. `<unk>` for a
+rare word and `N` for a number are the preparation's own marks, spelt out as characters.
 """
 
 import hashlib

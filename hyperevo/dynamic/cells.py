@@ -1,16 +1,16 @@
 """One step of a HyperLSTM, a HyperRNN and an LSTM with layer normalisation (Ha, Dai & Le 2016, appendix A.2.2).
 
-A small recurrent network reads what the main one reads, and where it stands, and scales the rows of the main network's
-weight matrices anew at every step. For each gate y, of i, g, f and o (equations 10 to 13; h, c are the main network's
-state, ĥ, ĉ the small one's):
+A small recurrent network reads the main one's input and hidden state, and scales the rows of the main network's weight
+matrices anew at every step. For each gate y, of i, g, f and o (equations 10 to 13; h, c are the main network's state,
+ĥ, ĉ the small one's):
 
     ĥ_t, ĉ_t = LSTM([h_{t−1}; x_t], ĥ_{t−1}, ĉ_{t−1})
     z_h = W_ĥh ĥ_{t−1} + b_ĥh        z_x = W_ĥx ĥ_{t−1} + b_ĥx        z_b = W_ĥb ĥ_{t−1}
     d_h = W_hz z_h                   d_x = W_xz z_x                   b = W_bz z_b + b_0
     y = LN(d_h ⊙ W_h h_{t−1} + d_x ⊙ W_x x_t + b)
 
-A row that is scaled scales its product, so no weight matrix is ever built. `VARIANTS` holds the points on which the
-authors' code is not what their paper says.
+Scaling a row of a matrix scales its product, so no weight matrix is ever built. `VARIANTS` lists the points where the
+authors' code differs from their paper.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,11 +24,11 @@ from hyperevo.dynamic.products import every_step
 from hyperevo.dynamic.updates import LSTMUpdate, RNNUpdate, State, check_count, input_weights, orthogonal, variant_named
 
 Step = Callable[[int, State], State]
-"""From the step's number and the state before it to the state after it."""
+"""A step of a sequence: its index t and the state before it → the state after it."""
 
 
 class HyperLSTMState(NamedTuple):
-    """(B, H) of the main network and (B, Ĥ) of the hyper network; with a leading axis for the layers in `HyperLSTM`."""
+    """States (B, H) of the main network and (B, Ĥ) of the hyper network; `HyperLSTM` adds a leading axis of cells."""
 
     hidden: Tensor
     cell: Tensor
@@ -37,14 +37,14 @@ class HyperLSTMState(NamedTuple):
 
 
 class HyperRNNState(NamedTuple):
-    """(B, H) of the main network and (B, Ĥ) of the hyper network; with a leading axis for the layers in `HyperRNN`."""
+    """States (B, H) of the main network and (B, Ĥ) of the hyper network; `HyperRNN` adds a leading axis of cells."""
 
     hidden: Tensor
     hyper_hidden: Tensor
 
 
 class RecurrentCell(nn.Module):
-    """What all cells share: they are called as torch's are, and a call is a sequence of one step.
+    """Base of all cells: they are called as torch's are, and a call is a sequence of one step.
 
     W_x and W_h of all gates are weight_ih (gates · H, input_size) and weight_hh (gates · H, H).
     """
@@ -59,14 +59,14 @@ class RecurrentCell(nn.Module):
         self.bias = nn.Parameter(torch.empty(update.gates * hidden_size))
 
     def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
-        """The step of a sequence whose inputs are `rows` (N, input_size), of which step t has the next sizes[t].
+        """The step function for a sequence of inputs `rows` (N, input_size), of which step t reads the next sizes[t].
 
-        Products with the inputs of all steps are made here, at once.
+        Products with the inputs of all steps are computed here, at once.
         """
         raise NotImplementedError
 
     def named(self, parts: State) -> Any:
-        """The state as callers see it."""
+        """The state in the form that callers see."""
         return parts
 
     def forward(self, input: Tensor, state: Any = None) -> Any:
@@ -105,7 +105,7 @@ def complete(state: Any, sizes: Sequence[int], leading: Sequence[int], like: Ten
 
 
 class PlainCell(RecurrentCell):
-    """Weights that stay as they are: y = LN(W_h h_{t−1} + W_x x_t + b)."""
+    """A cell whose weights do not change: y = LN(W_h h_{t−1} + W_x x_t + b)."""
 
     def __init__(self, input_size: int, hidden_size: int, update: LSTMUpdate | RNNUpdate, variant: str):
         super().__init__(input_size, hidden_size, update, [hidden_size] * update.parts)
@@ -113,7 +113,7 @@ class PlainCell(RecurrentCell):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Orthogonal weights, but for the inputs' where the variant has others; bias 0."""
+        """Reset W_h to orthogonal matrices, W_x to the variant's initial values and the bias to 0."""
         input_weights(self.weight_ih, self.update.gates, self.variant)
         orthogonal(self.weight_hh, self.update.gates)
         nn.init.zeros_(self.bias)
@@ -131,7 +131,7 @@ class PlainCell(RecurrentCell):
 
 
 class HyperCell(RecurrentCell):
-    """Weights whose rows a small cell scales at every step.
+    """A cell whose weights' rows are scaled at every step by a smaller cell.
 
     W_ĥh, W_ĥx and W_ĥb of all gates are one matrix, weight_z (3 · gates · N_z, Ĥ); b_ĥh and b_ĥx are bias_z; W_hz, W_xz
     and W_bz, transposed, are weight_d (3 · gates, N_z, H); b_0 is bias.
@@ -151,7 +151,7 @@ class HyperCell(RecurrentCell):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """As in appendix A.2.3: at first d_h and d_x are 0.1 and b is 0, whatever ĥ is. Not for the hyper cell."""
+        """Reset to appendix A.2.3's initial values: d_h and d_x are 0.1 and b is 0 for any ĥ. The hyper cell's stay."""
         gates = self.update.gates
         input_weights(self.weight_ih, gates, self.variant)
         orthogonal(self.weight_hh, gates)
@@ -179,7 +179,7 @@ class HyperCell(RecurrentCell):
             hyper_sums = hyper_inputs[t] + hyper_product + hyper_recurrent(before[0], t)
             after = hyper.update(hyper_sums.unflatten(1, (gates, -1)), before)
             d_h, d_x, b = scaling(t, (after if self.variant.current else before)[0])
-            # A result is laid out like its first factor, and d_h and d_x are not laid out as gates are read.
+            # A result has its first factor's memory layout, and that of d_h and d_x is not the one gates are read in.
             sums = product.unflatten(1, (gates, -1)) * d_h + inputs[t] * d_x + b
             return self.update(sums, main) + after
 
@@ -192,7 +192,7 @@ class HyperCell(RecurrentCell):
         return self.hyper.weight_ih.split([self.input_size, self.hidden_size], 1)[::-1]
 
     def _begin_scaling(self, sizes: Sequence[int]) -> Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """From t and ĥ to d_h, d_x and b of all gates, (B, gates, H) each."""
+        """The function from t and ĥ (B, Ĥ) to d_h, d_x and b of all gates, (B, gates, H) each."""
         gates = self.update.gates
         embed, bias_z = every_step(self.weight_z, sizes), F.pad(self.bias_z, (0, gates * self.embedding))
         # Batched products have the gates first.
@@ -208,7 +208,7 @@ class HyperCell(RecurrentCell):
         return scaling
 
     def hidden_scales(self, hyper_hidden: Tensor) -> Tensor:
-        """d_h, the factors of the rows of W_h, (..., gates, H), that follow from ĥ (..., Ĥ)."""
+        """d_h (..., gates, H), the factors of W_h's rows, from ĥ (..., Ĥ)."""
         gates = self.update.gates
         count = gates * self.embedding
         z = F.linear(hyper_hidden, self.weight_z[:count], self.bias_z[:count]).unflatten(-1, (gates, -1))
@@ -235,10 +235,11 @@ class LayerNormLSTMCell(PlainCell):
 class HyperLSTMCell(HyperCell):
     """An LSTM whose weights a smaller LSTM changes at every step, called as `nn.LSTMCell` is.
 
-    The state is a `HyperLSTMState`; a plain (h, c) leaves the hyper network's at zero. hyper_size: units of the hyper
-    network; embedding: N_z, the variant's where not given. layer_norm is for both networks; recurrent_dropout, the
-    probability of dropping a unit of tanh(g) at a step, for the main one (as in the paper; for the other, set
-    `hyper.update.recurrent_dropout`). Raises ValueError for sizes below 1 and for variants that are not in `VARIANTS`.
+    The state is a `HyperLSTMState`; with a plain (h, c) the hyper network's state is zero. hyper_size: units of the
+    hyper network; embedding: N_z, by default the variant's. layer_norm is for both networks. recurrent_dropout, the
+    probability of dropping a unit of tanh(g) at a step, is for the main network, as in the paper; for the hyper
+    network, set `hyper.update.recurrent_dropout`. Raises ValueError for sizes below 1 and for variants that are not in
+    `VARIANTS`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, hyper_size: int = 128, embedding: int | None = None, *,
@@ -257,7 +258,7 @@ class HyperRNNCell(HyperCell):
     """A simple recurrent network whose weights a smaller one changes at every step, called as `nn.RNNCell` is.
 
     h_t = tanh(LN(d_h ⊙ W_h h_{t−1} + d_x ⊙ W_x x_t + b)), and ĥ_t likewise without d_h, d_x (equations 6 and 8). The
-    state is a `HyperRNNState`; a tensor h leaves ĥ at zero. Options are those of `HyperLSTMCell`.
+    state is a `HyperRNNState`; with a tensor h alone, ĥ is zero. Options are those of `HyperLSTMCell`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, hyper_size: int = 128, embedding: int | None = None, *,

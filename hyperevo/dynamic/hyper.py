@@ -3,8 +3,8 @@
     ĥ_t, ĉ_t = LSTM([h_{t−1}; x_t], ĥ_{t−1}, ĉ_{t−1})
     z = W_z ĥ_{t−1} + b_z        d = W_d z        W(t) = d ⊙ W
 
-for each weight matrix W of the cell: d holds a factor for every row. Every hidden_size rows, which are a gate, have a z
-of their own, and so has a matrix that is not made of gates. Biases are as they were.
+for each weight matrix W of the cell: d holds a factor for every row. Each gate, a block of hidden_size rows, has its
+own z; a matrix that does not consist of such blocks has one z. Biases do not change.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from hyperevo.dynamic.updates import check_count
 
 
 class HyperState(NamedTuple):
-    """The state of a cell in `Hyper`: what the cell itself answers, and (ĥ, ĉ), (B, hyper_size) each."""
+    """State of a cell in `Hyper`: the cell's own state, as it returns it, and (ĥ, ĉ), (B, hyper_size) each."""
 
     main: Any
     hyper: tuple[Tensor, Tensor]
@@ -30,18 +30,18 @@ class HyperState(NamedTuple):
 class Hyper(nn.Module):
     """A recurrent cell whose weights change at every step: `Hyper(nn.GRUCell(10, 20), hyper_size=8, embedding=4)`.
 
-    The cell is called as `cell(input, state)`, has an input_size and a hidden_size, and answers with a tensor h or a
-    tuple (h, …). A call is `hyper(input, state)`, where the state is a `HyperState`, or what the cell takes for its
-    own, and the answer is a `HyperState`. Input is (B, input_size), or (input_size,).
+    The cell has an input_size and a hidden_size, is called as `cell(input, state)`, and returns a tensor h or a tuple
+    (h, …). `hyper(input, state)` returns a `HyperState`. Its state is a `HyperState`, a state of the cell alone, or
+    None; its input is (B, input_size), or (input_size,).
 
-    All d are 1 at first, so that the cell starts as it was, trained or not; it becomes part of this module. No weight
-    is built where the cell is one of torch's, or uses its matrices through `F.linear` only, as `nn.Linear` does. Any
-    other cell gets weights built for every example, by `vmap`, which is slow and takes B times their memory.
-    `torch.compile` takes either whole.
+    All d are 1 at first, so that the cell's behaviour does not change, whether it is trained or not. It becomes a
+    submodule. No weight is built where the cell is one of torch's, or uses its matrices through `F.linear` only, as
+    `nn.Linear` does. For any other cell, `vmap` builds the weights of every example, which is slow and takes B times
+    their memory. `torch.compile` compiles either in one graph.
     """
 
     def __init__(self, cell: nn.Module, hyper_size: int = 128, embedding: int = 4):
-        """Raises ValueError where the cell has no sizes or no matrices, or a size is below 1."""
+        """Raises ValueError where the cell has no sizes or no weight matrices, or where a size is below 1."""
         super().__init__()
         if not all(isinstance(getattr(cell, name, None), int) for name in ("input_size", "hidden_size")):
             raise ValueError(f"{type(cell).__name__} does not tell its input_size and hidden_size")
@@ -59,7 +59,7 @@ class Hyper(nn.Module):
         self.weight_z = nn.Parameter(like.new_zeros(len(self.blocks) * embedding, hyper_size))
         self.bias_z = nn.Parameter(like.new_ones(len(self.blocks) * embedding))
         self.weight_d = nn.Parameter(like.new_full((sum(self.blocks), embedding), 1 / embedding))
-        self._opaque = False  # Until the cell is seen to use a matrix in a way that is not known here.
+        self._opaque = False  # Until the cell uses a matrix in a way that is not in PRODUCTS.
 
     def forward(self, input: Tensor, state: Any = None) -> HyperState:
         """The state after one step; see the class. Raises ValueError where the input does not fit."""
@@ -94,7 +94,7 @@ class Hyper(nn.Module):
         return self._each_example(scales, input, main)
 
     def _each_example(self, scales: dict[str, Tensor], *given: Any) -> Any:
-        """The slow way: weights are built for every example."""
+        """The cell's answer with weights built for every example, which is slow."""
         known = tuple(value for value in given if value is not None)
 
         def one(scales: dict[str, Tensor], *own: Any) -> Any:
@@ -106,12 +106,12 @@ class Hyper(nn.Module):
 
 
 class UnknownUse(Exception):
-    """A weight that is not built met a function that is not in `PRODUCTS`."""
+    """A `RowScaled` weight was passed to a function that is not in `PRODUCTS`."""
 
 
 class RowScaled(Tensor):
-    """A weight (out, in) whose rows are scaled for every example, by scale (B, out). It is not built, and is good for
-    the functions of `PRODUCTS` alone: rows that are scaled scale their product."""
+    """A weight (out, in) whose rows are scaled by scale (B, out), for every example. The scaled matrices are never
+    built: only the functions of `PRODUCTS` take it, and they scale the product instead."""
 
     weight: Tensor
     scale: Tensor
@@ -125,8 +125,8 @@ class RowScaled(Tensor):
 
 
 def row_scaled(weight: Tensor, scale: Tensor) -> RowScaled:
-    """It has the weight's shape and no memory, so that a use which goes unnoticed fails. (Compilers know no other kind
-    of tensor without memory that has functions of its own.)"""
+    """A `RowScaled` tensor of the weight's shape without memory, so that an unnoticed use fails. (It is on the meta
+    device because compilers take no other tensor without memory that overrides functions.)"""
     made = torch.empty_like(weight, device="meta").as_subclass(RowScaled)
     made.weight, made.scale = weight, scale
     return made
@@ -175,7 +175,7 @@ def _blocks(rows: int, hidden_size: int) -> list[int]:
 
 
 def _each(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    """Of a tensor, or of all in a tuple, or of none."""
+    """Apply the function to a tensor, or to every tensor of a tuple; None stays None."""
     if state is None:
         return None
     return function(state) if isinstance(state, Tensor) else tuple(function(part) for part in state)

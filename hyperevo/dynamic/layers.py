@@ -20,7 +20,7 @@ from hyperevo.dynamic.updates import State, check_count
 
 
 class RecurrentLayers(nn.Module):
-    """What all layers share: cells one above the other, and from both ends of a sequence where `bidirectional`.
+    """Base of all layers: a stack of cells, which also read sequences from the end where `bidirectional`.
 
     A call is `output, state = layer(input, state)`. With L = num_layers, D = 2 where bidirectional, else 1:
 
@@ -29,7 +29,8 @@ class RecurrentLayers(nn.Module):
     - each part of the state is (L · D, B, size), without B where the input has none, of the cell `cells[D · layer +
       direction]`. Parts that are not given are zero.
 
-    dropout is the probability of dropping what one layer hands to the next. Sizes that do not fit raise ValueError.
+    dropout is the probability of dropping a value that one layer hands to the next. Sizes that do not fit raise
+    ValueError.
     """
 
     def __init__(self, build: Callable[[int], RecurrentCell], input_size: int, hidden_size: int, num_layers: int,
@@ -49,8 +50,9 @@ class RecurrentLayers(nn.Module):
         return self.trace(input, state)[:2]
 
     def trace(self, input: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any, list[list[State]]]:
-        """What a call answers, and every cell's states in the order in which it went: before the sequences, and after
-        each step. Where sequences are packed, the states are of those that a step has, the longest first."""
+        """The output and state that a call returns, and the states of every cell in the order in which it visits steps:
+        the initial one, then one after each step. With packed sequences, a step's states are those of the sequences
+        that have the step, the longest first."""
         if isinstance(input, PackedSequence):
             return self._trace_packed(input, state)
         check_input(input, (2, 3), self.input_size)
@@ -80,7 +82,8 @@ class RecurrentLayers(nn.Module):
         return complete(state, self.cells[0].state_sizes, (len(self.cells), *leading), like)
 
     def _run(self, rows: Tensor, sizes: list[int], parts: State) -> tuple[Tensor, State, list[list[State]]]:
-        """Inputs (N, input_size) of which step t has the next sizes[t] → outputs (N, features), and as in `trace`."""
+        """Inputs (N, input_size), of which step t reads the next sizes[t] → outputs (N, features), final state and
+        states as in `trace`."""
         if not sizes:
             raise ValueError("input has no steps")
         finals: list[State] = []
@@ -99,7 +102,7 @@ class RecurrentLayers(nn.Module):
         return rows, tuple(torch.stack(part) for part in zip(*finals, strict=True)), seen
 
     def extra_repr(self) -> str:
-        """The sizes, and options that are not as usual."""
+        """The sizes, and options that differ from their defaults."""
         options = {"num_layers": (self.num_layers, 1), "batch_first": (self.batch_first, False),
                    "dropout": (self.dropout, 0.0), "bidirectional": (self.bidirectional, False)}
         chosen = [f", {name}={value}" for name, (value, default) in options.items() if value != default]
@@ -108,8 +111,10 @@ class RecurrentLayers(nn.Module):
 
 def unroll(cell: RecurrentCell, rows: Tensor, sizes: Sequence[int], state: State,
            backwards: bool = False) -> tuple[list[State], State]:
-    """The states of a cell as it goes through sequences, the one before them first, and for every sequence the state
-    after its last step. Step t is of the next sizes[t] rows; the sizes never grow, for the longest sequence is first.
+    """Run a cell through sequences → its states, the initial one first, and every sequence's state after its last step.
+
+    Step t reads the next sizes[t] rows; the sizes never grow, since the longest sequence comes first. `backwards`, the
+    steps are visited from the last to the first.
     """
     step, initial = cell.begin(rows, sizes), state
     states: list[State] = [state]
@@ -121,7 +126,7 @@ def unroll(cell: RecurrentCell, rows: Tensor, sizes: Sequence[int], state: State
         if now < before:  # The shorter sequences have ended.
             ended.append(tuple(part[now:] for part in state))
             state = tuple(part[:now] for part in state)
-        elif now > before:  # From their end, the shorter ones begin later.
+        elif now > before:  # Backwards, shorter sequences begin later.
             state = tuple(torch.cat([part, first[before:now]]) for part, first in zip(state, initial, strict=True))
         state = step(t, state)
         states.append(state)

@@ -1,4 +1,4 @@
-"""How much a hyper network changes the weights from step to step (Ha, Dai & Le 2016, figures 4 and 7)."""
+"""The change of weights from step to step that a hyper network causes (Ha, Dai & Le 2016, figures 4 and 7)."""
 
 from typing import Any, NamedTuple
 
@@ -11,24 +11,24 @@ from hyperevo.dynamic.layers import HyperLSTM, HyperRNN
 
 
 class Observation(NamedTuple):
-    """What a layer answered, and how much its weights changed."""
+    """A layer's output and state, and the change of its weights."""
 
     output: Any
     state: Any
     change: Any
-    """(layers · directions, *steps and sequences as in the output, gates), the gates as in `GATES`. Where the output is
-    packed, a list: for every sequence (layers · directions, its steps, gates)."""
+    """Changes (layers · directions, *steps and sequences as in the output, gates), gates in the order of `GATES`. With
+    a packed output, a list of (layers · directions, its steps, gates), one for every sequence."""
 
 
 @torch.no_grad()
 def observe(layer: HyperLSTM | HyperRNN, input: Tensor | PackedSequence, state: Any = None) -> Observation:
-    """Calls the layer, and tells how far each gate's hidden-to-gate matrix is from where it was a step before:
+    """Call the layer, and measure how far each gate's hidden-to-gate matrix moves at every step:
 
         change_t = ‖(d_h,t − d_h,t−1) ⊙ W_h‖        Frobenius norm; d_h scales the rows of W_h
 
     The paper draws "the norm of the changes" of W_h^i, W_h^g, W_h^f and W_h^o, and defines it no further. The scaling
     before the first step is that of the initial state's ĥ; where z is computed from ĥ_{t−1} (variant "paper") the first
-    step's change is therefore 0. Nothing is made for gradients. Raises ValueError for a layer that is not hyper.
+    step's change is therefore 0. Gradients are not recorded. Raises ValueError for a layer that is not hyper.
     """
     if not isinstance(layer, HyperLSTM | HyperRNN):
         raise ValueError(f"a {type(layer).__name__} has no weights that change")
@@ -48,13 +48,15 @@ def observe(layer: HyperLSTM | HyperRNN, input: Tensor | PackedSequence, state: 
 
 
 def _whole(hyper_hidden: list[Tensor]) -> Tensor:
-    """ĥ before the first and after each step, of the sequences that have the step, (≤ B, Ĥ) → (T + 1, B, Ĥ)."""
-    # Backwards, those missing have not begun and are where they begin; forwards they have ended and nobody asks.
+    """Stack ĥ (≤ B, Ĥ), before the first and after each step for the sequences that have it, into (T + 1, B, Ĥ)."""
+    # The initial ĥ stands in for missing sequences: backwards they have not begun; forwards they have ended, and the
+    # value is never used.
     return torch.stack([torch.cat([own, hyper_hidden[0][len(own) :]]) for own in hyper_hidden])
 
 
 def _sequences(change: Tensor, packed: PackedSequence) -> list[Tensor]:
-    """(..., T, B, gates), the longest sequence first → (..., its steps, gates) of each, in the order given."""
+    """Changes (..., T, B, gates), the longest sequence first → one (..., its steps, gates) per sequence, in the order
+    in which they were given."""
     _, lengths = pad_packed_sequence(packed)
     if packed.unsorted_indices is not None:
         change = change[:, :, packed.unsorted_indices]
@@ -62,8 +64,8 @@ def _sequences(change: Tensor, packed: PackedSequence) -> list[Tensor]:
 
 
 def row_changes(cell: HyperCell, hyper_hidden: Tensor) -> Tensor:
-    """ĥ before the first and after each of T steps, (T + 1, B, Ĥ) → how far every row of the gates' hidden-to-gate
-    matrices moved, with the sign of its factor's change, (T, B, gates, H)."""
+    """Distances (T, B, gates, H) that the rows of the hidden-to-gate matrices move at each of T steps, with the sign of
+    their factors' changes; hyper_hidden is ĥ before the first and after each step, (T + 1, B, Ĥ)."""
     if not cell.variant.current:
         hyper_hidden = torch.cat([hyper_hidden[:1], hyper_hidden[:-1]])
     rows = cell.weight_hh.unflatten(0, (cell.update.gates, -1)).norm(dim=2)

@@ -2,9 +2,10 @@
 
     p_t = W h_t,   t = 1 … T        ∂L/∂W = Σ_t g_t h_tᵀ        g_t = ∂L/∂p_t
 
-Autograd makes a matrix as large as W at every step and adds it up, which moves more memory than all else a step does.
-Here step t hands g_t and h_t back through rows of zeros, as if they were these rows' gradients, and all of them meet in
-one product. Nothing is kept on the side, so second derivatives, `torch.func` and `vmap` work as ever.
+Autograd builds g_t h_tᵀ, as large as W, at every step and sums these matrices, which moves more memory than the rest of
+the step. Here every step is given rows of zeros, and its backward pass returns g_t and h_t as the gradients of these
+rows; one product over all rows is then the gradient of W. No state is kept outside the graph, so second derivatives,
+`torch.func` and `vmap` work as ever.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LONG = 16
-"""Steps from which on Wᵀ is laid out as it is read: h Wᵀ then takes a CPU a tenth less, and the copy pays."""
+"""Fewest steps for which Wᵀ is copied into contiguous memory: h Wᵀ then takes a tenth less time on a CPU."""
 
 
 def every_step(weight: Tensor, sizes: Sequence[int]) -> Callable[[Tensor, int], Tensor]:
-    """A function of h_t (sizes[t], in) and t that answers with h_t Wᵀ (sizes[t], out); weight (out, in).
+    """The function from h_t (sizes[t], in) and t to h_t Wᵀ (sizes[t], out), for a weight (out, in).
 
     It may be called once for each t, in any order.
     """
-    if torch.compiler.is_compiling():  # It does not take functions with a forward derivative of their own.
+    if torch.compiler.is_compiling():  # Compilers take no autograd functions with a jvp.
         return lambda vector, step: F.linear(vector, weight)
     gradients, vectors = _Gather.apply(weight, sum(sizes))
     places = list(zip(gradients.split(sizes), vectors.split(sizes), strict=True))
@@ -82,5 +83,5 @@ class _Product(torch.autograd.Function):
 
 
 def _zeros(weight: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """(rows, out) and (rows, in) that take no memory."""
+    """Zeros (rows, out) and (rows, in), expanded from one number, so that they take no memory."""
     return weight.new_zeros(()).expand(rows, weight.shape[0]), weight.new_zeros(()).expand(rows, weight.shape[1])

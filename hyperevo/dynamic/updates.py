@@ -1,4 +1,5 @@
-"""What cells do with the sums that reach their gates, and the points where the paper and its authors' code differ."""
+"""State updates of the cells from the sums at their gates, and the points where the paper and its authors' code differ.
+"""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GATES = ("i", "g", "f", "o")
-"""An LSTM's gates in the paper's order, which the rows of all weights have here."""
+"""Gates of an LSTM in the paper's order, which is that of the rows of all weights here."""
 
 State = tuple[Tensor, ...]
 """The parts of a state, (B, size) each; the first is h."""
@@ -19,7 +20,7 @@ class Variant:
     """One of two descriptions of a HyperLSTM: Ha, Dai & Le (2016), or the code that its authors published."""
 
     embedding: int
-    """N_z, where it is not given."""
+    """Default N_z."""
     current: bool
     """z is computed from ĥ_t, and not from ĥ_{t−1}."""
     hidden_first: bool
@@ -61,7 +62,7 @@ class GateNorm(nn.Module):
         self.offset = nn.Parameter(torch.zeros(gates, units))
 
     def forward(self, sums: Tensor) -> Tensor:
-        """(B, gates, H), normalised along H."""
+        """Sums (B, gates, H) → the same shape, normalised along H."""
         return F.layer_norm(sums, sums.shape[-1:], eps=self.epsilon) * self.gain + self.offset
 
     def extra_repr(self) -> str:
@@ -70,14 +71,14 @@ class GateNorm(nn.Module):
 
 
 class LSTMUpdate(nn.Module):
-    """From the sums at the gates to the next state of an LSTM (equations 9 and 13).
+    """Update of an LSTM's state from the sums at its gates (equations 9 and 13).
 
         i, g, f, o = LN of each gate's sum
         c_t = σ(f) ⊙ c_{t−1} + σ(i) ⊙ Dropout(tanh(g))
         h_t = σ(o) ⊙ tanh(LN(c_t))
 
-    The c_t that is carried on is not normalised. Dropout draws anew at every step and spares the memory (Semeniuta,
-    Severyn & Barth 2016).
+    The c_t that is carried on is not normalised. Dropout draws a new mask at every step and leaves the memory c_{t−1}
+    alone (Semeniuta, Severyn & Barth 2016).
     """
 
     gates = len(GATES)
@@ -105,7 +106,7 @@ class LSTMUpdate(nn.Module):
 
 
 class RNNUpdate(nn.Module):
-    """From the sums to the next state of a simple recurrent network (equation 4): h_t = tanh(LN(y))."""
+    """Update of a simple recurrent network's state from its sums y (equation 4): h_t = tanh(LN(y))."""
 
     gates = 1
     parts = 1
@@ -122,15 +123,15 @@ class RNNUpdate(nn.Module):
 
 @torch.no_grad()
 def orthogonal(weight: Tensor, gates: int) -> None:
-    """Fills every gate's own rows of a weight (gates · H, in) with an orthogonal matrix."""
+    """Fill each gate's rows of a weight (gates · H, in) with an orthogonal matrix."""
     for block in weight.unflatten(0, (gates, -1)):
-        # There is no decomposition in half precision.
+        # Orthogonalisation does not exist in half precision.
         exact = torch.promote_types(weight.dtype, torch.float32)
         block.copy_(nn.init.orthogonal_(torch.empty_like(block, dtype=exact)))
 
 
 def input_weights(weight: Tensor, gates: int, variant: Variant) -> None:
-    """Fills W_x (gates · H, in) as the variant has it."""
+    """Fill W_x (gates · H, in) with the variant's initial values."""
     if variant.orthogonal_inputs:
         orthogonal(weight, gates)
     else:

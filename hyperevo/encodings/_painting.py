@@ -1,10 +1,10 @@
-"""One weight matrix of a whole population of graphs.
+"""Expression of one weight matrix by a whole population of graphs.
 
-What is one-sided is computed for all graphs together, in two programs of few points. Outputs that are sums of products
-of one-sided values are left in factors. What remains, the spread nodes, has one value per connection and is most of the
-work; there are two ways, equal but for rounding. On the CPU graphs come one by one, in blocks of connections that stay
-in cache, every node in place. Elsewhere launching an operation costs more than computing it, so the nodes of all graphs
-are computed together, level by level.
+One-sided values depend on one of a connection's two units only; they are computed for all graphs together, in two
+programs of few points. Outputs that are sums of products of one-sided values are left in factors. All other nodes, the
+spread nodes, have one value per connection and are most of the work; there are two ways, equal but for rounding. On the
+CPU graphs are computed one by one, in blocks of connections that stay in cache, every node in place. Elsewhere
+launching an operation costs more than computing it, so the nodes of all graphs are computed together, level by level.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +27,15 @@ BLOCK = 262_144
 """Connections of one network that are painted at a time on the CPU: 1 MB in float32."""
 
 GAINS = (("sin", 5.0), ("cos", 5.0), ("gauss", 5.0**0.5), ("sigmoid", 5.0), ("tanh", 5.0))
-"""What the spread nodes' numbers are multiplied by beforehand, so that `answer_in_place` need not."""
+"""Factors of activations' arguments, multiplied into the spread nodes' links and biases beforehand, so that
+`answer_in_place` need not."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Where a matrix lies: the CPPN's inputs by their side, and what depends on both units.
+    """Inputs of the CPPN over a matrix of T target units and S source units.
 
-    source (inputs, S) and target (inputs, T): the part of every input that is given by one unit, else 0.
+    source (inputs, S) and target (inputs, T): the part of every input that depends on that unit alone, else 0.
     spread: inputs (T, S) that are not sums of such parts. grid: rows and columns of targets, then of sources.
     """
 
@@ -49,12 +50,12 @@ Painted = Tensor | tuple[Tensor, Tensor]
 """One output of n graphs: (n, T, S), or its factors left (n, T, r) and right (n, S, r)."""
 
 Planned = list[Painted] | Callable[[], list[Painted]]
-"""All outputs of neighbours in a population; or what paints all outputs of one graph when it is called."""
+"""All outputs of consecutive graphs of a population, or a function that paints all outputs of one graph."""
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """The values of all one-sided rows, (rows, S) and (rows, T), and for every graph where its own lie in them."""
+    """Values of all one-sided rows, (rows, S) and (rows, T), and for every graph the indices of its own rows."""
 
     source: Tensor
     target: Tensor
@@ -66,9 +67,9 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
          outputs: tuple[int, ...], together: bool | None = None) -> list[Planned]:
     """Outputs of P graphs over all connections of a matrix, in the population's order.
 
-    All one-sided values are computed here, and on the CPU a graph's spread nodes when they are called for; without a
-    gradient, what one call gives is overwritten by the next. numbers, starts: from `graph_numbers`. Differentiable in
-    the numbers. together: whether all graphs are painted at once; by default, off the CPU.
+    All one-sided values are computed here. On the CPU a graph's spread nodes are computed when its function is called;
+    without a gradient, a call overwrites the result of the call before. numbers, starts: from `graph_numbers`.
+    Differentiable in the numbers. together: paint all graphs at once; by default, off the CPU.
     """
     together = canvas.source.device.type != "cpu" if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
@@ -94,7 +95,7 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
 
 
 def build_painted(painted: Painted) -> Tensor:
-    """(n, T, S)."""
+    """The matrices (n, T, S) of a painted output."""
     return painted if isinstance(painted, Tensor) else painted[0] @ painted[1].transpose(1, 2)
 
 
@@ -111,7 +112,7 @@ def _one_sided(splits: Sequence[Split], numbers: Tensor, starts: np.ndarray, can
 
 
 def _factors(value: Value, places: Sequence[int], sides: _Sides) -> tuple[Tensor, Tensor]:
-    """left (n, T, r) and right (n, S, r) of graphs that are taken apart alike."""
+    """Factors left (n, T, r) and right (n, S, r) of one output, for graphs that share a split."""
     left, right = [], []
     if value.products:
         targets, sources = zip(*value.products, strict=True)
@@ -127,7 +128,7 @@ def _factors(value: Value, places: Sequence[int], sides: _Sides) -> tuple[Tensor
 
 
 def _chosen(values: Tensor, rows: Sequence[np.ndarray], places: Sequence[int], own: tuple[int, ...]) -> Tensor:
-    """(graphs, own rows, points)."""
+    """Values (graphs, own rows, points) of each graph's own rows."""
     ids = np.stack([rows[place][list(own)] for place in places])
     return values[torch.from_numpy(ids).to(values.device)]
 
@@ -136,26 +137,26 @@ def _chosen(values: Tensor, rows: Sequence[np.ndarray], places: Sequence[int], o
 
 
 class Scratch:
-    """Tensors of the size of a block that are used again and again, and so stay in cache."""
+    """Tensors of the size of a block that are reused, and so stay in cache."""
 
     def __init__(self) -> None:
         self._free: list[Tensor] = []
         self._lent: list[Tensor] = []
 
     def take(self, shape: torch.Size, like: Tensor) -> Tensor:
-        """A tensor of this shape and of any content."""
+        """A tensor of this shape, with arbitrary content."""
         whole = self._free.pop() if self._free else like.new_empty(shape.numel())
         self._lent.append(whole)
         return (whole if len(whole) == shape.numel() else whole[: shape.numel()]).view(shape)
 
     def take_back(self) -> None:
-        """All that was lent is free again."""
+        """Free all tensors that were taken."""
         self._free += self._lent
         self._lent = []
 
 
 def blocks_of(grid: torch.Size) -> list[tuple[slice, slice]]:
-    """Target rows and columns of the blocks of a matrix, the largest first."""
+    """Blocks of a matrix as slices of its target rows and columns, the largest first."""
     rows, columns, sources = grid[0], grid[1], grid[2] * grid[3]
     high = max(1, BLOCK // (columns * sources))
     wide = columns if columns * sources <= BLOCK else max(1, BLOCK // sources)
@@ -165,8 +166,8 @@ def blocks_of(grid: torch.Size) -> list[tuple[slice, slice]]:
 
 def _paint_one(taken: Split, place: int, sides: _Sides, numbers: Sequence, canvas: Canvas,
                scratch: Scratch | None) -> list[Painted]:
-    """(1, T, S) per output. `numbers` are those of the graph: Python numbers, which cost no tensor operation each, or
-    tensors where a gradient is wanted; then there is no scratch, and nothing is done in place."""
+    """Outputs (1, T, S) of one graph. `numbers` are the graph's own: Python numbers, which cost no tensor operation
+    each, or tensors where a gradient is wanted; then there is no scratch, and nothing is done in place."""
     grid = canvas.grid
     source = sides.source[sides.source_rows[place]].unflatten(1, grid[2:])
     target = sides.target[sides.target_rows[place]].unflatten(1, grid[:2])
@@ -184,7 +185,7 @@ def _paint_one(taken: Split, place: int, sides: _Sides, numbers: Sequence, canva
 
 
 def _assembled(parts: Sequence[Tensor], blocks: list[tuple[slice, slice]], grid: torch.Size) -> Tensor:
-    """(1, T, S) from blocks (target rows, target columns, S)."""
+    """A matrix (1, T, S) from its blocks (target rows, target columns, source rows, source columns)."""
     across = sum(rows.start == 0 for rows, _ in blocks)
     rows = [torch.cat(list(parts[place : place + across]), 1) if across > 1 else parts[place]
             for place in range(0, len(parts), across)]
@@ -205,7 +206,7 @@ class _Block:
         self.shape = torch.Size((*target.shape[1:], *source.shape[1:]))
 
     def paint(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Every output over the block."""
+        """All outputs over the block."""
         values = list(inputs)
         for node in self.taken.spread:
             received = self._receive(node, values)
@@ -215,7 +216,7 @@ class _Block:
                 for value in self.taken.outputs]
 
     def _receive(self, node: Spread, values: list[Tensor]) -> Tensor:
-        """What a node receives, in a tensor that is nobody else's."""
+        """The aggregated input of a node, in a tensor of its own."""
         row = node.row
         links = [row.factor * (self.numbers[link] if link >= 0 else 1.0) for link in row.links]
         sources = [values[place] for place in row.sources]
@@ -231,7 +232,7 @@ class _Block:
         return total
 
     def _plus(self, total: Tensor, value: Tensor, link: Any, out: Tensor | None) -> Tensor:
-        """total + link · value, in `out` where the sum has its shape."""
+        """Sum total + link · value, in `out` where the sum has its shape."""
         if self.scratch is None:
             return total + value * link
         if out is not None and _spread_shape(total, value) == self.shape:
@@ -239,7 +240,7 @@ class _Block:
         return torch.add(total, value, alpha=link)
 
     def _built(self, value: Value, out: Tensor | None = None) -> Tensor:
-        """A value of one-sided rows, new, of the smallest shape that holds it; in `out` where it has its shape."""
+        """Build a value from one-sided rows, in the smallest shape that holds it; in `out` where it has that shape."""
         source = [] if value.source is None else [self._source_view(value.source)]
         target = [] if value.target is None or value.constant else [self._target_view(value.target)]
         if value.products:
@@ -280,8 +281,8 @@ def _sum_of_products(left: list[Tensor], right: list[Tensor], out: Tensor | None
 
 
 def answer_in_place(activation: str, received: Tensor, clamped: bool = True) -> Tensor:
-    """activation(received / gain), see GAINS; `received` is changed. Waves that are not `clamped` are known not to
-    reach neat-python's limit."""
+    """activation(received / gain), see GAINS; `received` is overwritten. Waves that are not `clamped` cannot reach
+    neat-python's limit."""
     if activation in WAVES:
         received = received.clamp_(-60, 60) if clamped else received
         return received.sin_() if activation == "sin" else received.cos_()
@@ -306,7 +307,7 @@ IN_PLACE = {"abs": torch.Tensor.abs_, "relu": torch.relu_, "square": torch.Tenso
 
 def _paint_together(splits: Sequence[Split], places: Sequence[int], sides: _Sides, numbers: Tensor, starts: np.ndarray,
                     canvas: Canvas) -> list[list[Painted]]:
-    """(1, T, S) per output of every graph at `places`, with all spread nodes of a level computed at once."""
+    """Outputs (1, T, S) of every graph at the indices `places`, with all spread nodes of a level computed at once."""
     if not places:
         return []
     inputs = torch.stack(list(canvas.spread)).flatten(1) if canvas.spread \
@@ -337,7 +338,7 @@ def spread_rows(taken: Split, inputs: int) -> Rows:
 
 
 class _Starts:
-    """What spread rows receive from one-sided rows, for `interpret`: rows of the program, in its order."""
+    """The part of spread rows' inputs that comes from one-sided rows, for `interpret`; rows in the program's order."""
 
     def __init__(self, splits: Sequence[Split], places: Sequence[int], sides: _Sides, order: np.ndarray):
         nodes = [(sides.source_rows[place], sides.target_rows[place], node.start)

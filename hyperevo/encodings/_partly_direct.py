@@ -1,4 +1,4 @@
-"""Some parameters written down by an encoding, the others directly, in one genotype."""
+"""Genotypes that hold some parameters in an encoding and the others directly."""
 
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from hyperevo.weights import Weights
 
 
 class EncodingSettings(ComponentSettings):
-    """What every encoding but the direct one can be told."""
+    """Options of every encoding but the direct one."""
 
     direct: ParameterNames = ()
     """Parameters that are evolved or trained as they are, by name or pattern, such as "*.bias"; the encoding generates
@@ -52,7 +52,7 @@ class PartlyDirect(Encoding):
         return self.inner.figures(genotype[: self.inner.genes])
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from."""
+        """Genotypes (size, genes) that a gradient search can start from."""
         return torch.cat([self.sampled.sample(size, generator), self.plain.sample(size, generator)], 1)
 
     def express(self, genotypes: Genotypes) -> Weights:
@@ -64,8 +64,8 @@ class PartlyDirect(Encoding):
 def split_geometry(geometry: Mapping[str, ParameterGeometry], direct: Sequence[str],
                    generates: Callable[[ParameterGeometry], bool]) \
         -> tuple[dict[str, ParameterGeometry], dict[str, ParameterGeometry]]:
-    """(encoded, direct) parameters, the latter named or of a kind that the encoding does not generate; raises UserError
-    for a name the target does not have."""
+    """Split parameters into encoded and direct ones. Direct are those that a pattern names and those of a kind that the
+    encoding does not generate. Raises UserError for a pattern without a match, and where nothing is left to encode."""
     for pattern in direct:
         if not fnmatch.filter(geometry, pattern):
             raise UserError(f"encoding.direct: the target has no parameter {pattern!r}; {nearest(pattern, geometry)}")

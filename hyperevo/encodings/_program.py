@@ -1,8 +1,8 @@
-"""Many small graphs of different shapes as few tensor operations.
+"""Evaluation of many small graphs of different shapes in few tensor operations.
 
 A `Row` is a node as a program holds it: one value per point. `Rows` are the rows of one topology; `assemble` puts the
 rows of a whole population in one order, by depth and kind, so that `interpret` computes all rows of a kind at once,
-a whole population in a few dozen operations. Where topologies differ, index tensors do: no code is generated.
+a whole population in a few dozen operations. Topologies differ in index tensors only: no code is generated.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 from hyperevo.graph import Graph, Topology, program
 
 ONE, ZERO = -2, -1
-"""Links and biases that are no gene."""
+"""Indices of links and biases that are constants 1 and 0, and no genes."""
 
 LINEAR = ("sum", "mean")
 
@@ -28,10 +28,10 @@ _AGGREGATION_PLACE = {name: place for place, name in enumerate(AGGREGATION_NAMES
 
 @dataclass(frozen=True)
 class Row:
-    """activation(gain · bias + aggregation(factor · link · source for every source)).
+    """A node's value: activation(gain · bias + aggregation(factor · link · source for every source)).
 
-    `sources` are inputs, 0 … inputs - 1, then rows; `links` and `bias` index the numbers of a graph (see
-    `graph_numbers`), or are ONE or ZERO.
+    `sources` are indices of inputs, 0 … inputs - 1, and then of rows; `links` and `bias` index the numbers of a graph
+    (see `graph_numbers`), or are ONE or ZERO.
     """
 
     activation: str
@@ -52,12 +52,12 @@ class Rows:
 
     @cached_property
     def widest(self) -> int:
-        """The largest number of sources of a row."""
+        """Largest count of sources of a row."""
         return max((len(row.sources) for row in self.rows), default=0)
 
     @cached_property
     def depths(self) -> list[int]:
-        """0 for rows that read inputs only, else one more than the deepest source."""
+        """Depth of every row: 0 where it reads inputs only, else one more than its deepest source's."""
         depths: list[int] = []
         for row in self.rows:
             depths.append(max((1 + depths[source - self.inputs] for source in row.sources if source >= self.inputs),
@@ -66,8 +66,9 @@ class Rows:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """(rows, 7 + 2 · widest): depth, aggregation, number of sources and activation of each row, then its bias,
-        factor and gain, its sources and its links. All are small, so float64 holds them exactly."""
+        """Table (rows, 7 + 2 · widest): depth, aggregation, count of sources and activation of each row, then its bias,
+        factor and gain, its sources and its links. Functions and links are indices. float64 holds all of them exactly.
+        """
         values = []
         for depth, row in zip(self.depths, self.rows, strict=True):
             missing = (ZERO,) * (self.widest - len(row.sources))
@@ -79,7 +80,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Rows start … stop, alike in depth, aggregation and number of sources; runs of one activation within them."""
+    """Rows start … stop - 1, alike in depth, aggregation and count of sources (`width`); `runs` are (activation, start,
+    stop) of those alike in activation too."""
 
     start: int
     stop: int
@@ -93,8 +95,8 @@ class Bucket:
 class Program:
     """The rows of a population in the order in which they are computed.
 
-    sources, links: (rows, widest); biases: (rows,); scales: (rows, 2). `place[i]` is the row, counted after the
-    inputs, of the i-th row as the population's graphs hold them one after the other.
+    sources, links: (rows, widest); biases: (rows,); scales, factor and gain: (rows, 2). `place[i]` is the index in this
+    order of the i-th row of the population, counted graph by graph.
     """
 
     inputs: int
@@ -107,10 +109,10 @@ class Program:
 
 
 def graph_numbers(graphs: Sequence[Graph]) -> tuple[Tensor, np.ndarray]:
-    """(1, 0, then the numbers of every graph) and where each graph's begin, counted after the first two.
+    """Numbers (1, 0, then those of every graph), and the index of each graph's first (P,), counted after the 1 and 0.
 
-    A graph has its weights, its biases and its responses; where a response can be multiplied into the weights of its
-    node, it is. Differentiable.
+    A graph's numbers are its weights, its biases and its responses. A response is multiplied into the weights of its
+    node where that gives the same value. Differentiable.
     """
     parts = [torch.tensor([1.0, 0.0], dtype=graphs[0].weights.dtype, device=graphs[0].weights.device)]
     starts, total = [], 0
@@ -130,7 +132,7 @@ def _with_responses(graph: Graph) -> Tensor:
 
 @lru_cache(maxsize=8192)
 def _responding(topology: Topology) -> tuple[int, ...]:
-    """By link: the node whose response multiplies its weight; -1 for none."""
+    """Index, for every link, of the node whose response multiplies the link's weight; -1 for none."""
     owners: list[int] = []
     for index, node in enumerate(topology.nodes):
         links = len(node.sources)
@@ -140,7 +142,8 @@ def _responding(topology: Topology) -> tuple[int, ...]:
 
 
 def node_rows(topology: Topology, index: int, offset: int, sources: tuple[int, ...], next_row: int) -> list[Row]:
-    """A node as one row; as two where its response acts on what it aggregates. `next_row` will be the first's id."""
+    """A node as one row, or as two where its response multiplies the aggregated value; `next_row` is the index that the
+    first one will have."""
     node, bias = topology.nodes[index], topology.links + index
     links, mean = tuple(range(offset, offset + len(sources))), node.aggregation == "mean" and sources
     if node.aggregation in LINEAR or node.aggregation == "product" and sources:
@@ -152,7 +155,8 @@ def node_rows(topology: Topology, index: int, offset: int, sources: tuple[int, .
 
 
 def assemble(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | str = "cpu") -> Program:
-    """One program for the rows of a population; `numbers` (P,) says where the numbers of each graph begin."""
+    """Assemble the rows of a population into one program; `numbers` (P,) are the indices of each graph's first number.
+    """
     inputs, counts = rows[0].inputs, [len(own.rows) for own in rows]
     table, widest = join_tables(rows)
     kinds, biases, sources, links = (part.astype(np.int64) for part in (
@@ -171,7 +175,7 @@ def assemble(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | s
 
 
 def join_tables(rows: Sequence[Rows]) -> tuple[np.ndarray, int]:
-    """All tables one under the other, sources and links padded to the widest."""
+    """Concatenate the tables of all rows, with sources and links padded to the widest → the table and that width."""
     widest = max(own.widest for own in rows)
     tables = []
     for own in rows:
@@ -186,7 +190,7 @@ def join_tables(rows: Sequence[Rows]) -> tuple[np.ndarray, int]:
 
 
 def _buckets(kinds: np.ndarray) -> list[Bucket]:
-    """kinds (rows, 4), sorted."""
+    """Buckets of alike rows, from sorted kinds (rows, 4): depth, aggregation, count of sources, activation."""
     buckets: list[Bucket] = []
     edges = [0, *(np.flatnonzero((kinds[1:] != kinds[:-1]).any(1)) + 1).tolist(), len(kinds)]
     for start, stop in zip(edges[:-1], edges[1:], strict=True) if len(kinds) else ():
@@ -204,8 +208,8 @@ def interpret(steps: Program, numbers: Tensor, inputs: Tensor,
               start: Callable[[int, int], Tensor] | None = None) -> Tensor:
     """Values (inputs + rows, points) of a program over inputs (inputs, points), of the inputs' dtype.
 
-    start: `start(first, last)` gives what rows first … last have received already. Differentiable in `numbers` and in
-    what `start` gives; without a gradient every value is written once.
+    start: `start(first, last)` returns what rows first … last - 1 have received already, (rows, points).
+    Differentiable in `numbers` and in the results of `start`; without a gradient every value is written once.
     """
     own = numbers.to(inputs.dtype)
     factors, gains = steps.scales.to(inputs.dtype).unbind(1)
@@ -231,7 +235,7 @@ def interpret(steps: Program, numbers: Tensor, inputs: Tensor,
 
 
 def _receive(bucket: Bucket, values: Tensor, sources: Tensor, links: Tensor, biases: Tensor) -> Tensor:
-    """bias + aggregation(link · source), (rows, points)."""
+    """Aggregated inputs (rows, points): bias + aggregation(link · source)."""
     if bucket.width == 0:
         return (biases + EMPTY_AGGREGATION[bucket.aggregation]).expand(-1, values.shape[1])
     rows = len(sources)
@@ -249,7 +253,7 @@ def _receive(bucket: Bucket, values: Tensor, sources: Tensor, links: Tensor, bia
 
 @lru_cache(maxsize=8192)
 def plain_rows(topology: Topology, outputs: tuple[int, ...]) -> tuple[Rows, tuple[int, ...]]:
-    """The nodes that some outputs need, one row each, and the row of every output."""
+    """Rows of the nodes that some outputs need, and the row index of every output."""
     place: dict[int, int] = {}
     rows: list[Row] = []
     for index, node, offset in program(topology, outputs):
@@ -262,7 +266,7 @@ def plain_rows(topology: Topology, outputs: tuple[int, ...]) -> tuple[Rows, tupl
 
 def answer(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, inputs: Tensor,
            outputs: tuple[int, ...]) -> Tensor:
-    """(P, outputs, points): some outputs of P graphs over inputs (inputs, points), all nodes at all points.
+    """Some outputs (P, outputs, points) of P graphs over inputs (inputs, points), with all nodes at all points.
 
     numbers, starts: from `graph_numbers`. Differentiable in the numbers.
     """

@@ -1,19 +1,19 @@
-"""Quadtrees over the connections of a node: where on the substrate it should have neighbours (Risi & Stanley 2012).
+"""Quadtrees that find the connections of a node on the substrate (Risi & Stanley 2012).
 
-The substrate is the cube from -1 to 1 of 2 or more axes, the root of every tree; a tree belongs to one place a and one
-CPPN, and asks it for w(a, c) at the centre c of every cell, or for w(c, a) in trees of incoming connections. A cell is
-cut into 2^axes. Division goes on to the initial depth, and from there to the maximum depth under cells whose parts vary
-by more than the division threshold. Extraction descends again from the root, through cells whose leaves vary by more
-than the variance threshold; any other cell that is reached becomes a connection where it lies in a band:
+A tree belongs to one position a and one CPPN, which it asks for w(a, c) at the centre c of every cell, or for w(c, a)
+where it finds incoming connections. Its root is the substrate, a cube from -1 to 1 of 2 or more axes, and a cell is
+divided into 2^axes parts. Division goes on to the initial depth, and from there to the maximum depth under cells whose
+parts have a variance above the division threshold. Extraction descends again from the root, through cells whose leaves
+have a variance above the variance threshold; any other cell that it reaches becomes a connection where it lies in a
+band:
 
     max over axes of min(|w(c) - w(c - e)|, |w(c) - w(c + e)|) > band threshold,   e: the cell's size along the axis
 
-With link expression a second output of the CPPN has a say in extraction alone: only where it is above 0 for a and c is
-there a connection.
+With link expression, extraction makes a connection only where a second output of the CPPN is above 0 for a and c.
 
-Trees of a whole population are grown together, level by level. `Block`s are what is asked at a time: the levels down to
-the initial depth as one, then one level under all cells that are divided further, each with a border of one cell, so
-that every cell finds its neighbours beside it.
+Trees of a whole population are grown together, level by level. A `Block` is one query of the CPPNs: first all levels
+down to the initial depth, then one level at a time under all cells that are divided further. It has a border of one
+cell, so that every cell's neighbours are in it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from hyperevo.encodings._queries import Cppns
 AXES = "xyzw"
 
 POINTS = 131_072
-"""Points of all trees that are in the making at a time, at most, unless one tree has more."""
+"""Most points of the trees that are grown at a time, unless one tree has more."""
 
 
 class TreeSettings(ComponentSettings):
@@ -58,7 +58,8 @@ class TreeSettings(ComponentSettings):
 
 @dataclass(frozen=True)
 class Trees:
-    """Trees in the order of their CPPNs: owner (T,) of each, and its place (T, axes)."""
+    """Trees in the order of their CPPNs: `owner` (T,), the CPPN's index, and `places` (T, axes), the positions a.
+    `outgoing` trees find connections from these positions, others to them."""
 
     owner: np.ndarray
     places: Tensor
@@ -73,8 +74,8 @@ class Trees:
 
 @dataclass(frozen=True)
 class Cells:
-    """All cells that trees of one depth may have: those of one division first, then those of two, …; in each, in the
-    order of a grid of the axes."""
+    """All cells that trees of one depth may have: those of one division first, then those of two, …; each level in the
+    order of a grid over the axes."""
 
     axes: int
     depth: int
@@ -83,12 +84,12 @@ class Cells:
         return self.first(self.depth + 1)
 
     def first(self, level: int) -> int:
-        """The first cell of `level` divisions."""
+        """Index of the first cell of `level` divisions."""
         return sum(2 ** (self.axes * above) for above in range(1, level))
 
     @cached_property
     def places(self) -> Tensor:
-        """(cells, axes) float64: their centres."""
+        """Centres (cells, axes) float64 of the cells."""
         levels = [torch.arange(-1 + 2.0**-level, 1, 2.0 ** (1 - level), dtype=torch.float64)
                   for level in range(1, self.depth + 1)]
         return torch.cat([torch.cartesian_prod(*[line] * self.axes) for line in levels])
@@ -96,11 +97,11 @@ class Cells:
 
 @dataclass(frozen=True)
 class Block:
-    """Some levels of cells under units, each of which is a whole tree or a cell of the block before.
+    """Some levels of cells under units. A unit is a whole tree, or a cell of the block before.
 
-    tree (U,): to which tree a unit belongs. cell (U, axes): which cell it is, of 2^level along each axis; parent (U,):
-    where that is among all finest cells of the block before. values: by level, (U, 2^n + 2, …) with the border;
-    expressed, where links are: by level, (U, 2^n, …), whether the second output is above 0.
+    tree (U,): index of a unit's tree. cell (U, axes): index of a unit among the 2^level cells along each axis; parent
+    (U,): index of that cell among all finest cells of the block before. values: by level, (U, 2^n + 2, …) with the
+    border. expressed, only with link expression: by level, (U, 2^n, …), true where the second output is above 0.
     """
 
     level: int
@@ -112,7 +113,7 @@ class Block:
 
 
 def grow(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Tensor:
-    """(trees, cells): the weight of the connection to (or from) every cell, NaN where there is none."""
+    """Weights (trees, cells) of the connections to every cell, or from it, NaN where there is none."""
     cells = Cells(trees.places.shape[1], settings.maximum_depth)
     points = len(_border_grid(cells.axes, settings.initial_depth))
     step = max(1, POINTS // points)
@@ -142,7 +143,7 @@ def _grow(cppns: Cppns, trees: Trees, settings: TreeSettings, cells: Cells) -> T
 
 
 def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Block]:
-    """The blocks of trees, the whole trees' first."""
+    """Yield the blocks of trees, that of the whole trees first."""
     axes, device = trees.places.shape[1], trees.places.device
     tree = torch.arange(len(trees), device=device)
     cell = torch.zeros(len(trees), axes, dtype=torch.long, device=device)
@@ -182,8 +183,8 @@ def _ask(cppns: Cppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, lev
 
 
 def cppn_input(name: str, source: Tensor, target: Tensor, one: float) -> Tensor:
-    """A CPPN's input for sources and targets (n, axes), or its part of them; a distance has no parts, and is not
-    read."""
+    """A CPPN's input (n,) for sources and targets (n, axes); for parts of these, the input's part, where `one` is that
+    of the constant input. A distance has no parts: its value here is not used."""
     if name in ("one", "distance"):
         return torch.full_like(source[:, 0], one)
     axis = AXES.index(name[-1] if name.startswith("d") else name[0])
@@ -194,7 +195,7 @@ def cppn_input(name: str, source: Tensor, target: Tensor, one: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _border_grid(axes: int, levels: int) -> Tensor:
-    """(points, axes) float64: the centres of a unit's cells of 1, … levels divisions and of those that border on them,
+    """Centres (points, axes) float64 of a unit's cells of 1 to `levels` divisions and of the cells that border on them,
     where the unit is the cube from -1 to 1."""
     lines = [torch.arange(-1 - 2.0**-level, 1 + 2.0 ** (1 - level), 2.0 ** (1 - level), dtype=torch.float64)
              for level in range(1, levels + 1)]
@@ -205,7 +206,7 @@ def _border_grid(axes: int, levels: int) -> Tensor:
 
 
 def _variances(blocks: Sequence[Block], axes: int) -> list[list[Tensor]]:
-    """By block and level, the variance of the leaves under every cell; that of a leaf is 0."""
+    """Variance, by block and level, of the leaves under every cell; 0 for a leaf."""
     variances: list[list[Tensor]] = []
     below: tuple[Tensor, tuple[Tensor, ...]] | None = None
     for block in reversed(blocks):
@@ -225,7 +226,7 @@ def _variances(blocks: Sequence[Block], axes: int) -> list[list[Tensor]]:
 
 
 def _with_divided(finest: Tensor, parent: Tensor, divided: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Number of leaves, their mean and their squared distance from it, of cells of which some were divided."""
+    """Count of leaves, their mean and their sum of squared deviations, for cells of which some were divided."""
     whole = [torch.ones_like(finest), finest.clone(), torch.zeros_like(finest)]
     for all_cells, own in zip(whole, divided, strict=True):
         all_cells.view(-1)[parent] = own.flatten()
@@ -233,7 +234,8 @@ def _with_divided(finest: Tensor, parent: Tensor, divided: tuple[Tensor, ...]) -
 
 
 def _merge(count: float | Tensor, mean: Tensor, spread: Tensor) -> tuple[float | Tensor, Tensor, Tensor]:
-    """The same for cells twice as large (Chan, Golub & LeVeque 1983): no two large numbers are subtracted."""
+    """Count, mean and sum of squared deviations for cells twice as large (Chan, Golub & LeVeque 1983): no two large
+    numbers are subtracted."""
     means, spreads = _corners(mean), _corners(spread)
     if isinstance(count, float):
         total: float | Tensor = count * len(means)
@@ -268,7 +270,7 @@ def _inside(values: Tensor) -> Tensor:
 
 
 def _banded(values: Tensor) -> Tensor:
-    """How far every cell is from its neighbours: (U, n + 2, …) → (U, n, …)."""
+    """Band of every cell, the left side of the inequality above: (U, n + 2, …) → (U, n, …)."""
     whole, inner = slice(None), slice(1, -1)
     apart = []
     for axis in range(1, values.dim()):
@@ -283,14 +285,14 @@ def _banded(values: Tensor) -> Tensor:
 
 
 def _repeat(cells: Tensor) -> Tensor:
-    """What is so for a cell is so for its parts: (U, n, …) → (U, 2 n, …)."""
+    """Repeat the value of every cell for its parts: (U, n, …) → (U, 2 n, …)."""
     for axis in range(1, cells.dim()):
         cells = cells.repeat_interleave(2, axis)
     return cells
 
 
 def _write(weights: Tensor, cells: Cells, block: Block, values: Tensor, found: Tensor) -> None:
-    """Put the values of found cells of one level of a block where they belong in weights (trees, cells)."""
+    """Write the values of the cells found in one level of a block into weights (trees, cells)."""
     size = values.shape[1]
     level = block.level + size.bit_length() - 1
     first, last = cells.first(level), cells.first(level + 1)

@@ -1,10 +1,10 @@
-"""Graphs of a population asked at points of their own, each at as many as it needs.
+"""Queries of a population's graphs, each at as many points of its own as it needs.
 
-A unit belongs to one graph and is asked about at the same points around it as every other: an input of the CPPN is a
-part given by the unit plus a part given by the point, so what a node receives from inputs is a sum of two small tables.
-Graphs are asked in rounds, one tile of units of each at a time, and all nodes of a kind at once; a graph that has no
-more units leaves the rounds. Every operation is by element and has the same order for every graph, and tiles are whole
-vectors of the processor, so what a graph answers does not depend, to the last bit, on what is asked beside it.
+A unit belongs to one graph, and every unit is asked about at the same points around it. An input of the CPPN is a part
+that depends on the unit plus a part that depends on the point, so a node's sum over inputs is a sum of two small
+tables. Graphs are asked in rounds, one tile of units of each at a time, and all nodes of a kind at once; a graph that
+has no more units leaves the rounds. Every operation is elementwise and has the same order for every graph, and tiles
+are whole vectors of the processor. The answers of a graph therefore do not depend, to the last bit, on other graphs.
 """
 
 import math
@@ -22,19 +22,19 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 from hyperevo.graph import Graph
 
 VECTOR = 32
-"""Numbers that an operation works on at a time, at most; what is left over takes another path, with other rounding."""
+"""Most numbers that an operation takes at a time; the remainder takes another path, with other rounding."""
 
 TILE = 32_768
-"""Points of one graph that are asked at a time, at most: 128 KB in float32 for each node."""
+"""Most points of one graph that are asked at a time: 128 KB in float32 for each node."""
 
 SMALLEST_TILE = 2048
-"""And at least, where it has so many: fewer take hardly less time."""
+"""Fewest points of one graph that are asked at a time, where it has so many: fewer take hardly less time."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Nodes start … stop, alike in depth, aggregation, number of sources and activation. By link, the sources (nodes,)
-    and the weights (nodes, 1, 1) of all nodes; plain numbers where there is one node only."""
+    """Nodes start … stop - 1, alike in depth, aggregation, count of sources and activation. `links` are, for each link,
+    the sources (nodes,) and the weights (nodes, 1, 1) of all nodes; plain numbers where there is one node only."""
 
     start: int
     stop: int
@@ -47,8 +47,8 @@ class _Group:
 class _Steps:
     """The nodes of some graphs in the order in which they are computed, after the inputs where these are laid out.
 
-    owner (nodes,): the graph. direct (inputs, nodes), biases (nodes,): what is received from units and points.
-    outputs: by graph, the node of each output.
+    before: count of the rows of inputs. owner (nodes,): index of the graph. direct (inputs, nodes): weights of the
+    inputs that are summed by unit and by point; biases (nodes,). outputs: the node of each output, by graph.
     """
 
     before: int
@@ -60,7 +60,7 @@ class _Steps:
 
 
 class Cppns:
-    """The first outputs of P graphs, as many as are wanted.
+    """CPPNs of P graphs that are asked for their first `outputs` outputs.
 
     numbers, starts: from `graph_numbers`. names: of the inputs; `distance` is that between (x1, y1, …) and
     (x2, y2, …), all others are sums of a unit's and a point's part.
@@ -91,7 +91,8 @@ class Cppns:
         self._justify(sources, inner, order)
 
     def _sides(self, table: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which links are summed up point by point, and which beforehand, by unit and by point: (nodes, widest)."""
+        """Masks (nodes, widest) of the links summed up point by point, and of those summed beforehand, by unit and by
+        point."""
         used = np.arange(sources.shape[1]) < table[:, 2, None]
         summed = np.array([name == "sum" for name in AGGREGATION_NAMES])[table[:, 1].astype(int)]
         added = np.array([name != "distance" for name in self.names])
@@ -103,8 +104,8 @@ class Cppns:
 
     def _set_numbers(self, table: np.ndarray, numbers: Tensor, links: np.ndarray, starts: np.ndarray,
                      direct: np.ndarray, sources: np.ndarray, dtype: torch.dtype) -> None:
-        """Links (nodes, widest), what of them is direct (nodes, inputs), and biases (nodes,), before the nodes are put
-        in order."""
+        """Set links (nodes, widest), the direct ones of them (nodes, inputs), and biases (nodes,), before the nodes are
+        put in order."""
         gains = np.array([dict(GAINS).get(name, 1.0) for name in ACTIVATION_NAMES])[table[:, 3].astype(int)]
         gains[np.array([name != "sum" for name in AGGREGATION_NAMES])[table[:, 1].astype(int)]] = 1.0
         biases = table[:, 4].astype(np.int64)
@@ -120,7 +121,7 @@ class Cppns:
         self._direct = spread[:, :-1]
 
     def _justify(self, sources: np.ndarray, inner: np.ndarray, order: np.ndarray) -> None:
-        """Put the nodes in order, and their inner links first, one link of all nodes in a row."""
+        """Put the nodes in order, with their inner links first and each link contiguous over all nodes."""
         first = np.argsort(~inner, axis=1, kind="stable")
         chosen = torch.from_numpy(first).to(self._links.device)
         ordered = torch.from_numpy(order).to(self._links.device)
@@ -129,15 +130,15 @@ class Cppns:
         self._direct, self._biases = self._direct[ordered].T.contiguous(), self._biases[ordered]
 
     def ask(self, owner: np.ndarray, near: Tensor, far: Tensor) -> Tensor:
-        """(outputs, units, points): what graph `owner` (units,), in ascending order, answers where its inputs are
-        near (inputs, units) + far (inputs, points)."""
+        """Answers (outputs, units, points) of the graphs `owner` (units,), in ascending order, to inputs near (inputs,
+        units) + far (inputs, points)."""
         counts = np.bincount(owner, minlength=self.population)
         firsts = np.cumsum(counts) - counts
         tile = _tile(counts, far.shape[1])
         answers = near.new_empty(self.outputs, len(owner), far.shape[1])
         for start in range(0, int(counts.max(initial=0)), tile):
             active = np.flatnonzero(counts > start)
-            # What a graph's last tile has too much repeats its last unit.
+            # A graph's last tile is filled up with its last unit.
             units = np.minimum(firsts[active, None] + np.arange(start, start + tile),
                                firsts[active, None] + counts[active, None] - 1)
             key = active.tobytes()
@@ -152,7 +153,7 @@ class Cppns:
         return answers
 
     def _steps(self, active: np.ndarray) -> _Steps:
-        """The nodes of some graphs."""
+        """The nodes of the active graphs, in order."""
         number = np.full(self.population, -1)
         number[active] = np.arange(len(active))
         chosen = np.flatnonzero(number[self._kinds[:, 4]] >= 0)
@@ -168,7 +169,7 @@ class Cppns:
                       self._direct[:, index], self._biases[index], outputs)
 
     def _answer(self, steps: _Steps, near: Tensor, far: Tensor) -> Tensor:
-        """(inputs that are laid out, then nodes; units, points) over near (inputs, graphs, units)."""
+        """Values (inputs that are laid out, then nodes; units, points) for near (inputs, graphs, units)."""
         graphs, nodes = near.shape[1], len(steps.owner)
         values = near.new_empty(steps.before + nodes, near.shape[2], far.shape[1])
         if steps.before:
@@ -191,7 +192,7 @@ class Cppns:
         return values
 
     def _lay_out(self, values: Tensor, near: Tensor, far: Tensor) -> None:
-        """Every input (graphs, inputs, units, points) in full."""
+        """Write every input in full into values (graphs, inputs, units, points)."""
         for place, name in enumerate(self.names):
             if name != "distance":
                 torch.add(near[place, :, :, None], far[place], out=values[:, place])
@@ -203,7 +204,7 @@ class Cppns:
 
 
 def _tile(counts: np.ndarray, points: int) -> int:
-    """Units of a graph that are asked at a time: half of what graphs have on average, in whole vectors."""
+    """Units of a graph that are asked at a time: half the mean count over graphs, within limits, in whole vectors."""
     whole = VECTOR // math.gcd(points, VECTOR)
     mean = counts.sum() / max(1, np.count_nonzero(counts))
     units = min(max(mean / 2, SMALLEST_TILE / points), max(1, TILE / points), counts.max(initial=1))
@@ -211,7 +212,7 @@ def _tile(counts: np.ndarray, points: int) -> int:
 
 
 def _groups(kinds: np.ndarray, before: int, sources: np.ndarray, links: Tensor) -> tuple[_Group, ...]:
-    """Of nodes in order, which are alike: kinds (nodes, 5), sources and links (widest, nodes)."""
+    """Groups of alike nodes, from ordered kinds (nodes, 5), sources and links (widest, nodes)."""
     edges = [0, *(np.flatnonzero((kinds[1:, :4] != kinds[:-1, :4]).any(1)) + 1).tolist(), len(kinds)]
     places = torch.from_numpy(sources).to(links.device)
     groups = []
@@ -226,7 +227,7 @@ def _groups(kinds: np.ndarray, before: int, sources: np.ndarray, links: Tensor) 
 
 
 def _add_links(received: Tensor, values: Tensor, group: _Group) -> None:
-    """received (nodes, units, points) += Σ link · source, one link of all nodes after the other."""
+    """Add Σ link · source to received (nodes, units, points), one link of all nodes after the other."""
     for source, link in group.links:
         if isinstance(source, Tensor):
             received.addcmul_(values.index_select(0, source), link)

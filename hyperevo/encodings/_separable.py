@@ -1,9 +1,9 @@
-"""Which parts of a graph depend on one of two units only, and which patterns over all connections need not be built.
+"""Split of a graph into parts that depend on one of two units only and parts that are built over all connections.
 
 A node that depends on source coordinates only has one value per source unit; on target coordinates only, one per
 target unit. sin(s + t) = sin s cos t + cos s sin t, and a product of a source and a target node, are sums of few
-products of such one-sided values. `split` takes a graph apart exactly, without looking at its numbers: what is
-one-sided becomes rows of two small programs, what is not stays a `Spread` node over all connections.
+products of such one-sided values. `split` takes a graph apart exactly, without looking at its numbers: one-sided nodes
+become rows of two small programs, other nodes stay `Spread` nodes over all connections.
 """
 
 from collections.abc import Sequence
@@ -16,33 +16,32 @@ from hyperevo.graph import Graph, Topology, program
 
 SIDES = {"x1": "source", "y1": "source", "z1": "source", "x2": "target", "y2": "target", "z2": "target",
          "one": "constant", "dx": "sum", "dy": "sum", "distance": "spread"}
-"""How the CPPN's inputs depend on the two units: on one, on the sum of a value of each, or on both in any way."""
+"""Dependence of the CPPN's inputs on the two units: on one, on the sum of a value of each, or on both in any way."""
 
 AXES = {"x1": {3}, "y1": {2}, "z1": {2}, "x2": {1}, "y2": {0}, "z2": {0}, "one": set(), "dx": {1, 3}, "dy": {0, 2},
         "distance": {0, 1, 2, 3}}
-"""Which of the four axes of a matrix, (target rows, target columns, source rows, source columns), an input changes
-along. A node has one value per place on its own axes only. Channels are stacked on the axis of the rows."""
+"""Axes along which an input changes, of the matrix's (target rows, target columns, source rows, source columns). A node
+has one value per position on its own axes only. Channels are stacked on the axis of the rows."""
 
 SIDE_AXES = {"source": {2, 3}, "target": {0, 1}}
 
 LARGEST_INPUT = {"dx": 2.0, "dy": 2.0, "distance": 2.0 * 2.0**0.5}
-"""Of inputs that are not coordinates, which end at 1."""
+"""Largest magnitude of inputs that are not coordinates; that of coordinates is 1."""
 
 WAVES = ("sin", "cos")
 WAVE_LIMIT = 12.0
 """Beyond this neat-python clamps the argument 5z of its waves at 60, and their addition formulas do not hold."""
 
 MAXIMUM_RANK = 96
-"""With more products than this a matrix is cheaper to build than to multiply in factors."""
+"""Most products of a matrix that is multiplied in factors: with more it is cheaper to build."""
 
 Products = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Value:
-    """source + target + Σ t · s for (t, s) in products, all of them rows of the one-sided programs; or one spread node.
-
-    A constant has a row on both sides, which counts once.
+    """A node's value: source + target + Σ t · s for (t, s) in products, all of them indices of rows of the one-sided
+    programs; or `spread`, the index of a spread input or node. A constant has a row on both sides, which counts once.
     """
 
     source: int | None = None
@@ -53,12 +52,12 @@ class Value:
 
     @property
     def empty(self) -> bool:
-        """Whether it has no part at all: nothing was received."""
+        """True where it has no part at all, as the input of a node that receives nothing."""
         return self == Value()
 
     @property
     def side(self) -> str:
-        """constant, source, target, sum, products or spread."""
+        """Kind of the value: constant, source, target, sum, products or spread."""
         if self.spread is not None:
             return "spread"
         if self.constant:
@@ -72,9 +71,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Spread:
-    """A node over all connections: what it receives from one-sided rows, and a row whose sources are spread inputs and
-    spread nodes. Its bias is in the one-sided part. A wave that is not `clamped` never reaches WAVE_LIMIT. `axes` are
-    those of the matrix along which it changes."""
+    """A node over all connections. `start` is its input from one-sided rows, with its bias; `row` has spread inputs and
+    spread nodes as sources. A wave that is not `clamped` never reaches WAVE_LIMIT. `axes` are those of the matrix along
+    which it changes."""
 
     start: Value
     row: Row
@@ -85,7 +84,7 @@ class Spread:
 @dataclass(frozen=True)
 class Split:
     """A graph taken apart: one-sided rows and the axes of each (inputs first), spread nodes in the order of evaluation,
-    and the asked outputs."""
+    and the values of its outputs."""
 
     source: Rows
     target: Rows
@@ -100,8 +99,8 @@ def split(topology: Topology, names: tuple[str, ...], outputs: tuple[int, ...],
           clamped: frozenset[int] = frozenset(), gains: tuple[tuple[str, float], ...] = ()) -> Split:
     """Take a graph apart for some of its outputs.
 
-    names: of the inputs (see SIDES). clamped: nodes whose waves may be clamped and so do not follow their addition
-    formula. gains: activations whose spread nodes are to receive a multiple of what they would.
+    names: of the inputs (see SIDES). clamped: indices of nodes whose waves may be clamped and so do not follow their
+    addition formula. gains: factors, by activation, of the aggregated inputs of spread nodes.
     """
     splitter = _Splitter(topology, names, clamped, dict(gains))
     for index, _, offset in program(topology, outputs):
@@ -129,7 +128,7 @@ class _Splitter:
         self.spread_inputs = [place for place, name in enumerate(self.names) if SIDES[name] == "spread"]
 
     def add(self, index: int, offset: int) -> None:
-        """One node, whose sources were added before."""
+        """Take one node, whose sources were taken before."""
         node = self.topology.nodes[index]
         values = [self._input(source) if source < self.topology.inputs else self.nodes[source - self.topology.inputs]
                   for source in node.sources]
@@ -151,7 +150,7 @@ class _Splitter:
                      constant=side == "constant")
 
     def _row(self, side: str, row: Row) -> int:
-        """The id of a row, which is added unless there is an equal one."""
+        """Index of a row, which is added unless there is an equal one."""
         rows = self.rows[side]
         if row not in rows:
             rows.append(row)
@@ -173,7 +172,7 @@ class _Splitter:
         return frozenset(range(4)) if place < len(inputs) else self.spread[place - len(inputs)].axes
 
     def _one_sided(self, index: int, offset: int, values: list[Value], sides: set[str]) -> Value:
-        """A constant is computed on both sides: which one needs it is not known yet."""
+        """A node on one side. A constant is computed on both sides, for it is not known yet which one needs it."""
         answer = {}
         for side in sides or {"source", "target"}:
             sources = tuple(_part(value, side) for value in values)
@@ -239,7 +238,7 @@ class _Splitter:
         return Value(source, target, ((double, received.source),))
 
     def _product(self, index: int, offset: int, values: list[Value]) -> Value:
-        """Source values times target values; then the bias and the activation."""
+        """A product of source values and target values, then the bias and the activation."""
         rows = {}
         for side in ("source", "target"):
             own = [(_part(value, side), offset + place) for place, value in enumerate(values)
@@ -291,7 +290,7 @@ def _weighted(parts: Sequence[tuple[int, int]], bias: int, factor: float, gain: 
 
 
 def clamped_nodes(graph: Graph, input_names: Sequence[str], outputs: tuple[int, ...]) -> frozenset[int]:
-    """Nodes whose waves may be clamped, as far as the sizes of numbers tell; others never are."""
+    """Indices of nodes whose waves may be clamped, by bounds from the graph's numbers; others never are."""
     steps = program(graph.topology, outputs)
     if not any(node.activation in WAVES for _, node, _ in steps):
         return frozenset()
@@ -311,7 +310,7 @@ def clamped_nodes(graph: Graph, input_names: Sequence[str], outputs: tuple[int, 
 
 
 def _largest_answer(activation: str, received: float) -> float:
-    """The largest magnitude an activation can answer."""
+    """Largest magnitude of an activation's value for arguments of magnitude up to `received`."""
     if activation in ("identity", "abs", "relu"):
         return received
     if activation == "square":
@@ -321,5 +320,5 @@ def _largest_answer(activation: str, received: float) -> float:
 
 
 def stays_separable(topology: Topology, input_names: Sequence[str], outputs: Sequence[int]) -> bool:
-    """Whether `split` leaves these outputs without a spread node, unless numbers are beyond where the formulas hold."""
+    """True where `split` leaves these outputs without a spread node, as long as no wave is clamped."""
     return not split(topology, tuple(input_names), tuple(outputs)).spread

@@ -8,18 +8,18 @@ import numpy as np
 from hyperevo.graph import Graph, Node, Topology, program
 
 LANE = 0.45
-"""Room that a link passing through a layer takes, in units of a node's."""
+"""Height that a link takes where it passes a layer, in units of a node's."""
 SWEEPS = 30
 DENSE = 120
-"""With more links than this none has a lane of its own: they would need more room than all nodes together."""
+"""Most links that get lanes of their own through the layers: lanes of more would take more room than all nodes."""
 
 
 @dataclass
 class Layout:
-    """Where a graph is drawn.
+    """Positions of a graph's nodes and links in a drawing.
 
-    Vertices are numbered as a node's sources: inputs first, then nodes; negative ones are points where a long link
-    passes a layer. `routes` are links as (vertices passed, weight).
+    Vertices are indexed as a node's sources: inputs first, then nodes; negative ones are points where a long link
+    passes a layer. `routes` are links as (vertices passed, weight), `tallest` is the height of the tallest layer.
     """
 
     layers: list[list[int]]
@@ -29,18 +29,18 @@ class Layout:
 
     @property
     def dense(self) -> bool:
-        """Whether links pass straight over what lies between their ends."""
+        """True where links are too many for lanes and run straight from end to end."""
         return len(self.routes) > DENSE
 
     @property
     def places(self) -> dict[int, tuple[float, float]]:
-        """(layer, height) of every vertex, heights growing downwards."""
+        """Position (layer, height) of every vertex; heights grow downwards."""
         return {vertex: (float(layer), self.heights[vertex])
                 for layer, vertices in enumerate(self.layers) for vertex in vertices}
 
 
 def live_nodes(topology: Topology) -> list[int]:
-    """Nodes that an output needs, directly or through others, in the order of evaluation."""
+    """Indices of the nodes that an output needs, directly or through others, in the order of evaluation."""
     return [index for index, _, _ in _live(topology)]
 
 
@@ -49,7 +49,7 @@ def _live(topology: Topology) -> tuple[tuple[int, Node, int], ...]:
 
 
 def lay_out(graph: Graph) -> Layout:
-    """Inputs in the first layer, outputs that feed nothing in the last, dead nodes nowhere.
+    """Lay out a graph: inputs in the first layer, outputs that feed nothing in the last; dead nodes are left out.
 
     Within a layer vertices are ordered by the mean height of their neighbours (Sugiyama, Tagawa & Toda 1981); the
     first and the last layer keep the order of inputs and outputs.
@@ -71,14 +71,14 @@ def lay_out(graph: Graph) -> Layout:
 
 
 def _links(graph: Graph) -> list[tuple[int, int, float]]:
-    """(from, to, weight) of every link into a live node."""
+    """Links into live nodes, each (source vertex, target vertex, weight)."""
     weights = graph.weights.detach().tolist()
     return [(source, graph.topology.inputs + index, weights[offset + position])
             for index, node, offset in _live(graph.topology) for position, source in enumerate(node.sources)]
 
 
 def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[int, int]:
-    """The layer of every vertex: one more than its deepest source's."""
+    """The layer of every vertex: one after its deepest source's, and the last for outputs that feed nothing."""
     depths = dict.fromkeys(range(topology.inputs), 0)
     for index in live:
         sources = topology.nodes[index].sources
@@ -92,7 +92,7 @@ def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[
 
 def _route(start: int, end: int, weight: float, depths: dict[int, int],
            layers: list[list[int]]) -> tuple[list[int], float]:
-    """A link's vertices, with a new one in every layer that it passes."""
+    """A link as (vertices, weight), with a new vertex in every layer that it passes; `layers` get the new ones."""
     passed = [start]
     for depth in range(depths[start] + 1, depths[end]):
         layers[depth].append(-1 - sum(vertex < 0 for layer in layers for vertex in layer))
@@ -105,7 +105,7 @@ def _room(vertex: int) -> float:
 
 
 def _order(layout: Layout) -> None:
-    """Sweeps to the right and to the left in turn."""
+    """Order the inner layers by their neighbours' mean heights, in sweeps to the right and to the left in turn."""
     for layer in layout.layers:
         spread = layout.tallest / len(layer)
         layout.heights.update({vertex: (at + 0.5) * spread for at, vertex in enumerate(layer)})
@@ -125,7 +125,7 @@ def _order(layout: Layout) -> None:
 
 
 def spaced(wanted: Sequence[float], rooms: Sequence[float], tallest: float) -> list[float]:
-    """Heights closest to the wanted ones (least squares) that keep their order and leave each its room.
+    """Heights closest to the wanted ones (least squares) that keep their order and do not overlap.
 
     Distances from the tightest packing must not fall, so this is isotonic regression, by pooling adjacent violators.
     """

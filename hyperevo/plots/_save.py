@@ -1,4 +1,4 @@
-"""How a figure becomes a file."""
+"""Writing of figures to files."""
 
 from pathlib import Path
 

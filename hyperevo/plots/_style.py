@@ -1,4 +1,4 @@
-"""What all figures share: sizes of text, colours, symmetric limits, tiles at their places on a sheet.
+"""Style of all figures: sizes of text, colours, symmetric limits, mosaics of tiles.
 
 Red stands for positive and blue for negative in maps and links alike; both ends of the map are told apart by people
 with any common colour blindness, and zero is white.
@@ -62,14 +62,14 @@ def symmetric_limit(values: Tensor | Sequence[Tensor], percentile: float = PERCE
 
 
 def rows_and_columns(sizes: Sequence[int]) -> tuple[int, int]:
-    """A grid's sizes on paper: a line lies along a row; axes before the last two are laid below each other."""
+    """Rows and columns of a grid on paper: a line is one row; axes before the last two are stacked along the rows."""
     return (prod(sizes[:-1]), sizes[-1]) if sizes else (1, 1)
 
 
 def mosaic(weights: Tensor, target: Sheet, source: Sheet, gap: int = 1) -> Tensor:
     """Weights (target units, source units) as one picture (height, width) of tiles, not-a-number in the gaps.
 
-    Each tile is one target unit's weights on the source sheet, at the unit's place on the target sheet.
+    Each tile is one target unit's weights on the source sheet, at the unit's position on the target sheet.
     """
     rows, columns = rows_and_columns(target.sizes)
     height, width = rows_and_columns(source.sizes)
@@ -98,7 +98,7 @@ def show_map(axes: Axes, picture: Tensor, limit: float) -> AxesImage:
 
 
 def frame(axes: Axes, colour: str, width: float) -> None:
-    """A picture without ticks, in a thin frame."""
+    """Remove the ticks of a picture and draw a thin frame around it."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -108,7 +108,7 @@ def frame(axes: Axes, colour: str, width: float) -> None:
 
 def colour_bar(figure: Figure, image: AxesImage, axes: Sequence[Axes] | Axes, text: str,
                symbol: str = "w") -> None:
-    """A colour bar beside some axes that says what its colours mean and where they saturate."""
+    """Add a colour bar beside some axes, with the meaning of its colours and the percentile at which they saturate."""
     bar = figure.colorbar(image, ax=axes, extend="both", fraction=0.04, pad=0.015, aspect=30)
     bar.set_label(f"{text}\n(limits: {PERCENTILE}th percentile of |{symbol}|)", fontsize=TEXT, color=INK)
     bar.ax.tick_params(labelsize=SMALL)
@@ -121,7 +121,7 @@ def in_words(sizes: Sequence[int]) -> str:
 
 
 def bare(axes: Axes) -> None:
-    """Curves without a box: only the left and bottom lines stay."""
+    """Remove the box around curves but for its left and bottom lines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=SMALL)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
@@ -129,5 +129,5 @@ def bare(axes: Axes) -> None:
 
 
 def added(remark: str) -> str:
-    """A remark as it goes on behind a caption, or nothing."""
+    """A remark as the end of a caption, or nothing."""
     return f"; {remark}" if remark else ""

@@ -1,4 +1,4 @@
-"""CPPNs: their graph, and what each of their nodes paints."""
+"""CPPNs: their graph, and the pattern that each of their nodes paints."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -129,12 +129,12 @@ def _function(node: Node) -> str:
 
 def cppn_nodes(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int], target: Sheet, source: Sheet,
                output_names: Sequence[str], label: str = "", parameter: str = "hidden.weight") -> Figure:
-    """What every node paints that some CPPN outputs need, one small picture each.
+    """Patterns of all nodes that some CPPN outputs need, one small picture each.
 
     inputs: the CPPN's inputs over one weight matrix, of shapes (1, S), (T, 1), (T, S) or (1, 1), as from
-    `CppnEncoding.inputs`; outputs: positions of the CPPN outputs that paint the matrix. A node's value per source unit
-    is drawn over the source sheet, per target unit over the target sheet; a node of both over the source sheet, for
-    the unit at the centre of the target sheet.
+    `CppnEncoding.inputs`; outputs: indices of the CPPN outputs that paint the matrix. A node whose value depends on the
+    source unit is drawn over the source sheet, one whose value depends on the target unit over the target sheet. A node
+    that depends on both is drawn over the source sheet, for the unit at the centre of the target sheet.
     """
     with torch.no_grad():
         values = node_values(graph, inputs, tuple(outputs))
@@ -165,7 +165,7 @@ def _describe(target: Sheet, source: Sheet, values: dict[int, Tensor]) -> str:
     if any(value.shape[-1] > 1 and value.shape[-2] > 1 for value in values.values()):
         parts.append(f"both: over the {in_words(source.sizes)}, for the unit at the centre of the "
                      f"{in_words(target.sizes)}")
-    return "\n".join([*parts, "red above zero, blue below, white zero; ± where the colours end"])
+    return "\n".join([*parts, "red above zero, blue below, white zero; ± the value of full colour"])
 
 
 def _paint(axes: Axes, value: Tensor, target: Sheet, source: Sheet) -> None:

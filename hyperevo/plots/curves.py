@@ -13,7 +13,8 @@ from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, bare, new_figure
 
 BEST, MEAN, REFINED, CHAMPION, TEST = "#0072b2", "#d55e00", "#b0559a", "#222222", "#009e73"
 PEAK = 20
-"""The best fitness of all over that of most rounds from which on a linear axis would show nothing but the former."""
+"""Ratio of the highest best fitness to the rounds' median above which the axis is logarithmic: a linear one would show
+nothing but the peak."""
 # Twelve quiet colours, neighbours far apart in hue and lightness (after Paul Tol's muted and light schemes).
 SPECIES_COLOURS = ("#332288", "#ddcc77", "#117733", "#cc6677", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499",
                    "#bbcc33", "#77aadd", "#ee8866")
@@ -27,10 +28,11 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 def learning_curves(rows: Sequence[Mapping[str, Any]], test_accuracy: float | None = None, label: str = "",
                     x: str = "evaluations", fitness_name: str = "fitness", measure: Measure = ACCURACY,
                     examples: str = "images") -> Figure:
-    """Fitness (best, mean, spread) above accuracy (validation, champion, final test) over `evaluations` or `round`; of
-    a search by gradient, over its steps. `measure` is what accuracy is called, `examples` what networks are shown.
+    """Fitness (best, mean, spread) above accuracy (validation, champion, final test), over x: `evaluations` or `round`.
+    For a search by gradient, x is its steps.
 
-    rows: one mapping a round with the columns of a run's metrics.csv.
+    rows: one mapping per round, with the columns of a run's metrics.csv. `measure` names and formats accuracy,
+    `examples` names what networks are trained on. Raises ValueError where there are no rows.
     """
     if not rows:
         raise ValueError("learning curves need at least one round")
@@ -79,8 +81,8 @@ def _band(axes: Axes, places: np.ndarray, mean: np.ndarray, deviation: np.ndarra
 
 
 def _limit(axes: Axes, best: np.ndarray, mean: np.ndarray, low: np.ndarray) -> None:
-    """Limits that leave out the first rounds' hugely negative fitness; what is cut off is counted. A log axis where the
-    last rounds would make all others a line at the bottom."""
+    """Set limits that leave out the first rounds' hugely negative fitness, with a note that counts the rounds cut off.
+    The axis is logarithmic where a peak would otherwise flatten all other rounds."""
     if np.nanmin(best) > 0 and np.nanmin(mean) > 0 and np.nanmax(best) > PEAK * np.nanmedian(best):
         axes.set_yscale("log")
         axes.set_ylim(np.nanmin(mean) / 1.5, np.nanmax(best) * 1.5)
@@ -112,7 +114,7 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.nda
                   label=f"test, champion: {measure.text(test_accuracy)}")
     if not measure.is_share:
         return
-    # What is all near the top is looked at more closely.
+    # Accuracies that are all near the top get an axis of the top only.
     reached = [*validation[seen][seen.sum() // 4 :], *([] if test_accuracy is None else [test_accuracy])]
     low = float(min(reached, default=0.0))
     bottom = 0.0 if low < 0.8 or low == 1 else low - 0.3 * (1 - low)
@@ -123,7 +125,7 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.nda
 def species_over_time(rows: Sequence[Mapping[str, Any]], label: str = "") -> Figure:
     """Members of every species over the rounds, stacked; rows: mappings with `round`, `species` and `members`.
 
-    A species keeps its colour for life; colours come again after twelve species.
+    A species keeps its colour for life; colours repeat after twelve species. Raises ValueError where there are no rows.
     """
     if not rows:
         raise ValueError("a run without species has no species to draw")
@@ -143,7 +145,7 @@ def species_over_time(rows: Sequence[Mapping[str, Any]], label: str = "") -> Fig
 
 
 def tabulate_species(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[int], np.ndarray]:
-    """Rounds, species in order of appearance, and members (species, rounds), zero where a species did not live."""
+    """Rounds, species in order of appearance, and members (species, rounds), zero where a species was not alive."""
     rounds = sorted({int(row["round"]) for row in rows})
     species = list(dict.fromkeys(int(row["species"]) for row in sorted(rows, key=lambda row: int(row["round"]))))
     columns, lines = ({key: index for index, key in enumerate(keys)} for keys in (rounds, species))

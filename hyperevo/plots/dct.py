@@ -23,8 +23,8 @@ def dct_coefficients(coefficients: Tensor, target_block: Sequence[int], source_b
                      parameter: str = "hidden.weight") -> Figure:
     """Coefficients (target coefficients, source coefficients) of one weight matrix, by frequency.
 
-    Blocks are the coefficients kept along each axis: (8, 8) and (8, 8) of two planes make 8 × 8 maps of 8 × 8;
-    (8,) and (8,) of a matrix transformed as it is make one map.
+    Blocks are the counts of coefficients along each axis: (8, 8) and (8, 8), of two planes, make 8 × 8 maps of 8 × 8;
+    (8,) and (8,), of a matrix transformed along its rows and columns, make one map.
     """
     flat = len(target_block) == 1 and len(source_block) == 1
     target, source = Sheet(tuple(target_block)), Sheet(tuple(source_block))
@@ -46,7 +46,7 @@ def dct_coefficients(coefficients: Tensor, target_block: Sequence[int], source_b
 
 
 def _number(axis: Axis, count: int, pixels: int, gap: bool) -> None:
-    """Write frequencies beside the middles of their tiles; where they are too many, some of them."""
+    """Label tiles with their frequencies, or some of the tiles where there are many."""
     step = (pixels + gap) / count
     shown = range(0, count, max(1, count // 16))
     axis.set_ticks([index * step + (step - gap - 1) / 2 for index in shown], [str(index) for index in shown])

@@ -16,7 +16,7 @@ TILES = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#56b4e9", "#222
 
 def embedding_map(embeddings: Mapping[str, Tensor], label: str = "") -> Figure:
     """Embeddings (rows of tiles, columns of tiles, N_z) by layer, on their two principal components: coloured by the
-    depth of their layer, and by their tile's place in it. Raises ValueError for fewer than three embeddings."""
+    depth of their layer, and by their tile's position in it. Raises ValueError for fewer than three embeddings."""
     every = torch.cat([values.detach().double().cpu().flatten(0, 1) for values in embeddings.values()])
     if len(every) < 3:
         raise ValueError("a map of embeddings needs at least three of them")
@@ -35,7 +35,8 @@ def embedding_map(embeddings: Mapping[str, Tensor], label: str = "") -> Figure:
 
 
 def principal_components(values: Tensor) -> tuple[Tensor, tuple[float, float]]:
-    """(N, 2) places of values (N, d) on their two principal components, and the shares of variance along these."""
+    """Coordinates (N, 2) of values (N, d) on their two principal components, and these components' shares of the
+    variance."""
     centred = values - values.mean(0)
     left, sizes, right = torch.linalg.svd(centred, full_matrices=False)
     if len(sizes) < 2:

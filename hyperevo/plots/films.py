@@ -1,4 +1,4 @@
-"""A network at work in its environment, as a film and as a strip of its pictures."""
+"""Films of a network at work in its environment, and strips of their pictures."""
 
 import shutil
 import subprocess
@@ -19,18 +19,18 @@ from hyperevo.weights import Weights
 
 SHADES = {"ground": GAP, "body": INK, "moved": POSITIVE}
 WIDTH, BAR = 480, 26
-"""Of a film, and the height of the line of text below it, in pixels; both even, as encoders of video want it."""
+"""Width of a film and height of the line of text below it, in pixels; both even, as encoders of video need it."""
 FINENESS = 2
-"""Pixels that a sketch is drawn with for one of the picture, along both axes."""
+"""Pixels of a drawn sketch per pixel of the picture, along both axes."""
 PER_SECOND = 25
 MOST_STEPS = 2000
-"""No episode is watched for longer."""
+"""Steps after which a film of an episode ends."""
 STRIP = 9
 """Pictures in a strip."""
 
 
 class Shot(NamedTuple):
-    """A picture of an episode after so many steps, and the sum of rewards until then."""
+    """A picture of an episode after `step` steps, and the sum of rewards until then."""
 
     step: int
     total: float
@@ -38,8 +38,8 @@ class Shot(NamedTuple):
 
 
 def shots(task: Filmed, target: Target, weights: Weights, seed: int) -> Iterator[Shot]:
-    """One network's episode for a film that plays about as fast as its environment: a picture every few steps, and one
-    at the end."""
+    """Shots of one network's episode for a film at about the environment's own speed: one every few steps, and one at
+    the end."""
     every, wanted = max(round(task.steps_per_second / PER_SECOND), 1), 0
     for step, total, look, last in task.film(target, weights, seed):
         last = last or step >= MOST_STEPS
@@ -51,7 +51,8 @@ def shots(task: Filmed, target: Target, weights: Weights, seed: int) -> Iterator
 
 
 def spread_shots(task: Filmed, target: Target, weights: Weights, seed: int) -> list[Shot]:
-    """One network's episode for a strip: a few pictures, evenly spread, of an episode that may end at any step."""
+    """Shots of one network's episode for a strip, at equal intervals, and one at the end. The interval doubles as the
+    episode goes on, for its length is not known beforehand."""
     kept: list[Shot] = []
     every = 1
     for number, (step, total, look, last) in enumerate(task.film(target, weights, seed)):
@@ -66,7 +67,7 @@ def spread_shots(task: Filmed, target: Target, weights: Weights, seed: int) -> l
 
 
 def picture(scene: Sketch | np.ndarray) -> Image.Image:
-    """What an environment draws (H, W, 3), or is sketched as, no wider than a film."""
+    """Picture of an environment's own drawing (H, W, 3), or of its sketch, no wider than a film."""
     drawn = _sketched(scene) if isinstance(scene, Sketch) else Image.fromarray(np.ascontiguousarray(scene))
     width = min(WIDTH, drawn.width // 2 * 2)
     return drawn.resize((width, round(drawn.height * width / drawn.width / 2) * 2), Image.Resampling.BOX)
@@ -86,7 +87,7 @@ def _sketched(sketch: Sketch) -> Image.Image:
 
 
 def _titled(shot: Shot, label: str) -> Image.Image:
-    """A picture with a line below it that says where in the episode it is."""
+    """A shot's picture above a line of text: its step, its return and a label."""
     image = Image.new("RGB", (shot.picture.width, shot.picture.height + BAR), "white")
     image.paste(shot.picture)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
@@ -114,7 +115,7 @@ def save_film(film: Sequence[Shot], path: Path, label: str = "") -> None:
 
 
 def check_film(path: Path) -> None:
-    """Raises UserError for a name of a film that cannot be written here."""
+    """Raise UserError where a film of that name cannot be written here."""
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"--out {path}: is neither a .gif nor a .mp4")
     if path.suffix == ".mp4" and shutil.which("ffmpeg") is None:
@@ -124,7 +125,7 @@ def check_film(path: Path) -> None:
 
 
 def _write_mp4(path: Path, images: Iterator[Image.Image]) -> int:
-    """ffmpeg's exit code."""
+    """Write images as an MP4 by ffmpeg, and return its exit code."""
     first = next(images)
     command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
                f"{first.width}x{first.height}", "-r", str(PER_SECOND), "-i", "-", "-pix_fmt", "yuv420p", "-f", "mp4",

@@ -1,4 +1,4 @@
-"""A page on which the pen writes while the matrices that move it light up: one HTML file that needs nothing else."""
+"""Animated page of a network's drawings beside the changes of its matrices, in one self-contained HTML file."""
 
 import base64
 from importlib import resources
@@ -12,14 +12,14 @@ from hyperevo.dynamic import GATES
 from hyperevo.plots.sequences import GATE_COLOURS, GATE_NAMES, PERCENTILE, full_at, lines_of
 
 CELLS = 72
-"""Squares along each side of a matrix on the page; a larger matrix has several weights in each."""
+"""Most squares along a side of a matrix on the page; a square of a larger matrix is the mean of several weights."""
 
 
 def pen_page(drawings: Tensor, changes: Tensor, matrices: Tensor, title: str) -> str:
     """The page of drawings (N, points, 3) in stroke-3 form that a network made.
 
-    changes: how far each row of the gates' matrices moved when a point was drawn, (N, points, gates, hidden).
-    matrices: those of the gates, (gates, hidden, hidden). What a weight changed by is its share of its row's change.
+    changes: distances (N, points, gates, hidden) that the rows of the gates' matrices moved at every point.
+    matrices: the gates' (gates, hidden, hidden). A weight's change is its share of its row's change.
     """
     template = resources.files("hyperevo.plots").joinpath("pen_page.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -38,7 +38,7 @@ def pen_page(drawings: Tensor, changes: Tensor, matrices: Tensor, title: str) ->
 
 
 def _placed(drawing: Tensor) -> list[list[float]]:
-    """x, y in a drawing's own square of 1, and 1 where a new line begins, of every point."""
+    """Points of a drawing: x and y in the drawing's own square of side 1, and 1 where a new line begins, else 0."""
     lines = lines_of(drawing)
     places = np.concatenate(lines)
     middle, reach = (places.max(0) + places.min(0)) / 2, max(float(np.ptp(places, axis=0).max()), 1e-9)
@@ -48,8 +48,8 @@ def _placed(drawing: Tensor) -> list[list[float]]:
 
 
 def _in_gates(values: Tensor) -> np.ndarray:
-    """(N, points, gates, …) → bytes, 255 where a gate's colour is full; square roots, so that small changes are
-    seen."""
+    """Changes (N, points, gates, …) as bytes, 255 where a gate's colour is full; on a square-root scale, so that small
+    changes are visible."""
     numbers = values.detach().double().cpu().numpy()
     limits = full_at(np.moveaxis(numbers, (1, 2), (-2, -1))).reshape(-1, *[1] * (numbers.ndim - 3))
     return (np.sqrt(numbers / limits) * 255).clip(0, 255).round().astype(np.uint8)

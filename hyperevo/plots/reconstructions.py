@@ -1,4 +1,4 @@
-"""What an autoencoder makes of images it has never seen."""
+"""An autoencoder's reconstructions of images that it has never seen."""
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -8,7 +8,7 @@ from hyperevo.plots._style import FAINT, TEXT, frame, new_figure, rows_and_colum
 
 
 def reconstructions(seen: Tensor, restored: Tensor, whole: Tensor, sheet: Sheet, label: str = "") -> Figure:
-    """Images (N, pixels) in [0, 1], a column each: with pixels missing as the network sees them, what it makes of them,
+    """Images (N, pixels) in [0, 1], one column each: with missing pixels as the network sees them, as it restores them,
     and whole."""
     figure = new_figure(1.0 * len(seen) + 1.2, 3.9, label, "test images restored")
     grid = figure.subplots(3, len(seen), squeeze=False)

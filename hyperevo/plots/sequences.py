@@ -1,4 +1,4 @@
-"""What recurrent networks write by themselves, letters or pen strokes, and how much their weights change meanwhile."""
+"""Text and pen strokes that recurrent networks generate, and the change of their weights meanwhile."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,45 +14,45 @@ from hyperevo.dynamic import GATES
 from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, frame, new_figure
 
 GATE_COLOURS = ("#0072b2", "#009e73", "#d55e00", "#aa4499")
-"""One of each of GATES (Okabe & Ito's, but for the last)."""
+"""Colours of GATES, in their order (Okabe & Ito's, but for the last)."""
 GATE_NAMES = {"i": "input", "g": "candidate", "f": "forget", "o": "output"}
 
 LETTERS = 64
 """Letters in a line of generated text."""
 STRIP = 0.3
-"""Height of one gate's strip, in lines."""
+"""Height of one gate's strip; that of a line of letters is about 1."""
 
 PERCENTILE = 97
-"""Of a matrix's changes, where its colour is full."""
+"""Percentile of a matrix's changes at which its colour is full."""
 BEGINNING = 6
-"""Steps from a state of zeros, whose changes are far above all later ones: colours are not scaled by them."""
+"""First steps from a zero state, which colours are not scaled by: their changes are far above all later ones."""
 
-CHANGE = f"how far each matrix moved, from white to the {PERCENTILE}th percentile of its own changes but the first"
+CHANGE = f"change of each matrix, from white to full colour at the {PERCENTILE}th percentile of its later changes"
 
 
 def strip_names(gates: int) -> list[str]:
-    """What the strips are called: matrices of an LSTM's gates, or the only one of a simple network."""
+    """Names of the strips: the matrices of an LSTM's gates, or the only one of a simple network."""
     return [f"$W_h^{gate}$, {GATE_NAMES[gate]} gate" for gate in GATES] if gates > 1 else ["$W_h$"]
 
 
 def shades(change: Tensor) -> np.ndarray:
-    """Changes (..., gates) → colours (..., gates, 3), white where nothing changes."""
+    """Colours (..., gates, 3) of changes (..., gates), white where nothing changes."""
     values = change.detach().double().cpu().numpy()
     shares = (values / full_at(values)).clip(0, 1)[..., None]
     return 1 - shares * (1 - np.array([to_rgb(colour) for colour in GATE_COLOURS[: values.shape[-1]]]))
 
 
 def full_at(changes: np.ndarray) -> np.ndarray:
-    """Changes (..., steps, gates) → where each gate's colour is full, (gates,)."""
+    """Change (gates,) at which each gate's colour is full, for changes (..., steps, gates)."""
     later = changes[..., min(BEGINNING, changes.shape[-2] // 2) :, :]
     limits = np.percentile(later.reshape(-1, changes.shape[-1]), PERCENTILE, axis=0)
     return np.where(limits > 0, limits, 1)
 
 
 def written_text(letters: Sequence[str], change: Tensor | None = None, label: str = "", remark: str = "") -> Figure:
-    """Letters that a network wrote and, under each, how much the weights changed that it was written with.
+    """Letters that a network wrote and, under each, the change of the weights at that step.
 
-    change: (letters, gates), or None where weights stay as they are.
+    change: (letters, gates), or None where weights do not change.
     """
     gates = 0 if change is None else change.shape[1]
     room, lines = 1.25 + STRIP * gates + 0.35 * bool(gates), -(-len(letters) // LETTERS)
@@ -76,7 +76,7 @@ def written_text(letters: Sequence[str], change: Tensor | None = None, label: st
 
 
 def shown(letter: str) -> str:
-    """A letter as it can be seen: line ends and others that no font draws have a sign of their own."""
+    """A letter in a visible form: a sign stands for a line end, a tab and any other character that no font draws."""
     return {"\n": "↵", "\t": "→"}.get(letter, letter if letter.isprintable() else "·")
 
 
@@ -88,8 +88,8 @@ def _strips_under_lines(axes: Axes, colours: np.ndarray, room: float) -> None:
 
 
 def lines_of(drawing: Tensor) -> list[np.ndarray]:
-    """A drawing (points, 3) in stroke-3 form as the lines (n, 2) that the pen drew; it ends at the first
-    not-a-number."""
+    """Lines (n, 2) that the pen drew in a drawing (points, 3) in stroke-3 form, which ends at the first not-a-number.
+    """
     points = drawing.detach().double().cpu().numpy()
     points = points[~np.isnan(points[:, 0])]
     places, lifts = points[:, :2].cumsum(0), np.flatnonzero(points[:, 2] > 0.5) + 1
@@ -109,7 +109,8 @@ def _draw(axes: Axes, drawing: Tensor) -> None:
 
 
 def drawings_beside_samples(rows: Sequence[tuple[str, Tensor]], label: str = "", caption: str = "") -> Figure:
-    """Rows of drawings, each with its name: (drawings, points, 3) in stroke-3 form, not-a-number after the end."""
+    """Rows of drawings, each with its name: (drawings, points, 3) in stroke-3 form, not-a-number after a drawing's end.
+    """
     columns = max(len(drawings) for _, drawings in rows)
     figure = new_figure(1.05 * columns + 1.6, 1.15 * len(rows) + 1.3, label, "pen strokes drawn and learned", caption)
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -123,11 +124,11 @@ def drawings_beside_samples(rows: Sequence[tuple[str, Tensor]], label: str = "",
 
 
 def strokes_in_time(drawings: Tensor, change: Tensor | None, label: str = "", remark: str = "") -> Figure:
-    """Drawings (N, points, 3) that a network made, each above a strip along time of how much its weights changed.
+    """Drawings (N, points, 3) that a network made, each above strips of its weights' change at every point.
 
-    change: (N, points, gates), or None where weights stay as they are.
+    change: (N, points, gates), or None where weights do not change.
     """
-    # Lines of handwriting, and not letters of which one happens to be wide.
+    # The median tells lines of handwriting from single letters, one of which may be wide.
     wide = np.median([_breadth(drawing) for drawing in drawings]) > 3
     columns = 1 if wide else min(4, len(drawings))
     lines = -(-len(drawings) // columns)

@@ -1,4 +1,4 @@
-"""ES-HyperNEAT: what a CPPN paints over the substrate, and the nodes and connections that are found in it."""
+"""ES-HyperNEAT: the pattern that a CPPN paints over the substrate, and the nodes and connections found in it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +31,7 @@ PAINTER = "#f0e442"
 """Colour of the hidden node whose weights are painted."""
 
 DRAWN = 1500
-"""Connections in a picture at most, the strongest: more are a grey cloud."""
+"""Most connections in a picture, the strongest: more would be a grey cloud."""
 
 KINDS = {"input": ("s", "#009e73", 80), "bias": ("D", "#e69f00", 60), "hidden node": ("o", "white", 34),
          "output": ("^", "#b0559a", 110)}
@@ -59,7 +59,7 @@ def found_network(found: FoundNetworkPicture, label: str = "") -> Figure:
                         extent=(-1, 1, -1, 1), origin="lower")
         _draw_painter(axes, name, place, links)
     if sides:
-        colour_bar(figure, sides[-1].images[0], sides[-1], "weight from the marked node to a place")
+        colour_bar(figure, sides[-1].images[0], sides[-1], "weight from the marked node to each point")
     return figure
 
 
@@ -73,7 +73,7 @@ def _draw_network(axes: Axes, links: Sequence[Link], nodes: Mapping[str, Tensor]
     links = links[-DRAWN:]
     largest = float(np.percentile([abs(weight) for *_, weight in links], 95)) if links else 1.0
     shares = np.array([min(abs(weight) / (largest or 1.0), 1.0) for *_, weight in links])
-    # Among hundreds only the strong ones can be followed.
+    # Among hundreds of links only the strong ones can be followed.
     crowd = min(1.0, (60 / max(len(links), 1)) ** 0.5)
     axes.add_collection(LineCollection([link[:2] for link in links], linewidths=0.4 + 2.4 * crowd * shares,
                                        colors=[matplotlib.colors.to_rgba(POSITIVE if weight > 0 else NEGATIVE,

@@ -1,4 +1,4 @@
-"""A champion's weights: receptive fields, readout maps, and how the former came about."""
+"""A champion's weights: receptive fields and their development over the rounds, projective fields, readout maps."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -23,8 +23,11 @@ from hyperevo.plots._style import (
 
 def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
                      parameter: str = "hidden.weight", remark: str = "") -> Figure:
-    """Weights (target units, source units) as tiles, each a unit's weights at the unit's place on its sheet. A
-    convolution's kernels are tiles in rows of input channels and columns of output channels. A remark goes below."""
+    """Weights (target units, source units) as tiles, each one target unit's weights at the unit's place on its sheet.
+
+    A convolution's kernels are tiles in rows of input channels and columns of output channels. `remark` is appended to
+    the caption of other layers.
+    """
     if len(source.sizes) == 3:
         caption = (f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
                    f"a {in_words(source.sizes[1:]).replace('sheet', 'kernel')}")
@@ -36,7 +39,8 @@ def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str =
 
 def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
                       parameter: str = "readout.weight") -> Figure:
-    """Weights (target units, source units) as tiles, each what one source unit writes, at its place on its sheet."""
+    """Weights (target units, source units) as tiles, each one source unit's outgoing weights at the unit's position on
+    its sheet."""
     caption = (f"{source.units} units at their places on a {in_words(source.sizes)}; "
                f"each tile: one unit's weights to the {in_words(target.sizes)} it writes")
     return _tiles(weights.T, source, target, label, "projective fields", caption, parameter)
@@ -44,7 +48,7 @@ def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str 
 
 def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, caption: str,
            parameter: str) -> Figure:
-    """Weights (outer units, inner units), a tile per outer unit; where both lie on lines, one below the other."""
+    """Weights (outer units, inner units), one tile per outer unit; where both lie on lines, tiles are rows."""
     if outer.units == outer.sizes[-1] and 1 < inner.units == inner.sizes[-1]:
         outer, caption = Sheet((outer.units, 1)), f"{caption}; units from above to below"
     picture = tiled(weights, outer, inner)
@@ -57,8 +61,10 @@ def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, 
 
 
 def kernels_side_by_side(kernels: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "") -> Figure:
-    """One convolution's kernels from several runs, (output channels, input channels · rows · columns) each by the run's
-    name, every run in colours of its own scale: what differs is their pattern, not their size."""
+    """Kernels of one convolution in several runs, (output channels, input channels · rows · columns) by run name.
+
+    Every run has its own colour scale, so that the kernels' patterns can be compared and not their sizes.
+    """
     figure = new_figure(5.6 * len(kernels), 6.4, label, " and ".join(kernels),
                         f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
                         f"a {source.sizes[1]} × {source.sizes[2]} kernel")
@@ -70,15 +76,16 @@ def kernels_side_by_side(kernels: Mapping[str, Tensor], target: Sheet, source: S
 
 
 def by_channel(weights: Tensor, target: Sheet, source: Sheet) -> tuple[Tensor, Sheet, Sheet]:
-    """Weights from feature maps (channels, rows, columns), with every pair of an input channel and a target unit as a
-    unit of its own: their weights, the sheet (channels, units) they lie on, and what each reads, (rows, columns)."""
+    """Split weights from feature maps (channels, rows, columns) by channel: every pair of an input channel and a target
+    unit becomes a unit. Returns the weights of the pairs, their sheet (channels, units), and the sheet (rows, columns)
+    that each of them reads."""
     channels, *kernel = source.sizes
     pairs = weights.reshape(target.units, channels, -1).transpose(0, 1).flatten(0, 1)
     return pairs, Sheet((channels, target.units)), Sheet(tuple(kernel))
 
 
 def _fit(aspect: float, longest: float) -> tuple[float, float]:
-    """Width and height in inches of a picture whose longer side is given; very long ones keep some height."""
+    """Width and height, in inches, of a picture whose longer side is given; the shorter side is at least 1.5."""
     return (longest, max(longest / aspect, 1.5)) if aspect >= 1 else (max(longest * aspect, 1.5), longest)
 
 
@@ -107,7 +114,7 @@ def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = ()
 
 
 def _readout_maps(weights: Tensor, hidden: Sheet) -> list[Tensor]:
-    """A picture for every class; feature maps are tiles on a sheet as near to a square as their number allows."""
+    """One picture per class; feature maps are tiles on a sheet as near to a square as their count allows."""
     if len(hidden.sizes) < 3:
         return list(weights.reshape(len(weights), *rows_and_columns(hidden.sizes)))
     channels, *sizes = hidden.sizes
@@ -118,7 +125,8 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet
               parameter: str = "hidden.weight", tiles: int = 4, remark: str = "") -> Figure:
     """The champion's weights (target units, source units) after some rounds, in one colour scale.
 
-    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet. A remark goes below.
+    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet. `remark` is appended to the
+    caption. Raises ValueError where there are no frames.
     """
     if not frames:
         raise ValueError("a filmstrip needs at least one frame")
@@ -147,7 +155,7 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet
 
 
 def _spread(sheet: Sheet, tiles: int) -> tuple[Tensor, Sheet]:
-    """Units spread evenly over a sheet, at most `tiles` along each side, and the smaller sheet they make."""
+    """Indices of units spread evenly over a sheet, at most `tiles` along each side, and the smaller sheet they make."""
     rows, columns = rows_and_columns(sheet.sizes)
     down, right = _middles(rows, tiles), _middles(columns, tiles)
     return (down[:, None] * columns + right[None, :]).flatten(), Sheet((len(down), len(right)))

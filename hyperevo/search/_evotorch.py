@@ -23,21 +23,21 @@ from hyperevo.parts import Encoding, FixedLength, Search
 
 
 class GaussianSettings(ComponentSettings):
-    """What searches that move a Gaussian have in common."""
+    """Options that all searches with a Gaussian share."""
 
     population: int = Field(60, ge=2)
     """Genotypes in a generation."""
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
     start: Literal["zero", "sample"] = "zero"
-    """Where the first centre is: at 0, or at a genotype that a gradient would start from."""
+    """First centre: all genes 0, or a sample of the genotypes that a gradient search starts from."""
     centre: float = Field(0.0, ge=0)
-    """Standard deviation of the first centre around the start; not 0 where the start is a dead point, as 0 is for
-    layered encodings."""
+    """Standard deviation of noise added to the first centre; needed where the start is a stationary point, as zero is
+    for layered encodings."""
 
 
 class _Closed(Exception):
-    """Ends the thread of a search nobody asks any more."""
+    """Raised to end the thread of a search that is no longer used."""
 
 
 def import_evotorch() -> Any:
@@ -59,7 +59,8 @@ class EvotorchSearch(Search):
         self._population: Tensor | None = None
 
     def prepare(self) -> None:
-        """Make the algorithm. Who only looks at a search need not wait for evotorch's import."""
+        """Make the algorithm, unless it exists, and return its population. Runs do so before they write, so as to fail
+        early; code that only inspects a search need not wait for evotorch's import."""
         self.ask()
 
     def _begin(self) -> Tensor:
@@ -78,7 +79,7 @@ class EvotorchSearch(Search):
         return self._receive()
 
     def _hand_out(self, population: Any) -> Tensor:
-        """The fitness function evotorch sees; runs in its thread."""
+        """The fitness function that evotorch calls, in its thread."""
         self._asked.put((self._algorithm.step_count, population.clone().as_subclass(Tensor)))
         return _next_fitness(self._told)
 
@@ -96,7 +97,7 @@ class EvotorchSearch(Search):
         return self._population
 
     def tell(self, fitness: Tensor) -> None:
-        """Fitness (P,) of the population asked for last."""
+        """Tell the fitness (P,) of the population asked for last; raises ValueError for another shape."""
         population = self.ask()
         if fitness.shape != (len(population),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(population)}")
@@ -106,7 +107,8 @@ class EvotorchSearch(Search):
         self._population = self._receive()
 
     def candidates(self) -> Tensor:
-        """Genotypes worth validating, (C, genes): the centre where the search has one, or else the best just told."""
+        """Genotypes worth validating (C, genes): the centre where the search has one, else the best of the last tell.
+        """
         if "center" in self._algorithm.status:
             return self._algorithm.status["center"].clone().as_subclass(Tensor)[None]
         return self._last[self._best : self._best + 1]
@@ -117,11 +119,12 @@ class EvotorchSearch(Search):
         return {"step_size": float(torch.as_tensor(spread).mean())}
 
     def state(self) -> dict[str, Any]:
-        """Nothing: the recorded fitness is the state."""
+        """An empty state: the recorded fitness is all that a restored search needs."""
         return {}
 
     def restore(self, state: dict[str, Any], told: Sequence[Tensor]) -> None:
-        """Bring a new search to where the fitness `told`, one tensor a tell, left another of the same settings."""
+        """Restore a new search of the same settings by telling it the recorded fitness `told`, one tensor (P,) a tell.
+        """
         for fitness in told:
             self.tell(fitness)
 
@@ -150,13 +153,13 @@ def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) ->
 
 
 MOST_GENES_OF_A_COVARIANCE = 10_000
-"""A full covariance of more takes gigabytes and hours."""
+"""Most genes that a search with a full covariance takes: more would cost gigabytes and hours."""
 
 
 def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, seed: int,
                    settings: GaussianSettings | None = None, covariance: bool = False) -> EvotorchSearch:
-    """A search over an encoding's genes, perhaps with a full `covariance`; raises UserError for genotypes that are
-    graphs, or too long for one."""
+    """Build a search over an encoding's genes; `covariance` says that it keeps a full covariance matrix. Raises
+    UserError for genotypes that are graphs, and for ones too long for such a matrix."""
     if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: encoding {encoding.settings.name!r} has no genotypes of fixed length; "
                         "use search.name=neat")

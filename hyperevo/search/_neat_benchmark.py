@@ -1,4 +1,4 @@
-"""NEAT's bookkeeping beside neat-python's own, on the same genomes in the same run."""
+"""Speed of NEAT's bookkeeping against neat-python's own, on the same genomes in the same run."""
 
 import copy
 import random
@@ -19,10 +19,10 @@ INPUTS, OUTPUTS = ["x1", "y1", "x2", "y2", "one"], ["weight", "bias"]
 
 
 def bookkeeping(population: int = 1000, generations: int = 30, seed: int = 0) -> dict[str, Any]:
-    """Seconds of one generation, ask and tell, and of neat-python's reproduction and speciation.
+    """Median seconds of one generation's tell and ask, and of neat-python's reproduction and speciation; their ratio.
 
-    A search evolves on a made-up fitness. In its last third, before every tell, the whole state is copied to
-    neat-python's own classes, which take the same step from there.
+    A search evolves on random fitness. In its last third, before every tell, the whole state is copied to neat-python's
+    own classes, which take the same step from there.
     """
     settings = Settings(population=population, mutate_rate=0.5, neutral_growth=False, refine=RefineSettings(rounds=0))
     search = NeatSearch(settings, INPUTS, OUTPUTS, seed)
@@ -65,7 +65,7 @@ def _neat_python_generation(search: NeatSearch, fitness: torch.Tensor) -> float:
         species.species[key].update(members.get(representative.key) or _plain(representative), members)
     stagnation = neat.DefaultStagnation(config.stagnation_config, reporters)
     reproduction: Any = neat.DefaultReproduction(config.reproduction_config, reporters, stagnation)
-    # Its own can fail to add up, and stop.
+    # neat-python's own counts may not add up, and then it raises.
     reproduction._adjust_spawn_exact = search._reproduction._adjust_spawn_exact
     reproduction.genome_indexer = Counter(search._reproduction.genome_indexer.value)
     reproduction.innovation_tracker = copy.deepcopy(search._reproduction.innovation_tracker)

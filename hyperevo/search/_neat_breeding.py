@@ -1,4 +1,4 @@
-"""All children of a generation at once, as neat-python would make them one by one."""
+"""Crossover and mutation of all children of a generation at once, which neat-python makes one by one."""
 
 import math
 import random
@@ -27,12 +27,12 @@ from hyperevo.search._neat_genes import (
 from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, settle, structures_of
 
 MUTATION_ATTEMPTS = 4
-"""How often a child is mutated anew where its graph would not stay separable, before it is left a plain crossover."""
+"""Mutations that are tried on a child until its graph stays separable; after that it is left a plain crossover."""
 
 
 def breed(children: Sequence[Genome], config: GenomeConfig) -> None:
-    """Give children that know their parents their genes: crossed, then mutated. What makes a graph that the config does
-    not accept is undone and tried again, a few times."""
+    """Give children their genes, by crossover of their parents and then mutation. A mutation whose graph the config
+    does not accept is undone and tried again, up to MUTATION_ATTEMPTS times in all."""
     couples = [child.parents for child in children if child.parents]
     parents = list({id(parent): parent for couple in couples for parent in couple}.values())
     number = {id(parent): place for place, parent in enumerate(parents)}
@@ -60,7 +60,7 @@ def _accepted(pool: Pool, config: GenomeConfig) -> np.ndarray:
 
 
 def mutate(pool: Pool, config: GenomeConfig, draws: np.random.Generator) -> Pool:
-    """neat-python's mutation of all genomes of a pool: the structure first, then the genes."""
+    """Mutate all genomes of a pool as neat-python does: the structure first, then the genes."""
     wanted = _structural_mutations(len(pool.nodes.sizes), config, draws)
     changed = np.flatnonzero(wanted.any(axis=1))
     order = np.arange(len(wanted))
@@ -71,7 +71,8 @@ def mutate(pool: Pool, config: GenomeConfig, draws: np.random.Generator) -> Pool
 
 
 def _structural_mutations(count: int, config: GenomeConfig, draws: np.random.Generator) -> np.ndarray:
-    """(count, 4): whether a genome gets and loses a node, gets and loses a link; one of these at most or all four."""
+    """Mask (count, 4) of the structural mutations of every genome: add and delete a node, add and delete a link. With
+    `single_structural_mutation` at most one is true, else any of them."""
     chances = np.array([config.node_add_prob, config.node_delete_prob, config.conn_add_prob, config.conn_delete_prob])
     if not config.single_structural_mutation:
         return draws.random((count, 4)) < chances
@@ -85,7 +86,7 @@ Links = dict[tuple[int, int], int]
 
 @dataclass
 class NewLink:
-    """A link that a mutation makes; what it does not say is drawn."""
+    """A link that a mutation makes; a weight of NaN and an `enabled` of None are drawn later."""
 
     key: tuple[int, int]
     innovation: int
@@ -94,8 +95,8 @@ class NewLink:
 
 
 class Growth:
-    """neat-python's structural mutations, with its choices, of genomes whose genes are rows of a pool. New genes get
-    rows behind those of the pool; links are switched on and off in the pool itself."""
+    """Structural mutations of the genomes of a pool, with neat-python's random choices. New genes get rows after those
+    of the pool; links are enabled and disabled in the pool itself."""
 
     def __init__(self, pool: Pool, config: GenomeConfig):
         self.pool, self.config = pool, config
@@ -105,7 +106,7 @@ class Growth:
         self.new_links: list[NewLink] = []
 
     def grown(self, wanted: np.ndarray, draws: np.random.Generator) -> Pool:
-        """All genomes of the pool with their mutations: (genomes, 4), in the order of the methods here."""
+        """The pool after the mutations in a mask (genomes, 4), whose columns have the order of the methods here."""
         nodes = _by_key(self.pool.nodes, self.pool.nodes["key"].tolist())
         links = _by_key(self.pool.links, pairs(self.pool.links["key"]))
         mutations = self.add_node, self.delete_node, self.add_link, self.delete_link
@@ -129,7 +130,7 @@ class Growth:
         return columns
 
     def add_node(self, nodes: Nodes, links: Links) -> None:
-        """A new node on a link; with neutral growth the link stays, and the one out of the new node has weight 0."""
+        """Split a link by a new node. With neutral growth the link stays, and the link out of the node has weight 0."""
         if not links:
             if self.config.check_structural_mutation_surer():
                 self.add_link(nodes, links)
@@ -148,7 +149,7 @@ class Growth:
             self.pool.links["enabled"][split] = False
 
     def delete_node(self, nodes: Nodes, links: Links) -> None:
-        """A node that is no output goes, with its links."""
+        """Delete a random node that is no output, with its links."""
         hidden = [key for key in nodes if key not in self.outputs]
         if hidden:
             gone = random.choice(hidden)
@@ -157,8 +158,7 @@ class Growth:
                 del links[link]
 
     def add_link(self, nodes: Nodes, links: Links) -> None:
-        """A new link where there is none, not between outputs and closing no cycle; with neutral growth its weight
-        is 0."""
+        """Add a new link that leaves no output and closes no cycle; with neutral growth its weight is 0."""
         target = random.choice(list(nodes))
         source = random.choice(list((set(nodes) - self.outputs) | self.inputs))
         row = links.get((source, target))
@@ -171,7 +171,7 @@ class Growth:
                 link.weight = 0.0
 
     def delete_link(self, nodes: Nodes, links: Links) -> None:
-        """Some link goes."""
+        """Delete a random link."""
         if links:
             del links[random.choice(list(links))]
 
@@ -191,20 +191,20 @@ class Growth:
 
 
 def _by_key(genes: Genes, keys: list[Any]) -> list[dict[Any, int]]:
-    """The rows of every genome's genes by key."""
+    """Rows of every genome's genes, by key."""
     return [dict(zip(keys[start : start + size], range(start, start + size), strict=True))
             for start, size in zip(genes.starts.tolist(), genes.sizes.tolist(), strict=True)]
 
 
 def _chosen(genes: Genes, new: dict[str, np.ndarray], rows: Sequence[Mapping[Any, int]]) -> Genes:
-    """These rows of the genes and of the new ones behind them, genome by genome."""
+    """Genes at these rows of a table of the genes followed by the new ones, genome by genome."""
     sizes = np.array([len(own) for own in rows], dtype=np.int64)
     every = np.fromiter(chain.from_iterable(own.values() for own in rows), np.int64, sizes.sum())
     return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(sizes, every)
 
 
 def closes_cycle(links: Iterable[tuple[int, int]], link: tuple[int, int]) -> bool:
-    """Whether a graph without cycles would have one with a link more."""
+    """True where one more link would close a cycle in an acyclic graph."""
     start, end = link
     targets: dict[int, list[int]] = {}
     for first, second in links:

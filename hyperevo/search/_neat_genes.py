@@ -1,7 +1,7 @@
-"""The genes of many genomes as columns of numbers, and neat-python's crossover and mutation of all of them at once.
+"""Genes of many genomes as columns of numbers, and neat-python's crossover and mutation of all of them at once.
 
-A column holds one attribute of one kind of gene, genome after genome. Functions and aggregations are numbers of words.
-The links of a key (source, target) have the key source · 2³² + target here.
+A column holds one attribute of all genes of a kind, genome after genome. Activations and aggregations are indices into
+NAMES. The key of a link, (source, target) in neat-python, is source · 2³² + target.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ NODE_WORDS = ("activation", "aggregation")
 
 
 class Genes:
-    """One kind of gene of N genomes: how many each of them has, and columns."""
+    """All genes of one kind of N genomes: `sizes` (N,), the count of each genome's genes, and columns (genes,) by name.
+    """
 
     def __init__(self, sizes: np.ndarray, columns: dict[str, np.ndarray]):
         self.sizes, self.columns = sizes, columns
@@ -36,7 +37,7 @@ class Genes:
 
     @cached_property
     def owners(self) -> np.ndarray:
-        """The genome of every gene."""
+        """Index (genes,) of every gene's genome."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def of(self, genomes: np.ndarray) -> "Genes":
@@ -46,7 +47,7 @@ class Genes:
         return self.rows(sizes, rows)
 
     def rows(self, sizes: np.ndarray, rows: np.ndarray) -> "Genes":
-        """A copy of these rows for genomes of these sizes."""
+        """A copy of these rows, as the genes of genomes of these sizes."""
         return Genes(sizes, {name: column[rows] for name, column in self.columns.items()})
 
     def where(self, mask: np.ndarray) -> "Genes":
@@ -54,7 +55,7 @@ class Genes:
         return self.rows(np.bincount(self.owners[mask], minlength=len(self.sizes)), np.flatnonzero(mask))
 
     def find(self, genomes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """The row of the gene with this key in this genome, for pairs of both; -1 where there is none."""
+        """Rows of genes by pairs of a genome's index and a gene's key; -1 where the genome has no such gene."""
         codes, rows = self._index
         asked = genomes * (len(self.kinds) + 1) + self.kind_of(keys)
         place = np.searchsorted(codes[:-1], asked)
@@ -62,7 +63,7 @@ class Genes:
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes of genome and key, sorted, and their rows; -1 behind both."""
+        """Codes of genome and key, sorted, and their rows; both have a -1 at the end."""
         codes = self.owners * (len(self.kinds) + 1) + self.kind
         order = np.argsort(codes)
         return np.append(codes[order], -1), np.append(order, -1)
@@ -74,16 +75,16 @@ class Genes:
 
     @property
     def kinds(self) -> np.ndarray:
-        """All keys, sorted."""
+        """Different keys, sorted."""
         return self._kinds[0]
 
     @property
     def kind(self) -> np.ndarray:
-        """The place of every gene's key among `kinds`."""
+        """Index of every gene's key in `kinds`."""
         return self._kinds[1]
 
     def kind_of(self, keys: np.ndarray) -> np.ndarray:
-        """The places of any keys among `kinds`; behind them all for a key that no gene has."""
+        """Indices of any keys in `kinds`; len(kinds) for a key that no gene has."""
         kind = np.searchsorted(self.kinds, keys)
         return np.where(np.append(self.kinds, 0)[kind] == keys, kind, len(self.kinds))
 
@@ -100,12 +101,12 @@ class Pool(NamedTuple):
 
 
 def join(pools: Sequence[Pool]) -> Pool:
-    """The genomes of the first, then those of the second, and so on."""
+    """Concatenate pools: the genomes of the first, then those of the second, and so on."""
     return Pool(join_genes([pool.nodes for pool in pools]), join_genes([pool.links for pool in pools]))
 
 
 def join_genes(parts: Sequence[Genes]) -> Genes:
-    """The same of one kind of gene."""
+    """Concatenate tables of one kind of gene."""
     return Genes(np.concatenate([part.sizes for part in parts]),
                  {name: np.concatenate([part[name] for part in parts]) for name in parts[0].columns})
 
@@ -130,17 +131,17 @@ def link_columns(links: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def link_key(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """One number for a pair of nodes."""
+    """Keys of links, source · 2³² + target, from their nodes' keys."""
     return (sources << 32) + targets
 
 
 def ends(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sources and targets of links."""
+    """Sources and targets of links, from the links' keys."""
     return keys >> 32, keys & 0xFFFFFFFF
 
 
 def pairs(keys: np.ndarray) -> list[tuple[int, int]]:
-    """The keys of links as neat-python writes them."""
+    """Keys of links as neat-python writes them, (source, target)."""
     sources, targets = ends(keys)
     return list(zip(sources.tolist(), targets.tolist(), strict=True))
 
@@ -166,8 +167,9 @@ def objects(pool: Pool, genome: int) -> tuple[dict[int, Any], dict[tuple[int, in
 
 
 def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Generator) -> Pool:
-    """Children of pairs of genomes: matching genes from either parent at random, all others from the fitter one. A
-    child has the genes of its fitter parent, in their order, and no others: there can be no new cycle."""
+    """Children of pairs of a pool's genomes, `fitter` and `other` by index: matching genes come from either parent at
+    random, all others from the fitter one. A child has just the genes of its fitter parent, in their order, so that no
+    new cycle can arise."""
     nodes, links = pool.of(fitter)
     match = pool.nodes.find(other[nodes.owners], nodes["key"])
     _mix(nodes, pool.nodes, np.flatnonzero(match >= 0), match, (*NODE_NUMBERS, *NODE_WORDS), draws)
@@ -182,7 +184,7 @@ def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Ge
 
 def _mix(genes: Genes, pool: Genes, rows: np.ndarray, match: np.ndarray, names: Sequence[str],
          draws: np.random.Generator) -> None:
-    """Each value of these rows from their matches in the pool by a chance of one half."""
+    """Take each value of these rows from its match in the pool, with a probability of one half."""
     for name in names:
         taken = rows[~(draws.random(len(rows)) > 0.5)]
         genes[name][taken] = pool[name][match[taken]]
@@ -192,7 +194,7 @@ def _mix(genes: Genes, pool: Genes, rows: np.ndarray, match: np.ndarray, names: 
 
 
 def mutate_genes(pool: Pool, config: Any, draws: np.random.Generator) -> None:
-    """neat-python's mutation of every gene, in place."""
+    """Mutate every gene in place, as neat-python does."""
     _mutate_numbers(pool.links["weight"], "weight", config, draws)
     _mutate_switches(pool.links["enabled"], "enabled", config, draws)
     for name in NODE_NUMBERS:
@@ -228,11 +230,11 @@ def _mutate_words(values: np.ndarray, name: str, config: Any, draws: np.random.G
     values[drawn] = _any_words(len(drawn), name, config, draws)
 
 
-# What new genes start with
+# Initial values of new genes
 
 
 def new_numbers(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
-    """First values of an attribute that is a number."""
+    """Initial values (count,) of an attribute that is a number."""
     mean, deviation, kind, low, high = _options(
         config, name, "init_mean", "init_stdev", "init_type", "min_value", "max_value")
     if "gauss" in kind.lower() or "normal" in kind.lower():
@@ -242,7 +244,7 @@ def new_numbers(count: int, name: str, config: Any, draws: np.random.Generator) 
 
 
 def new_switches(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
-    """First values of an attribute that is true or false."""
+    """Initial values (count,) of an attribute that is true or false."""
     default = str(_options(config, name, "default")[0]).lower()
     if default in ("random", "none"):
         return draws.random(count) < 0.5
@@ -250,7 +252,7 @@ def new_switches(count: int, name: str, config: Any, draws: np.random.Generator)
 
 
 def new_words(count: int, name: str, config: Any, draws: np.random.Generator) -> np.ndarray:
-    """First values of an attribute that is a word, as numbers."""
+    """Initial values (count,) of an activation or aggregation, as indices into NAMES."""
     default = _options(config, name, "default")[0]
     return _any_words(count, name, config, draws) if default.lower() in ("random", "none") \
         else np.full(count, WORDS[default])

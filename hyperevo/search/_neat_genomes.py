@@ -31,15 +31,15 @@ GenomeConfig = Any
 
 
 class Genome(DefaultGenome):
-    """neat-python's genome. Its genes are in a pool of many genomes' until somebody asks for `nodes` or `connections`:
-    from then on they are neat-python's objects. Crossover is only noted here; `breed` makes all children at once."""
+    """neat-python's genome, whose genes lie in a pool of many genomes. The first access to `nodes` or `connections`
+    turns them into neat-python's objects. Crossover is only noted here; `breed` makes all children at once."""
 
     nodes: dict[int, Any]
     connections: dict[tuple[int, int], Any]
     place: tuple[Pool, int] | None = None
-    """The pool, and which of its genomes this is; None for one of objects."""
+    """The pool and this genome's index in it; None where the genes are objects."""
     parents: tuple["Genome", "Genome"] | None = None
-    """Of a child that is not made yet: the fitter one first."""
+    """Parents of a child that is not made yet, the fitter one first."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("nodes", "connections") or self.place is None:
@@ -53,11 +53,11 @@ class Genome(DefaultGenome):
         self.parents = (genome1, genome2) if genome1.fitness > genome2.fitness else (genome2, genome1)
 
     def mutate(self, config: GenomeConfig) -> None:
-        """Nothing: `breed` mutates."""
+        """Do nothing: `breed` mutates."""
 
 
 def gather(genomes: Sequence[Any]) -> Pool:
-    """A pool of these genomes, in order. It may be the one they are in, or a copy."""
+    """A pool of these genomes, in order: the one they lie in, or a copy."""
     places: list[Any] = [vars(genome).get("place") for genome in genomes]
     if None in places or not places:
         loose = [genome for genome, place in zip(genomes, places, strict=True) if place is None]
@@ -72,7 +72,7 @@ def gather(genomes: Sequence[Any]) -> Pool:
 
 
 def settle(genomes: Sequence[Genome], pool: Pool) -> None:
-    """Put genomes into a pool that holds their genes, in order."""
+    """Move genomes into a pool that holds their genes in the same order."""
     for number, genome in enumerate(genomes):
         genome.place, genome.parents = (pool, number), None
         genome.__dict__.pop("nodes", None)
@@ -90,8 +90,8 @@ def _sizes(parts: Sequence[Any]) -> np.ndarray:
 
 
 class Structure(NamedTuple):
-    """What a genome's graph is but for its numbers: the topology, and which of the genome's nodes, and of its enabled
-    links, are in it."""
+    """A genome's graph without its numbers: the topology, and the indices of the genome's nodes and enabled links that
+    are in it."""
 
     topology: Topology
     nodes: tuple[int, ...]
@@ -99,14 +99,14 @@ class Structure(NamedTuple):
 
 
 _FUNCTIONS = [(activation, aggregation) for activation in NAMES for aggregation in NAMES]
-"""By the number of the one times how many there are, plus the number of the other."""
+"""Pairs by index: activation · len(NAMES) + aggregation, both indices into NAMES."""
 
 _structures: dict[tuple, Structure] = {}
 STRUCTURES_KEPT = 20_000
 
 
 def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
-    """The structures of genomes' graphs; those that were seen lately are not worked out again."""
+    """Structures of all genomes' graphs; recent ones are cached."""
     nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
     functions = nodes["activation"] * len(NAMES) + nodes["aggregation"]
     sources, targets = _places(nodes, links, config)
@@ -126,21 +126,21 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
 
 
 def _slices(genes: Genes) -> list[tuple[int, int]]:
-    """Where the genes of every genome start and end."""
+    """Start and end of every genome's genes."""
     return list(zip(genes.starts.tolist(), (genes.starts + genes.sizes).tolist(), strict=True))
 
 
 def _places(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Links' sources, as places among the inputs and then the nodes of the genome, and targets, among its nodes. The
-    keys of inputs are -1, -2 …"""
+    """Indices of links' sources, among the inputs and then the nodes of the genome, and of targets, among its nodes.
+    The keys of inputs are -1, -2 …"""
     (sources, targets), starts = ends(links["key"]), nodes.starts[links.owners]
     inner = config.num_inputs + nodes.find(links.owners, sources) - starts
     return np.where(sources < 0, -1 - sources, inner), nodes.find(links.owners, targets) - starts
 
 
 def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], targets: list[int]) -> Structure:
-    """The nodes that some output needs, every source before its use, and the links into each. The first nodes are the
-    outputs, as neat-python makes them."""
+    """Structure of the nodes that some output needs, with every source before its use, and of the links into them. The
+    first nodes are the outputs, as neat-python makes them."""
     incoming: list[list[int]] = [[] for _ in functions]
     for number, target in enumerate(targets):
         incoming[target].append(number)
@@ -167,7 +167,7 @@ def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], 
 
 @lru_cache(maxsize=8192)
 def _topology(inputs: int, nodes: tuple[tuple[str, str, tuple[int, ...]], ...], outputs: tuple[int, ...]) -> Topology:
-    """Equal structures are one object: what is known about a topology is found at once."""
+    """One topology object for all equal ones, so that caches by topology find it at once."""
     return Topology(inputs, tuple([_node(*node) for node in nodes]), outputs)
 
 
@@ -175,12 +175,12 @@ _node = lru_cache(maxsize=65536)(Node)
 
 
 def graph_from_genome(genome: DefaultGenome, config: GenomeConfig) -> Graph:
-    """The CPPN a genome stands for, without disabled links and dead nodes; numbers in float64, as in the genes."""
+    """The CPPN that a genome encodes, without disabled links and dead nodes; numbers in float64, as in the genes."""
     return graphs_from_genomes([genome], config)[0]
 
 
 def graphs_from_genomes(genomes: Sequence[DefaultGenome], config: GenomeConfig) -> list[Graph]:
-    """`graph_from_genome` of many; their numbers are views of few tensors, which takes a fraction of the time."""
+    """CPPNs of many genomes, see `graph_from_genome`; their numbers are views of few tensors, which is much quicker."""
     pool = gather(genomes)
     structures = structures_of(pool, config)
     topologies, nodes, links = zip(*structures, strict=True) if structures else ((), (), ())
@@ -190,14 +190,14 @@ def graphs_from_genomes(genomes: Sequence[DefaultGenome], config: GenomeConfig) 
 
 
 def _parts(genes: Genes, own: Sequence[tuple[int, ...]], *names: str) -> list[Sequence[Tensor]]:
-    """Attributes of each genome's own genes, given by their places in it."""
+    """Attributes of each genome's own genes, by their indices in the genome."""
     sizes = _sizes(own)
     rows = np.fromiter(chain.from_iterable(own), np.int64, sizes.sum()) + np.repeat(genes.starts, sizes)
     return [torch.from_numpy(genes[name][rows]).split(sizes.tolist()) for name in names]
 
 
 def genes_in_graph(genome: DefaultGenome, config: GenomeConfig) -> tuple[list[Any], list[Any]]:
-    """The nodes and links that are in a genome's graph, in the order of the graph's."""
+    """Nodes and links of a genome that are in its graph, in the graph's order."""
     _, nodes, links = structures_of(gather([genome]), config)[0]
     own = list(genome.nodes.values())
     enabled = [link for link in genome.connections.values() if link.enabled]
@@ -205,7 +205,7 @@ def genes_in_graph(genome: DefaultGenome, config: GenomeConfig) -> tuple[list[An
 
 
 def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> None:
-    """Give a genome's genes the numbers of a graph of its topology."""
+    """Write the numbers of a graph into the genes of a genome with the same topology."""
     nodes, links = genes_in_graph(genome, config)
     for link, weight in zip(links, graph.weights.tolist(), strict=True):
         link.weight = weight
@@ -214,12 +214,13 @@ def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> Non
 
 
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
-    """Numbers as genes hold them."""
+    """Numbers as a float64 tensor, the precision of genes."""
     return torch.tensor(values, dtype=torch.float64)
 
 
 def pack_genomes(genomes: Sequence[DefaultGenome]) -> dict[str, Tensor]:
-    """Genomes as tensors, in order: what a checkpoint writes in milliseconds. Words are numbers of `NAMES`."""
+    """Genomes as a few tensors, in order, which a checkpoint writes in milliseconds. Activations and aggregations are
+    indices into `NAMES`."""
     nodes, links = gather(genomes)
     keys = np.array([genome.key for genome in genomes])
     columns = {
@@ -233,7 +234,7 @@ def pack_genomes(genomes: Sequence[DefaultGenome]) -> dict[str, Tensor]:
 
 
 def unpack_genomes(packed: dict[str, Any], names: list[str]) -> list[Genome]:
-    """The genomes that `pack_genomes` took apart, with words as numbers of `names`."""
+    """Genomes from the tensors of `pack_genomes`, in which activations and aggregations are indices into `names`."""
     keys, node_sizes, link_sizes = packed["genomes"].numpy().T
     key, *words = packed["node_keys"].numpy().T
     source, target, innovation, enabled = packed["link_keys"].numpy().T

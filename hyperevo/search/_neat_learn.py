@@ -1,4 +1,4 @@
-"""Steps along the gradient that a whole generation of graphs takes before it is judged (DPPN, Fernando et al. 2016)."""
+"""Steps along the gradient of a whole generation of graphs before it is evaluated (DPPN, Fernando et al. 2016)."""
 
 import math
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ class LearnSettings(Options):
     """Options of learning within a generation."""
 
     steps: int = Field(0, ge=0)
-    """Steps that every genome takes before it is judged; 0 is evolution alone."""
+    """Steps along the gradient of every genome before it is evaluated; 0 is evolution alone."""
     learning_rate: float = Field(0.01, gt=0)
-    """Of Adam, which starts anew with every generation."""
+    """Learning rate of Adam, which starts anew with every generation."""
     schedule: Literal["constant", "cosine"] = "constant"
     """cosine: from the learning rate down to 0 within every generation."""
     inherit: bool = True
-    """Genomes keep what they learned (Lamarckian); or it only decides their fitness (Baldwinian)."""
+    """true: genomes keep what they learn (Lamarckian); false: it only changes their fitness (Baldwinian)."""
 
 
 class Learning:
     """Adam on the weights and biases of P graphs of any shapes, up the gradient of their fitness.
 
-    One tensor (numbers,) holds them all: graph after graph, its weights, then its biases. Adam treats every number
-    alike, so every graph learns what it would learn alone.
+    One tensor (numbers,) holds them all: graph after graph, its weights, then its biases. Adam updates every number by
+    itself, so every graph learns what it would learn alone.
     """
 
     def __init__(self, graphs: Sequence[Graph], limits: Sequence[tuple[Tensor, Tensor]], settings: LearnSettings):
-        """limits: smallest and largest value of every number of each graph, which hold after every step."""
+        """limits: smallest and largest value of every number of each graph, enforced after every step."""
         self.settings, self.steps, self._graphs, self._taken = settings, settings.steps, list(graphs), 0
         self._starts = [0, *accumulate(graph.genes for graph in graphs)]
         self._owners = torch.repeat_interleave(torch.tensor([graph.genes for graph in graphs]))
@@ -47,18 +47,19 @@ class Learning:
 
     @property
     def widest(self) -> int:
-        """Nodes and links of the largest graph: so many values per connection may be kept for its gradient."""
+        """Most values per connection that a graph's gradient may keep: two per node and one per link."""
         return max(2 * len(graph.topology.nodes) + graph.topology.links for graph in self._graphs)
 
     def leaf(self, block: slice) -> tuple[Tensor, list[Graph]]:
-        """A leaf with the numbers of neighbouring graphs as they are now, and these graphs, made of its parts."""
+        """A leaf tensor of the current numbers of consecutive graphs, and these graphs, made of its parts."""
         chosen = self._graphs[block]
         start, stop = self._starts[block][0], self._starts[1:][block][-1]
         leaf = self._numbers[start:stop].clone().requires_grad_()
         return leaf, _with_numbers(chosen, leaf)
 
     def step(self, gradient: Tensor) -> None:
-        """One step up the gradient (numbers,) of every graph's own fitness; zero for graphs where it is not finite."""
+        """Take one step up the gradient (numbers,) of every graph's own fitness, with zero as the gradient of a graph
+        where it is not finite."""
         broken = torch.zeros(len(self), dtype=torch.bool)
         broken[self._owners[~torch.isfinite(gradient)]] = True
         self._numbers.grad = gradient.masked_fill(broken[self._owners], 0)
@@ -69,12 +70,12 @@ class Learning:
         self._taken += 1
 
     def learning_rate(self) -> float:
-        """Of the coming step."""
+        """Learning rate of the next step."""
         share = self._taken / self.settings.steps if self.settings.schedule == "cosine" else 0.0
         return self.settings.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
     def graphs(self) -> list[Graph]:
-        """The graphs with what they have learned so far."""
+        """The graphs with their current numbers."""
         return _with_numbers(self._graphs, self._numbers.clone())
 
 

@@ -1,6 +1,6 @@
-"""neat-python itself: its config from ours or from an INI file, and what of it has to be mended or replaced.
+"""neat-python itself: its config from our settings or an INI file, and replacements for its faulty and slow parts.
 
-neat-python draws from Python's global `random`. `RandomStream` lends it a stream of its own for the time of a call.
+neat-python draws from Python's global `random`. `RandomStream` puts another stream in its place for the time of a call.
 """
 
 import math
@@ -24,7 +24,7 @@ from hyperevo.search._neat_genomes import Genome, GenomeConfig
 
 
 class Counter:
-    """`itertools.count` that can be read without being moved."""
+    """An `itertools.count` whose next value can be read without advancing it."""
 
     def __init__(self, value: int):
         self.value = value
@@ -38,14 +38,14 @@ class Counter:
 
 
 class RandomStream:
-    """A stream of Python's `random` that lends itself as the global one."""
+    """A stream of Python's `random` that can stand in for the global one."""
 
     def __init__(self, seed: int):
         self.state = random.Random(seed).getstate()
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Within: the global `random` is this stream. After: it is as it was."""
+        """Make this stream the global `random` within a `with` block; after it, the global one is as it was."""
         outside = random.getstate()
         random.setstate(self.state)
         try:
@@ -56,11 +56,11 @@ class RandomStream:
 
 
 class Reproduction(neat.DefaultReproduction):
-    """neat-python's reproduction, with all children made at once, and with spawn counts that always add up: its own
-    takes at most one child from each species before it gives up with an error."""
+    """neat-python's reproduction, with all children made at once and with spawn counts that always add up: neat-python
+    takes at most one child from each species, and then raises an error."""
 
     def reproduce(self, config: Any, species: Any, pop_size: int, generation: int) -> dict[int, Genome]:
-        """The next population."""
+        """The next population: its genomes by key."""
         population = super().reproduce(config, species, pop_size, generation)
         children = [genome for genome in population.values() if genome.parents]
         if children:
@@ -80,7 +80,8 @@ _CONFIG_TYPES = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeci
 
 
 def neat_config(settings: Any, inputs: int, outputs: int) -> neat.Config:
-    """neat-python's config for a CPPN of so many inputs and outputs, from the settings or their INI file."""
+    """neat-python's config for a CPPN of so many inputs and outputs, from the settings or their INI file; raises
+    UserError for an INI file that does not fit."""
     if settings.ini is not None:
         return _config_from_ini(settings.ini, inputs, outputs)
     config: Any = object.__new__(neat.Config)

@@ -21,15 +21,15 @@ class RefineSettings(Options):
     population: int = Field(60, ge=2)
     """Perturbed copies of the champion per round."""
     champions: int = Field(1, ge=1)
-    """How many species' champions are refined, best first."""
+    """Count of species whose champions are refined, best first."""
     share: float = Field(0.5, gt=0, le=1)
-    """Every further champion gets this share of the rounds of the one before."""
+    """Rounds of every further champion, as a share of those of the champion before."""
     step: float = Field(0.1, gt=0)
     """Standard deviation of the perturbation of a gene that was never refined."""
     learning_rate: float = Field(1.0, gt=0)
-    """Of the champion's numbers."""
+    """Learning rate of the champion's weights and biases."""
     step_learning_rate: float | None = Field(None, ge=0)
-    """Of the standard deviations; by default separable NES's (3 + ln n) / (5 √n) for n genes."""
+    """Learning rate of the standard deviations; by default separable NES's (3 + ln n) / (5 √n) for n genes."""
 
 
 def step_keys(genome: DefaultGenome, config: GenomeConfig) -> list[tuple[int, int]]:
@@ -53,7 +53,8 @@ def _utilities(size: int) -> Tensor:
 
 @dataclass
 class Refinement:
-    """Separable NES on the numbers of one graph: `centre` and `steps` hold its weights, then its biases."""
+    """Separable NES on the numbers of one graph, its weights and then its biases: `centre` is their mean, `steps` are
+    their standard deviations."""
 
     genome: int
     graph: Graph
@@ -62,7 +63,7 @@ class Refinement:
     steps: Tensor
 
     def population(self, noise: Tensor) -> list[Graph]:
-        """The perturbed graphs of one round."""
+        """The perturbed graphs of one round, for standard normal noise (population, numbers)."""
         return [self.at(numbers) for numbers in self.centre + self.steps * noise]
 
     def at(self, numbers: Tensor) -> Graph:
@@ -71,7 +72,7 @@ class Refinement:
         return Graph(self.graph.topology, numbers[:links], numbers[links:], self.graph.responses)
 
     def tell(self, noise: Tensor, fitness: Tensor, settings: RefineSettings, limits: tuple[Tensor, Tensor]) -> None:
-        """Move the centre and the steps towards what was fit."""
+        """Update the centre and the steps from the fitness (population,) of the perturbed graphs."""
         order = torch.argsort(fitness, descending=True, stable=True)
         utilities = torch.empty(len(noise), dtype=torch.float64)
         utilities[order] = _utilities(len(noise))

@@ -1,4 +1,4 @@
-"""Genomes that NEAT's first population is made of."""
+"""Seeds: the genomes of NEAT's first population."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from hyperevo.search._neat_settings import Settings
 
 
 def check_seed_options(settings: Settings, input_names: Sequence[str]) -> None:
-    """Raise UserError where seeds are to hold nodes that the inputs or the aggregations have no room for."""
+    """Raise UserError where seeds are to hold nodes whose inputs or aggregation the settings do not have."""
     for option, wanted in (("locality", settings.locality), ("layering", settings.layering)):
         if wanted and settings.ini is None and "dx" not in input_names:
             raise UserError(f"search.{option}: needs the inputs x1 - x2 and y1 - y2; set encoding.delta = true")
@@ -21,7 +21,7 @@ def check_seed_options(settings: Settings, input_names: Sequence[str]) -> None:
 
 
 def check_separable(pool: Pool, config: GenomeConfig) -> None:
-    """Raise UserError where seeds are not what the config accepts as children."""
+    """Raise UserError where the config would not accept the seeds as children."""
     accepts = vars(config).get("accepts")
     if accepts is not None and not all(accepts(structure.topology) for structure in structures_of(pool, config)):
         raise UserError("search.separable: the seed genomes are not separable; use hidden_function = sin, cos or "
@@ -30,8 +30,8 @@ def check_separable(pool: Pool, config: GenomeConfig) -> None:
 
 def seed_genome(key: int, settings: Settings, config: GenomeConfig, input_names: Sequence[str],
                 output_names: Sequence[str]) -> Genome:
-    """A genome as the config wants it. Hidden nodes have the same keys in all seeds, or crossover and genetic distance
-    could not align them (neat-python numbers them on)."""
+    """A new seed genome. Hidden nodes have the same keys in all seeds, so that crossover and genetic distance align
+    them; neat-python would give new keys to every genome."""
     config.node_indexer = Counter(config.num_outputs)
     genome = Genome(key)
     genome.configure_new(config)
@@ -43,7 +43,7 @@ def seed_genome(key: int, settings: Settings, config: GenomeConfig, input_names:
 
 def _shape(genome: DefaultGenome, settings: Settings, config: GenomeConfig, inputs: dict[str, int],
            outputs: Sequence[str]) -> None:
-    """Add to neat-python's own new genome what the settings ask for. `inputs` are keys by name."""
+    """Add the functions and nodes of the settings to neat-python's own new genome. `inputs` are keys by name."""
     if settings.hidden_function is not None:
         for key in genome.nodes.keys() - set(config.output_keys):
             genome.nodes[key].activation = settings.hidden_function
@@ -83,7 +83,7 @@ def _painting(outputs: Sequence[str]) -> list[int]:
 
 def _add_local_fields(genome: DefaultGenome, config: GenomeConfig, inputs: dict[str, int],
                       outputs: Sequence[str]) -> None:
-    # Linked to both places and not to their difference, so that a link's weight can move the field.
+    # Linked to both coordinates and not to their difference, so that a link's weight can move the field.
     for output, name in enumerate(outputs):
         if "weight" in name:
             gaussians = [_add_node(genome, config, "gauss", "sum", {inputs[f"{axis}1"]: 1.0, inputs[f"{axis}2"]: -1.0})
@@ -94,7 +94,7 @@ def _add_local_fields(genome: DefaultGenome, config: GenomeConfig, inputs: dict[
 
 def _add_node(genome: DefaultGenome, config: GenomeConfig, activation: str, aggregation: str,
               sources: dict[int, float]) -> int:
-    """Add a node without bias; its key. Sources are weights by key."""
+    """Add a node without bias and return its key. `sources` are the weights of its links, by the source's key."""
     node = genome.create_node(config, config.get_new_node_key(genome.nodes))
     node.activation, node.aggregation, node.bias = activation, aggregation, 0.0
     genome.nodes[node.key] = node

@@ -16,14 +16,14 @@ class Settings(ComponentSettings):
 
     name: Literal["neat"] = "neat"
     ini: str | None = None
-    """A neat-python INI file that is used instead of all values here but `refine` and `learn`. Its text takes the place
-    of its path, so that a run needs the file only once."""
+    """Path of a neat-python INI file that replaces all values here but `refine` and `learn`. A run keeps its text, so
+    that the file is needed only once."""
     population: int = Field(60, ge=2)
     """Genomes in a generation."""
     functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
     """Activation functions that nodes may have."""
     aggregations: tuple[str, ...] = ("sum",)
-    """How nodes may combine what they receive."""
+    """Aggregation functions that nodes may have."""
 
     hidden: int = Field(0, ge=0)
     """Hidden nodes of the seed genomes."""
@@ -33,25 +33,25 @@ class Settings(ComponentSettings):
     """Activation function of all output nodes, kept through evolution; without one, outputs evolve like all nodes."""
     connection: Literal["unconnected", "fs_neat_nohidden", "fs_neat_hidden", "full_nodirect", "full_direct",
                         "partial_nodirect", "partial_direct"] = "full_nodirect"
-    """How the seeds are linked, in neat-python's words."""
+    """Links of the seed genomes, in neat-python's terms."""
     connected: float = Field(1.0, ge=0, le=1)
-    """The share of links that partial connection makes."""
+    """Share of links that a partial connection makes."""
     locality: Literal["", "x", "xy"] = ""
-    """Seeds hold a gaussian of x1 - x2, or two of x1 - x2 and y1 - y2, linked to every output that says where
-    connections exist, to which nothing else is (or, without such outputs, to every output that paints weights). The
-    biases of the former start at -1, with x alone at -0.9, so that there are connections where x1 = x2, as under the
-    paper's step from 0 on."""
+    """Gaussians in the seed genomes: of x1 - x2 for x, of x1 - x2 and of y1 - y2 for xy. They are the only links into
+    every output that says where connections exist; without such outputs they are linked to every output that paints
+    weights. The biases of the former start at -1, with x alone at -0.9, so that connections exist where x1 = x2, as
+    under the paper's step from 0 on."""
     layering: bool = False
-    """Seeds hold a gaussian of y1 - y2 + 1/3, linked to every output that paints weights: a band of connections from
-    every place to a third of the way up, in which ES-HyperNEAT finds hidden nodes."""
+    """true: seed genomes hold a gaussian of y1 - y2 + 1/3, linked to every output that paints weights. It is a band of
+    connections from every unit to those 1/3 above it, in which ES-HyperNEAT finds hidden nodes."""
     local_fields: bool = False
-    """Seeds hold for every output that paints weights the product of two gaussians, of x1 - x2 and of y1 - y2: a field
-    around every unit's own place. `aggregations` must have product."""
+    """true: seed genomes hold, for every output that paints weights, the product of two gaussians, of x1 - x2 and of
+    y1 - y2: a field around every unit's own position. `aggregations` must have product."""
     deviation: float = Field(0.3, ge=0)
     """Standard deviation of new weights and biases."""
     limit: float = Field(30.0, gt=0)
-    """Largest weight or bias. 2 keeps sin and cos of four places and a bias below the 60 where neat-python clamps their
-    argument 5z: beyond, they are no longer separable, and slow."""
+    """Largest magnitude of a weight or bias. At 2, sin and cos of four coordinates and a bias stay below the 60 where
+    neat-python clamps their argument 5z; beyond, they are no longer separable, and slow."""
 
     mutate_rate: float = Field(0.05, ge=0, le=1)
     """Chance that a weight or bias is perturbed in a child."""
@@ -74,20 +74,21 @@ class Settings(ComponentSettings):
     delete_link: float = Field(0.2, ge=0, le=1)
     """Chance of a child to lose a link."""
     single_structural_mutation: bool = False
-    """At most one of the four above per child."""
+    """true: at most one of the four mutations above per child."""
     neutral_growth: bool = True
-    """New links, and the links out of new nodes, start at weight 0, and a link that gets a node stays: a child that
-    grew is as fit as its parent, is preferred to it as the younger one, and refinement finds the new numbers."""
+    """true: new links, and the links out of new nodes, start at weight 0, and a link that gets a node stays. A child
+    that grew is then as fit as its parent, is preferred to it as the younger one, and refinement finds the new weights.
+    """
 
     separable: bool = False
-    """Only mutations after which the patterns over all connections stay sums of products of a source and a target
-    value, which is much cheaper to express and to run. Waves of both sides may be added up, not nested."""
+    """true: accept only mutations after which the patterns over all connections stay sums of products of a source value
+    and a target value, which are much cheaper to express and to run. Waves of both sides may be added, not nested."""
 
     compatibility_threshold: float | None = Field(None, gt=0)
-    """Genetic distance below which two genomes are one species; by default the one that parts the first population
+    """Genetic distance below which two genomes are one species; by default the one that divides the first population
     into `target_species`."""
     target_species: int = Field(6, ge=0)
-    """The threshold moves towards this number of species; 0 keeps it fixed."""
+    """Count of species that the threshold is moved towards; 0 keeps the threshold fixed."""
     disjoint_coefficient: float = Field(1.0, ge=0)
     """Coefficient of genes that one genome has alone, in the genetic distance of two."""
     weight_coefficient: float = Field(0.5, ge=0)
@@ -95,13 +96,13 @@ class Settings(ComponentSettings):
     elitism: int = Field(1, ge=0)
     """Best members of every species that live on unchanged."""
     survival: float = Field(0.2, gt=0, le=1)
-    """The share of a species that may have children."""
+    """Share of a species, its best members, that may have children."""
     minimum_species: int = Field(2, ge=1)
-    """Members a species has at least."""
+    """Smallest count of members of a species."""
     stagnation: int = Field(20, ge=1)
     """Generations without improvement after which a species dies out."""
     species_elitism: int = Field(2, ge=0)
-    """This many of the best species never stagnate."""
+    """Count of the best species, which never stagnate."""
 
     refine: RefineSettings = RefineSettings()
     """Evolution strategy on the champions' numbers, between NEAT generations."""

@@ -17,7 +17,7 @@ from hyperevo.search._neat_genomes import GenomeConfig, gather
 
 
 class GeneTable:
-    """The genes of N genomes, by gene."""
+    """Genes of N genomes, indexed by key, for their distances to other genomes."""
 
     def __init__(self, genomes: Sequence[DefaultGenome], config: GenomeConfig):
         self._config = config
@@ -25,16 +25,16 @@ class GeneTable:
         self._nodes, self._links = _ByGene(nodes), _ByGene(links)
 
     def distances(self, genomes: Sequence[DefaultGenome]) -> np.ndarray:
-        """(len(genomes), N): neat-python's `genome.distance(other, config)` for each of these and all others."""
+        """Distances (len(genomes), N), neat-python's `genome.distance(other, config)`, from these to the table's N."""
         nodes, links = gather(genomes)
         return self._part(nodes, self._nodes, (*NODE_NUMBERS, *NODE_WORDS)) \
             + self._part(links, self._links, ("weight", "enabled"))
 
     def _part(self, genes: Genes, table: "_ByGene", names: Sequence[str]) -> np.ndarray:
-        """The part of the distances that one kind of gene makes."""
+        """The term of the distances that comes from one kind of gene."""
         gene, place = table.matches(genes)
         pairs = genes.owners[gene] * len(table.genes.sizes) + table.genes.owners[place]
-        # Numbers differ by their distance, words and switches by 1; added up column by column as neat-python does.
+        # Numbers differ by their distance, names and switches by 1; added up column by column as neat-python does.
         apart = np.zeros(len(place))
         for name in names:
             if _all_equal(genes[name], table.genes[name]):
@@ -53,22 +53,23 @@ class GeneTable:
 
 
 def _all_equal(some: np.ndarray, others: np.ndarray) -> bool:
-    """Whether all genes have one value, as of attributes that do not evolve."""
+    """True where all genes have one value, as those of an attribute that does not evolve."""
     return not len(some) or bool((some == some[0]).all() and (others == some[0]).all())
 
 
 class _ByGene:
-    """One kind of gene of N genomes, and where those of the same key are."""
+    """Genes of one kind of N genomes, and their rows grouped by key."""
 
     def __init__(self, genes: Genes):
         self.genes = genes
         self._order = np.argsort(genes.kind, kind="stable")
-        # No gene is of the last kind: that of keys that are not here.
+        # The last kind is that of keys that no gene here has: it is empty.
         self._held = np.bincount(genes.kind, minlength=len(genes.kinds) + 1)
         self._first = np.cumsum(self._held) - self._held
 
     def matches(self, genes: Genes) -> tuple[np.ndarray, np.ndarray]:
-        """All pairs of one of these genes with the same one in the table, in the order of the former: their rows."""
+        """Rows of all pairs of one of these genes and one of the table's with the same key, in the order of the former.
+        """
         kind = self.genes.kind_of(genes["key"])
         held = self._held[kind]
         place = np.arange(held.sum()) + np.repeat(self._first[kind] - np.cumsum(held) + held, held)
@@ -79,8 +80,8 @@ class SpeciesSet(neat.DefaultSpeciesSet):
     """neat-python's species set; `speciate` computes all distances to the representatives at once."""
 
     def speciate(self, config: Any, population: dict[int, DefaultGenome], generation: int) -> None:
-        """Every species keeps the genome closest to its representative; every other genome joins the closest species
-        within the threshold, or founds one."""
+        """Divide the population into species: each keeps the genome closest to its representative, and every other
+        genome joins the closest species within the threshold, or founds one."""
         keys = sorted(population)
         genomes = [population[key] for key in keys]
         table = GeneTable(genomes, config.genome_config)
@@ -104,7 +105,7 @@ class SpeciesSet(neat.DefaultSpeciesSet):
 
     def _join(self, genomes: list[DefaultGenome], table: GeneTable, leaders: dict[int, int], known: "_Asked",
               free: np.ndarray) -> dict[int, list[int]]:
-        """Members by species, as places; new species are added to `leaders`."""
+        """Members by species, as indices of genomes; new species are added to `leaders`."""
         threshold = self.species_set_config.compatibility_threshold
         closest, joined = np.full(len(genomes), np.inf), np.zeros(len(genomes), dtype=np.int64)
 
@@ -180,20 +181,20 @@ def threshold_between(genomes: Sequence[DefaultGenome], config: GenomeConfig, sp
 
 
 class _Asked:
-    """Distances that were asked for: neat-python computes a pair of genomes once, in one direction, and rounding can
-    tell the directions apart."""
+    """Distances computed so far. neat-python computes the distance of a pair once, in one direction, and rounding can
+    differ between the directions."""
 
     def __init__(self, size: int):
         self._owners: list[int] = []
         self._rows = np.empty((0, size))
 
     def add(self, number: int, distances: np.ndarray) -> None:
-        """The distances of a genome to all others, NaN where nobody asked."""
+        """Add the distances of a genome to all others, NaN where neat-python would not compute them."""
         self._owners.append(number)
         self._rows = np.concatenate([self._rows, distances[None]])
 
     def first(self, number: int, distances: np.ndarray) -> np.ndarray:
-        """The distances of a genome, those of pairs that were asked for before as they were then."""
+        """Distances of a genome, with those of earlier pairs as they were computed then."""
         if not self._owners:
             return distances
         distances = distances.copy()

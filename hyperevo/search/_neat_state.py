@@ -11,7 +11,7 @@ from hyperevo.search._neat_species import SpeciesSet
 
 
 def species_state(species: Species) -> dict[str, Any]:
-    """A species as numbers and lists; its genomes by their keys."""
+    """A species as numbers and lists, with keys in place of its genomes."""
     return {"key": species.key, "created": species.created, "last_improved": species.last_improved,
             "history": list(species.fitness_history), "fitness": species.fitness,
             "adjusted_fitness": species.adjusted_fitness, "representative": species.representative.key,
@@ -32,7 +32,7 @@ def restore_species(species_set: SpeciesSet, states: Sequence[Mapping[str, Any]]
 
 
 def refinement_state(refinement: Refinement | None, queue: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The refinement under way, if there is one, and the [genome, rounds] that come after it."""
+    """The current refinement, if there is one, and the queue of [genome's key, rounds] after it."""
     if refinement is None:
         return {"queue": [], "refined": []}
     return {"queue": [list(item) for item in queue], "refined": [refinement.genome, refinement.rounds_left],
@@ -41,7 +41,7 @@ def refinement_state(refinement: Refinement | None, queue: Sequence[Sequence[int
 
 def refinement_from(state: Mapping[str, Any], population: Mapping[int, Genome],
                     config: GenomeConfig) -> Refinement | None:
-    """The refinement that was under way, of a genome in the population."""
+    """The current refinement of a saved state, of a genome in the population; None where there was none."""
     if not state["refined"]:
         return None
     key, rounds_left = state["refined"]
