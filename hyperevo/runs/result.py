@@ -12,7 +12,7 @@ from torch import Tensor
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
-from hyperevo.parts import Batch, Parts
+from hyperevo.parts import Batch, Parts, Target
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
@@ -74,7 +74,7 @@ def finish(run: Run) -> Result:
                      **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
                      **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
                      **_of_everyone(parts, examples, calibration, run.memory_gb)})
-    result.weights = plain_weights(parts, networks)
+    result.weights = plain_weights(parts.target, networks)
     if run.writer is not None:
         result.folder = run.folder
         _write_champion(run, champion, networks, result.weights, examples)
@@ -100,11 +100,11 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
                                         for part, score in scores.items()}
 
 
-def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
+def plain_weights(target: Target, networks: Weights) -> dict[str, Tensor]:
     """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
-    places = {**parts.target.geometry, **parts.target.fitted}
+    places = {**target.geometry, **target.fitted}
     return {name: value.reshape(places[name].tensor_shape) if name in places else value
-            for name, value in networks.network(0).items()} | dict(parts.target.constants)
+            for name, value in networks.network(0).items()} | dict(target.constants)
 
 
 @torch.no_grad()

@@ -80,14 +80,13 @@ class EvotorchSearch(Search):
 
     def _hand_out(self, population: Any) -> Tensor:
         """The fitness function that evotorch calls, in its thread."""
-        self._asked.put((self._algorithm.step_count, population.clone().as_subclass(Tensor)))
+        self._asked.put(population.clone().as_subclass(Tensor))
         return _next_fitness(self._told)
 
     def _receive(self) -> Tensor:
-        message = self._asked.get()
-        if isinstance(message, Exception):
-            raise message
-        self.generation, population = message
+        population = self._asked.get()
+        if isinstance(population, Exception):
+            raise population
         return population
 
     def ask(self) -> Tensor:
@@ -105,6 +104,7 @@ class EvotorchSearch(Search):
         self._last, self._best = population, int(fitness.argmax())
         self._told.put(fitness)
         self._population = self._receive()
+        self.generation += 1
 
     def candidates(self) -> Tensor:
         """Genotypes worth validating (C, genes): the centre where the search has one, else the best of the last tell.

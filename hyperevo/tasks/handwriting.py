@@ -140,8 +140,9 @@ class Handwriting(Task):
         return self.settings.drawings
 
     def calibration(self, examples: int) -> Batch:
-        """The first drawings of training."""
-        return self._prepared(self._train[:max(examples, 1)])
+        """The first drawings of training, as many as asked for where there are."""
+        inputs, wanted = self._prepared(self._train[:max(examples, 1)])
+        return inputs[:examples], wanted[:examples]
 
     def test(self) -> Batch:
         """All drawings of the test; for the end of a run."""
