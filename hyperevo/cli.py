@@ -186,7 +186,7 @@ def check(
         typer.echo(f"{name}: {finding}")
     if found:
         raise SystemExit(1)
-    typer.echo(f"{name}: holds to the contract of its kind, {kind}, in all {len(contracts.rules_of(kind))} rules")
+    typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
 
 
 @app.command()

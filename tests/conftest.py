@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -32,6 +33,24 @@ def real_data(request, monkeypatch) -> Path:
         (pytest.fail if os.environ.get("HYPEREVO_REQUIRE_DATA") else pytest.skip)(reason)
     monkeypatch.setenv("HYPEREVO_DATA", folder)
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory) -> Path:
+    """A text of ten letters."""
+    path = tmp_path_factory.mktemp("text") / "mine.txt"
+    path.write_text("".join(np.random.default_rng(0).choice(list("abcdefgh \n"), 6000)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def stroke_file(tmp_path_factory) -> Path:
+    """Twenty short drawings in stroke-3 form."""
+    path, random = tmp_path_factory.mktemp("strokes") / "mine.npz", np.random.default_rng(1)
+    lengths = random.integers(4, 12, 20)
+    points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
+    np.savez(path, points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
+    return path
 
 
 class Cut(Exception):

@@ -69,7 +69,7 @@ def genotypes_of(encoding: Encoding, count: int, seed: int = 0) -> Genotypes:
                          "not there: nobody can make genotypes")
     # Graphs with hidden nodes and large numbers, which paint connections of every kind.
     settings = find_component("search", "neat").settings.model_validate(
-        {"population": max(count, 10), "hidden": 2, "deviation": 1.0})
+        {"population": max(count, 10), "hidden": 4, "deviation": 1.0})
     search = build_search(settings, encoding, seed)
     while search.generation < 2:
         search.tell(torch.arange(len(search.ask())).float())

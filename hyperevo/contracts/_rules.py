@@ -150,7 +150,7 @@ def other_global_seeds(seed: int = 20_011) -> Iterator[None]:
 
 
 def far_apart(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors differ in shape, or by more than rounding."""
+    """True where two tensors differ in shape, or by more than rounding."""
     return one.shape != other.shape or not torch.allclose(one.float(), other.float(), equal_nan=True, **CLOSE)
 
 

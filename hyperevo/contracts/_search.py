@@ -47,11 +47,15 @@ class Case:
         """Tell a search so often, validate its candidates, and give what it was told."""
         told = []
         for _ in range(tells):
-            fitness = self.fitness(search.ask())
-            search.tell(fitness if isinstance(search, FollowsGradient) else fitness.detach())
-            told.append(fitness.detach())
+            told.append(self.tell(search))
             search.validated(self.fitness(search.candidates()).detach())
         return told
+
+    def tell(self, search: Search) -> Tensor:
+        """Tell a search the fitness of what it asks for, with its graph where it follows a gradient."""
+        fitness = self.fitness(search.ask())
+        search.tell(fitness if isinstance(search, FollowsGradient) else fitness.detach())
+        return fitness.detach()
 
 
 def case_of(settings: ComponentSettings) -> Case:
@@ -117,7 +121,7 @@ def counts_its_tells(case: Case, search: Search) -> Iterator[str]:
 
 def gives_candidates(case: Case, search: Search) -> Iterator[str]:
     """Genotypes to validate, and the best of each member, are of the encoding."""
-    case.advance(search, 1)
+    case.tell(search)
     yield from _unlike_genotypes("candidates", case.encoding, search.candidates())
     selected = search.selected()
     if selected is not None:
@@ -150,7 +154,7 @@ def learns_its_length(case: Case, search: Search) -> Iterator[str]:
 
 
 def follows_its_seed(case: Case, search: Search) -> Iterator[str]:
-    """The same seed and fitness give the same bits."""
+    """Bits are the same for the same seed and fitness."""
     case.advance(search, max(TELLS))
     with other_global_seeds():
         other = case.another(0)
