@@ -26,8 +26,8 @@ GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "hidde
 ENCODINGS = ("direct", "cppn")
 """Encodings that a search under test is built for: the first that it takes."""
 
-TELLS = (0, 1, 3)
-"""Numbers of tells after which a search is stopped, and how many more it goes on for."""
+STOPS, FURTHER = (0, 1, 2, 7), 5
+"""Numbers of tells after which a search is stopped, and tells for which it goes on after it is restored."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _unlike_genotypes(name: str, encoding: Encoding, genotypes: Genotypes) -> It
 
 def counts_its_tells(case: Case, search: Search) -> Iterator[str]:
     """A tell is one generation."""
-    for tells in range(1, max(TELLS) + 1):
+    for tells in range(1, FURTHER + 1):
         case.advance(search, 1)
         if search.generation != tells:
             yield f"generation is {search.generation} after {tells} tells"
@@ -131,7 +131,7 @@ def gives_candidates(case: Case, search: Search) -> Iterator[str]:
 def gives_statistics(case: Case, search: Search) -> Iterator[str]:
     """Statistics of every tell are numbers under the same names."""
     names: list[str] = []
-    for _ in range(max(TELLS)):
+    for _ in range(FURTHER):
         case.advance(search, 1)
         own = search.statistics()
         yield from (f"{key} is {value!r:.40}, not a number" for key, value in own.items()
@@ -155,11 +155,11 @@ def learns_its_length(case: Case, search: Search) -> Iterator[str]:
 
 def follows_its_seed(case: Case, search: Search) -> Iterator[str]:
     """Bits are the same for the same seed and fitness."""
-    case.advance(search, max(TELLS))
+    case.advance(search, FURTHER)
     with other_global_seeds():
         other = case.another(0)
         try:
-            case.advance(other, max(TELLS))
+            case.advance(other, FURTHER)
             yield from _differences(search, other)
         finally:
             other.close()
@@ -203,7 +203,7 @@ def _not_plain(value: object) -> Iterator[str]:
 
 def goes_on_after_a_restore(case: Case) -> Iterator[str]:
     """A search restored from a checkpoint's files goes on to the same bits."""
-    for tells in TELLS:
+    for tells in STOPS:
         unbroken = case.another(0)
         try:
             told = case.advance(unbroken, tells)
@@ -222,7 +222,7 @@ def _restored(case: Case, unbroken: Search, told: Sequence[Tensor]) -> Iterator[
             if bits(restored.ask()) != bits(unbroken.ask()) or restored.generation != unbroken.generation:
                 yield "and a restore, what it asks for or its generation is not the same bit for bit"
                 return
-            for further in range(1, max(TELLS) + 1):
+            for further in range(1, FURTHER + 1):
                 case.advance(unbroken, 1)
                 case.advance(restored, 1)
                 if lines := list(_differences(unbroken, restored)):

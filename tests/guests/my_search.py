@@ -17,7 +17,8 @@ class HillClimber(Search):
         self.settings, self.seed, self.generation, self.best = settings, seed, 0, torch.zeros(genes)
 
     def ask(self):
-        noise = torch.randn(self.settings.population, len(self.best), generator=generator_for(self.seed, self.generation))
+        generator = generator_for(self.seed, self.generation)
+        noise = torch.randn(self.settings.population, len(self.best), generator=generator)
         return self.best + self.settings.step * noise.index_fill(0, torch.tensor([0]), 0.0)
 
     def tell(self, fitness):
