@@ -197,6 +197,8 @@ WRONG = {
          r"^matrices, layers, constants: layers names last, and last.weight is no parameter$"),
         ("hidden = (inputs @", "inputs = inputs.reshape(-1, 64)\n        hidden = (inputs @",
          r"^forward, own inputs: own inputs \(P, N, …\) that are equal give other outputs than shared ones$"),
+        ('("hidden", "readout"), True', '("readout", "hidden"), True',
+         r"^matrices, layers, constants: layer readout reads 6 units, and 64 come before it$"),
         ("def forward", "def start(self, generator):\n        return {'hidden.weight': None}\n\n    def forward",
          r"^start: differs from the geometry: readout.weight$"),
         ("def forward", "def module(self, weights):\n        return torch.nn.Linear(64, 4)\n\n    def forward",

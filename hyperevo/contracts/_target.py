@@ -201,6 +201,13 @@ def names_its_matrices(case: Case) -> Iterator[str]:
     yield from (f"matrices names {name}, which is no parameter" for name in case.part.matrices() if name not in known)
     yield from (f"layers names {name}, and {name}.weight is no parameter" for name in case.part.layers
                 if f"{name}.weight" not in known)
+    chain = [known[f"{name}.weight"] for name in case.part.layers if f"{name}.weight" in known]
+    units = [case.sheet.units, *(place.target.units for place in chain)]
+    yield from (f"layer {name} reads {place.source and place.source.units} units, and {before} come before it"
+                for name, place, before in zip(case.part.layers, chain, units, strict=False)
+                if place.source is None or place.source.units != before)
+    if chain and units[-1] != OUTPUTS:
+        yield f"layers end with {units[-1]} units, and there are {OUTPUTS} outputs"
     yield from (f"{name} is both a constant and a parameter" for name in case.part.constants if name in known)
 
 

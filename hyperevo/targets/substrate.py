@@ -39,10 +39,8 @@ class SubstrateTarget(Target):
     """Networks may have inputs of their own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
-        # Outputs have as many axes as inputs, so that one more lies between them.
-        ends = output_sheet(outputs).sizes if len(inputs.sizes) > 1 else (output_units(outputs),)
         self.settings, self.activation = settings, ACTIVATIONS[settings.activation]
-        self.geometry = {SUBSTRATE: ParameterGeometry(Sheet((1,) * (len(inputs.sizes) - 2) + ends), inputs)}
+        self.geometry = {SUBSTRATE: ParameterGeometry(_opposite(inputs, output_sheet(outputs)), inputs)}
         self.units = settings.steps * inputs.units + output_units(outputs)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
@@ -59,6 +57,14 @@ class SubstrateTarget(Target):
             if torch.equal(before, state):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
+
+
+def _opposite(inputs: Sheet, outputs: Sheet) -> Sheet:
+    """Sheet of the outputs with as many axes as the inputs have, so that one more lies between them."""
+    axes = inputs.coordinates.shape[1]
+    if outputs.coordinates.shape[1] == axes:
+        return outputs
+    return Sheet((1,) * (axes - len(outputs.sizes)) + outputs.sizes if axes > 1 else (outputs.units,))
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:

@@ -79,7 +79,7 @@ class Retina(Task):
         """Of one network: how many of its connections are there, and the share of pairs of an input of one half and the
         output of the other between which no path of connections leads; 1 where the halves are modules."""
         links = {name: (value[0] != 0).float() for name, value in weights.dense().items() if name.endswith(".weight")}
-        if not target.layers and not links.keys() >= RECURRENT:
+        if not target.layers and not (links.keys() >= RECURRENT and links["input.weight"].shape[1] == ROWS * COLUMNS):
             return {}
         reached = _reached(links, target.layers)
         if self.settings.layout == "line":
