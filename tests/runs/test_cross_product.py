@@ -21,8 +21,9 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
 
 FEW = "images=20, validation=20"
 OPTIONS = {
-    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW, "control": "most_steps=5, episodes=2, validation=2", "denoising": f"data='digits', {FEW}",
-             "characters": "text='{text}', sequences=4, length=10", "digits": FEW, "fashion": FEW, "food": "retests=[8]",
+    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW, "denoising": f"data='digits', {FEW}",
+             "characters": "text='{text}', sequences=4, length=10", "food": "retests=[8]",
+             "control": "most_steps=5, episodes=2, validation=2", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
@@ -70,7 +71,8 @@ def configure(text_file, stroke_file, tmp_path):
         own.close()
         return load_config("dct-mnist", [
             described("task", task, **files), described("target", target, **values),
-            described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2", "run.validate_every=1", "threads=1"]).config
+            described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
+            "run.validate_every=1", "threads=1"]).config
 
     return config
 
