@@ -14,7 +14,7 @@ from types import ModuleType
 
 from pydantic import BaseModel, ConfigDict
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 
 FOLDERS = {"data set": "data", "task": "tasks", "target": "targets", "encoding": "encodings", "search": "search",
            "environment": "control"}
@@ -36,7 +36,7 @@ def load_component(kind: str, name: str) -> ModuleType:
     """Import the component called `name`; raises UserError with the nearest match when there is none."""
     known = component_names(kind)
     if name not in known:
-        raise UserError(f"no {kind} called {name!r}; {nearest(name, known)}")
+        raise UserError(f"no {kind} called {shown(name)}; {nearest(name, known)}")
     return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
 
 

@@ -5,6 +5,7 @@ options, and a few keys of its own. Values come from the component's defaults, t
 later over the earlier.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +17,31 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from hyperevo.components import component_names, load_component, nearest
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, one_line, shortened, shown
+from hyperevo.reading import read_text
 
 PARTS = ("task", "target", "encoding", "search")
+
+MOST_BYTES = 2**22
+"""Largest TOML file that is read: a graph or an INI file in it takes some 100,000."""
+
+DEEPEST = 32
+"""Most tables and arrays within each other."""
+
+TOO_DEEP = f"arrays or tables are more than {DEEPEST} deep in each other"
+TOO_LONG = "an integer has more than the 64 bits of TOML's"
+
+LONG_KEY = re.compile(r"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" rf"{{{DEEPEST}}}")
+"""Keys that tomllib would take minutes for: its time grows with the square of their parts."""
+
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""Halves of characters, which a command line can hold and UTF-8 cannot."""
 
 
 class RunSettings(BaseModel):
     """How long a run lasts and what it writes while it runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rounds: int = Field(100, ge=1)
     """Rounds of asking, evaluating and telling."""
@@ -53,7 +70,7 @@ class RunSettings(BaseModel):
 class RunConfig(BaseModel):
     """A resolved run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = ""
     """What the run is called; the file's name where not given."""
@@ -96,7 +113,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     Raises UserError, with one line that names the file and key, for anything that is wrong with either.
     """
     path = _find(source)
-    values = {"name": path.stem} | read_toml(path)
+    values = {"name": one_line(path.stem)} | read_toml(path)
     origins = {key: path.name for key, _ in flatten(values) if key != "name"}
     for override in overrides:
         key, value = _parse_override(override)
@@ -112,19 +129,62 @@ def _find(source: str) -> Path:
         return shipped[source]
     if source.endswith(".toml") or "/" in source:
         return Path(source)
-    raise UserError(f"no config called {source!r}; {nearest(source, shipped)}")
+    raise UserError(f"no config called {shown(source)}; {nearest(source, shipped)}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file's values; raises UserError naming the file where it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file in UTF-8") from error
+        values = _loads(read_text(path, MOST_BYTES))
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: is not TOML: {_one_line(error)}") from error
+        raise UserError(f"{path}: is not TOML: {_plainly(error)}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    _check_values(values, str(path))
+    return values
+
+
+def _loads(text: str) -> dict[str, Any]:
+    """TOML's values; raises ValueError, of which TOMLDecodeError is one, and nothing else."""
+    if LONG_KEY.search(text):
+        raise ValueError(f"a key has more than {DEEPEST} parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        raise ValueError(TOO_LONG) from None
+
+
+def _check_values(values: Mapping[str, Any], origin: str) -> None:
+    """Raise UserError for the first value that tomllib takes and a TOML file cannot hold, or that is nested too deeply.
+    """
+    waiting: list[tuple[str, Any, int]] = [("", values, 0)]
+    while waiting:
+        key, value, depth = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{name}".removeprefix("."), one, depth + 1) for name, one in value.items()]
+        elif isinstance(value, list):
+            waiting += [(key, one, depth + 1) for one in value]
+        if problem := _problem_with(key, value, depth):
+            raise UserError(f"{origin}: {shortened(key)}: {problem}")
+
+
+def _problem_with(key: str, value: Any, depth: int) -> str | None:
+    if depth > DEEPEST:
+        return TOO_DEEP
+    if isinstance(value, int) and not -2**63 <= value < 2**63:
+        return f"{TOO_LONG} (given: {shown(value)})"
+    if SURROGATE.search(key) or isinstance(value, str) and SURROGATE.search(value):
+        return f"cannot be written in UTF-8 (given: {shown(value)})"
+    return None
+
+
+def _plainly(error: tomllib.TOMLDecodeError) -> str:
+    """tomllib's message, with its tuples of a key's parts as the dotted key."""
+    return shortened(re.sub(r"\('([^()]*)',?\)", lambda parts: parts[1].replace("', '", "."), str(error)))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -138,12 +198,24 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"override {text!r} is not of the form key=value, such as search.population=512")
+    key = key.strip()
+    if not equals or not key:
+        raise UserError(f"override {shown(text)} is not of the form key=value, such as search.population=512")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        return key.strip(), value.strip()  # a bare word is a string, so that task.name=fashion needs no quotes
+        found = _override_values(value)
+    except ValueError as error:
+        raise UserError(f"override {shortened(key)}: {error}") from error
+    if len(found) > 1 or key.count(".") > DEEPEST:
+        raise UserError(f"override {shown(text)} is not one key=value, such as search.population=512")
+    _check_values({key: found["value"]}, "command line")
+    return key, found["value"]
+
+
+def _override_values(text: str) -> dict[str, Any]:
+    try:
+        return _loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return {"value": text.strip()}  # a bare word is a string, so that task.name=fashion needs no quotes
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
@@ -151,7 +223,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise UserError(f"override {key}: {table!r} is a value, not a table")
+            raise UserError(f"override {shortened(key)}: {shown(table)} is a value, not a table")
     values[last] = value
 
 
@@ -187,7 +259,7 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
         parts = [str(part) for part in problem["loc"]]
         key = prefix + ".".join(parts)
         origin = next((origins[known] for known in _ancestors(key) if known in origins), file)
-        raise UserError(f"{origin}: {key}: {_explain(problem, model, parts)}") from error
+        raise UserError(f"{origin}: {shortened(key)}: {_explain(problem, model, parts)}") from error
 
 
 def _ancestors(key: str) -> Iterator[str]:
@@ -199,16 +271,15 @@ def _ancestors(key: str) -> Iterator[str]:
 def _explain(problem: Any, model: type[BaseModel], parts: list[str]) -> str:
     if problem["type"] == "extra_forbidden":
         for part in parts[:-1]:
-            annotation = model.model_fields[part].annotation
+            annotation = model.model_fields[part].annotation if part in model.model_fields else None
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
         return f"unknown key; {nearest(parts[-1], sorted(model.model_fields))}"
     text = problem["msg"][0].lower() + problem["msg"][1:]
-    given = "" if problem["type"] == "missing" else f" (given: {problem['input']!r})"
-    return _one_line(text.removeprefix("value error, ")) + given
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+    given = problem["input"]
+    for value in given if isinstance(given, (list, tuple)) else [given]:
+        text = text.replace(repr(value), shown(value)) if isinstance(value, str) else text
+    return one_line(text.removeprefix("value error, ")) + \
+        ("" if problem["type"] == "missing" else f" (given: {shown(given)})")
 
 
 def config_values(config: RunConfig) -> dict[str, Any]:
