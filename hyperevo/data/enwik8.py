@@ -8,6 +8,7 @@ The symbols are the byte values that occur in what is read: 205 in the whole fil
 """
 
 import hashlib
+import io
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -16,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from hyperevo.data._files import locate, require
+from hyperevo.data._files import LARGEST, locate, require
 from hyperevo.data._text import LEAST_SYMBOLS, TextData, cut
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
+from hyperevo.reading import read_bytes
 
 NAME = "enwik8"
 TERMS = "Wikipedia's text, GNU Free Documentation License"
@@ -48,7 +50,7 @@ def __getattr__(name: str) -> Any:
 def _unpacked() -> Mapping[str, str]:
     """The whole file comes before the archive, its first part after it."""
     path = locate("enwik8", FILE)
-    if path is not None and path.stat().st_size == LENGTH:
+    if path is not None and path.is_file() and path.stat().st_size == LENGTH:
         return {FILE: SHA256}
     return {FILE: FIRST_SHA256} if path is not None and locate("enwik8", ARCHIVE) is None else {}
 
@@ -68,10 +70,11 @@ def load() -> TextData:
 
 
 def _read(path: Path) -> bytes:
+    content = read_bytes(path, LARGEST)
+    if path.name != ARCHIVE:
+        return content
     try:
-        if path.name != ARCHIVE:
-            return path.read_bytes()
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(FILE)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(FILE) as file:
+            return file.read(LENGTH)
+    except Exception as error:  # zipfile raises nearly anything
+        raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error

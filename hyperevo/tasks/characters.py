@@ -6,7 +6,6 @@ whenever the text is through.
 """
 
 from math import log
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -17,9 +16,10 @@ from torch.nn.functional import cross_entropy
 
 from hyperevo.components import ComponentSettings
 from hyperevo.data import TextData, load_text, read_text_file
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.randomness import generator_for
+from hyperevo.reading import is_there
 
 CLASS_NAMES = ()
 """Outputs are the symbols of an alphabet, which is the text's."""
@@ -141,9 +141,9 @@ def read_text(text: str) -> TextData:
     """A data set by name, or a file; raises UserError where it cannot be had."""
     if text in SYMBOLS:
         return load_text(text)
-    if "/" in text or "." in text or Path(text).exists():
+    if "/" in text or "." in text or is_there(text):
         return read_text_file(text)
-    raise UserError(f"task.text: {text!r} is no data set ({', '.join(SYMBOLS)}), and there is no such file")
+    raise UserError(f"task.text: {shown(text)} is no data set ({', '.join(SYMBOLS)}), and there is no such file")
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
