@@ -1,5 +1,7 @@
 """Files of others are read up to a size; messages stay on one line and short."""
 
+import sys
+
 import pytest
 
 from hyperevo.errors import SHOWN, UserError, one_line, shortened, shown, shown_path
@@ -13,6 +15,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
         read_bytes(tmp_path / "file", 4)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 def test_a_file_without_a_size_is_read_up_to_its_limit():
     """The system says 0 bytes of its own files, and their end comes when it comes."""
     with pytest.raises(UserError, match=r"/proc/cpuinfo: is too large: 11 bytes, where at most 10 are read"):
