@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
 
 if TYPE_CHECKING:
@@ -139,12 +139,11 @@ def load_component(kind: str, name: str) -> ModuleType:
         return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
     point = _entry_points(kind).get(name)
     if point is None:
-        raise UserError(f"no {kind} called {name!r}; {nearest(name, component_names(kind))}")
+        raise UserError(f"no {kind} called {shown(name)}; {nearest(name, component_names(kind))}")
     try:
         return importlib.import_module(point.module)
     except Exception as error:  # whatever an installed package raises
-        raise UserError(f"{kind} {name!r}: {point.value}: {type(error).__name__}: {' '.join(str(error).split())}") \
-            from error
+        raise UserError(f"{kind} {shown(name)}: {point.value}: {type(error).__name__}: {error}") from error
 
 
 def find_component(kind: str, name: str, code: Code = OWN) -> Component:
