@@ -122,9 +122,12 @@ _COMPONENTS: dict[type[ComponentSettings], Component] = {}
 
 def component_names(kind: str) -> list[str]:
     """Names of all components of a kind, one of FOLDERS: the house's and those of installed packages, sorted."""
-    folder = Path(__file__).parent / FOLDERS[kind]
-    own = {file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_")}
-    return sorted(own | set(_entry_points(kind)))
+    return sorted(_house_names(kind) | set(_entry_points(kind)))
+
+
+def _house_names(kind: str) -> set[str]:
+    files = (Path(__file__).parent / FOLDERS[kind]).glob("*.py")
+    return {file.stem.replace("_", "-") for file in files if not file.stem.startswith("_")}
 
 
 def _entry_points(kind: str) -> dict[str, EntryPoint]:
@@ -134,8 +137,7 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
 def load_component(kind: str, name: str) -> ModuleType:
     """Import the module of a component of the house or of an installed package; raises UserError with the nearest match
     when there is none."""
-    file = Path(__file__).parent / FOLDERS[kind] / f"{name.replace('-', '_')}.py"
-    if file.is_file() and not name.startswith(("_", "-")) and name in component_names(kind):
+    if name in _house_names(kind):
         return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
     point = _entry_points(kind).get(name)
     if point is None:
