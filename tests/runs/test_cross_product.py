@@ -21,9 +21,9 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
 
 FEW = "images=20, validation=20"
 OPTIONS = {
-    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW, "denoising": f"data='digits', {FEW}",
-             "characters": "text='{text}', sequences=4, length=10", "food": "retests=[8]",
-             "control": "most_steps=5, episodes=2, validation=2", "digits": FEW, "fashion": FEW,
+    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW,
+             "denoising": f"data='digits', {FEW}", "characters": "text='{text}', sequences=4, length=10",
+             "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
