@@ -57,8 +57,8 @@ class Settings(ComponentSettings):
 
 
 class SequenceNetwork(nn.Module):
-    """Layers and a readout. Inputs are (N, T) symbols or (N, T, features); answers are (N, T, outputs) or (N,
-    outputs)."""
+    """Layers and a readout. Inputs are (N, T) symbols or (N, T, features); answers are (N, T, outputs) or
+    (N, outputs)."""
 
     def __init__(self, settings: Settings, features: int, outputs: int):
         super().__init__()
