@@ -78,7 +78,7 @@ def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, ov
 
 
 def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
-    """Files that stay as they are while the run goes on."""
+    """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
@@ -114,7 +114,8 @@ def _sheet_values(sheet: Sheet) -> object:
 
 
 def _alphabet(task: Task) -> dict[str, list[str | int]]:
-    """A text's symbols in order: characters, or the numbers of bytes."""
+    """Symbols of a text in order, characters or the values of bytes, under the key `alphabet`; empty for other
+    tasks."""
     symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
     return {"alphabet": symbols} if symbols else {}
 
@@ -129,8 +130,8 @@ def _set_threads(config: RunConfig) -> None:
 
 
 def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
-    """The resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it
-    names code of a guest that came with it."""
+    """Resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it names
+    code of a guest that came with it."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run folder")
     if not (folder / "config.toml").is_file():
@@ -139,11 +140,11 @@ def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
 
 
 LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
-"""Keys that may change from one part of a run to the next: how long it goes on."""
+"""Keys that may change when a run goes on: its limits."""
 
 
 def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
-    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key.
+    """Run at its newest checkpoint, ready to go on; raises UserError, naming the key, for a config that was changed.
 
     changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
     killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
@@ -218,7 +219,7 @@ def _reject_other_alphabet(folder: Path, task: Task) -> None:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder has its result."""
+    """True where the run in a folder has its result."""
     return (folder / "result.json").is_file()
 
 
@@ -243,7 +244,7 @@ def record_round(run: Run, writer: Writer, round_: Round) -> None:
 
 
 def write_checkpoint_of(run: Run, writer: Writer) -> None:
-    """Write all that the run needs to go on."""
+    """Write everything that the run needs to go on."""
     champion = run.champion
     writer.checkpoint(Checkpoint(
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),

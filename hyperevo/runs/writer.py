@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self, folder: Path, config: RunConfig, lock: FileLock, has_species: bool,
                  lengths: Mapping[str, int] | None = None):
-        """lengths: those of the logs at the checkpoint that the run goes on from."""
+        """lengths: of the logs, at the checkpoint that the run goes on from."""
         self.folder, self.config, self._lock = folder, config, lock
         names = (*LOGS, "species.csv") if has_species else LOGS
         self._logs = {name: AppendLog(folder / name, None if lengths is None else lengths.get(name, 0))
@@ -57,7 +57,7 @@ class Writer:
         self._logs["fitness.bin"].append(record)
 
     def frame(self, round_: int, champion: Genotype) -> None:
-        """Keep the champion for the filmstrip, after the rounds that are in it."""
+        """Keep the champion for the filmstrip, if this round is one of its frames."""
         if round_ in self._frames:
             write_folder(self.folder / "filmstrip" / f"{round_:06d}", *pack_genotype(champion))
 
@@ -66,11 +66,11 @@ class Writer:
         write_checkpoint(self.folder, checkpoint)
 
     def lengths(self) -> dict[str, int]:
-        """Bytes of every log."""
+        """Number of bytes in every log."""
         return {name: log.length() for name, log in self._logs.items()}
 
     def close(self) -> None:
-        """Close the logs and let the folder go."""
+        """Close the logs and release the folder's lock."""
         for log in self._logs.values():
             log.close()
         self._lock.release()
