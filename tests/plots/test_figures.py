@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
@@ -54,6 +55,7 @@ def make_graph(nodes, outputs, inputs=5):
 
 
 def assert_symmetric(figure):
+    assert maps(figure)
     for image in maps(figure):
         low, high = image.get_clim()
         assert low == -high < 0
@@ -219,13 +221,16 @@ def test_species_keep_their_colours():
     figure = species_over_time(rows, LABEL)
     bands = figure.axes[0].collections
     assert len(bands) == 60
-    first, again = bands[0].get_facecolor()[0], bands[len(SPECIES_COLOURS)].get_facecolor()[0]
-    assert (first == again).all()
+    assert [to_hex(band.get_facecolor()[0]) for band in bands] == [*SPECIES_COLOURS] * (60 // len(SPECIES_COLOURS))
     figure.canvas.draw()
 
 
 def test_species_of_one_round():
-    species_over_time([{"round": 1, "species": 4, "members": 9}], LABEL).canvas.draw()
+    figure = species_over_time([{"round": 3, "species": 4, "members": 9}, {"round": 3, "species": 7, "members": 2}], LABEL)
+    figure.canvas.draw()
+    [axes] = figure.axes
+    assert [band.get_paths()[0].get_extents().intervaly.tolist() for band in axes.collections] == [[0, 9], [9, 11]]
+    assert axes.get_ylim() == (0, 11) and axes.get_xlim() == (3, 4) and "2 species over time" in title(figure)
 
 
 # Node 1 is dead, node 3 of two outputs' making, and nothing reads inputs 1 and 4.
