@@ -6,6 +6,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from hyperevo.geometry import Sheet
@@ -226,7 +227,8 @@ def test_species_keep_their_colours():
 
 
 def test_species_of_one_round():
-    figure = species_over_time([{"round": 3, "species": 4, "members": 9}, {"round": 3, "species": 7, "members": 2}], LABEL)
+    rows = [{"round": 3, "species": species, "members": members} for species, members in ((4, 9), (7, 2))]
+    figure = species_over_time(rows, LABEL)
     figure.canvas.draw()
     [axes] = figure.axes
     assert [band.get_paths()[0].get_extents().intervaly.tolist() for band in axes.collections] == [[0, 9], [9, 11]]
@@ -265,7 +267,9 @@ def test_layout_of_a_large_graph_has_no_overlaps_and_runs_to_the_right():
     generator = torch.Generator().manual_seed(1)
     nodes = [Node("sin", "sum", tuple(sorted(set(torch.randint(5 + at, (3,), generator=generator).tolist()))))
              for at in range(50)]
-    layout = lay_out(make_graph(nodes, range(38, 50)))
+    graph = make_graph(nodes, range(38, 50))
+    layout = lay_out(graph)
+    assert len(layout.routes) == sum(len(nodes[at].sources) for at in live_nodes(graph.topology)) > 50
     for layer in layout.layers:
         heights = [layout.heights[vertex] for vertex in layer]
         rooms = [1.0 if vertex >= 0 else 0.45 for vertex in layer]
@@ -361,6 +365,9 @@ def test_embeddings_lie_on_their_principal_components():
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_embeddings_of_few_numbers_have_a_map_too(size):
-    assert embedding_map(embeddings_of_layers(size), LABEL).axes
+    embeddings = embeddings_of_layers(size)
+    dots = embedding_map(embeddings, LABEL).axes[0].collections[0].get_offsets()
+    every = torch.cat([values.flatten(0, 1) for values in embeddings.values()])
+    np.testing.assert_allclose(pdist(dots), pdist(every), atol=1e-5)  # there is nothing that two axes would not show
     with pytest.raises(ValueError, match="at least three"):
         embedding_map({"only": random_weights(1, 2, 4)})
