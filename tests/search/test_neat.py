@@ -166,7 +166,7 @@ def test_species_stay_near_the_wished_number(wished):
         step(search)
         counts.append(search.statistics()["species"])
         assert sum(search.species_sizes().values()) == 40
-    assert abs(sum(counts[10:]) / 30 - wished) < 2
+    assert abs(sum(counts[10:]) / 30 - wished) < 1.5  # no number is as near to both
 
 
 def test_more_species_than_there_is_room_for():
