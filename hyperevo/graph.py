@@ -65,7 +65,7 @@ class Graph:
         """Numbers that evolution or a gradient can change: weights and biases."""
         return len(self.weights) + len(self.biases)
 
-    def key(self) -> tuple:
+    def key(self) -> tuple[Topology, bytes]:
         """Value that two graphs share if their topologies and numbers are equal."""
         numbers = torch.cat([self.weights, self.biases, self.responses]).detach().cpu()
         return self.topology, numbers.numpy().tobytes()

@@ -103,7 +103,7 @@ class CppnEncoding(Encoding):
         self.output_names: list[str] = []
         self.paintings = {name: self._plan(name, parameter) for name, parameter in geometry.items()}
         self._places = {name: self._coordinates(name, parameter) for name, parameter in geometry.items()}
-        self._kept: dict[tuple, Any] = {}
+        self._kept: dict[tuple[Any, ...], Any] = {}
 
     def _plan(self, name: str, parameter: ParameterGeometry) -> Painting:
         kind = "weight" if parameter.source is not None else "bias"
