@@ -200,7 +200,8 @@ class _Block:
     source (rows, source rows, source columns), target (rows, target rows, target columns): the one-sided values.
     """
 
-    def __init__(self, taken: Split, source: Tensor, target: Tensor, numbers: Sequence[Tensor], scratch: Scratch | None):
+    def __init__(self, taken: Split, source: Tensor, target: Tensor, numbers: Sequence[Tensor],
+                 scratch: Scratch | None):
         self.taken, self.numbers, self.scratch = taken, numbers, scratch
         self.source, self.target = source.unbind(), target.unbind()
         self.shape = torch.Size((*target.shape[1:], *source.shape[1:]))
