@@ -3,44 +3,27 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.config import RunConfig
-from hyperevo.data import Alphabet, data_title
+from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
-from hyperevo.genotypes import Genotype, stack, unpack_genotype
-from hyperevo.geometry import Frame, Ring, Sheet
-from hyperevo.measure import ACCURACY, Measure
+from hyperevo.genotypes import Genotype, stack
+from hyperevo.geometry import Sheet
 from hyperevo.parts import Encoding, Target
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.files import read_folder, read_json, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
+from hyperevo.runs.opened import unpacked
+from hyperevo.runs.task_facts import TaskFacts, read_task
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Said below pictures of what reads shuffled pixels."""
-
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """What a run's network reads and answers, and the name of the data set."""
-
-    data: str
-    inputs: Sheet
-    classes: int
-    class_names: tuple[str, ...]
-    """Empty where outputs are no classes."""
-    measure: Measure = ACCURACY
-    """The task's score: its name and format."""
-    outputs: Sheet | None = None
-    """Where outputs lie, if the task says so."""
-    alphabet: Alphabet = ()
-    """The symbols of a text."""
 
 
 @dataclass(frozen=True)
@@ -91,35 +74,6 @@ def shown_data(config: RunConfig, data: str) -> str:
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
 
-def read_task(folder: Path) -> TaskFacts:
-    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    values = read_json(folder / "task.json")
-    try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]),
-                         Measure.read(values),
-                         _sheet(values["outputs"]) if "outputs" in values else None,
-                         _alphabet(values.get("alphabet", [])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
-
-
-def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, of a frame's, or of a ring's units and radius."""
-    if isinstance(sizes, dict) and "frame" in sizes:
-        return Frame(tuple(int(size) for size in sizes["frame"]))
-    if isinstance(sizes, dict):
-        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
-    return Sheet(tuple(int(size) for size in sizes))
-
-
-def _alphabet(symbols: list[Any]) -> Alphabet:
-    """Of characters, or of the numbers of bytes."""
-    if symbols and not isinstance(symbols[0], str):
-        return tuple(bytes([number]) for number in symbols)
-    return tuple(symbols)
-
-
 def open_view(folder: Path, trust: bool = False) -> RunView:
     """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
     UntrustedCode where that would run code that came with the folder."""
@@ -150,14 +104,6 @@ def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
         raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
                         f"the first is chosen after round {min(config.run.validate_every, config.run.rounds)}")
     return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
-
-
-def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
-    """A genotype as it was written; raises UserError that names the folder."""
-    try:
-        return unpack_genotype(plain, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
 
 
 @torch.no_grad()

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hyperevo.components import TARGET_PARAMETERS
-from hyperevo.config import COMMAND_LINE, LoadedConfig, RunConfig, load_config, origin
+from hyperevo.config import COMMAND_LINE, LoadedConfig, Override, RunConfig, load_config, origin
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.compose import shaped_target, task_shape
 
 
-def load_fitting(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
+def load_fitting(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
     """`load_config`, and where that replaces the target, without the parameters of the old one that the file names for
     other parts and the new one does not have; a note says which.
 

@@ -1,0 +1,79 @@
+"""task.json of a run folder: data set, measure, and the sheets and symbols that a network reads and answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperevo.data import Alphabet
+from hyperevo.errors import UserError
+from hyperevo.geometry import Frame, Ring, Sheet
+from hyperevo.measure import ACCURACY, Measure
+from hyperevo.parts import Task, output_units
+from hyperevo.runs.files import read_json
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """Name of the data set, and the sheets of a network's inputs and outputs."""
+
+    data: str
+    inputs: Sheet
+    classes: int
+    """Number of outputs."""
+    class_names: tuple[str, ...]
+    """Empty where outputs are no classes."""
+    measure: Measure = ACCURACY
+    """Name and format of the task's score."""
+    outputs: Sheet | None = None
+    """Sheet of the outputs, if the task says it."""
+    alphabet: Alphabet = ()
+    """Symbols of a text."""
+
+
+def task_facts(task: Task) -> dict[str, object]:
+    """Content of task.json."""
+    outputs = {"outputs": _sheet_values(task.outputs)} if isinstance(task.outputs, Sheet) else {}
+    return {"data": task.data_name, "inputs": _sheet_values(task.inputs), "classes": output_units(task.outputs),
+            "class_names": list(task.class_names), **task.measure.record(), "examples_per_batch": task.batch_size(),
+            **alphabet_facts(task), **outputs}
+
+
+def _sheet_values(sheet: Sheet) -> object:
+    if isinstance(sheet, Frame):
+        return {"frame": list(sheet.sizes)}
+    return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
+
+
+def alphabet_facts(task: Task) -> dict[str, list[str | int]]:
+    """Symbols of a text in order, characters or the numbers of bytes; nothing for other tasks."""
+    symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
+    return {"alphabet": symbols} if symbols else {}
+
+
+def read_task(folder: Path) -> TaskFacts:
+    """Facts in a run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
+    values = read_json(folder / "task.json")
+    try:
+        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
+                         tuple(str(name) for name in values["class_names"]),
+                         Measure.read(values),
+                         _sheet(values["outputs"]) if "outputs" in values else None,
+                         _alphabet(values.get("alphabet", [])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+
+
+def _sheet(sizes: Any) -> Sheet:
+    """Sheet from a list of sizes, a frame's, or a ring's units and radius."""
+    if isinstance(sizes, dict) and "frame" in sizes:
+        return Frame(tuple(int(size) for size in sizes["frame"]))
+    if isinstance(sizes, dict):
+        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
+    return Sheet(tuple(int(size) for size in sizes))
+
+
+def _alphabet(symbols: list[Any]) -> Alphabet:
+    """Alphabet from characters, or from the numbers of bytes."""
+    if symbols and not isinstance(symbols[0], str):
+        return tuple(bytes([number]) for number in symbols)
+    return tuple(symbols)
