@@ -127,7 +127,7 @@ Override = str | tuple[str, Any]
 
 def load_config(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
     """A shipped config by name, or a TOML file by path, with overrides; checked. Code that the file names runs where
-    `code` lets it; what an override names is the user's own.
+    `code` lets it; code that an override names is the user's own.
 
     Where an override replaces a component by another one, the run's name and description say so, unless other
     overrides give them. Raises UserError, with one line that names the file and key, for anything that is wrong.

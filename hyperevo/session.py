@@ -88,8 +88,8 @@ def _target_of(module: nn.Module, task: Task, shape: tuple[int, ...] | None = No
 def encoding(name: str, target: Target, *, device: str = "auto", **settings: Any) -> Encoding:
     """Make the encoding of a name, or of a guest's file or module, for a target's parameters.
 
-    settings: as in a config, `coefficients=[8]`. device: the task's. Raises UserError, in one line, for a name or setting
-    that is wrong, and where encoding and target do not fit.
+    settings: as in a config, `coefficients=[8]`. device: the task's. Raises UserError, in one line, for a name or
+    setting that is wrong, and where encoding and target do not fit.
     """
     checked = _settings("encoding", name, settings)
     made = build_encoding(checked, target.geometry, choose_device(device), target.start)
@@ -184,9 +184,9 @@ def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mappi
 
     config: a shipped config by name, or the path of a TOML file. task, target, encoding, search, run: keys of these
     tables, which take the place of the config's; another `name` replaces a part, and a warning says which of the
-    config's keys the new one does not take. out: the run's folder, without which nothing is written; overwrite: replace the run
-    in it. callback: called with every `Round`; the run ends early, with its result, where it returns True. progress:
-    shown below a notebook's cell, or on stderr if that is a terminal.
+    config's keys the new one does not take. out: the run's folder, without which nothing is written; overwrite: replace
+    the run in it. callback: called with every `Round`; the run ends early, with its result, where it returns True.
+    progress: shown below a notebook's cell, or on stderr if that is a terminal.
 
     Raises UserError, in one line, for all that is wrong with config or folder, RunFailed where a run cannot go on, and
     Interrupted after SIGINT (Ctrl-C) or SIGTERM, when the round is done and, in a folder, its checkpoint is written.

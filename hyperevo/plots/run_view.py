@@ -80,7 +80,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
     config, task = read_run_config(folder, trust), read_task(folder)
     champion, note = _read_champion(folder, config)
     try:
-        target = shaped_target(config.part("target"), task.inputs, task.outputs or task.classes)
+        target = shaped_target(config.part("target"), task.inputs, task.outputs)
         encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
         weights = expressed(encoding, champion)
         fitted = target.fitted

@@ -67,7 +67,7 @@ class OpenedRun:
         finished, or was made before what the task does to its inputs was kept.
         """
         facts, first = read_task(self.folder), self._preprocessing()
-        target = shaped_target(self.config.part("target"), facts.inputs, facts.outputs or facts.classes)
+        target = shaped_target(self.config.part("target"), facts.inputs, facts.outputs)
         try:
             network = target.module(self.weights)
         except (RuntimeError, ValueError, KeyError) as error:

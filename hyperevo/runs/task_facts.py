@@ -18,14 +18,12 @@ class TaskFacts:
 
     data: str
     inputs: Sheet
-    classes: int
-    """Number of outputs."""
+    outputs: int | Sheet
+    """Number of outputs, or the sheet they lie on."""
     class_names: tuple[str, ...]
     """Empty where outputs are no classes."""
     measure: Measure = ACCURACY
     """Name and format of the task's score."""
-    outputs: Sheet | None = None
-    """Sheet of the outputs, if the task says it."""
     alphabet: Alphabet = ()
     """Symbols of a text."""
 
@@ -54,10 +52,9 @@ def read_task(folder: Path) -> TaskFacts:
     """Facts in a run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
     values = read_json(folder / "task.json")
     try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]),
-                         Measure.read(values),
-                         _sheet(values["outputs"]) if "outputs" in values else None,
+        return TaskFacts(str(values["data"]), _sheet(values["inputs"]),
+                         _sheet(values["outputs"]) if "outputs" in values else int(values["classes"]),
+                         tuple(str(name) for name in values["class_names"]), Measure.read(values),
                          _alphabet(values.get("alphabet", [])))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
