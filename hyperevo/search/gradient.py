@@ -148,6 +148,10 @@ class GradientSearch(Search):
         """Numbers for the metrics: the learning rate and the mean norm of the last gradients."""
         return {"learning_rate": self.learning_rate(), "gradient_norm": float(self._norms.mean())}
 
+    def __repr__(self) -> str:
+        population, genes = self._genes.shape
+        return f"{type(self).__name__}(population {population:,}, {genes:,} genes, step {self.generation})"
+
     def state(self) -> dict[str, Any]:
         """All that the rest of the search depends on: tensors and the step."""
         moments = self._optimizer.state[self._genes]
