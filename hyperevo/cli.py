@@ -68,7 +68,7 @@ def run(
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     changes: Annotated[list[str] | None, typer.Argument(
-        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80: they extend a run, finished or not.")] = None,
+        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80; they extend a run, done or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
     trust: Trust = False,
 ) -> None:

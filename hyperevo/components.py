@@ -62,6 +62,10 @@ class ComponentSettings(Options):
         """Code that these options name, and that runs where the component is built."""
         return ()
 
+    def files(self) -> tuple[str, ...]:
+        """Files or folders of data that these options name."""
+        return ()
+
 
 TARGET_PARAMETERS = "names of the target's parameters"
 

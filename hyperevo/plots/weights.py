@@ -83,8 +83,8 @@ def _found(shape: tuple[int, ...], target: Target, parameter: str) -> tuple[Shee
         raise UserError(f"parameter: {' and '.join(names)} are all of shape {shape}; say which these weights are")
     if not names:
         shapes = ", ".join(f"{name} {(rows.units, columns.units)}" for name, (rows, columns) in known.items())
-        raise UserError(f"weights: {target!r} has no weight matrix {parameter or 'of any name'} of shape {shape}; it has "
-                        f"{shapes or 'none'}")
+        raise UserError(f"weights: {target!r} has no weight matrix {parameter or 'of any name'} of shape {shape}; it "
+                        f"has {shapes or 'none'}")
     return *known[names[0]], names[0]
 
 
@@ -179,8 +179,8 @@ def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet | Target, sour
     """The champion's weights (target units, source units) after some rounds, in one colour scale.
 
     target: sheet of the units, with `source`, the sheet they read; or a `Target`. parameter: name of the weights, by
-    default the target's for them, or hidden.weight. Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet. `remark` is appended to the
-    caption. Raises ValueError where there are no frames.
+    default the target's for them, or hidden.weight. Every frame shows the same `tiles` × `tiles` units, spread evenly
+    over the target sheet. `remark` is appended to the caption. Raises ValueError where there are no frames.
     """
     if not frames:
         raise ValueError("a filmstrip needs at least one frame")

@@ -148,10 +148,6 @@ class GradientSearch(Search):
         """Numbers for the metrics: the learning rate and the mean norm of the last gradients."""
         return {"learning_rate": self.learning_rate(), "gradient_norm": float(self._norms.mean())}
 
-    def __repr__(self) -> str:
-        population, genes = self._genes.shape
-        return f"{type(self).__name__}(population {population:,}, {genes:,} genes, step {self.generation})"
-
     def state(self) -> dict[str, Any]:
         """All that the rest of the search depends on: tensors and the step."""
         moments = self._optimizer.state[self._genes]
@@ -169,6 +165,10 @@ class GradientSearch(Search):
         self._optimizer.state[self._genes] = {
             key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
             for key, value in state.items() if key.startswith("optimizer.")}
+
+    def __repr__(self) -> str:
+        population, genes = self._genes.shape
+        return f"{type(self).__name__}(population {population:,}, {genes:,} genes, step {self.generation})"
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:

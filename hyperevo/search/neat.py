@@ -363,6 +363,9 @@ class NeatSearch(Search):
         self._queue = [list(item) for item in state["queue"]]
         self._refinement = refinement_from(state, self.population, self.genome_config)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(population {len(self.population):,}, generation {self.generation})"
+
 
 def _finite(fitness: Tensor) -> Tensor:
     """Infinite and undefined values are as low as the lowest finite one."""

@@ -61,6 +61,11 @@ class SubstrateTarget(Target):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
 
+    def __repr__(self) -> str:
+        ends = self.geometry[SUBSTRATE]
+        assert ends.source is not None
+        return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, hidden nodes as found)"
+
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:
     """The target for a task with `inputs` and `outputs`."""

@@ -48,6 +48,10 @@ class Settings(TaskSettings):
     length: int = Field(100, ge=1)
     """Characters of each that a batch holds; gradients go back no further."""
 
+    def files(self) -> tuple[str, ...]:
+        """The text, if it is a file."""
+        return () if self.text in SYMBOLS else (self.text,)
+
     def fitness_label(self) -> str:
         """Axis label."""
         return "fitness (minus nats per character)"

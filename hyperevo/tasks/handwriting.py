@@ -51,6 +51,10 @@ class Settings(TaskSettings):
     scaling: float = Field(0.1, ge=0, lt=1)
     """Training drawings are made wider and higher, or less so, by up to this share."""
 
+    def files(self) -> tuple[str, ...]:
+        """The strokes, if they are a file or a folder."""
+        return () if self.strokes in DATA_SETS else (self.strokes,)
+
     def fitness_label(self) -> str:
         """Axis label."""
         return "fitness (minus nats per point)"
