@@ -135,7 +135,8 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
 
     Genotypes that want a gradient, as those that search `gradient` asks for, get fitness with its graph, on their
     device, all networks at once; raises UserError where the task has no gradient. The decay, precision and compilation
-    that such a search may be set to are a run's, and are not applied here.
+    that such a search may be set to are a run's, and are not applied here; nor are sequences read on from the batch
+    before.
     """
     population, examples = _population(genotypes), task.batch(seed, batch)
     if isinstance(population, Tensor) and population.requires_grad and torch.is_grad_enabled():

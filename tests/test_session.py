@@ -43,6 +43,22 @@ def session(*replaced):
     return defined
 
 
+def examples(page):
+    """Code of a page in docs."""
+    return re.search(r"^```python\n(import hyperevo as he\n.*?)^```$",
+                     (README.parent / "docs" / page).read_text("utf-8"), re.M | re.S)[1]
+
+
+@pytest.mark.skipif(not (README.parent / "docs").is_dir(), reason="a source distribution has no docs")
+def test_the_sessions_of_the_docs_run():
+    defined = {}
+    exec(examples("commands.md").replace('"dct-mnist"', '"dct-mnist", task={"name": "digits"}, out="runs/dct-mnist"')
+         .replace("200", "3"), defined)
+    assert defined["result"]["rounds"] == 3
+    exec(examples("run-folder.md"), defined)
+    assert defined["module"](torch.zeros(2, 8, 8, dtype=torch.uint8)).shape == (2, 10)
+
+
 def test_the_session_runs_on_digits(capsys):
     ran = session(('"mnist"', '"digits"'), ('"dct-mnist"', '"dct-mnist", task={"name": "digits"}'), ("300", "3"))
     assert re.fullmatch(r"test accuracy \d\d?\.\d\d %\n", capsys.readouterr().out)

@@ -83,8 +83,8 @@ def _found(shape: tuple[int, ...], target: Target, parameter: str) -> tuple[Shee
         raise UserError(f"parameter: {' and '.join(names)} are all of shape {shape}; say which these weights are")
     if not names:
         shapes = ", ".join(f"{name} {(rows.units, columns.units)}" for name, (rows, columns) in known.items())
-        raise UserError(f"weights: {target!r} has no weight matrix {parameter or 'of any name'} of shape {shape}; it "
-                        f"has {shapes or 'none'}")
+        called = f" {parameter}" if parameter else ""
+        raise UserError(f"weights: {target!r} has no weight matrix{called} of shape {shape}; it has {shapes or 'none'}")
     return *known[names[0]], names[0]
 
 

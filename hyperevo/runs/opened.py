@@ -5,7 +5,6 @@ from collections import OrderedDict
 from functools import cached_property
 from math import nan
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -105,7 +104,7 @@ class OpenedRun:
         return self.result._repr_html_() if finished(self.folder) else f"<p>{html.escape(repr(self))}</p>"
 
 
-def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
+def unpacked(folder: Path, plain: object, tensors: dict[str, Tensor]) -> Genotype:
     """Genotype as it was written; raises UserError that names the folder."""
     try:
         return unpack_genotype(plain, tensors)

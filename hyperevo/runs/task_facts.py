@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from hyperevo.config import Values
 from hyperevo.data import Alphabet
 from hyperevo.errors import UserError
 from hyperevo.geometry import Frame, Ring, Sheet
@@ -60,7 +60,7 @@ def read_task(folder: Path) -> TaskFacts:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
 
 
-def _sheet(sizes: Any) -> Sheet:
+def _sheet(sizes: list[int] | Values) -> Sheet:
     """Sheet from a list of sizes, a frame's, or a ring's units and radius."""
     if isinstance(sizes, dict) and "frame" in sizes:
         return Frame(tuple(int(size) for size in sizes["frame"]))
@@ -69,8 +69,7 @@ def _sheet(sizes: Any) -> Sheet:
     return Sheet(tuple(int(size) for size in sizes))
 
 
-def _alphabet(symbols: list[Any]) -> Alphabet:
+def _alphabet(symbols: list[str] | list[int]) -> Alphabet:
     """Alphabet from characters, or from the numbers of bytes."""
-    if symbols and not isinstance(symbols[0], str):
-        return tuple(bytes([number]) for number in symbols)
-    return tuple(symbols)
+    numbers = [symbol for symbol in symbols if isinstance(symbol, int)]
+    return tuple(bytes([number]) for number in numbers) or tuple(str(symbol) for symbol in symbols)
