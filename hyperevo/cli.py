@@ -118,7 +118,8 @@ def _free_folder(name: str) -> Path:
 @app.command("list")
 def list_configs(as_json: AsJson = False) -> None:
     """List the configs that come with hyperevo."""
-    from hyperevo.config import read_toml, shipped_configs
+    from hyperevo.config import shipped_configs
+    from hyperevo.toml import read_toml
 
     descriptions = {name: read_toml(path).get("description", "") for name, path in shipped_configs().items()}
     if as_json:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperevo.config import RunConfig, brief_name, check_config, config_values, parse_value
+from hyperevo.config import RunConfig, brief_name, check_config, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.inputs import input_hashes, recorded_hashes
 from hyperevo.runs.load import load_fitting
+from hyperevo.toml import parse_value
 
 BUDGETS = ("evaluations", "images", "seconds")
 

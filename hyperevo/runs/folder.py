@@ -13,16 +13,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hyperevo.config import (
-    RunConfig,
-    Values,
-    assigned,
-    check_config,
-    config_text,
-    config_values,
-    flatten,
-    read_toml,
-)
+from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import Code, copies_of, remember
 from hyperevo.parts import HasSpecies, Parts, Task
@@ -37,6 +28,7 @@ from hyperevo.runs.own_files import check_free, refuse_links, remove_run
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.writer import Writer, lock_folder
+from hyperevo.toml import flatten, read_toml
 
 
 def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
