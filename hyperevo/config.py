@@ -128,8 +128,12 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
-def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
-    """Load a shipped config by name, or a TOML file by path, with `key=value` overrides, and check it.
+Override = str | tuple[str, Any]
+"""Text `key=value`, or a dotted key and its value."""
+
+
+def load_config(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
+    """Load a shipped config by name, or a TOML file by path, with overrides, and check it.
 
     Code that the file names runs only if `code` permits; code that an override names is the user's own. Where an
     override replaces a component, the run's name and description say so, unless other overrides give them. Raises
@@ -139,7 +143,7 @@ def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) ->
     values = read_toml(path)
     origins, before = {key: path.name for key, _ in flatten(values)}, _components(values)
     for override in overrides:
-        key, value = parse_override(override)
+        key, value = parse_override(override) if isinstance(override, str) else override
         code = replace(code, named=code.named | {text for _, text in flatten({"": value}) if isinstance(text, str)})
         _assign(values, key, value)
         given = [below for below, _ in flatten({key: value})] or [key]

@@ -68,7 +68,7 @@ class Source:
         for whatever it raises, an exit included."""
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
-                                "--trust runs it")
+                                "--trust runs it, in Python trust=True")
         known = _LOADED.get(self._key)
         if known is None or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
             known = _LOADED[self._key] = _run(self)

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
@@ -27,6 +26,8 @@ from hyperevo.measure import Measure
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
+from hyperevo.runs.progress import bar, round_text
+from hyperevo.runs.writer import log_handler
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -52,29 +53,8 @@ def execute_with_progress(run: Run) -> Result:
     console = Console(stderr=True)
     if not console.is_terminal:
         return execute(run, _line_printer(title, run))
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"),
-               TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(config.name, total=1.0, numbers="")
-        progress.update(bar, completed=spent(run))
-        return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
-                                                           numbers=f"{_round(round_, run)}  {_numbers(round_, run)}"))
-
-
-def _round(round_: Round, run: Run) -> str:
-    """Progress of a run in rounds, or in its budget where that may end it first."""
-    limits = run.config.run
-    return f"round {round_.number}/{limits.rounds}" if limits.ends_with_rounds \
-        else f"round {round_.number}, {round_.spent:.0%} of the budget"
-
-
-def _numbers(round_: Round, run: Run) -> str:
-    measure = run.parts.task.measure
-    score = "" if round_.champion_score is None else \
-        f"  validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"
-    fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
-    pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
-    return f"{fitness}{score}  {pace}/round"
+    with bar(run, console) as show:
+        return execute(run, show)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -87,8 +67,7 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {_round(round_, run)}  {_numbers(round_, run)}  {left:.0f} s left",
-              file=sys.stderr, flush=True)
+        print(f"{title}: {round_text(round_, run)}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     return show
 
@@ -96,9 +75,7 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
 def _log_to(path: Path) -> None:
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger.addHandler(handler)
+    logger.addHandler(log_handler(path))
 
 
 def print_result(result: Mapping[str, Any]) -> None:

@@ -17,10 +17,11 @@ from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
-from hyperevo.plots.run_view import RunView, expressed, open_view, unpacked
+from hyperevo.plots.run_view import RunView, expressed, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.runs.opened import unpacked
 from hyperevo.runs.own_files import frames
 from hyperevo.weights import Weights
 

@@ -15,9 +15,8 @@ from filelock import FileLock
 
 from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import UserError
-from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task, output_units
+from hyperevo.parts import HasSpecies, Parts, Task
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
@@ -27,6 +26,7 @@ from hyperevo.runs.inputs import input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, refuse_links, remove_run
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.writer import Writer, lock_folder
 from hyperevo.toml import flatten, read_toml
 
@@ -82,7 +82,7 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
         write_json(folder / "code" / "sources.json", record)
         remember(sources)
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
-    write_json(folder / "task.json", _task_facts(parts.task))
+    write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
 
@@ -90,26 +90,6 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
 def _writer(run: Run) -> Writer:
     assert run.writer is not None
     return run.writer
-
-
-def _task_facts(task: Task) -> dict[str, object]:
-    outputs = {"outputs": _sheet_values(task.outputs)} if isinstance(task.outputs, Sheet) else {}
-    return {"data": task.data_name, "inputs": _sheet_values(task.inputs), "classes": output_units(task.outputs),
-            "class_names": list(task.class_names), **task.measure.record(), "examples_per_batch": task.batch_size(),
-            **_alphabet(task), **outputs}
-
-
-def _sheet_values(sheet: Sheet) -> object:
-    if isinstance(sheet, Frame):
-        return {"frame": list(sheet.sizes)}
-    return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
-
-
-def _alphabet(task: Task) -> dict[str, list[str | int]]:
-    """Symbols of a text in order, characters or the values of bytes, under the key `alphabet`; empty for other
-    tasks."""
-    symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
-    return {"alphabet": symbols} if symbols else {}
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -203,7 +183,7 @@ def _reject_changes(folder: Path, config: RunConfig, before: Values, code: Code)
 
 
 def _reject_other_alphabet(folder: Path, task: Task) -> None:
-    now, then = _alphabet(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
+    now, then = alphabet_facts(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
     if now is not None and now != then:
         other = next((symbol for symbol in now if symbol not in (then or ())), None)
         what = f"{task.data_name} here has {len(now)}" + (f", {other!r} among them" if other is not None else "")

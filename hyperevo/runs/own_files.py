@@ -36,7 +36,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not others:
         return
     if not overwrite:
-        raise UserError(f"{folder} exists; resume it, choose another --out, or pass --overwrite")
+        raise UserError(f"{folder} exists; resume it, choose another folder (--out), or replace it (--overwrite)")
     if not _has_run_config(folder):
         raise UserError(f"{folder} is not a run (it has no config.toml of one) and is not overwritten")
     refuse_links(folder)

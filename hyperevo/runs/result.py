@@ -24,6 +24,9 @@ from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
 
+PREPROCESSING = "preprocessing.safetensors"
+"""File in `champion/`: the state of the module that turns raw examples into what the network reads."""
+
 EXAMPLES = 10
 """Number of test examples that are kept, of tasks that show any."""
 
@@ -116,8 +119,8 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
                           "validation_accuracy": champion.validation_score}, tensors)
     write_tensors(folder / "weights.safetensors", weights)
     first = task.preprocessing()
-    if first is not None:
-        write_tensors(folder / "preprocessing.safetensors", first.state_dict())
+    # Empty where there is none: a run that lacks the file was made before it was kept.
+    write_tensors(folder / PREPROCESSING, {} if first is None else first.state_dict())
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
     if shown:
         write_tensors(folder / "examples.safetensors", shown)

@@ -109,7 +109,7 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     lessons = None if teacher is None else teacher.lessons()
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
-    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
+    fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
                                        run.memory_gb, fitting, acting_in(parts.task)))
     if teacher is None or lessons is None:
         search.tell(fitness)
@@ -160,9 +160,9 @@ def _carried(run: Run) -> list[Carried]:
     return [run.carried]
 
 
-def _finite(fitness: Tensor) -> tuple[Tensor, int]:
-    """Fitness (P,) where networks whose outputs overflowed are worse than all others, and the number of these; raises
-    RunFailed where all overflowed."""
+def finite(fitness: Tensor) -> tuple[Tensor, int]:
+    """Fitness (P,) in which networks whose outputs overflowed are worse than all others, and their number. Raises
+    RunFailed where no network's fitness is finite."""
     good = torch.isfinite(fitness)
     if not good.any():
         raise RunFailed("no network of the population has a finite fitness; smaller weights may help")

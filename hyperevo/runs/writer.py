@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,13 @@ from hyperevo.runs.files import AppendLog, write_folder
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 LOCK = "run.lock"
+
+
+def log_handler(path: Path) -> logging.Handler:
+    """Handler that writes messages into a run's run.log, which is made with the first of them."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 def lock_folder(folder: Path) -> FileLock:

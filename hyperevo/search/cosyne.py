@@ -4,12 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from hyperevo.components import ComponentSettings
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
+from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, build_evotorch
 
 
-class Settings(ComponentSettings):
+class Settings(PopulationSettings):
     """Options of CoSyNE."""
 
     name: Literal["cosyne"] = "cosyne"
@@ -34,4 +33,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
             problem, popsize=settings.population, tournament_size=settings.tournament,
             mutation_stdev=settings.mutation, mutation_probability=settings.mutation_probability,
             permute_all=settings.permute_all, num_elites=settings.elites),
-        encoding, seed)
+        encoding, seed, settings)

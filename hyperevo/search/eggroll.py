@@ -113,6 +113,10 @@ class EggrollSearch(Search):
         self._optimizer.state[self._centre] = moments
         self._population = self._neighbours()
 
+    def __repr__(self) -> str:
+        return (f"{type(self).__name__}(population {self.settings.population:,}, {len(self._centre):,} genes, "
+                f"generation {self.generation})")
+
 
 def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: float, generator: torch.Generator) \
         -> Factored | Tensor:

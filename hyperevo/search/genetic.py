@@ -4,12 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from hyperevo.components import ComponentSettings
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, build_evotorch
+from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, build_evotorch
 
 
-class Settings(ComponentSettings):
+class Settings(PopulationSettings):
     """Options of the genetic algorithm."""
 
     name: Literal["genetic"] = "genetic"
@@ -32,4 +31,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
         return evotorch.algorithms.GeneticAlgorithm(problem, operators=operators, popsize=settings.population,
                                                     elitist=settings.elitist)
 
-    return build_evotorch(make, encoding, seed)
+    return build_evotorch(make, encoding, seed, settings)

@@ -171,6 +171,10 @@ class GradientSearch(Search):
             key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
             for key, value in state.items() if key.startswith("optimizer.")}
 
+    def __repr__(self) -> str:
+        population, genes = self._genes.shape
+        return f"{type(self).__name__}(population {population:,}, {genes:,} genes, step {self.generation})"
+
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:
     """The search over an encoding's genes; raises UserError for genotypes that are graphs."""

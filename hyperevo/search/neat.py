@@ -365,6 +365,9 @@ class NeatSearch(Search):
         self._queue = [list(item) for item in state["queue"]]
         self._refinement = refinement_from(state, self.population, self.genome_config)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(population {len(self.population):,}, generation {self.generation})"
+
 
 def _finite(fitness: Tensor) -> Tensor:
     """Fitness (P,) with infinite and undefined values replaced by the lowest finite one."""

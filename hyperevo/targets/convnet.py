@@ -53,7 +53,7 @@ class ConvNetTarget(Target):
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, pixels), the same for all networks → outputs (P, N, classes), not normalised."""
-        population, maps, groups = weights.population, inputs.reshape(len(inputs), *self.image), 1
+        population, maps, groups = weights.population, inputs.unflatten(-1, self.image), 1
         for name in self.layers:
             kernels, biases = weights.tensor(f"{name}.weight"), weights.tensor(f"{name}.bias")
             kernels = kernels.reshape(-1, *self.geometry[f"{name}.weight"].tensor_shape[1:])

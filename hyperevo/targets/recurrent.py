@@ -60,7 +60,7 @@ class RecurrentTarget(Target):
         steps = inputs.flatten(1).unflatten(1, (-1, features)).transpose(0, 1)
         # The inputs of all steps are one product.
         received = project(weights["input.weight"], steps.reshape(-1, features).T)
-        state = self.initial(weights.population, len(inputs), inputs)
+        state = self.initial(weights.population, inputs.shape[0], inputs)
         for own in received.unflatten(2, steps.shape[:2]).unbind(2):
             state = self._next(weights, state, own)
         return self._read(weights, state)

@@ -56,9 +56,15 @@ class SubstrateTarget(Target):
         state = self.activation(received.clone())
         for _ in range(self.settings.steps - 1):
             before, state = state, self.activation(torch.baddbmm(received, state, recurrent))
-            if torch.equal(before, state):
+            # A network that is exported takes all steps: its path cannot depend on values.
+            if not torch.compiler.is_compiling() and torch.equal(before, state):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
+
+    def __repr__(self) -> str:
+        ends = self.geometry[SUBSTRATE]
+        assert ends.source is not None
+        return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, hidden nodes as found)"
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:
