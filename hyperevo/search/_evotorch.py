@@ -22,11 +22,16 @@ from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, FixedLength, Search
 
 
-class GaussianSettings(ComponentSettings):
-    """Options that all searches with a Gaussian share."""
+class PopulationSettings(ComponentSettings):
+    """Options that all searches share."""
 
     population: int = Field(60, ge=2)
     """Genotypes in a generation."""
+
+
+class GaussianSettings(PopulationSettings):
+    """Options that all searches with a Gaussian share."""
+
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
     start: Literal["zero", "sample"] = "zero"
@@ -52,9 +57,10 @@ def import_evotorch() -> Any:
 class EvotorchSearch(Search):
     """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
 
-    def __init__(self, make: Callable[[Any, Any, Tensor], Any], first_centre: Tensor, seed: int):
+    def __init__(self, settings: PopulationSettings, make: Callable[[Any, Any, Tensor], Any], first_centre: Tensor,
+                 seed: int):
         """`make(evotorch, problem, first_centre)` returns the algorithm."""
-        self.generation = 0
+        self.settings, self.generation = settings, 0
         self._make, self._first, self._genes, self._seed = make, first_centre, len(first_centre), seed
         self._population: Tensor | None = None
 
@@ -65,8 +71,8 @@ class EvotorchSearch(Search):
 
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
-        self._told: SimpleQueue = SimpleQueue()
-        self._asked: SimpleQueue = SimpleQueue()
+        self._told: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[int, Tensor] | Exception] = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
@@ -74,7 +80,7 @@ class EvotorchSearch(Search):
             self._algorithm = self._make(evotorch, problem, self._first)
         self._last = torch.empty(0, self._genes)
         self._best = 0
-        ends = (self._algorithm, self._told, self._asked)
+        ends = (self._algorithm, self._asked)
         threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
         return self._receive()
 
@@ -133,15 +139,19 @@ class EvotorchSearch(Search):
         if self._population is not None:
             self._told.put(None)
 
+    def __repr__(self) -> str:
+        return (f"{type(self).__name__}({self.settings.name}, population {self.settings.population:,}, "
+                f"{self._genes:,} genes, generation {self.generation})")
 
-def _next_fitness(told: SimpleQueue) -> Tensor:
+
+def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
     fitness = told.get()
     if fitness is None:
         raise _Closed
     return fitness
 
 
-def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) -> None:
+def _step_until_closed(algorithm: Any, asked: SimpleQueue[tuple[int, Tensor] | Exception]) -> None:
     try:
         with torch.no_grad():
             while True:
@@ -157,7 +167,7 @@ MOST_GENES_OF_A_COVARIANCE = 10_000
 
 
 def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, seed: int,
-                   settings: GaussianSettings | None = None, covariance: bool = False) -> EvotorchSearch:
+                   settings: PopulationSettings, covariance: bool = False) -> EvotorchSearch:
     """Build a search over an encoding's genes; `covariance` says that it keeps a full covariance matrix. Raises
     UserError for genotypes that are graphs, and for ones too long for such a matrix."""
     if not isinstance(encoding, FixedLength) or not encoding.genes:
@@ -166,7 +176,8 @@ def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, 
     if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
         raise UserError(f"search.name: a covariance of {encoding.genes:,} genes is too large; use search.name=snes, or "
                         "cmaes with separable=true")
-    return EvotorchSearch(make, _first_centre(encoding, seed, settings or GaussianSettings()), seed)
+    gaussian = settings if isinstance(settings, GaussianSettings) else GaussianSettings()
+    return EvotorchSearch(settings, make, _first_centre(encoding, seed, gaussian), seed)
 
 
 def _first_centre(encoding: FixedLength, seed: int, settings: GaussianSettings) -> Tensor:

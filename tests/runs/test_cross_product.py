@@ -9,10 +9,11 @@ from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.data import ImageData
 from hyperevo.errors import UserError
-from hyperevo.parts import output_units
+from hyperevo.parts import Acts, output_units
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import build_task
 from hyperevo.tasks import _images, food
+from hyperevo.weights import Weights
 
 GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
     "nodes": [["sin", "sum", [0, 1, 2, 3]], ["identity", "sum", [5, 4]], ["identity", "sum", [5, 2]],
@@ -78,14 +79,22 @@ def configure(text_file, stroke_file, tmp_path):
 
 
 def runs_or_is_refused(config, first, second):
-    """Whether two rounds ran; else the line that refuses the run names two of its parts."""
+    """Whether two rounds ran, and ended with the weights that were tested; else the line that refuses the run names two
+    of its parts."""
     try:
-        result = execute(create_run(config, None))
+        run = create_run(config, None)
+        result = execute(run)
     except UserError as error:
         assert f"{first} {config.part(first).name} and {second} {config.part(second).name}" in str(error)
         assert "\n" not in str(error) and "do not work together" not in str(error)
         return False
     assert result["rounds"] == 2 and np.isfinite(result["test_accuracy"])
+    assert result["encoded_genes"] + result["direct_parameters"] > 0
+    task, target = run.parts.task, run.parts.target
+    if not isinstance(task, Acts):
+        inputs, wanted = task.test()
+        outputs = target.forward(Weights({name: value[None] for name, value in result.weights.items()}), inputs)
+        assert float(task.score(outputs, wanted)) == pytest.approx(result["test_accuracy"], abs=1 / len(wanted))
     return True
 
 
