@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Encoding", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target", "Task",
-           "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run", "search", "target",
-           "task", "test"]
+           "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run", "search",
+           "target", "task", "test"]
 
 _HOMES = {"Settings": "components", "UserError": "errors", "ParameterGeometry": "geometry", "Sheet": "geometry",
           "StaticHyperNetwork": "hypernetwork", "Weights": "weights", "check": "contracts",

@@ -72,7 +72,7 @@ class EvotorchSearch(Search):
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
         self._told: SimpleQueue[Tensor | None] = SimpleQueue()
-        self._asked: SimpleQueue[tuple[int, Tensor] | Exception] = SimpleQueue()
+        self._asked: SimpleQueue[Tensor | Exception] = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
@@ -151,7 +151,7 @@ def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
     return fitness
 
 
-def _step_until_closed(algorithm: Any, asked: SimpleQueue[tuple[int, Tensor] | Exception]) -> None:
+def _step_until_closed(algorithm: Any, asked: SimpleQueue[Tensor | Exception]) -> None:
     try:
         with torch.no_grad():
             while True:
