@@ -2,16 +2,14 @@
 
 import torch
 
-from hyperevo.components import ComponentSettings
-from hyperevo.parts import Encoding
-from hyperevo.weights import Weights
+import hyperevo as he
 
 
-class Settings(ComponentSettings):
+class Settings(he.Settings):
     scale: float = 0.3
 
 
-class RankOne(Encoding):
+class RankOne(he.Encoding):
     def __init__(self, settings, geometry, device):
         self.settings, self.geometry, self.device = settings, geometry, device
         self.genes = sum(sum(place.shape) for place in geometry.values())
@@ -22,8 +20,8 @@ class RankOne(Encoding):
     def express(self, genotypes):
         parts = iter(genotypes.split([units for place in self.geometry.values() for units in place.shape], 1))
         values = {name: [next(parts) for _ in place.shape] for name, place in self.geometry.items()}
-        return Weights({name: self.settings.scale * (own[0] if len(own) == 1 else own[0][:, :, None] * own[1][:, None])
-                        for name, own in values.items()})
+        return he.Weights({name: own[0] * self.settings.scale if len(own) == 1 else
+                           own[0][:, :, None] * own[1][:, None] * self.settings.scale for name, own in values.items()})
 
 
 def build(settings, geometry, device):

@@ -1,25 +1,15 @@
-"""Hill climbing: the best so far, and others around it."""
-
 import torch
 
-from hyperevo.components import ComponentSettings
-from hyperevo.parts import Search
-from hyperevo.randomness import generator_for
+import hyperevo as he
 
 
-class Settings(ComponentSettings):
-    population: int = 10
-    step: float = 0.1
-
-
-class HillClimber(Search):
-    def __init__(self, settings, genes, seed):
-        self.settings, self.seed, self.generation, self.best = settings, seed, 0, torch.zeros(genes)
+class HillClimber(he.Search):  # the best so far, and others around it
+    def __init__(self, settings, encoding, seed):
+        self.seed, self.generation, self.best = seed, 0, torch.zeros(encoding.genes)
 
     def ask(self):
-        generator = generator_for(self.seed, self.generation)
-        noise = torch.randn(self.settings.population, len(self.best), generator=generator)
-        return self.best + self.settings.step * noise.index_fill(0, torch.tensor([0]), 0.0)
+        generator = torch.Generator().manual_seed(1000 * self.seed + self.generation)
+        return self.best + 0.1 * torch.arange(9)[:, None].sign() * torch.randn(9, len(self.best), generator=generator)
 
     def tell(self, fitness):
         self.best, self.generation = self.ask()[fitness.argmax()], self.generation + 1
@@ -37,5 +27,4 @@ class HillClimber(Search):
         self.best, self.generation = state["best"], state["generation"]
 
 
-def build(settings, encoding, seed):
-    return HillClimber(settings, encoding.genes, seed)
+build = HillClimber

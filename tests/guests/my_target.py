@@ -1,21 +1,20 @@
 """Two layers of sines, without biases."""
 
-from hyperevo.components import ComponentSettings
-from hyperevo.geometry import ParameterGeometry, Sheet
-from hyperevo.parts import Target, output_sheet
+import hyperevo as he
 
 
-class Settings(ComponentSettings):
+class Settings(he.Settings):
     hidden: int = 6
 
 
-class Sines(Target):
+class Sines(he.Target):
     layers, own_inputs = ("hidden", "readout"), True
 
     def __init__(self, settings, inputs, outputs):
-        hidden, readout = Sheet((settings.hidden,)), output_sheet(outputs)
-        self.geometry = {"hidden.weight": ParameterGeometry(hidden, inputs),
-                         "readout.weight": ParameterGeometry(readout, hidden)}
+        hidden = he.Sheet((settings.hidden,))
+        readout = outputs if isinstance(outputs, he.Sheet) else he.Sheet((outputs,))
+        self.geometry = {"hidden.weight": he.ParameterGeometry(hidden, inputs),
+                         "readout.weight": he.ParameterGeometry(readout, hidden)}
         self.units = hidden.units + readout.units
 
     def forward(self, weights, inputs):
