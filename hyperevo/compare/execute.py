@@ -108,8 +108,8 @@ def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequ
 
 def _elsewhere(entry: Entry) -> Code:
     """Code that a run names, for a process with another working directory."""
-    return Code(True, places={source.spelled: str(source.file.absolute()) for source in entry.config.sources()
-                              if not source.installed})
+    return Code(True, places={source.spelled: (str(source.root.absolute()), source.main)
+                              for source in entry.config.sources() if not source.installed})
 
 
 def _reason(ray: Any, reference: Any) -> str | None:
