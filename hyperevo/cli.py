@@ -68,7 +68,7 @@ def run(
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     changes: Annotated[list[str] | None, typer.Argument(
-        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80, which extend a run, finished or not.")] = None,
+        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80: they extend a run, finished or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
     trust: Trust = False,
 ) -> None:
@@ -194,8 +194,9 @@ def sample(
     """
     from hyperevo.plots.run_samples import sampled
 
-    given = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
-    typer.echo(sampled(folder, length, seed, {name: value for name, value in given.items() if value is not None}, trust))
+    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
+    given = {name: value for name, value in options.items() if value is not None}
+    typer.echo(sampled(folder, length, seed, given, trust))
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Find encodings, targets, tasks, searches, data sets and environments by name.
 
-A component of the house is a module in the folder of its kind; its file name (with `-` for `_`) is its name in a config. A
-leading underscore marks a file that components share. There is no list to edit: a new file is a new component. Packages
-add theirs by entry points, and a config names a guest's own by file or module (see `hyperevo.guests`).
+A component of the house is a module in the folder of its kind; its file name (with `-` for `_`) is its name in a
+config. A leading underscore marks a file that components share. There is no list to edit: a new file is a new
+component. Packages add theirs by entry points, and a config names a guest's own by file or module (`hyperevo.guests`).
 
 The module of a part (task, target, encoding, search) defines
 

@@ -122,8 +122,8 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
-    """A shipped config by name, or a TOML file by path, with `key=value` overrides; checked. Code that the file names runs
-    where `code` lets it; what an override names is the user's own.
+    """A shipped config by name, or a TOML file by path, with `key=value` overrides; checked. Code that the file names
+    runs where `code` lets it; code that an override names is the user's own.
 
     Where an override replaces a component by another one, the run's name and description say so, unless other
     overrides give them. Raises UserError, with one line that names the file and key, for anything that is wrong.
@@ -257,11 +257,12 @@ def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] |
     """Validate a config's values; raises UserError with one line for the first thing that is wrong."""
     resolved = dict(values)
     for kind in PARTS:
-        resolved[kind] = _check_component(kind, values.get(kind), file, origins or {}, code)
+        resolved[kind] = part_settings(kind, values.get(kind), file, origins or {}, code)
     return _validate(RunConfig, resolved, file, "", origins or {}, code)
 
 
-def _check_component(kind: str, values: Any, file: str, origins: Mapping[str, str], code: Code) -> BaseModel:
+def part_settings(kind: str, values: Any, file: str, origins: Mapping[str, str], code: Code) -> ComponentSettings:
+    """Validate the table of one part; raises UserError with one line for the first thing that is wrong."""
     names = ", ".join(component_names(kind))
     if values is None:
         raise UserError(f"{file}: the table [{kind}] is missing; its name is one of {names}")

@@ -29,6 +29,11 @@ class Sheet:
         """Number of units on the sheet."""
         return prod(self.sizes)
 
+    @property
+    def shape(self) -> str:
+        """Sizes as people write them: 28 × 28."""
+        return " × ".join(map(str, self.sizes))
+
     @cached_property
     def coordinates(self) -> Tensor:
         """Coordinates (units, axes) float64 in [-1, 1], in the memory order of a tensor of shape `sizes`.

@@ -1,9 +1,9 @@
 """Code of guests: files and modules that a config names, where they are, whether they may run, and running them.
 
-A config may name code by file (`mine.py`), by file and name (`mine.py:Name`), or by module (`package.module`, `module:name`).
-Relative files are looked for in the working directory. A run folder holds a copy of every such file, in `code/`, with
-its SHA-256, so that the run can be opened where it was moved to. Code that came with a folder runs only where the same
-code ran before on this machine, or where the user says so (`--trust`).
+A config may name code by file (`mine.py`), by file and name (`mine.py:Name`), or by module (`package.module`,
+`module:name`). Relative files are looked for in the working directory. A run folder holds a copy of every such file, in
+`code/`, with its SHA-256, so that the run can be opened where it was moved to. Code that came with a folder runs only
+where the same code ran before on this machine, or where the user says so (`--trust`).
 """
 
 import hashlib
@@ -40,8 +40,8 @@ class Source:
     """Code that a config names.
 
     spelled: the name as the config has it, without `:name`. root, main: the folder from which its files import each
-    other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the root;
-    None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of which no
+    other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the
+    root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of which no
     copy is kept.
     """
 
@@ -148,7 +148,7 @@ class Code:
 
 
 def name_in(value: str, context: Any) -> CodeName:
-    """Validate a setting that names code, with pydantic's context, which holds the `Code` of the config that is read."""
+    """Validate a setting that names code, with pydantic's context, which holds the `Code` of the config."""
     if isinstance(value, CodeName):
         return value
     return (context["code"] if context else OWN).locate(value)
@@ -353,8 +353,8 @@ def remember(sources: Sequence[Source]) -> None:
 
 
 def copies_of(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Record of loaded code for code/sources.json, and the copied files by their path in `code/`. What is installed with
-    Python's packages is recorded, not copied."""
+    """Record of loaded code for code/sources.json, and the copied files by their path in `code/`. Installed code is
+    recorded, not copied."""
     record: dict[str, Any] = {}
     files: dict[str, bytes] = {}
     for source in sources:

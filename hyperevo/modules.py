@@ -9,8 +9,8 @@ from hyperevo.weights import Weights
 
 
 class Standardise(nn.Module):
-    """Raw examples (N, …) to the values (N, units) that networks read: ((raw / range) - mean) / spread, in another order
-    where units are shuffled."""
+    """Raw examples (N, …) to the values (N, units) that networks read: ((raw / range) - mean) / spread, in another
+    order where units are shuffled."""
 
     range: Tensor
     mean: Tensor

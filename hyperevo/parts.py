@@ -3,8 +3,8 @@
     genotype ──encoding──▶ weights ──target──▶ outputs ──task──▶ fitness ──search──▶ next genotype
 
 Each part has one abstract class. An abstract method, or an attribute without a value, must be given; all other members
-may be given, and their defaults do nothing. An ability that changes the way the work goes is a protocol of its own, which a
-part has by having its methods. P is the number of networks, N the number of examples.
+may be given, and their defaults do nothing. An ability that changes the way the work goes is a protocol of its own; a
+part has it by having its methods. P is the number of networks, N the number of examples.
 """
 
 from abc import ABC, abstractmethod
@@ -131,8 +131,7 @@ class Task(ABC):
         """Give back processes and windows."""
 
     def __repr__(self) -> str:
-        sizes = " × ".join(map(str, self.inputs.sizes))
-        return f"{type(self).__name__}({self.data_name}, {sizes} inputs → {output_units(self.outputs)} outputs)"
+        return f"{type(self).__name__}({self.data_name}, {self.inputs.shape} inputs → {output_units(self.outputs)} outputs)"
 
 
 class Target(ABC):
@@ -164,8 +163,8 @@ class Target(ABC):
         weights."""
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        """One network as an ordinary module with these weights, of the shapes in its `state_dict`; it takes inputs (N, …)
-        as `forward` does to outputs (N, …)."""
+        """One network as an ordinary module with these weights, of the shapes in its `state_dict`: inputs (N, …), as
+        `forward` takes them, to outputs (N, …)."""
         return PlainNetwork(self.forward, {name: value.reshape(self.geometry[name].shape) if name in self.geometry
                                            else value for name, value in weights.items()})
 
@@ -266,8 +265,8 @@ class Search(ABC):
 
     @abstractmethod
     def restore(self, state: State, told: Sequence[Tensor]) -> None:
-        """Continue, bit by bit, where `state` was taken from a search of the same settings; `told` is the fitness (P,) of
-        every tell until then."""
+        """Continue, bit by bit, where `state` was taken from a search of the same settings; `told` is the fitness (P,)
+        of every tell until then."""
 
     def prepare(self) -> None:
         """Do what takes long or can fail, before anything is written."""

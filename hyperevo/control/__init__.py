@@ -8,7 +8,8 @@ from hyperevo.control._actors import Actors, forward_own
 from hyperevo.control._rollout import LAST, film, rollout, wobbling_rollout
 from hyperevo.control._sketch import Sketch, Stroke
 
-__all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_names", "film", "forward_own", "rollout", "wobbling_rollout"]
+__all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_names", "film", "forward_own", "rollout",
+           "wobbling_rollout"]
 
 
 def environment_names() -> list[str]:

@@ -34,8 +34,9 @@ def dataset_names() -> list[str]:
 def data_source(name: str) -> ModuleType:
     """Load a data set's module by name; raises UserError where there is none of that name.
 
-    KIND is what it holds, `images`, `text` or `strokes`. Files that nobody may offer for
-    download have no MIRRORS; BY_HAND then tells where they are from.
+    The module defines NAME, TITLE, TERMS, KIND (images, text or strokes), FILES (name to sha256), UNPACKED (name to
+    sha256 of files that these unpack to), MIRRORS and `load`. Files that nobody may offer for download have no MIRRORS;
+    BY_HAND then says where they come from.
     """
     return load_component("data set", name)
 

@@ -73,7 +73,7 @@ def problem_with(path: Path, sha256: str) -> str | None:
 def available(dataset: str, source: ModuleType) -> Mapping[str, str]:
     """Files to read a data set from, name to sha256: the unpacked ones where all of them are on this machine, else the
     published ones."""
-    unpacked: Mapping[str, str] = vars(source).get("UNPACKED", {})
+    unpacked: Mapping[str, str] = source.UNPACKED
     return unpacked if unpacked and all(locate(dataset, file) for file in unpacked) else source.FILES
 
 

@@ -8,6 +8,7 @@ import hashlib
 from hyperevo.data._images import ImageData
 
 KIND = "images"
+UNPACKED: dict[str, str] = {}
 NAME = "scikit-learn digits"
 TITLE = "scikit-learn's digits, 1,500 + 297, 8 × 8, pixels from 0 to 16"
 TERMS = "BSD licence, part of scikit-learn"

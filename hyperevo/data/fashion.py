@@ -5,6 +5,7 @@ import sys
 from hyperevo.data._images import ImageData, load_idx_images
 
 KIND = "images"
+UNPACKED: dict[str, str] = {}
 NAME = "Fashion-MNIST"
 TITLE = "Fashion-MNIST, 60,000 + 10,000 articles of clothing, 28 × 28"
 TERMS = "MIT licence"

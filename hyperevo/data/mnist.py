@@ -5,6 +5,7 @@ import sys
 from hyperevo.data._images import ImageData, load_idx_images
 
 KIND = "images"
+UNPACKED: dict[str, str] = {}
 NAME = "MNIST"
 TITLE = "MNIST, 60,000 + 10,000 handwritten digits, 28 × 28"
 TERMS = "published for research without a licence text"

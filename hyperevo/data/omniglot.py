@@ -14,6 +14,7 @@ NAME = "Omniglot strokes"
 TITLE = "Omniglot strokes, 30,000 / 1,000 / 1,000 hand-drawn characters"
 TERMS = "MIT licence"
 KIND = "strokes"
+UNPACKED: dict[str, str] = {}
 FILES = {"omniglot_stroke3.npz": "fbe57aeb0033cb920ea7e8fa187cb5af18393c620429cc06e815f4b64da37a1e"}
 MIRRORS: tuple[str, ...] = ()
 BY_HAND = "repacked without pickles from https://github.com/hardmaru/sketch-rnn-datasets"

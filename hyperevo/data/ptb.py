@@ -17,6 +17,7 @@ NAME = "Penn Treebank"
 TITLE = "Penn Treebank by characters, Mikolov's splits, 5.0M / 0.39M / 0.44M symbols"
 TERMS = "for research only, do not redistribute; the text is the Linguistic Data Consortium's, LDC99T42"
 KIND = "text"
+UNPACKED: dict[str, str] = {}
 FILES = {
     "ptb.char.train.txt": "e313d91425e06c4f0a8fb6e881dcce0c291f2a0e9f4dda54833069b122f91da9",
     "ptb.char.valid.txt": "21661f63ec355085879458b6524644d4add5573541b4be14fb52ab2e2e995eb8",

@@ -10,6 +10,7 @@ NAME = "Tiny Shakespeare"
 TITLE = "Tiny Shakespeare, 1.1M characters"
 TERMS = "public domain"
 KIND = "text"
+UNPACKED: dict[str, str] = {}
 FILES = {"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}
 MIRRORS = ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",)
 

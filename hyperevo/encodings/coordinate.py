@@ -61,7 +61,8 @@ class CoordinateEncoding(Encoding):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry],
+                 device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         if unknown := [name for name in settings.patterns if name not in geometry or geometry[name].source is None]:
             raise ValueError(f"encoding.patterns: no weight matrix called {unknown[0]!r} is encoded")
@@ -100,8 +101,8 @@ class CoordinateEncoding(Encoding):
     def express(self, genotypes: Genotypes) -> Weights:
         """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""
         values: dict[str, Weight] = {}
-        sizes = [generator.genes for generator in self.generators]
-        for generator, genes in zip(self.generators, as_genes(genotypes).to(self.device).split(sizes, dim=1), strict=True):
+        parts = as_genes(genotypes).to(self.device).split([own.genes for own in self.generators], dim=1)
+        for generator, genes in zip(self.generators, parts, strict=True):
             patterns = iter(self._paint(generator, genes))
             for name, outputs in generator.outputs.items():
                 values[name] = self._parameter(name, [next(patterns) for _ in range(outputs)])

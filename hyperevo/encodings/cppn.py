@@ -83,7 +83,8 @@ class CppnEncoding(Encoding):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry],
+                 device: torch.device | str = "cpu"):
         matrices = [name for name, parameter in geometry.items() if parameter.source is not None]
         if unknown := [name for name in settings.patterns if name not in matrices]:
             raise ValueError(f"encoding.patterns: no weight matrix called {unknown[0]!r}; "

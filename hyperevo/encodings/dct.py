@@ -56,7 +56,8 @@ class DctEncoding(Encoding):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry],
+                 device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.blocks = {name: self._block(name, parameter) for name, parameter in geometry.items()}
         self.genes = sum(prod(target) * prod(source) for target, source in self.blocks.values())

@@ -30,7 +30,8 @@ class DirectEncoding(Encoding):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry],
+                 device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
         self.start: Start = lambda generator: None

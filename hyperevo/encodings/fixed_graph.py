@@ -72,7 +72,8 @@ class FixedGraphEncoding(Encoding):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry],
+                 device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.painter = CppnEncoding(settings, geometry, device)
         self.graph = _graph_from_text(settings.graph)

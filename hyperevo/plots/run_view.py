@@ -32,13 +32,11 @@ class TaskFacts:
 
     data: str
     inputs: Sheet
-    classes: int
+    outputs: int | Sheet
     class_names: tuple[str, ...]
     """Empty where outputs are no classes."""
     measure: Measure = ACCURACY
     """The task's score: its name and format."""
-    outputs: Sheet | None = None
-    """Where outputs lie, if the task says so."""
     alphabet: Alphabet = ()
     """The symbols of a text."""
 
@@ -95,10 +93,10 @@ def read_task(folder: Path) -> TaskFacts:
     """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
     values = read_json(folder / "task.json")
     try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]), int(values["classes"]),
+        return TaskFacts(str(values["data"]), _sheet(values["inputs"]),
+                         _sheet(values["outputs"]) if "outputs" in values else int(values["classes"]),
                          tuple(str(name) for name in values["class_names"]),
                          Measure.read(values),
-                         _sheet(values["outputs"]) if "outputs" in values else None,
                          _alphabet(values.get("alphabet", [])))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
@@ -126,7 +124,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
     config, task = read_run_config(folder, trust), read_task(folder)
     champion, note = _read_champion(folder, config)
     try:
-        target = shaped_target(config.part("target"), task.inputs, task.outputs or task.classes)
+        target = shaped_target(config.part("target"), task.inputs, task.outputs)
         encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
         weights = expressed(encoding, champion)
         fitted = target.fitted

@@ -38,8 +38,8 @@ from hyperevo.runs.writer import Writer, lock_folder
 
 
 def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
-    """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot be
-    done."""
+    """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot
+    be done."""
     _set_threads(config)
     if folder is not None:
         check_free(folder, overwrite)
@@ -141,9 +141,9 @@ LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.unt
 def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
     """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key.
 
-    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was killed
-    before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came with its
-    folder, did not run here before, and is not to be trusted.
+    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
+    killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
+    with its folder, did not run here before, and is not to be trusted.
     """
     refuse_links(folder)
     config = read_run_config(folder, trust)

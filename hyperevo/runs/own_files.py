@@ -30,7 +30,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UserError(f"{folder}: exists and is not a folder")
+        raise UserError(f"{folder} exists, and is not a folder")
     others = [path for path in folder.iterdir() if path.name != LOCK and not is_temporary(path)]
     if not others:
         return

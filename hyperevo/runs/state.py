@@ -16,8 +16,8 @@ from hyperevo.runs.writer import Writer
 class Round:
     """One round of ask, evaluate and tell.
 
-    spent: share of the run's rounds or budget that is used up, whichever ends it first; 1 after the last round. learned:
-    whether the round was steps along a gradient, and fitness is minus their loss.
+    spent: share of the run's rounds or budget that is used up, whichever ends it first; 1 after the last round.
+    learned: whether the round was steps along a gradient, and fitness is minus their loss.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""One tiny batch from genotype to score, before a run begins: what cannot work fails in one line and not after hours."""
+"""One tiny batch from genotype to score, before a run begins: parts that cannot work fail at once and in one line."""
 
 from collections.abc import Callable
 

@@ -117,8 +117,9 @@ def join_genes(parts: Sequence[Genes]) -> Genes:
 def node_columns(nodes: Sequence[Any]) -> dict[str, np.ndarray]:
     """Columns of neat-python's nodes."""
     return {"key": np.array([node.key for node in nodes], dtype=np.int64),
-            **{name: np.array([own for own in map(attrgetter(name), nodes)], dtype=np.float64) for name in NODE_NUMBERS},
-            **{name: np.array([WORDS[own] for own in map(attrgetter(name), nodes)], dtype=np.int64) for name in NODE_WORDS}}
+            **{name: np.array(list(map(attrgetter(name), nodes)), dtype=np.float64) for name in NODE_NUMBERS},
+            **{name: np.array([WORDS[word] for word in map(attrgetter(name), nodes)], dtype=np.int64)
+               for name in NODE_WORDS}}
 
 
 def link_columns(links: Sequence[Any]) -> dict[str, np.ndarray]:

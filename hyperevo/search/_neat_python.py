@@ -141,7 +141,9 @@ def read_ini(path: str) -> str:
     """An INI file's text under a comment that names the file; raises ValueError where it cannot be read."""
     try:
         return f"# {path}\n{Path(path).read_text(encoding='utf-8')}"
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
 
 

@@ -381,5 +381,6 @@ def _shared(fitness: Tensor) -> Tensor:
 def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:
     """The search for a CPPN encoding's graphs."""
     if not isinstance(encoding, PaintsGraphs):
-        raise UserError(f"search.name: neat evolves graphs and needs encoding.name = cppn, not {encoding.settings.name}")
+        raise UserError("search.name: neat evolves graphs and needs encoding.name = cppn, "
+                        f"not {encoding.settings.name}")
     return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, encoding.matrix_outputs())

@@ -31,7 +31,7 @@ class ConvNetTarget(Target):
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         if len(inputs.sizes) < 2:
-            raise ValueError(f"target.name: convnet needs images, and the task's inputs are of shape {' × '.join(map(str, inputs.sizes))}")
+            raise ValueError(f"target.name: convnet needs images, and the task's inputs are of shape {inputs.shape}")
         self.settings = settings
         self.image = inputs.sizes if len(inputs.sizes) == 3 else (1, *inputs.sizes)
         self.geometry: dict[str, ParameterGeometry] = {}

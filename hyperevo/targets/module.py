@@ -143,7 +143,7 @@ class ModuleTarget(Target):
 @contextmanager
 def _normalising(module: nn.Module, by_batch: bool) -> Iterator[None]:
     """While it lasts, normalisations use the batch's own statistics, or those that they keep."""
-    parts: list[Any] = [part for part in module.modules() if dict(part.named_buffers(recurse=False)).get("running_mean") is not None]
+    parts: list[Any] = [part for part in module.modules() if "running_mean" in dict(part.named_buffers(recurse=False))]
     momenta = [part.momentum for part in parts]
     for part in parts:
         part.train(by_batch)

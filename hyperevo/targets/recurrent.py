@@ -54,8 +54,8 @@ class RecurrentTarget(Target):
         return state, self._read(weights, state)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """inputs (N, steps · features) or (N, steps, features), the same for all networks → outputs (P, N, classes) after
-        the last step."""
+        """inputs (N, steps · features) or (N, steps, features), the same for all networks → outputs (P, N, classes)
+        after the last step."""
         features = self.step_sheet.units
         steps = inputs.flatten(1).unflatten(1, (-1, features)).transpose(0, 1)
         # The inputs of all steps are one product.

@@ -79,7 +79,7 @@ class WideResNet(nn.Module):
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarget:
     """The target for a task with images, (rows, columns) or (channels, rows, columns)."""
     if len(inputs.sizes) < 2:
-        raise ValueError(f"target.name: wide-resnet needs images, and the task's inputs are of shape {' × '.join(map(str, inputs.sizes))}")
+        raise ValueError(f"target.name: wide-resnet needs images, and the task's inputs are of shape {inputs.shape}")
     shape = inputs.sizes if len(inputs.sizes) == 3 else (1, *inputs.sizes)
     with torch.random.fork_rng(devices=[]):
         module = WideResNet(settings.depth, settings.width, shape[0], output_units(outputs))

@@ -59,7 +59,8 @@ class Boxes(Task):
     examples = "pairs of boxes"
     data_name = "boxes"
     checksum = "drawn"
-    without_gradient = "search.name: the most active output of boxes has no gradient to follow; use an evolutionary search"
+    without_gradient = ("search.name: the most active output of boxes has no gradient to follow; use an evolutionary "
+                        "search")
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.size, self.device = settings, settings.size, torch.device(device)

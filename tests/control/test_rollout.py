@@ -5,6 +5,7 @@ import torch
 
 from hyperevo.control import _rollout, environment, environment_names, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
+from hyperevo.parts import Target
 from hyperevo.targets import mlp, recurrent
 from hyperevo.weights import Deferred, Factored, Weights, join
 
@@ -87,11 +88,13 @@ def test_wobbles_are_those_of_the_last_steps(monkeypatch):
     assert steps.min() < 7 < steps.max() and len(steps.unique()) > 3
 
 
-class Regulator:
+class Regulator(Target):
     """A target that pushes right where a weighted sum of what it sees is above 0; `seen`: how many networks."""
 
+    own_inputs = True
+
     def __init__(self):
-        self.seen = []
+        self.geometry, self.units, self.seen = {}, 1, []
 
     def forward(self, weights, inputs):
         self.seen.append(len(inputs))

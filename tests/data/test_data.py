@@ -28,7 +28,7 @@ SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.i
 
 
 def source(*mirrors: str) -> SimpleNamespace:
-    return SimpleNamespace(FILES=SUMS, MIRRORS=mirrors or ("http://127.0.0.1:9/nowhere/",))
+    return SimpleNamespace(FILES=SUMS, UNPACKED={}, MIRRORS=mirrors or ("http://127.0.0.1:9/nowhere/",))
 
 
 def lay_out(folder, content=CONTENT):

@@ -31,7 +31,7 @@ def build(name):
 
 
 @pytest.fixture(params=[name for name in component_names("encoding")
-                        if name not in GROWING and hasattr(build(name), "genes")])
+                        if name not in GROWING and build(name).genes])
 def encoding(request):
     return build(request.param)
 

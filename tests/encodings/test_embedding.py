@@ -69,7 +69,7 @@ def test_the_papers_mnist_hypernetwork_has_4244_genes():
     target = convnet.build(convnet.Settings(), Sheet((28, 28)), 10)
     settings = Settings(embedding=4, direct=("convolution1.weight", "readout.weight"))
     encoding = build_encoding(settings, target.geometry, CPU)
-    assert encoding.inner.genes == 4_244 and encoding.direct_parameters == 21_210 - 12_544
+    assert encoding.inner.genes == 4_244 and encoding.counts().direct_parameters == 21_210 - 12_544
 
 
 def test_generated_weights_start_at_the_size_that_keeps_values_in_range():
@@ -91,6 +91,6 @@ def test_parameters_without_a_source_are_direct():
     geometry = mlp.build(mlp.Settings(), Sheet((28, 28)), 10).geometry
     assert set(build_encoding(Settings(), geometry, CPU).inner.geometry) == {"hidden.weight", "readout.weight"}
     encoding = build_encoding(Settings(direct=("readout.*",)), geometry, CPU)
-    assert set(encoding.inner.geometry) == {"hidden.weight"} and encoding.direct_parameters == 256 + 2570
+    assert set(encoding.inner.geometry) == {"hidden.weight"} and encoding.counts().direct_parameters == 256 + 2570
     with pytest.raises(UserError, match=r"no parameter '\*.gain'"):
         build_encoding(Settings(direct=("*.gain",)), geometry, CPU)

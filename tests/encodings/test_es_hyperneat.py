@@ -372,7 +372,7 @@ def test_figures_show_networks_with_and_without_hidden_nodes(options):
     graphs = population(encoding, 40, 0)
     hidden = (encoding.connections(graphs)[1] >= 0).sum(1)
     for count in (hidden.min(), hidden.median(), hidden.max()):
-        figure = found_network(encoding, graphs[int((hidden == count).int().argmax())], "run")
+        figure = found_network(encoding.found_network(graphs[int((hidden == count).int().argmax())]), "run")
         figure.draw_without_rendering()
         assert f"({int(count)} hidden nodes" in figure.get_suptitle().replace("\n", " ")
     assert hidden.min() == 0 < hidden.max()

@@ -37,7 +37,7 @@ def make_config(name):
 def make_genotype(config):
     encoding = build_encoding(config.encoding, mlp.build(config.target, Sheet((4, 5)), 3).geometry,
                               torch.device("cpu"))
-    if hasattr(encoding, "genes"):
+    if encoding.genes:
         return torch.randn(encoding.genes, generator=torch.Generator().manual_seed(0))
     count, wanted = len(encoding.input_names), len(encoding.output_names)
     nodes = [Node("sin", "sum", (0, 2)), *(Node("tanh", "sum", (count, at % count)) for at in range(wanted))]

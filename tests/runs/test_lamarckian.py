@@ -32,7 +32,7 @@ def grown_parts(*overrides):
     parts = compose(small_config(*overrides))
     for number in range(3):
         graphs = parts.search.ask()
-        parts.search.tell(torch.arange(len(graphs)).float() * (-1) ** number, graphs)
+        parts.search.tell_learned(torch.arange(len(graphs)).float() * (-1) ** number, graphs)
     return parts, parts.search.ask()
 
 

@@ -7,6 +7,7 @@ import torch
 
 from hyperevo.config import load_config
 from hyperevo.errors import RunFailed
+from hyperevo.parts import Loss
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import differentiable_fitness
@@ -52,7 +53,7 @@ def loss_by_hand(parts, genes, decay):
 def test_fitness_is_minus_the_loss_less_the_decay_of_generated_weights():
     config = small_config("search.population=2", "search.generated_decay=0.1")
     parts = compose(config)
-    fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, config.part("search"))
+    fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, parts.search.loss())
     genes = parts.search.ask()
     values = fitness(genes, *parts.task.batch(0, 0))
     gradient, = torch.autograd.grad(values.sum(), genes)
@@ -67,7 +68,7 @@ def test_fitness_is_minus_the_loss_less_the_decay_of_generated_weights():
 def test_half_precision_is_near_the_whole(tmp_path):
     parts = compose(small_config())
     values = [differentiable_fitness(parts.encoding, parts.target, parts.task,
-                                     small_config(f"search.precision={precision}").part("search"))(
+                                     Loss(precision=precision))(
         parts.search.ask(), *parts.task.batch(0, 0)) for precision in ("float32", "bfloat16")]
     assert values[0].dtype == values[1].dtype == torch.float32
     assert 0 < (values[0] - values[1]).abs().item() < 0.05
@@ -79,14 +80,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(tmp_path, monkeypatc
         (weights.population, len(inputs), 10), torch.inf) * weights.tensor("readout.bias").sum())
     with pytest.raises(RunFailed, match="the loss is not finite after step 28; a smaller search.learning_rate"):
         execute(run)
-    for log in run.logs.values():
-        log.close()
 
 
 def test_sine_layers_pass_their_gradient_on():
     config = load_config("appendix-a1", ["task.name=digits", "target.activation=sin", "target.hidden=[[3,3]]"]).config
     parts = compose(config)
-    fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, config.part("search"))
+    fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, parts.search.loss())
     images, labels = parts.task.batch(0, 0)
     fitness(parts.search.ask(), images, labels).sum().backward()
     assert (parts.search.ask().grad != 0).float().mean() > 0.5

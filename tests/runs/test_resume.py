@@ -10,7 +10,7 @@ from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute, open_run
-from hyperevo.runs import run as run_module
+from hyperevo.runs import writer as writer_module
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2",
          "search.population=12", "threads=1"]
@@ -61,7 +61,7 @@ def test_run_cut_between_its_logs_and_its_checkpoint(unbroken, tmp_path, monkeyp
     config, expected = unbroken
     run = create_run(config, tmp_path / "run")
     written = []
-    real = run_module.write_checkpoint
+    real = writer_module.write_checkpoint
 
     def cut_at_the_fourth(folder, checkpoint):
         written.append(checkpoint)
@@ -69,12 +69,11 @@ def test_run_cut_between_its_logs_and_its_checkpoint(unbroken, tmp_path, monkeyp
             raise Cut
         real(folder, checkpoint)
 
-    monkeypatch.setattr(run_module, "write_checkpoint", cut_at_the_fourth)
+    monkeypatch.setattr(writer_module, "write_checkpoint", cut_at_the_fourth)
     with pytest.raises(Cut):
         execute(run)
-    monkeypatch.setattr(run_module, "write_checkpoint", real)
-    for log in run.logs.values():
-        log.close()
+    monkeypatch.setattr(writer_module, "write_checkpoint", real)
+    run.close()
     with (tmp_path / "run" / "metrics.csv").open("ab") as metrics:
         metrics.write(b"half a row, 1.2")
     execute(open_run(tmp_path / "run"))
@@ -122,7 +121,7 @@ def test_no_pickle_is_written(tmp_path, unbroken, run_until):
     run_until(unbroken[0], tmp_path / "run", 3)
     for path in (tmp_path / "run").rglob("*"):
         if path.is_file():
-            assert path.suffix in {".toml", ".json", ".csv", ".bin", ".safetensors"}
+            assert path.suffix in {".toml", ".json", ".csv", ".bin", ".safetensors", ".lock"}
             assert not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"))
 
 
@@ -130,8 +129,7 @@ def test_run_killed_before_its_first_checkpoint_is_made_anew(tmp_path):
     config = small_config(tmp_path, "snes")
     execute(create_run(config, tmp_path / "whole"))
     run = create_run(config, tmp_path / "run")
-    for log in run.logs.values():
-        log.close()
+    run.close()
     shutil.rmtree(tmp_path / "run" / "checkpoint" / "00000000")
     (tmp_path / "run" / "checkpoint" / ".00000000.12345").mkdir()
     execute(open_run(tmp_path / "run"))

@@ -1,18 +1,16 @@
 """Runs of recurrent layers: state is carried from batch to batch, and survives the end of the process."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hyperevo.runs.run import Run, _carried, _learn
 
 from hyperevo.config import load_config
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 from hyperevo.runs import create_run, execute, open_run
-from hyperevo.runs import run as run_module
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import Carried, differentiable_fitness
+from hyperevo.runs.rounds import _carried, _follow_gradient
+from hyperevo.runs.state import Run
 
 SMALL = ["target.hidden=6", "task.sequences=4", "task.length=20", "search.steps_per_round=3", "run.rounds=4",
          "run.validate_every=2", "threads=1", "target.keep=0.8", "search.population=2"]
@@ -32,7 +30,7 @@ def config_of(text, layer="hyper-lstm", *more):
 
 def in_memory(config):
     """A run that nothing is written of."""
-    return Run(Path("nowhere"), config, compose(config), 1.0)
+    return Run(config, compose(config), 1.0)
 
 
 @pytest.mark.parametrize("layer", ["lstm", "hyper-lstm"])
@@ -73,12 +71,12 @@ def test_carried_state_changes_what_is_learned_and_brings_no_gradient_of_the_pas
 def test_two_seeds_at_once_learn_what_each_learns_alone(text):
     both, one = in_memory(config_of(text)), in_memory(config_of(text, "hyper-lstm", "search.population=1"))
     for run in (both, one):
-        _learn(run)
+        _follow_gradient(run, run.parts.search)
     torch.testing.assert_close(both.parts.search.ask()[:1], one.parts.search.ask())
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(text, tmp_path):
-    with pytest.raises(run_module.RunFailed, match="search.learning_rate"):
+    with pytest.raises(RunFailed, match="search.learning_rate"):
         execute(create_run(config_of(text, "lstm", "search.learning_rate=1e38", "search.optimizer=sgd"),
                            tmp_path / "run"))
 

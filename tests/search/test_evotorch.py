@@ -9,7 +9,8 @@ from hyperevo.components import component_names, load_component
 from hyperevo.errors import UserError
 
 GENES = 6
-ENCODING = SimpleNamespace(genes=GENES, settings=SimpleNamespace(name="made-up"))
+ENCODING = SimpleNamespace(genes=GENES, settings=SimpleNamespace(name="made-up"),
+                           sample=lambda size, generator: torch.randn(size, GENES, generator=generator))
 
 
 SEARCHES = [name for name in component_names("search") if hasattr(load_component("search", name), "build_evotorch")]
@@ -91,7 +92,7 @@ def test_wrong_number_of_fitness_values_is_refused():
 
 def test_an_error_inside_evotorch_reaches_the_caller():
     search = make("snes")
-    search.start()
+    search.prepare()
     search._algorithm._update_distribution = lambda _: 1 / 0
     with pytest.raises(ZeroDivisionError):
         run(search, 3)

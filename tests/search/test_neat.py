@@ -34,7 +34,7 @@ from hyperevo.search._neat_python import neat_config
 from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search.neat import NeatSearch, Settings, build
 
-ENCODING = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one", "dx", "dy"],
+ENCODING = SimpleNamespace(matrix_outputs=lambda: None, input_names=["x1", "y1", "x2", "y2", "one", "dx", "dy"],
                            output_names=["hidden.weight", "hidden.weight expressed", "hidden.bias"])
 SMALL = dict(population=12, hidden=2, target_species=3, add_node=0.5, add_link=0.5, delete_node=0.2, delete_link=0.2,
              function_rate=0.1, replace_rate=0.05, toggle_rate=0.1, stagnation=3, species_elitism=1)
@@ -229,7 +229,8 @@ def test_wrong_number_of_fitness_values():
 
 
 def test_locality_seed_needs_delta_inputs():
-    bare = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one"], output_names=["weight"])
+    bare = SimpleNamespace(matrix_outputs=lambda: None, input_names=["x1", "y1", "x2", "y2", "one"],
+                           output_names=["weight"])
     with pytest.raises(UserError, match=r"search\.locality"):
         build(Settings(locality="xy"), bare, 0)
     genome = next(iter(build(Settings(locality="xy"), ENCODING, 0).population.values()))

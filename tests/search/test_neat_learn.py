@@ -12,7 +12,8 @@ from hyperevo.search._neat_learn import Learning, LearnSettings
 from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search.neat import Settings, build
 
-ENCODING = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one"], output_names=["weight", "bias"])
+ENCODING = SimpleNamespace(input_names=["x1", "y1", "x2", "y2", "one"], output_names=["weight", "bias"],
+                           matrix_outputs=lambda: None)
 NO_REFINEMENT = RefineSettings(rounds=0)
 
 
@@ -22,7 +23,7 @@ def search_that_learns(refine=NO_REFINEMENT, limit=30.0, **learn):
                             refine=refine, learn=LearnSettings(**{"steps": 5, **learn})), ENCODING, 0)
     for _ in range(3):
         graphs = search.ask()
-        search.tell(fitness_of(graphs), graphs)
+        search.tell_learned(fitness_of(graphs), graphs)
     return search
 
 
@@ -51,7 +52,7 @@ def test_every_graph_learns_what_adam_teaches_it_alone(schedule):
     search = search_that_learns(schedule=schedule, learning_rate=0.05, limit=0.8)
     graphs = search.ask()
     assert len({graph.topology for graph in graphs}) > 2
-    learned = take_steps(search.learning())
+    learned = take_steps(search.lessons())
     for graph, together in zip(graphs, learned, strict=True):
         alone = numbers_of(graph).clone().requires_grad_()
         optimizer = torch.optim.Adam([alone], 0.05)
@@ -70,7 +71,7 @@ def test_every_graph_learns_what_adam_teaches_it_alone(schedule):
 
 def test_a_gradient_that_is_not_finite_stays_with_its_own_graph():
     search = search_that_learns()
-    healthy, ill = search.learning(), search.learning()
+    healthy, ill = search.lessons(), search.lessons()
     numbers, graphs = healthy.leaf(slice(None))
     gradient, = torch.autograd.grad(fitness_of(graphs).sum(), numbers)
     healthy.step(gradient)
@@ -84,11 +85,11 @@ def test_a_gradient_that_is_not_finite_stays_with_its_own_graph():
 @pytest.mark.parametrize("inherit", [True, False])
 def test_genomes_inherit_exactly_what_was_learned_or_nothing(inherit, monkeypatch):
     search = search_that_learns(inherit=inherit)
-    before, learned = search.ask(), take_steps(search.learning())
+    before, learned = search.ask(), take_steps(search.lessons())
     assert all(torch.equal(numbers_of(one), numbers_of(two)) for one, two in zip(before, search.ask(), strict=True))
     monkeypatch.setattr(search, "_reproduce", lambda: None)
     fitness = fitness_of(learned)
-    search.tell(fitness, learned)
+    search.tell_learned(fitness, learned)
     after = graphs_from_genomes(list(search.population.values()), search.genome_config)
     for kept, expected in zip(after, learned if inherit else before, strict=True):
         assert kept.topology == expected.topology
@@ -102,17 +103,17 @@ def test_genomes_inherit_exactly_what_was_learned_or_nothing(inherit, monkeypatc
 def test_what_is_learned_is_refined_after():
     search = search_that_learns(refine=RefineSettings(rounds=2, population=4))
     while search.phase == 1:
-        assert search.learning() is None
+        assert search.lessons() is None
         search.tell(fitness_of(search.ask()))
-    learned = take_steps(search.learning())
-    search.tell(fitness_of(learned), learned)
+    learned = take_steps(search.lessons())
+    search.tell_learned(fitness_of(learned), learned)
     assert search.phase == 1
     best = learned[int(fitness_of(learned).argmax())]
     assert torch.equal(search._refinement.centre, numbers_of(best))
 
 
 def test_without_steps_nothing_is_learned():
-    assert search_that_learns(steps=0).learning() is None
+    assert search_that_learns(steps=0).lessons() is None
 
 
 @pytest.mark.parametrize(("key", "value"), [("steps", -1), ("learning_rate", 0), ("schedule", "linear"),

@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from hyperevo.config import part_settings
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import Settings as DirectSettings
+from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.guests import OWN
+from hyperevo.runs.compose import shaped_target
 from hyperevo.targets import module as module_target
 from hyperevo.targets.module import ModuleTarget, Settings, build
 from hyperevo.weights import Weights
@@ -62,7 +66,7 @@ def random_weights(target, population=3):
 
 def loaded(target, weights, network):
     """The module itself with one network's parameters, and buffers where the weights hold any."""
-    module = copy.deepcopy(target.module)
+    module = copy.deepcopy(target.original)
     geometry = target.geometry
     state = {name: value.reshape(geometry[name].tensor_shape) if name in geometry else value
              for name, value in weights.network(network).items()}
@@ -174,7 +178,7 @@ def test_a_module_from_a_file(tmp_path):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"module": "nowhere.py:network"}, "target.module: nowhere.py: no such file"),
-    ({"module": "no_such_package:network"}, "target.module: no_such_package: ModuleNotFoundError: No module named"),
+    ({"module": "no_such_package:network"}, "target.module: no_such_package: no such module"),
     ({"module": "broken.py:network"}, "target.module: broken.py: NameError: name 'nothing' is not defined"),
     ({"module": "mine.py:missing"}, "has no class or function 'missing'"),
     ({"module": "mine.py:pair"}, "returned tuple, not an nn.Module"),
@@ -187,8 +191,8 @@ def test_what_does_not_fit_is_one_line(options, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(FILE)
     (tmp_path / "broken.py").write_text("nothing")
-    with pytest.raises(ValueError, match=message) as raised:
-        build(Settings(**options), Sheet((3, 4)), 3)
+    with pytest.raises(UserError, match=message) as raised:
+        shaped_target(part_settings("target", {"name": "module", **options}, "c.toml", {}, OWN), Sheet((3, 4)), 3)
     assert "\n" not in str(raised.value)
 
 

@@ -79,7 +79,7 @@ def test_knowing_nothing_costs_the_logarithm_of_the_alphabet(task):
 def test_the_alphabets_of_data_sets_are_known_without_reading_them(real_data):
     for name, count in characters.SYMBOLS.items():
         if name != "enwik8":  # a part of the file is enough to read it, and has fewer symbols than the whole
-            assert build(Settings(text=name), CPU).classes == count
+            assert build(Settings(text=name), CPU).outputs == count
 
 
 @pytest.mark.parametrize(("text", "settings", "line"), [

@@ -109,7 +109,7 @@ def test_any_number_of_workers_gives_the_same_bits(options):
         target, encoding, genotypes = population(task, size=7)
         for generation in (0, 1):
             found.append(evaluate(encoding, target, genotypes, task.batch(0, generation), task.fitness, 1.0,
-                                  play=task.play))
+                                  acting=task))
         task.close()
     assert all(torch.equal(found[0], again) for again in found[2::2])
     assert all(torch.equal(found[1], again) for again in found[3::2]) and not torch.equal(found[0], found[1])

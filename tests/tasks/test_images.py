@@ -14,7 +14,7 @@ def make_task(**options) -> ImageClassification:
     images = random.integers(0, 256, (60, 4, 5), dtype=np.uint8)
     labels = random.integers(0, 3, 60, dtype=np.uint8)
     data = ImageData("made-up", images[:50], labels[:50], images[50:], labels[50:], 3, 255, "0" * 64)
-    return ImageClassification(ImageSettings(images=8, validation=10, **options), data)
+    return ImageClassification(ImageSettings(images=8, validation=10, **options), data, "0123456789")
 
 
 def test_fitness_is_minus_the_cross_entropy_of_each_network():
@@ -63,7 +63,7 @@ def test_too_few_images_is_an_error_that_names_the_key():
     with pytest.raises(ValueError, match=r"task.images: 8 .* task.validation 45"):
         make_task().__class__(ImageSettings(images=8, validation=45),
                               ImageData("made-up", np.zeros((50, 4, 5), np.uint8), np.zeros(50, np.uint8),
-                                        np.zeros((5, 4, 5), np.uint8), np.zeros(5, np.uint8), 3, 255, ""))
+                                        np.zeros((5, 4, 5), np.uint8), np.zeros(5, np.uint8), 3, 255, ""), "abc")
 
 
 def test_epochs_show_every_training_image_once_in_an_order_of_their_own():
@@ -81,7 +81,7 @@ def colour_task(**options) -> ImageClassification:
     images = random.integers(0, 256, (60, 3, 4, 5), dtype=np.uint8)
     labels = random.integers(0, 3, 60, dtype=np.uint8)
     data = ImageData("made-up", images[:50], labels[:50], images[50:], labels[50:], 3, 255, "0" * 64)
-    return ImageClassification(ImageSettings(images=8, validation=10, **options), data)
+    return ImageClassification(ImageSettings(images=8, validation=10, **options), data, "0123456789")
 
 
 def test_colour_images_have_every_channel_scaled_to_mean_0_and_deviation_1():

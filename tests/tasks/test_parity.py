@@ -14,7 +14,7 @@ def task(request):
 def test_all_patterns_are_shown_once_with_their_parity(task):
     patterns, labels = task.batch(0, 0)
     assert len({tuple(pattern) for pattern in patterns.tolist()}) == len(patterns) == 2**task.settings.bits
-    assert task.settings.images == len(patterns)
+    assert task.batch_size() == len(patterns)
     assert [int(label) for label in labels] == [sum(bit > 0 for bit in pattern) % 2 for pattern in patterns.tolist()]
     assert int(labels.sum()) == len(labels) // 2
     assert task.inputs.units == task.settings.bits and task.outputs == 1
