@@ -97,7 +97,7 @@ def test_mistakes_are_one_line_that_names_the_key(tmp_path, overrides, message):
 
 @pytest.mark.parametrize(("content", "message"), [
     ("seed = ", "mine.toml: is not TOML"),
-    ("seed = 1", r"mine.toml: the table \[task\] is missing; its name is one of adding, boxes, .*, retina"),
+    ("seed = 1", r"mine.toml: the table \[task\] is missing; its name is one of adding, arrays, .*, retina"),
     (MINIMAL.replace('name = "snes"', ""), "mine.toml: search.name is missing; allowed: .*snes"),
     (MINIMAL.replace('"dct"', "3"), "mine.toml: encoding.name is missing"),
     (MINIMAL + "populatoin = 3", "mine.toml: search.populatoin: unknown key; did you mean 'population'"),
