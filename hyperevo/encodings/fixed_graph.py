@@ -11,12 +11,12 @@ from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
-from safetensors.torch import load_file
 from torch import Tensor
 
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
-from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
+from hyperevo.errors import UserError
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, read_champion, stack
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.parts import Encoding
@@ -44,16 +44,14 @@ class Settings(CppnSettings):
 def _champion_as_text(run: Path) -> str:
     """The graph of a run's champion as JSON; raises ValueError where there is none."""
     try:
-        plain = json.loads((run / "champion" / "state.json").read_text(encoding="utf-8"))["genotype"]
-        tensors = load_file(run / "champion" / "tensors.safetensors")
-        if plain["kind"] != "graph":
-            raise ValueError("its champion is not a graph")
-        return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
-                           **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
-    except OSError as error:
-        raise ValueError(f"{run}: is not a finished run: {error.strerror or error}") from error
-    except Exception as error:  # whatever a damaged file makes of json and safetensors
-        raise ValueError(f"{run}: holds no champion that is a graph: {error}") from error
+        champion = read_champion(run)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(champion, Graph):
+        raise ValueError(f"{run}: its champion is not a graph")
+    plain, tensors = pack_genotype(champion)
+    return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
+                       **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
 
 
 def _graph_from_text(text: str) -> Graph:

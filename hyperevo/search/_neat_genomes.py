@@ -213,9 +213,36 @@ def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> Non
         node.bias, node.response = bias, response
 
 
+def genome_from_graph(graph: Graph, key: int, config: GenomeConfig) -> Genome:
+    """Genome that encodes a CPPN: outputs have neat-python's keys from 0 on, other nodes those after. Raises ValueError
+    where two outputs are one node."""
+    topology = graph.topology
+    if len(set(topology.outputs)) < len(topology.outputs):
+        raise ValueError("two outputs of a graph are one node, which no genome can say")
+    outputs = {place: key for key, place in enumerate(topology.outputs)}
+    hidden = [place for place in range(len(topology.nodes)) if place not in outputs]
+    node_keys = outputs | {place: key for key, place in enumerate(hidden, start=len(outputs))}
+    keys = {topology.inputs + place: own for place, own in node_keys.items()} \
+        | {source: -1 - source for source in range(topology.inputs)}
+    genome, weights = Genome(key), iter(graph.weights.tolist())
+    genome.nodes, genome.connections = {}, {}
+    numbers = zip(topology.nodes, graph.biases.tolist(), graph.responses.tolist(), strict=True)
+    for place, (node, bias, response) in enumerate(numbers):
+        own = genome.nodes[node_keys[place]] = genome.create_node(config, node_keys[place])
+        own.activation, own.aggregation, own.bias, own.response = node.activation, node.aggregation, bias, response
+        for source in node.sources:
+            genome.add_connection(config, keys[source], node_keys[place], next(weights), True)
+    genome.nodes = dict(sorted(genome.nodes.items()))  # outputs first, as neat-python has them
+    return genome
+
+
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
     """Numbers as a float64 tensor, the precision of genes."""
     return torch.tensor(values, dtype=torch.float64)
+
+
+PACKED = ("genomes", "node_keys", "node_numbers", "link_keys", "link_weights")
+"""Names of the tensors that genomes are packed into."""
 
 
 def pack_genomes(genomes: Sequence[DefaultGenome]) -> dict[str, Tensor]:
