@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
-from hyperevo.errors import UserError
-from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph_text import graph_from_text
+from hyperevo.reading import read_bytes, read_text
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -91,55 +92,47 @@ def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
 Packed = tuple[Any, dict[str, Tensor]]
 """Plain data and tensors, as a folder holds them in state.json and tensors.safetensors."""
 
+MOST_BYTES = 2**32
+"""Bytes of a file of genotypes, of which a run may have a whole population."""
 
-def read_champion(folder: Path) -> Genotype:
-    """Champion's genotype in the folder of a finished run; raises UserError, which names the folder, if it is none or
+
+def read_champion(run: Path) -> Genotype:
+    """Champion's genotype in the folder of a finished run; raises UserError, which names it, if there is none or it is
     damaged."""
     try:
-        plain, tensors = read_packed(folder / "champion")
-    except OSError as error:
-        raise UserError(f"{folder}: is not a finished run: {error.strerror or error}") from error
-    return champion_of(plain, tensors, folder)
+        packed = read_packed(run / "champion")
+    except UserError as error:
+        raise UserError(f"{shown_path(run)}: is not a finished run: {error}") from error
+    return champion_of(*packed, run)
 
 
-def champion_of(plain: Any, tensors: Mapping[str, Tensor], folder: Path) -> Genotype:
+def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotype:
     """Champion's genotype from the content of its folder; raises UserError, which names the run's, if it is damaged."""
     try:
-        genotype = unpack_genotype(plain["genotype"], tensors)
-        _check_genes(genotype) if isinstance(genotype, Tensor) else _check_graph(genotype)
-        return genotype
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{folder}: holds no champion: {' '.join(str(error).split())}") from error
+        own = plain["genotype"]
+        return _checked_genes(tensors["genes"]) if own["kind"] == "genes" else _checked_graph(own, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{shown_path(run)}: its champion is damaged: {shortened(error)}") from error
 
 
 def read_packed(folder: Path) -> Packed:
-    """Plain data and tensors in a folder; raises OSError if they cannot be read, and UserError if they are damaged."""
+    """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
+    state, tensors = folder / "state.json", folder / "tensors.safetensors"
     try:
-        return (json.loads((folder / "state.json").read_text(encoding="utf-8")),
-                load_file(folder / "tensors.safetensors"))
+        return json.loads(read_text(state, MOST_BYTES)), load(read_bytes(tensors, MOST_BYTES))
     except (ValueError, RecursionError, SafetensorError) as error:
-        raise UserError(f"{folder}: is cut short or damaged: {' '.join(str(error).split())}") from error
+        raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
 
 
-def _check_genes(genes: Tensor) -> None:
+def _checked_genes(genes: Tensor) -> Tensor:
     if genes.dim() != 1 or not genes.is_floating_point() or not torch.isfinite(genes).all():
-        raise ValueError(f"genes are finite numbers (genes,), not {genes.dtype} {tuple(genes.shape)}")
+        raise ValueError(f"genes are finite numbers (genes,), and these are {genes.dtype} {tuple(genes.shape)}")
+    return genes
 
 
-def _check_graph(graph: Graph) -> None:
-    topology = graph.topology
-    numbers = {"weights": (graph.weights, topology.links), "biases": (graph.biases, len(topology.nodes)),
-               "responses": (graph.responses, len(topology.nodes))}
-    for name, (values, count) in numbers.items():
-        if values.shape != (count,) or not torch.isfinite(values).all():
-            raise ValueError(f"its graph wants {count} finite {name}")
-    for index, node in enumerate(topology.nodes):
-        if node.activation not in ACTIVATIONS or node.aggregation not in AGGREGATIONS:
-            raise ValueError(f"node {index} has functions {node.activation} and {node.aggregation}")
-        if not all(0 <= source < topology.inputs + index for source in node.sources):
-            raise ValueError(f"node {index} is computed before one of its sources")
-    if not all(0 <= output < len(topology.nodes) for output in topology.outputs):
-        raise ValueError("an output is no node")
+def _checked_graph(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Graph:
+    numbers = {name: tensors[name].tolist() for name in ("weights", "biases", "responses")}
+    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes")} | numbers))
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:

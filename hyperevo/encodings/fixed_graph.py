@@ -15,10 +15,11 @@ from torch import Tensor
 
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown_path
 from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, read_champion, stack
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph import Graph
+from hyperevo.graph_text import graph_from_text
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
@@ -38,7 +39,12 @@ class Settings(CppnSettings):
     @field_validator("graph")
     @classmethod
     def _text(cls, graph: str) -> str:
-        return graph if graph.startswith("{") else _champion_as_text(Path(graph))
+        text = graph if graph.startswith("{") else _champion_as_text(Path(graph))
+        try:
+            graph_from_text(text)
+        except ValueError as error:
+            raise ValueError(f"is neither a run folder nor a graph: {error}") from error
+        return text
 
 
 def _champion_as_text(run: Path) -> str:
@@ -48,21 +54,10 @@ def _champion_as_text(run: Path) -> str:
     except UserError as error:
         raise ValueError(str(error)) from error
     if not isinstance(champion, Graph):
-        raise ValueError(f"{run}: its champion is not a graph")
+        raise ValueError(f"{shown_path(run)}: its champion is not a graph")
     plain, tensors = pack_genotype(champion)
     return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
                        **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
-
-
-def _graph_from_text(text: str) -> Graph:
-    try:
-        values = json.loads(text)
-        nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in
-                      values["nodes"])
-        numbers = [torch.tensor(values[name], dtype=torch.float64) for name in ("weights", "biases", "responses")]
-        return Graph(Topology(values["inputs"], nodes, tuple(values["outputs"])), *numbers)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"encoding.graph: is neither a run folder nor a graph: {error!r}") from error
 
 
 class FixedGraphEncoding(Encoding):
@@ -74,7 +69,7 @@ class FixedGraphEncoding(Encoding):
                  device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.painter = CppnEncoding(settings, geometry, device)
-        self.graph = _graph_from_text(settings.graph)
+        self.graph = graph_from_text(settings.graph)
         for kind, has, needs in (("inputs", self.graph.topology.inputs, len(self.painter.input_names)),
                                  ("outputs", len(self.graph.topology.outputs), len(self.painter.output_names))):
             if has != needs:

@@ -26,7 +26,7 @@ def read_run(run: Path) -> Packed:
             if values["config"]["search"]["name"] == "neat":
                 plain["population"] = {key: values["search"][key] for key in COUNTERS}
                 tensors |= {f"population.{key}": parts[f"search.{key}"] for key in PACKED}
-        except (OSError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise UserError(f"{folder}: is not a checkpoint: {error!r}") from error
     return plain, tensors
 

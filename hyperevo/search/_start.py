@@ -58,7 +58,7 @@ class StartSettings(ComponentSettings):
         named = RunStart(start)
         own = info.context["code"].folder if info.context else None
         if own is not None:
-            named.read = lambda: _own_copy(own)
+            named.read = lambda: read_packed(own / FOLDER)
             return named
         try:
             packed = cls.reads(Path(start))
@@ -71,13 +71,6 @@ class StartSettings(ComponentSettings):
     def kept(self) -> Mapping[str, Packed]:
         """Champion that the search starts from, for the run's folder."""
         return {FOLDER: self.start.packed} if isinstance(self.start, RunStart) else {}
-
-
-def _own_copy(run: Path) -> Packed:
-    try:
-        return read_packed(run / FOLDER)
-    except OSError as error:
-        raise UserError(f"{run / FOLDER}: cannot be read: {error.strerror or error}") from error
 
 
 def start_genes(settings: StartSettings, encoding: Encoding) -> Tensor | None:
