@@ -307,7 +307,7 @@ def test_an_environment_that_came_with_a_run_does_not_run_unasked(tmp_path, monk
 
 
 @pytest.mark.parametrize(("content", "line"), [
-    ("import gymnasium", "task.environment: mine.py:own/Walk-v0 is not registered there; allowed: "),
+    ("import gymnasium", "task.environment: mine.py:own/Walk-v0 is not registered there; allowed:"),
     ("import gymnasium\ngymnasium.register('own/Walk-v1', 'nowhere:Walk')",
      "task.environment: mine.py:own/Walk-v0 is not registered there; did you mean 'own/Walk-v1'"),
     ("raise ValueError('not\\ntoday')", "mine.py: ValueError: not today"),
