@@ -337,6 +337,14 @@ class Filmed(Protocol):
         """One network's episode, before every step and after the last."""
 
 
+@runtime_checkable
+class JudgesGenotypes(Protocol):
+    """A task that judges genotypes themselves, without a target."""
+
+    def judge(self, genotypes: Genotypes) -> Tensor:
+        """Fitness (P,) of P genotypes, higher is better."""
+
+
 # Abilities of targets
 
 

@@ -213,27 +213,31 @@ def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> Non
         node.bias, node.response = bias, response
 
 
-def genome_from_graph(graph: Graph, key: int, config: GenomeConfig) -> Genome:
-    """Genome that encodes a CPPN: outputs have neat-python's keys from 0 on, other nodes those after. Raises ValueError
-    where two outputs are one node."""
+def fill_genome(genome: Any, graph: Graph, config: GenomeConfig, innovation: int = 1) -> Any:
+    """Give a new genome of neat-python's the genes of a CPPN: outputs have keys from 0 on, other nodes those after, and
+    links the innovation numbers from `innovation` on. Returns it; raises ValueError where two outputs are one node."""
     topology = graph.topology
     if len(set(topology.outputs)) < len(topology.outputs):
         raise ValueError("two outputs of a graph are one node, which no genome can say")
-    outputs = {place: key for key, place in enumerate(topology.outputs)}
-    hidden = [place for place in range(len(topology.nodes)) if place not in outputs]
-    node_keys = outputs | {place: key for key, place in enumerate(hidden, start=len(outputs))}
-    keys = {topology.inputs + place: own for place, own in node_keys.items()} \
-        | {source: -1 - source for source in range(topology.inputs)}
-    genome, weights = Genome(key), iter(graph.weights.tolist())
-    genome.nodes, genome.connections = {}, {}
-    numbers = zip(topology.nodes, graph.biases.tolist(), graph.responses.tolist(), strict=True)
-    for place, (node, bias, response) in enumerate(numbers):
-        own = genome.nodes[node_keys[place]] = genome.create_node(config, node_keys[place])
-        own.activation, own.aggregation, own.bias, own.response = node.activation, node.aggregation, bias, response
+    hidden = [place for place in range(len(topology.nodes)) if place not in topology.outputs]
+    node_keys = {place: key for key, place in enumerate([*topology.outputs, *hidden])}
+    keys = [*range(-1, -1 - topology.inputs, -1), *[node_keys[place] for place in range(len(topology.nodes))]]
+    genome.nodes = {key: _node_gene(graph, place, key, config) for place, key in node_keys.items()}
+    genome.connections = {}
+    weights = iter(graph.weights.tolist())
+    for key, node in zip(keys[topology.inputs :], topology.nodes, strict=True):
         for source in node.sources:
-            genome.add_connection(config, keys[source], node_keys[place], next(weights), True)
-    genome.nodes = dict(sorted(genome.nodes.items()))  # outputs first, as neat-python has them
+            link = config.connection_gene_type((keys[source], key), innovation=innovation + len(genome.connections))
+            link.weight, link.enabled = next(weights), True
+            genome.connections[link.key] = link
     return genome
+
+
+def _node_gene(graph: Graph, place: int, key: int, config: GenomeConfig) -> Any:
+    node, gene = graph.topology.nodes[place], config.node_gene_type(key)
+    gene.activation, gene.aggregation, gene.time_constant = node.activation, node.aggregation, 1.0
+    gene.bias, gene.response = float(graph.biases[place]), float(graph.responses[place])
+    return gene
 
 
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:

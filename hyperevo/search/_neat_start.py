@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hyperevo.errors import UserError
-from hyperevo.genotypes import Packed, read_packed
+from hyperevo.genotypes import Packed, as_graph, read_packed
 from hyperevo.graph import Graph
 from hyperevo.search._neat_breeding import breed
-from hyperevo.search._neat_genomes import PACKED, Genome, GenomeConfig, genome_from_graph, unpack_genomes
+from hyperevo.search._neat_genomes import PACKED, Genome, GenomeConfig, fill_genome, unpack_genomes
 from hyperevo.search._neat_python import Counter
 from hyperevo.search._start import RunStart, packed_champion
 
@@ -63,8 +62,9 @@ def _check_ends(start: RunStart, config: GenomeConfig) -> None:
 
 
 def _champion_and_mutants(start: RunStart, keys: Iterator[int], config: GenomeConfig, size: int) -> list[Genome]:
-    graph: Any = start.champion
-    champion = genome_from_graph(graph, next(keys), config)
+    tracker, graph = config.innovation_tracker, as_graph(start.champion)
+    champion = fill_genome(Genome(next(keys)), graph, config, tracker.global_counter + 1)
+    tracker.global_counter += graph.topology.links
     config.node_indexer = Counter(max(champion.nodes) + 1)
     mutants = [Genome(next(keys)) for _ in range(size - 1)]
     for mutant in mutants:
