@@ -165,6 +165,8 @@ def test_neat_goes_on_with_the_last_population(evolved, run_until, tmp_path):
     assert [graph.key() for graph in search.ask()] == with_old_numbers
     innovations = [link.innovation for genome in search.population.values() for link in genome.connections.values()]
     assert search._reproduction.innovation_tracker.global_counter >= max(innovations)
+    nodes = [key for genome in search.population.values() for key in genome.nodes]
+    assert search.genome_config.node_indexer.value > max(nodes)
     execute(create_run(config(), tmp_path / "whole"))
     run_until(config(), tmp_path / "cut", 2)
     shutil.rmtree(evolved)
