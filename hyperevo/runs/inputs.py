@@ -16,8 +16,8 @@ CHUNK = 1 << 20
 
 
 def input_hashes(config: RunConfig) -> dict[str, str]:
-    """SHA-256 of every file or folder that the config names, by its name there, and of what the run keeps of others, by
-    the name of its folder; raises UserError where one cannot be read."""
+    """SHA-256 of every file or folder that the config names, by its name there, and of the copies that the run keeps,
+    by the name of their folder; raises UserError where one cannot be read."""
     parts = [config.part(kind) for kind in PARTS]
     kept = {name: packed_hash(*packed) for part in parts for name, packed in part.kept().items()}
     return kept | {name: _hash(Path(name)) for part in parts for name in part.files()}

@@ -23,13 +23,17 @@ from hyperevo.randomness import generator_for
 from hyperevo.search._start import StartSettings, start_genes
 
 
-class GaussianSettings(StartSettings):
-    """Options that all searches with a Gaussian share."""
-
-    words = ("zero", "sample")
+class PopulationSettings(StartSettings):
+    """Options that all searches share."""
 
     population: int = Field(60, ge=2)
     """Genotypes in a generation."""
+
+
+class GaussianSettings(PopulationSettings):
+    """Options that all searches with a Gaussian share."""
+
+    words = ("zero", "sample")
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
     start: str = "zero"
@@ -59,10 +63,10 @@ Make = Callable[[Any, Any, Any], Any]
 class EvotorchSearch(Search):
     """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
 
-    def __init__(self, make: Make, start: Tensor | None, genes: int, seed: int):
+    def __init__(self, settings: PopulationSettings, make: Make, start: Tensor | None, genes: int, seed: int):
         """`make(evotorch, problem, start)` returns the algorithm; start: (genes,) a centre or a genotype to start from.
         """
-        self.generation = 0
+        self.settings, self.generation = settings, 0
         self._make, self._start, self._genes, self._seed = make, start, genes, seed
         self._population: Tensor | None = None
 
@@ -73,8 +77,8 @@ class EvotorchSearch(Search):
 
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
-        self._told: SimpleQueue = SimpleQueue()
-        self._asked: SimpleQueue = SimpleQueue()
+        self._told: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[int, Tensor] | Exception] = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
@@ -82,7 +86,7 @@ class EvotorchSearch(Search):
             self._algorithm = self._make(evotorch, problem, self._start)
         self._last = torch.empty(0, self._genes)
         self._best = 0
-        ends = (self._algorithm, self._told, self._asked)
+        ends = (self._algorithm, self._asked)
         threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
         return self._receive()
 
@@ -141,15 +145,19 @@ class EvotorchSearch(Search):
         if self._population is not None:
             self._told.put(None)
 
+    def __repr__(self) -> str:
+        return (f"{type(self).__name__}({self.settings.name}, population {self.settings.population:,}, "
+                f"{self._genes:,} genes, generation {self.generation})")
 
-def _next_fitness(told: SimpleQueue) -> Tensor:
+
+def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
     fitness = told.get()
     if fitness is None:
         raise _Closed
     return fitness
 
 
-def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) -> None:
+def _step_until_closed(algorithm: Any, asked: SimpleQueue[tuple[int, Tensor] | Exception]) -> None:
     try:
         with torch.no_grad():
             while True:
@@ -164,7 +172,7 @@ MOST_GENES_OF_A_COVARIANCE = 10_000
 """Most genes that a search with a full covariance takes: more would cost gigabytes and hours."""
 
 
-def build_evotorch(make: Make, encoding: Encoding, seed: int, settings: StartSettings,
+def build_evotorch(make: Make, encoding: Encoding, seed: int, settings: PopulationSettings,
                    covariance: bool = False) -> EvotorchSearch:
     """Build a search over an encoding's genes; `covariance` says that it keeps a full covariance matrix. Raises
     UserError for genotypes that are graphs, and for ones too long for such a matrix."""
@@ -177,7 +185,7 @@ def build_evotorch(make: Make, encoding: Encoding, seed: int, settings: StartSet
     start = start_genes(settings, encoding)
     if isinstance(settings, GaussianSettings):
         start = _first_centre(encoding, start, seed, settings)
-    return EvotorchSearch(make, start, encoding.genes, seed)
+    return EvotorchSearch(settings, make, start, encoding.genes, seed)
 
 
 def _first_centre(encoding: FixedLength, start: Tensor | None, seed: int, settings: GaussianSettings) -> Tensor:

@@ -1,6 +1,6 @@
 """A neat-python project's own evaluation as a task: its INI file and its `eval_genomes`, as they are.
 
-    task = GenomeTask(eval_genomes, "config-feedforward")
+    task = hyperevo.task(genomes=eval_genomes, ini="config-feedforward")
     search = hyperevo.search("neat", task, ini="config-feedforward")
     for generation in range(300):
         search.tell(task.judge(search.ask()))

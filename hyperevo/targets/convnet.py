@@ -19,9 +19,9 @@ class Settings(ComponentSettings):
 
     name: Literal["convnet"] = "convnet"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 16), min_length=1)
-    """Output channels of every convolution."""
+    """Number of output channels of every convolution."""
     kernel: int = Field(7, ge=1)
-    """Rows and columns of all kernels. Feature maps keep their size but for the pooling."""
+    """Rows and columns of all kernels; only pooling makes feature maps smaller."""
     pool: int = Field(2, ge=1)
     """Rows and columns of the max pooling after every convolution."""
 
@@ -53,7 +53,7 @@ class ConvNetTarget(Target):
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, pixels), the same for all networks → outputs (P, N, classes), not normalised."""
-        population, maps, groups = weights.population, inputs.reshape(len(inputs), *self.image), 1
+        population, maps, groups = weights.population, inputs.unflatten(-1, self.image), 1
         for name in self.layers:
             kernels, biases = weights.tensor(f"{name}.weight"), weights.tensor(f"{name}.bias")
             kernels = kernels.reshape(-1, *self.geometry[f"{name}.weight"].tensor_shape[1:])

@@ -25,18 +25,18 @@ class Settings(ComponentSettings):
 
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
-    """φ, the function of the hidden nodes."""
+    """φ, function of the hidden nodes."""
     steps: int = Field(10, ge=1)
-    """T, updates of all hidden nodes."""
+    """T, number of updates of all hidden nodes; fewer where nothing changes any more."""
 
 
 class SubstrateTarget(Target):
-    """P networks at once, of input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), recurrent.bias
-    (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
-    others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
+    """P networks at once, with input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), optionally
+    recurrent.bias (P, hidden), and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than others
+    have weights of 0 for the missing ones. There may be no hidden node at all."""
 
     own_inputs = True
-    """Networks may have inputs of their own."""
+    """True: every network may have inputs of its own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         # Outputs have as many axes as inputs, so that one more lies between them.
@@ -56,9 +56,15 @@ class SubstrateTarget(Target):
         state = self.activation(received.clone())
         for _ in range(self.settings.steps - 1):
             before, state = state, self.activation(torch.baddbmm(received, state, recurrent))
-            if torch.equal(before, state):
+            # A network that is exported takes all steps: its path cannot depend on values.
+            if not torch.compiler.is_compiling() and torch.equal(before, state):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
+
+    def __repr__(self) -> str:
+        ends = self.geometry[SUBSTRATE]
+        assert ends.source is not None
+        return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, hidden nodes as found)"
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:

@@ -6,9 +6,9 @@ import neat
 import pytest
 import torch
 
-from hyperevo.encodings.cppn import CppnEncoding
+import hyperevo as he
 from hyperevo.errors import UserError
-from hyperevo.parts import JudgesGenotypes, PaintsGraphs, Task
+from hyperevo.parts import PaintsGraphs, Task
 from hyperevo.runs.compose import build_search
 from hyperevo.search._neat_task import GenomeTask
 from hyperevo.search.neat import Settings
@@ -88,8 +88,8 @@ def search_for(task, ini, **options):
 
 
 def test_xor_is_solved_with_its_own_files(ini):
-    task = GenomeTask(eval_genomes, ini)
-    search = search_for(task, ini, refine={"rounds": 0})
+    task = he.task(genomes=eval_genomes, ini=ini)
+    search = he.search("neat", task, ini=ini, refine={"rounds": 0})
     for _ in range(150):
         fitness = task.judge(search.ask())
         search.tell(fitness)
@@ -120,8 +120,7 @@ def test_the_task_says_what_it_is_and_stands_in_for_the_encoding(ini, caplog):
     caplog.set_level("INFO")
     task = GenomeTask(eval_genomes, ini)
     assert "slow" in caplog.text and isinstance(task, Task)
-    assert isinstance(task, JudgesGenotypes) and isinstance(task, PaintsGraphs)
-    assert not isinstance(object.__new__(CppnEncoding), JudgesGenotypes)
+    assert isinstance(task, PaintsGraphs)
     assert (task.inputs.units, task.outputs, len(task.input_names), len(task.output_names)) == (2, 1, 2, 1)
     with pytest.raises(UserError, match="genomes are judged as they are, by task.judge"):
         task.fitness(torch.zeros(1, 4, 1), torch.zeros(4))
