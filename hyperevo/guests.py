@@ -13,7 +13,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,15 +63,18 @@ class Source:
         """True for code that is named by file, and not as a module."""
         return self.spelled.endswith(".py")
 
-    def load(self) -> ModuleType:
+    def load(self, then: Callable[[ModuleType], object] = lambda module: None) -> ModuleType:
         """Module that the code makes when it runs. Raises UntrustedCode where it may not, and UserError, in one line,
-        for whatever it raises, an exit included."""
+        for whatever it raises, an exit included.
+
+        then: called with the module when it has run; imports that it makes are the code's own.
+        """
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
                                 "--trust runs it, in Python trust=True")
         known = _LOADED.get(self._key)
         if known is None or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
-            known = _LOADED[self._key] = _run(self)
+            known = _LOADED[self._key] = _run(self, then)
         return known.module
 
     def files(self) -> Files:
@@ -185,7 +188,7 @@ def is_guest_name(name: str) -> bool:
 def _parted(name: str) -> tuple[str, str]:
     """`mine.py:Name` as (mine.py, Name); without a colon the second is empty."""
     where, colon, attribute = name.rpartition(":")
-    if not colon or "/" in attribute or "\\" in attribute:  # the colon of a drive
+    if not colon or (len(where) == 1 and attribute[:1] in ("/", "\\")):  # the colon of a drive
         return name, ""
     return where, attribute
 
@@ -227,12 +230,15 @@ def sha256_of(file: Path) -> str:
 # Running
 
 
-def _run(source: Source) -> _Loaded:
+def _run(source: Source, then: Callable[[ModuleType], object]) -> _Loaded:
     try:
         if source.installed:
-            return _Loaded(importlib.import_module(source.spelled), {source.main: source.sha256})
+            module = importlib.import_module(source.spelled)
+            then(module)
+            return _Loaded(module, {source.main: source.sha256})
         with _importing_from(source):
             module = _import_file(source) if source.is_file else importlib.import_module(source.spelled)
+            then(module)
             return _Loaded(module, _imported_files(source))
     except KeyboardInterrupt:
         raise
