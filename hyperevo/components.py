@@ -62,6 +62,10 @@ class ComponentSettings(Options):
         """Code that these options name, and that runs where the component is built."""
         return ()
 
+    def kept(self) -> Mapping[str, tuple[Any, Any]]:
+        """Plain data and tensors that a run keeps of what these options name, by the name of a folder in its own."""
+        return {}
+
     def files(self) -> tuple[str, ...]:
         """Files or folders of data that these options name."""
         return ()

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
@@ -61,19 +61,27 @@ class Source:
         """Path of the main file."""
         return self.root / self.main
 
+    @property
+    def is_file(self) -> bool:
+        """True for code that is named by file, and not as a module."""
+        return self.spelled.endswith(".py")
+
     def check_trust(self) -> None:
         """Raise UntrustedCode, which names file and hash, where the code may not run."""
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
                                 "--trust runs it, in Python trust=True")
 
-    def load(self) -> ModuleType:
+    def load(self, then: Callable[[ModuleType], object] = lambda module: None) -> ModuleType:
         """Module that the code makes when it runs. Raises UntrustedCode where it may not, and UserError, in one line,
-        for whatever it raises, an exit included."""
+        for whatever it raises, an exit included.
+
+        then: called with the module when it has run; imports that it makes are the code's own.
+        """
         self.check_trust()
         known = _LOADED.get(self._key)
         if known is None or known.has_changed():
-            known = _LOADED[self._key] = _run(self)
+            known = _LOADED[self._key] = _run(self, then)
         known.attributes.add(self.attribute)
         return known.module
 
@@ -176,7 +184,7 @@ def is_guest_name(name: str) -> bool:
 def _parted(name: str) -> tuple[str, str]:
     """`mine.py:Name` as (mine.py, Name); without a colon the second is empty."""
     where, colon, attribute = name.rpartition(":")
-    if not colon or "/" in attribute or "\\" in attribute:  # the colon of a drive
+    if not colon or (len(where) == 1 and attribute[:1] in ("/", "\\")):  # the colon of a drive
         return name, ""
     return where, attribute
 
@@ -250,15 +258,16 @@ class _Loaded:
 _LOADED: dict[tuple[str, str, str], _Loaded] = {}
 
 
-def _run(source: Source) -> _Loaded:
+def _run(source: Source, then: Callable[[ModuleType], object]) -> _Loaded:
     hashes = {source.main: source.sha256} if source.allowed is None else source.allowed
     guest = Guest(source.root, hashes, closed=source.allowed is not None)
     try:
         if source.installed:
-            return _Loaded(importlib.import_module(source.spelled), guest)
-        if source.spelled.endswith(".py"):
-            return _Loaded(guest.run_file(source.main), guest)
-        return _Loaded(guest.run_module(source.spelled), guest)
+            module = importlib.import_module(source.spelled)
+            then(module)
+            return _Loaded(module, guest)
+        run, name = (guest.run_file, source.main) if source.is_file else (guest.run_module, source.spelled)
+        return _Loaded(run(name, then), guest)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's code runs here, and may even exit

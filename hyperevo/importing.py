@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, PathFinder, SourceFileLoader
@@ -35,8 +35,9 @@ class Guest:
         """SHA-256 of every file that ran, by path relative to the root, sorted."""
         return {path: hash_of(content) for path, content in sorted(self.contents.items())}
 
-    def run_file(self, main: str) -> ModuleType:
-        """Module of a file, under a name of its own, so that `random.py` is no other module's."""
+    def run_file(self, main: str, then: Callable[[ModuleType], object]) -> ModuleType:
+        """Module of a file, under a name of its own, so that `random.py` is no other module's. then: called with it,
+        while imports are the guest's own."""
         file = self.root / main
         place = hash_of(str(self.root).encode())[:8]
         name = f"guest_{file.stem}_{self.hashes[main][:8]}_{place}"
@@ -47,15 +48,18 @@ class Guest:
             sys.modules[name] = module  # dataclasses look for their module there
             try:
                 _Loader(name, str(file), guest=self).exec_module(module)
+                then(module)
             except BaseException:
                 del sys.modules[name]
                 raise
         return module
 
-    def run_module(self, name: str) -> ModuleType:
-        """Module by its dotted name."""
+    def run_module(self, name: str, then: Callable[[ModuleType], object]) -> ModuleType:
+        """Module by its dotted name; `then` as for a file."""
         with self._first(name.partition(".")[0]):
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
+            then(module)
+        return module
 
     def read(self, file: Path) -> bytes:
         """Bytes of a file that is about to run; raises ImportError where they are not those that may."""

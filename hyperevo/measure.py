@@ -84,6 +84,7 @@ FOOD_SCORE = Measure("food score")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)
 MEAN_RETURN = Measure("mean return", factor=1.0, unit="", digits=1)
+R_SQUARED = Measure("R²", factor=1.0, unit="", digits=3)
 
 EARLIER = {measure.name: measure for measure in (ACCURACY, BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)}
 """Measures by name, for runs that recorded the name alone; all others were read in percent."""

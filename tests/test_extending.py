@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import hyperevo as he
 from hyperevo.config import load_config
 from hyperevo.guests import OWN
 from hyperevo.runs import create_run, execute
@@ -42,6 +43,23 @@ def test_it_runs_and_gets_better(name, tmp_path, monkeypatch):
     assert max(fitness) > fitness[0]
     assert 0 < result["test_accuracy"] <= 1
     assert (tmp_path / "run" / "code" / "0" / name).read_text("utf-8") == EXAMPLES[name]
+
+
+def test_the_session_of_arrays_and_functions_runs_and_its_tasks_can_be_learned():
+    [session] = [text for text in BLOCKS if "he.task(fitness=" in text]
+    defined = {}
+    exec(session, defined)
+    for name in ("task", "robust", "steady"):
+        task = defined[name]
+        net = he.target("mlp", task, hidden=[[3, 3]])
+        code = he.encoding("direct", net)
+        es = he.search("snes", code, population=20, centre=0.3, deviation=0.3)
+        first = he.fitness(code, net, task, es.ask()).mean()
+        for generation in range(25):
+            es.tell(he.fitness(code, net, task, es.ask(), batch=generation))
+        assert he.fitness(code, net, task, es.candidates()) > first
+        assert "test" in repr(he.test(code, net, task, es.candidates()))
+        es.close()
 
 
 @pytest.mark.parametrize("name", LINES)

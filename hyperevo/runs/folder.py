@@ -3,8 +3,8 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
-result.json, figures/, run.log and run.lock. Only these are ever removed.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
+(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
+from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import Code, copies_of, remember
 from hyperevo.parts import HasSpecies, Parts, Task
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
-from hyperevo.runs.files import read_json, write_bytes, write_json, write_text
+from hyperevo.runs.files import read_json, write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.inputs import input_hashes
 from hyperevo.runs.learn import Carried
@@ -74,6 +74,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
+    for name, packed in [own for kind in PARTS for own in config.part(kind).kept().items()]:
+        write_folder(folder / name, *packed)
     for path, content in copies.items():
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "code" / path, content)

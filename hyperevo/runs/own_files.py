@@ -16,9 +16,9 @@ FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "
 CHAMPION = ("state.json", "tensors.safetensors", "weights.safetensors", "preprocessing.safetensors",
             "examples.safetensors")
 KEPT = ("state.json", "tensors.safetensors")
-"""Files of a checkpoint, and of a frame of the filmstrip."""
+"""Files of a checkpoint, of a frame of the filmstrip, and of the start of a search."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code")
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start")
 
 DRAWN = ("learning_curves", "species_over_time", "frames", "receptive_fields", "readout_maps", "projective_fields",
          "reconstructions", "filmstrip", "embeddings", "cppn_graph", "cppn_nodes", "found_network", "dct_coefficients",
@@ -66,6 +66,7 @@ def _known_below(folder: Path) -> Iterator[Path]:
         yield from [path / name for name in KEPT]
         yield path
     yield from [folder / "champion" / name for name in CHAMPION]
+    yield from [folder / "start" / name for name in KEPT]
     yield from [path for path in sorted((folder / "figures").glob("*"))
                 if path.suffix in (".png", ".html", ".gif") and path.is_file() and _is_drawn(path)]
     code = folder / "code"

@@ -14,18 +14,21 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, FixedLength, Loss, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._start import StartSettings, start_genes
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of the gradient search."""
 
     name: Literal["gradient"] = "gradient"
     population: int = Field(1, ge=1)
     """Number of genotypes trained side by side, each from a start of its own. They see the same images."""
+    start: str = ""
+    """Run folder whose champion all genotypes start from; by default each starts from a sample of its own. The run
+    keeps a copy of it: the folder is needed once."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer of the genes; sgd has Nesterov's momentum."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -181,6 +184,9 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:
     if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
                         "needs a fixed one: set encoding.graph")
+    champion = start_genes(settings, encoding)
+    if champion is not None:
+        return GradientSearch(settings, champion.repeat(settings.population, 1).to(encoding.device))
     generators = [generator_for(seed, place) for place in range(settings.population)]
     start = torch.cat([encoding.sample(1, generator) for generator in generators])
     return GradientSearch(settings, start.to(encoding.device))

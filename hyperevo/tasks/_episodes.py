@@ -1,15 +1,19 @@
 """Episodes of gymnasium's environments: made, seen, stepped. Nothing here needs torch: worker processes import it."""
 
+import importlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from hyperevo.components import nearest
 from hyperevo.errors import RunFailed, UserError
+from hyperevo.guests import Source
 
 Picture = Literal["colours", "grey", "saturation"]
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -20,12 +24,16 @@ done."""
 @dataclass(frozen=True)
 class World:
     """An environment, by its name and options, and the form of its pictures: colours or one plane, and pixels along a
-    side."""
+    side.
+
+    name: its id in gymnasium, and before it and a colon the module that registers it, whose code is `source`.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     picture: Picture = "colours"
     pixels: int | None = None
+    source: Source | None = None
 
 
 def make(world: World, render_mode: str | None = None) -> Any:
@@ -38,19 +46,65 @@ def make(world: World, render_mode: str | None = None) -> Any:
             # Box2D's types warn when they are imported, and where warnings are errors the interpreter crashes at that.
             warnings.simplefilter("ignore", DeprecationWarning)
             import gymnasium
-            return gymnasium.make(_specified(world.name), render_mode=render_mode, disable_env_checker=True,
-                                  **world.options)
+            # Not every environment takes a mode.
+            drawn: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+            return gymnasium.make(_specified(world), disable_env_checker=True, **drawn, **world.options)
+    except UserError:  # of the code that registers it
+        raise
     except Exception as error:  # gymnasium's own errors, and whatever an environment raises at its options
         raise UserError(f"task.environment: {world.name}: {' '.join(str(error).split()) or repr(error)}") from error
 
 
-def _specified(name: str) -> Any:
-    """Specification for `gymnasium.make`: the name, or a registration that draws the same pictures faster."""
+def _specified(world: World) -> Any:
+    """Specification or id for `gymnasium.make`; a registration that draws the same pictures faster, if there is one."""
     import gymnasium
-    registered = gymnasium.registry.get(name)
-    if registered is None or registered.entry_point != "gymnasium.envs.box2d.car_racing:CarRacing":
+    name = world.name.rpartition(":")[2]
+    known = gymnasium.registry if world.source is None else _registered_by(world.source)
+    if name not in known and known is not gymnasium.registry:
+        raise UserError(f"task.environment: {world.name} is not registered there; {nearest(name, known)}")
+    registered = known.get(name)
+    if registered is None:
         return name
-    return replace(registered, entry_point="hyperevo.tasks._car_racing:QuickCarRacing")
+    if registered.entry_point == "gymnasium.envs.box2d.car_racing:CarRacing":
+        return replace(registered, entry_point="hyperevo.tasks._car_racing:QuickCarRacing")
+    return registered
+
+
+_REGISTERED: dict[tuple[str, str], Mapping[str, Any]] = {}
+"""Specifications by id that code registered, by its path and SHA-256: another version of it may register others."""
+
+
+def _registered_by(source: Source) -> Mapping[str, Any]:
+    """Specifications that code registers when it runs, with what they name already imported; gymnasium would look for
+    it in Python's own places."""
+    import gymnasium
+    before, key = dict(gymnasium.registry), (str(source.file.resolve()), source.sha256)
+
+    def note(module: ModuleType) -> None:
+        own = {name: spec for name, spec in gymnasium.registry.items() if spec is not before.get(name)}
+        for spec in own.values():
+            spec.entry_point = _entry(spec.entry_point, module, source)
+        # An installed package may have been imported before.
+        _REGISTERED[key] = gymnasium.registry if source.installed else own
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Overriding environment", UserWarning)
+        source.load(note)
+    return _REGISTERED.get(key, gymnasium.registry)
+
+
+def _entry(entry: Any, module: ModuleType, source: Source) -> Any:
+    """Object that an entry point names, `module:name`; the name itself if it cannot be imported, which gymnasium says
+    when the environment is made."""
+    if not isinstance(entry, str):
+        return entry
+    where, _, name = entry.partition(":")
+    if source.is_file and where == source.file.stem and name in vars(module):
+        return vars(module)[name]
+    try:
+        return vars(importlib.import_module(where))[name]
+    except (ImportError, KeyError):
+        return entry
 
 
 def seen(world: World, observation: np.ndarray) -> np.ndarray:

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors
 from hyperevo.errors import UserError
 from hyperevo.geometry import Frame, Sheet
+from hyperevo.guests import CodeName, name_in
 from hyperevo.measure import MEAN_RETURN
 from hyperevo.modules import Standardise
 from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
@@ -33,7 +34,8 @@ class Settings(TaskSettings):
 
     name: Literal["gymnasium"] = "gymnasium"
     environment: str = "CartPole-v1"
-    """Id of the environment; `module:id` imports the module that registers it."""
+    """Id of the environment; before it and a colon the module or file that registers it, as in `mine:MyEnv-v0` or
+    `mine.py:MyEnv-v0`."""
     options: dict[str, bool | int | float | str] = {}
     """Keyword arguments of the environment, such as `{continuous = false}`."""
     episodes: int = Field(4, ge=1)
@@ -56,6 +58,20 @@ class Settings(TaskSettings):
 
     watchable: ClassVar[bool] = True
 
+    @field_validator("environment")
+    @classmethod
+    def _with_its_code(cls, environment: str, info: ValidationInfo) -> str:
+        if ":" not in environment:
+            return environment
+        try:
+            return name_in(environment, info.context)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+
+    def code(self) -> tuple[CodeName, ...]:
+        """Code that registers the environment."""
+        return (self.environment,) if isinstance(self.environment, CodeName) else ()
+
     def fitness_label(self) -> str:
         """Axis label of the fitness."""
         return "fitness (return)"
@@ -66,8 +82,9 @@ class Settings(TaskSettings):
 
     @property
     def world(self) -> World:
-        """The environment with its options, and the form of its pictures."""
-        return World(self.environment, self.options, self.picture, self.pixels)
+        """The environment with its options and code, and the form of its pictures."""
+        source = self.environment.source if isinstance(self.environment, CodeName) else None
+        return World(str(self.environment), self.options, self.picture, self.pixels, source)
 
 
 class Gymnasium(Task):

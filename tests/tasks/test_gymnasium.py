@@ -2,6 +2,7 @@
 
 import importlib.util
 import multiprocessing
+import sys
 from itertools import islice
 
 import gymnasium
@@ -16,8 +17,10 @@ from hyperevo.encodings.dct import Settings as DctSettings
 from hyperevo.encodings.direct import Settings as DirectSettings
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Frame
-from hyperevo.runs import create_run, execute
+from hyperevo.guests import UntrustedCode
+from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.evaluate import evaluate
+from hyperevo.runs.folder import read_run_config
 from hyperevo.targets import mlp, recurrent
 from hyperevo.tasks._episodes import Episodes, World, make, seen, take
 from hyperevo.tasks.gymnasium import Settings, build
@@ -212,7 +215,6 @@ def test_what_breaks_is_one_line(breaking, workers, how, message):
 @pytest.mark.parametrize(("options", "message"), [
     ({"environment": "CartPol-v1"}, "task.environment: CartPol-v1: .*Did you mean: `CartPole`"),
     ({"environment": "CartPole-v7"}, "task.environment: CartPole-v7: .*version"),
-    ({"environment": "no_such_module:Any-v0"}, "task.environment: no_such_module:Any-v0: .*no_such_module"),
     ({"environment": "FrozenLake-v1"}, r"task.environment: FrozenLake-v1 shows Discrete\(16\); networks read a Box"),
     ({"environment": "breaking:Many-v0"}, "task.environment: breaking:Many-v0 takes MultiDiscrete.*; networks answer"),
     ({"environment": "breaking:Endless-v0"}, "task.most_steps: breaking:Endless-v0 does not say when"),
@@ -224,6 +226,105 @@ def test_what_cannot_be_is_one_line(breaking, options, message):
     with pytest.raises(UserError, match=f"^{message}") as told:
         build(Settings(**options), CPU)
     assert "\n" not in str(told.value)
+
+
+OWN = """
+from pathlib import Path
+import gymnasium
+Path("ran").write_text("yes")
+gymnasium.register("own/Walk-v0", "{entry}", max_episode_steps=3)
+"""
+WALK = """
+import gymnasium
+import numpy as np
+
+class Walk(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        return np.ones(2, np.float32), {}
+
+    def step(self, action):
+        return np.ones(2, np.float32), REWARD, False, False, {}
+"""
+
+
+def write_own(folder, kind, reward=1.0):
+    """An environment of the user's own, and the setting that names it. Its class is named by text, as gymnasium's
+    documentation does."""
+    walk = WALK.replace("REWARD", str(reward))
+    if kind == "package":
+        (folder / "mine").mkdir(exist_ok=True)
+        (folder / "mine" / "__init__.py").write_text(OWN.format(entry="mine.walks:Walk"))
+        (folder / "mine" / "walks.py").write_text(walk)
+        return "mine:own/Walk-v0"
+    (folder / "mine.py").write_text(OWN.format(entry="mine:Walk") + walk)
+    return "mine.py:own/Walk-v0" if kind == "file" else "mine:own/Walk-v0"
+
+
+def walking(environment, *more):
+    return load_config("cartpole-dct", [f"task={{name='gymnasium', environment='{environment}', episodes=2}}",
+                                        "run.rounds=2", "run.until=100", "search.population=4", *more])
+
+
+@pytest.mark.parametrize("kind", ["file", "module", "package"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_environment_of_ones_own_runs_and_goes_with_the_run(kind, workers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = walking(write_own(tmp_path, kind), f"task.workers={workers}").config
+    assert execute(create_run(config, tmp_path / "run"))["test_accuracy"] == 3.0
+    assert str(tmp_path) not in sys.path
+    names = {path.name for path in (tmp_path / "run" / "code" / "0").rglob("*.py")}
+    assert names == ({"__init__.py", "walks.py"} if kind == "package" else {"mine.py"})
+    # Elsewhere, where another version of the same name lies, a run is opened with its own.
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write_own(tmp_path / "elsewhere", kind, reward=2.0)
+    other = walking(config.task.environment).config.task
+    assert Episodes(other.world).reset([0]).shape == (1, 2)
+    mine, theirs = (take(_begun(settings.world), 0, 1)[1] for settings in
+                    (read_run_config(tmp_path / "run", trust=True).task, other))
+    assert (mine, theirs) == (1.0, 2.0)
+
+
+def _begun(world):
+    environment = make(world)
+    environment.reset(seed=0)
+    return environment
+
+
+def test_an_environment_that_came_with_a_run_does_not_run_unasked(tmp_path, monkeypatch, own_home):
+    monkeypatch.chdir(tmp_path)
+    execute(create_run(walking(write_own(tmp_path, "file")).config, tmp_path / "run"))
+    (tmp_path / "ran").unlink()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_home / "another"))
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(UntrustedCode, match="mine.py: is code that has not run here before"):
+        open_run(tmp_path / "run")
+    assert not (tmp_path / "ran").exists()
+    open_run(tmp_path / "run", trust=True).close()
+
+
+@pytest.mark.parametrize(("content", "line"), [
+    ("import gymnasium", "task.environment: mine.py:own/Walk-v0 is not registered there; allowed:"),
+    ("import gymnasium\ngymnasium.register('own/Walk-v1', 'nowhere:Walk')",
+     "task.environment: mine.py:own/Walk-v0 is not registered there; did you mean 'own/Walk-v1'"),
+    ("raise ValueError('not\\ntoday')", "mine.py: ValueError: not today"),
+    ("import gymnasium\ngymnasium.register('own/Walk-v0', 'nowhere:Walk')",
+     "task.environment: mine.py:own/Walk-v0: .*nowhere"),
+])
+def test_an_environment_of_ones_own_that_cannot_be_made_is_one_line(content, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(UserError, match=f"^{line}") as told:
+        build(walking("mine.py:own/Walk-v0").config.task, CPU)
+    assert "\n" not in str(told.value)
+
+
+def test_a_module_that_is_not_there_is_one_line():
+    with pytest.raises(UserError, match="task.environment: no_such_module: no such module"):
+        walking("no_such_module:Any-v0")
 
 
 def test_without_its_extras_a_line_says_what_to_install(monkeypatch):
