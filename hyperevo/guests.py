@@ -217,12 +217,12 @@ def _origin(parts: Sequence[str]) -> Path | None:
     """File of a module, found without importing the packages above it; None where there is none in Python."""
     path: Sequence[str] | None = [os.getcwd(), *sys.path]
     importlib.invalidate_caches()
-    for depth in range(1, len(parts) + 1):
-        specification = None if parts[0] == "hyperevo" and depth == 1 else PathFinder.find_spec(
-            ".".join(parts[:depth]), path)
-        if specification is None and depth == 1:  # installed for editing, by a finder of its own
+    for depth, part in enumerate(parts, start=1):
+        own = part == "hyperevo" and depth == 1  # wherever the working directory is
+        specification = None if own else PathFinder.find_spec(part, path)
+        if specification is None and depth == 1:  # a package that is installed for editing has a finder of its own
             with suppress(ValueError):
-                specification = importlib.util.find_spec(parts[0])
+                specification = importlib.util.find_spec(part)
         path = None if specification is None else specification.submodule_search_locations
         if specification is None or (path is None and depth < len(parts)):
             return None

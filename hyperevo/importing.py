@@ -8,13 +8,17 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+
+KEPT = sys.stdlib_module_names | {"hyperevo", "__main__"}
+"""Top-level names of modules that no file of a guest takes the place of."""
 
 
 def hash_of(content: bytes) -> str:
@@ -73,7 +77,7 @@ class Guest:
     def find(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """Specification of a module below the root; None for all others."""
         top = fullname.partition(".")[0]
-        if top in sys.stdlib_module_names or top == "hyperevo" or (path is not None and top not in self._names):
+        if top in KEPT or (path is not None and top not in self._names):
             return None
         for entry in [str(self.root)] if path is None else path:
             finder = FileFinder(entry, (partial(_Loader, guest=self), SOURCE_SUFFIXES))  # type: ignore[arg-type]
@@ -82,7 +86,6 @@ class Guest:
             if found is not None and (found.loader is not None or path is not None
                                       or PathFinder.find_spec(fullname) is None):
                 self._names.add(top)
-                _IMPORTED.add(top)
                 return found
         if path is not None and self.closed:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
@@ -90,36 +93,28 @@ class Guest:
 
     @contextmanager
     def _first(self, top: str = "") -> Iterator[None]:
-        """Context in which modules are looked for here first. Modules of other guests are forgotten before, and others
-        in the place of which a file lies here are put back after."""
-        aside: dict[str, ModuleType] = {}
-        for name in list(sys.modules):
-            own = name.partition(".")[0]
-            if own in _IMPORTED:
-                del sys.modules[name]
-            elif own == top or self._holds(own):
-                aside[name] = sys.modules.pop(name)
+        """Context in which modules are looked for here first. After it `sys.modules` has those that it had before under
+        the same names, so that nobody else gets a guest's module for another."""
+        tops = {name.partition(".")[0] for name in sys.modules}
+        aside = _taken({own for own in tops if own == top or self._holds(own)})
         finder = _Finder([self])
         sys.meta_path.insert(0, finder)
         try:
             yield
         finally:
             sys.meta_path.remove(finder)
-            _put_back(aside)
+            _taken(self._names | {top})
+            sys.modules.update(aside)
             _LATER.guests.insert(0, self)
 
     def _holds(self, top: str) -> bool:
         """True for the name of a module that a file here takes the place of."""
-        return top not in sys.stdlib_module_names and top != "hyperevo" \
-            and ((self.root / f"{top}.py").is_file() or (self.root / top / "__init__.py").is_file())
+        return top not in KEPT and ((self.root / f"{top}.py").is_file() or (self.root / top / "__init__.py").is_file())
 
 
-def _put_back(modules: Mapping[str, ModuleType]) -> None:
-    tops = {name.partition(".")[0] for name in modules}
-    for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
-        del sys.modules[name]
-    sys.modules.update(modules)
-    _IMPORTED.difference_update(tops)
+def _taken(tops: Set[str]) -> dict[str, ModuleType]:
+    """Modules of these top-level names, taken out of `sys.modules`."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in tops}
 
 
 class _Loader(SourceFileLoader):
@@ -141,9 +136,6 @@ class _Finder:
         found = (guest.find(fullname, path) for guest in self.guests)
         return next((own for own in found if own is not None), None)
 
-
-_IMPORTED: set[str] = set()
-"""Top-level names in `sys.modules` of what guests imported from their folders."""
 
 _LATER = _Finder([])
 """Last in the search for modules: what functions of guests import when they are called."""

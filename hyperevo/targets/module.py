@@ -29,8 +29,8 @@ class Settings(ComponentSettings):
 
     name: Literal["module"] = "module"
     module: str
-    """`package.module:name` or `file.py:name` of a class or function that returns the module. The module must take
-    examples (N, *shape) and return (N, outputs)."""
+    """`package.module:name` or `file.py:name` of the module, or of a class or function that returns it. The module must
+    take examples (N, *shape) and return (N, outputs)."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments for the class or function that returns the module."""
     shape: tuple[int, ...] | None = None
@@ -199,8 +199,11 @@ def fitting_target(module: nn.Module, name: str, inputs: Sheet, outputs: int | S
 
 
 def _made(maker: Any, settings: Settings) -> Any:
-    """Result of a guest's class or function; raises ValueError, in one line, for whatever it raises."""
+    """Copy of a guest's module, or the result of its class or function; raises ValueError, in one line, for whatever it
+    raises."""
     try:
+        if isinstance(maker, nn.Module) and not settings.arguments:
+            return copy.deepcopy(maker)
         return maker(**settings.arguments)
     except KeyboardInterrupt:
         raise

@@ -23,25 +23,19 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
 FEW = "images=20, validation=20"
 OPTIONS = {
     "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW,
+             "arrays": "path='{table}', label='place'", "image-folder": "path='{images}', size=[8, 8], images=5",
              "denoising": f"data='digits', {FEW}", "characters": "text='{text}', sequences=4, length=10",
              "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
-               "module": "module='{module}:network', arguments={{inputs={inputs}, outputs={outputs}}}",
+               "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
                "sequence": "hidden=3, answer='{answer}'", "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
                  "es-hyperneat": "maximum_depth=2"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
-
-MODULE = """
-from torch import nn
-def network(inputs, outputs):
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
-"""
-
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
@@ -58,20 +52,19 @@ def made_up(name):
 
 
 @pytest.fixture
-def configure(text_file, stroke_file, tmp_path):
+def configure(small_files):
     """A function of the names of four parts: their config at small sizes."""
     def described(kind, name, **values):
         return f"{kind}={{name='{name}', {OPTIONS[kind].get(name, '').format(**values)}}}".replace(", }", "}")
 
     def config(task, target, encoding, search):
-        (tmp_path / "mine.py").write_text(MODULE)
-        files = {"text": text_file, "strokes": stroke_file}
-        own = build_task(load_config("dct-mnist", [described("task", task, **files)]).config.task, torch.device("cpu"))
-        values = {"module": tmp_path / "mine.py", "inputs": own.inputs.units, "outputs": output_units(own.outputs),
+        given = described("task", task, **small_files)
+        own = build_task(load_config("dct-mnist", [given]).config.task, torch.device("cpu"))
+        values = {**small_files, "inputs": own.inputs.units, "outputs": output_units(own.outputs),
                   "answer": "every step" if own.every_step else "last step"}
         own.close()
         return load_config("dct-mnist", [
-            described("task", task, **files), described("target", target, **values),
+            given, described("target", target, **values),
             described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
             "run.validate_every=1", "threads=1"]).config
 
@@ -104,7 +97,7 @@ def beside(target):
 
 
 RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"}}
-IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "mnist", "retina"}
+IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
 """Tasks that convolutions can read."""
 
 
