@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,9 @@ MOST_BYTES = 10_000_000
 """Size up to which a file is taken for source code."""
 
 
+Around = Callable[["Source"], AbstractContextManager[Callable[[ModuleType], object]]]
+
+
 class UntrustedCode(UserError):
     """Code that came with a folder, has not run here before, and is not trusted."""
 
@@ -42,7 +45,8 @@ class Source:
     spelled: the name as the config has it, without `:name`. root, main: the folder from which its files import each
     other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the
     root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of
-    which no copy is kept.
+    which no copy is kept. around: context in which it runs, which takes the source and gives a function that is called
+    with the module; what that function imports is among the code's files.
     """
 
     spelled: str
@@ -52,6 +56,7 @@ class Source:
     allowed: Files | None = None
     trusted: bool = True
     installed: bool = False
+    around: "Around | None" = field(default=None, compare=False)
 
     @property
     def file(self) -> Path:
@@ -63,18 +68,16 @@ class Source:
         """True for code that is named by file, and not as a module."""
         return self.spelled.endswith(".py")
 
-    def load(self, then: Callable[[ModuleType], object] = lambda module: None) -> ModuleType:
+    def load(self) -> ModuleType:
         """Module that the code makes when it runs. Raises UntrustedCode where it may not, and UserError, in one line,
-        for whatever it raises, an exit included.
-
-        then: called with the module when it has run; imports that it makes are the code's own.
-        """
+        for whatever it raises, an exit included."""
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
                                 "--trust runs it, in Python trust=True")
         known = _LOADED.get(self._key)
-        if known is None or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
-            known = _LOADED[self._key] = _run(self, then)
+        if known is None or self.around not in (None, known.around) \
+                or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
+            known = _LOADED[self._key] = _run(self)
         return known.module
 
     def files(self) -> Files:
@@ -165,6 +168,7 @@ OWN = Code(trust=True)
 class _Loaded:
     module: ModuleType
     files: Files
+    around: "Around | None"
 
 
 _LOADED: dict[tuple[str, str, str], _Loaded] = {}
@@ -230,21 +234,27 @@ def sha256_of(file: Path) -> str:
 # Running
 
 
-def _run(source: Source, then: Callable[[ModuleType], object]) -> _Loaded:
+def _run(source: Source) -> _Loaded:
+    around = source.around or _nothing_around
     try:
         if source.installed:
-            module = importlib.import_module(source.spelled)
-            then(module)
-            return _Loaded(module, {source.main: source.sha256})
-        with _importing_from(source):
+            with around(source) as finish:
+                finish(module := importlib.import_module(source.spelled))
+            return _Loaded(module, {source.main: source.sha256}, source.around)
+        with _importing_from(source), around(source) as finish:
             module = _import_file(source) if source.is_file else importlib.import_module(source.spelled)
-            then(module)
-            return _Loaded(module, _imported_files(source))
+            finish(module)
+            return _Loaded(module, _imported_files(source), source.around)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's code runs here, and may even exit
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source.spelled}: {type(error).__name__}{f': {reason}' if reason else ''}") from error
+
+
+@contextmanager
+def _nothing_around(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    yield lambda module: None
 
 
 def _import_file(source: Source) -> ModuleType:

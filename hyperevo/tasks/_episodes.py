@@ -3,7 +3,8 @@
 import importlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Literal
@@ -75,22 +76,32 @@ _REGISTERED: dict[tuple[str, str], Mapping[str, Any]] = {}
 
 
 def _registered_by(source: Source) -> Mapping[str, Any]:
-    """Specifications that code registers when it runs, with what they name already imported; gymnasium would look for
-    it in Python's own places."""
+    """Specifications by id that code registers; that of an installed package may be any of gymnasium's."""
     import gymnasium
-    before, key = dict(gymnasium.registry), (str(source.file.resolve()), source.sha256)
+    source.load()
+    return gymnasium.registry if source.installed else _REGISTERED[_key(source)]
+
+
+def _key(source: Source) -> tuple[str, str]:
+    return str(source.file.resolve()), source.sha256
+
+
+@contextmanager
+def registering(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    """Context in which code runs that registers environments; its function notes which, and imports what they name:
+    gymnasium would look for that in Python's own places."""
+    import gymnasium
+    before = dict(gymnasium.registry)
 
     def note(module: ModuleType) -> None:
         own = {name: spec for name, spec in gymnasium.registry.items() if spec is not before.get(name)}
         for spec in own.values():
             spec.entry_point = _entry(spec.entry_point, module, source)
-        # An installed package may have been imported before.
-        _REGISTERED[key] = gymnasium.registry if source.installed else own
+        _REGISTERED[_key(source)] = own
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Overriding environment", UserWarning)
-        source.load(note)
-    return _REGISTERED.get(key, gymnasium.registry)
+        yield note
 
 
 def _entry(entry: Any, module: ModuleType, source: Source) -> Any:

@@ -5,6 +5,7 @@ Every generation has fresh seeds of episodes, drawn from (seed, generation) alon
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from hyperevo.measure import MEAN_RETURN
 from hyperevo.modules import Standardise
 from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
 from hyperevo.randomness import generator_for
-from hyperevo.tasks._episodes import Episodes, Picture, World, make, seen, spaces, take
+from hyperevo.tasks._episodes import Episodes, Picture, World, make, registering, seen, spaces, take
 from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Weights
 
@@ -64,9 +65,11 @@ class Settings(TaskSettings):
         if ":" not in environment:
             return environment
         try:
-            return name_in(environment, info.context)
+            named = name_in(environment, info.context)
         except UserError as error:
             raise ValueError(str(error)) from error
+        named.source = replace(named.source, around=registering)
+        return named
 
     def code(self) -> tuple[CodeName, ...]:
         """Code that registers the environment."""
