@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from PIL import Image
 
 # A first call may take a second where a library is imported or the machine is busy: no test is judged by the clock.
 hypothesis.settings.register_profile("hyperevo", deadline=None)
@@ -55,6 +56,26 @@ def stroke_file(tmp_path_factory) -> Path:
     lengths = random.integers(4, 12, 20)
     points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
     np.savez(path, points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def table_file(tmp_path_factory) -> Path:
+    """Ninety rows of four numbers, three kinds and a value."""
+    path, random = tmp_path_factory.mktemp("table") / "mine.csv", np.random.default_rng(2)
+    rows = [",".join([*(f"{own:.4f}" for own in random.normal(size=5)), random.choice(list("abc"))]) for _ in range(90)]
+    path.write_text("\n".join(["first,second,third,fourth,value,kind", *rows]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory) -> Path:
+    """Thirty pictures of each of three classes."""
+    path, random = tmp_path_factory.mktemp("images"), np.random.default_rng(3)
+    for name in ("one", "other", "third"):
+        (path / name).mkdir()
+        for number in range(30):
+            Image.fromarray(random.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path / name / f"{number}.png")
     return path
 
 

@@ -42,6 +42,11 @@ VARIANTS = {
                              for layer in ("lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn")
                              for answer in ("every step", "last step")],
     ("target", "wide-resnet"): [{"depth": 10}],
+    ("task", "arrays"): [{"path": "{table}", "label": "kind", "inputs": ["first", "second", "third", "fourth"]},
+                         {"path": "{table}", "label": ["value", "first"], "inputs": ["second", "third", "fourth"],
+                          "examples": 20, "sampling": "epochs"}],
+    ("task", "image-folder"): [{"path": "{images}", "size": [8, 8], "images": 20},
+                               {"path": "{images}", "size": [4, 6], "images": 20, "colour": True, "pad": 1}],
     ("task", "characters"): [{"text": "{text}", "sequences": 4, "length": 30}],
     ("task", "control"): [{}, {"environment": "double-pole", "fitness": "damped", "most_steps": 200}],
     ("task", "denoising"): [{"data": "digits", "validation": 300}],
@@ -67,13 +72,15 @@ def filled(options, files):
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), ALL)
-def test_it_holds_to_its_contract(kind, name, options, request, text_file, stroke_file, tmp_path):
+def test_it_holds_to_its_contract(kind, name, options, request, text_file, stroke_file, table_file, image_folder,
+                                  tmp_path):
     if name in REAL_DATA.get(kind, ()):
         folder = request.getfixturevalue("real_data")
         if any(file.problem for file in verify(name)):
             pytest.skip(f"{folder} has no {name} as it was published")
     (tmp_path / "mine.py").write_text(MODULE)
-    files = {"text": text_file, "strokes": stroke_file, "module": tmp_path / "mine.py"}
+    files = {"text": text_file, "strokes": stroke_file, "table": table_file, "images": image_folder,
+             "module": tmp_path / "mine.py"}
     assert check(name, kind, **filled(options, files)) == []
 
 

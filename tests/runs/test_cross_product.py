@@ -22,10 +22,12 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
 
 FEW = "images=20, validation=20"
 OPTIONS = {
-    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW,
+    "task": {"adding": f"length=4, {FEW}", "arrays": "path='{table}', label='kind', examples=20",
+             "boxes": "retests=[11]", "cifar10": FEW,
              "denoising": f"data='digits', {FEW}", "characters": "text='{text}', sequences=4, length=10",
              "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
+             "image-folder": "path='{images}', size=[8, 8], images=20",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
                "module": "module='{module}:network', arguments={{inputs={inputs}, outputs={outputs}}}",
@@ -58,14 +60,14 @@ def made_up(name):
 
 
 @pytest.fixture
-def configure(text_file, stroke_file, tmp_path):
+def configure(text_file, stroke_file, table_file, image_folder, tmp_path):
     """A function of the names of four parts: their config at small sizes."""
     def described(kind, name, **values):
         return f"{kind}={{name='{name}', {OPTIONS[kind].get(name, '').format(**values)}}}".replace(", }", "}")
 
     def config(task, target, encoding, search):
         (tmp_path / "mine.py").write_text(MODULE)
-        files = {"text": text_file, "strokes": stroke_file}
+        files = {"text": text_file, "strokes": stroke_file, "table": table_file, "images": image_folder}
         own = build_task(load_config("dct-mnist", [described("task", task, **files)]).config.task, torch.device("cpu"))
         values = {"module": tmp_path / "mine.py", "inputs": own.inputs.units, "outputs": output_units(own.outputs),
                   "answer": "every step" if own.every_step else "last step"}
@@ -104,7 +106,7 @@ def beside(target):
 
 
 RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"}}
-IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "mnist", "retina"}
+IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
 """Tasks that convolutions can read."""
 
 
