@@ -39,7 +39,7 @@ class Settings(TaskSettings):
     `mine.py:MyEnv-v0`."""
     options: dict[str, bool | int | float | str] = {}
     """Keyword arguments of the environment, such as `{continuous = false}`."""
-    episodes: int = Field(4, ge=1)
+    episodes: int = Field(4, ge=1, le=1_000_000)
     """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
     """Largest number of steps of an episode in a generation; by default the environment's own."""
@@ -49,12 +49,12 @@ class Settings(TaskSettings):
     """Number of steps that every action is kept for; each counts as a step."""
     picture: Picture = "colours"
     """Part of a picture that networks see: all colours, or one plane, its grey values or its saturation."""
-    pixels: int | None = Field(None, ge=1)
+    pixels: int | None = Field(None, ge=1, le=4096)
     """Number of pixels along each side of the square that pictures are scaled to; by default they keep their size."""
-    validation: int = Field(20, ge=1)
+    validation: int = Field(20, ge=1, le=1_000_000)
     """Number of episodes that choose the champion, with the environment's own number of steps; as many others test
     it."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     """Number of worker processes that step the episodes; with 0 the run's own process does."""
 
     watchable: ClassVar[bool] = True
