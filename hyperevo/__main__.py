@@ -1,5 +1,13 @@
 """`python -m hyperevo`."""
 
+import sys
+from pathlib import Path
+
+# Python puts the working directory first where it looks for modules. There may lie anything, a `torch.py` too; code of
+# guests is found by `hyperevo.guests`, and the console script and this way in import the same.
+if not sys.flags.safe_path and sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
+    del sys.path[0]
+
 from hyperevo.cli import main
 
 main()

@@ -68,7 +68,7 @@ def run(
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     changes: Annotated[list[str] | None, typer.Argument(
-        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80: they extend a run, finished or not.")] = None,
+        metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80; they extend a run, done or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
     trust: Trust = False,
 ) -> None:
@@ -118,7 +118,8 @@ def _free_folder(name: str) -> Path:
 @app.command("list")
 def list_configs(as_json: AsJson = False) -> None:
     """List the configs that come with hyperevo."""
-    from hyperevo.config import read_toml, shipped_configs
+    from hyperevo.config import shipped_configs
+    from hyperevo.toml import read_toml
 
     descriptions = {name: read_toml(path).get("description", "") for name, path in shipped_configs().items()}
     if as_json:

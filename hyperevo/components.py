@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class ComponentSettings(Options):
 
     def code(self) -> tuple[CodeName, ...]:
         """Code that these options name, and that runs where the component is built."""
+        return ()
+
+    def files(self) -> tuple[str, ...]:
+        """Files or folders of data that these options name."""
         return ()
 
 
@@ -118,9 +122,12 @@ _COMPONENTS: dict[type[ComponentSettings], Component] = {}
 
 def component_names(kind: str) -> list[str]:
     """Names of all components of a kind, one of FOLDERS: the house's and those of installed packages, sorted."""
-    folder = Path(__file__).parent / FOLDERS[kind]
-    own = {file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_")}
-    return sorted(own | set(_entry_points(kind)))
+    return sorted(_house_names(kind) | set(_entry_points(kind)))
+
+
+def _house_names(kind: str) -> set[str]:
+    files = (Path(__file__).parent / FOLDERS[kind]).glob("*.py")
+    return {file.stem.replace("_", "-") for file in files if not file.stem.startswith("_")}
 
 
 def _entry_points(kind: str) -> dict[str, EntryPoint]:
@@ -130,17 +137,15 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
 def load_component(kind: str, name: str) -> ModuleType:
     """Import the module of a component of the house or of an installed package; raises UserError with the nearest match
     when there is none."""
-    file = Path(__file__).parent / FOLDERS[kind] / f"{name.replace('-', '_')}.py"
-    if file.is_file() and not name.startswith(("_", "-")) and name in component_names(kind):
+    if name in _house_names(kind):
         return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
     point = _entry_points(kind).get(name)
     if point is None:
-        raise UserError(f"no {kind} called {name!r}; {nearest(name, component_names(kind))}")
+        raise UserError(f"no {kind} called {shown(name)}; {nearest(name, component_names(kind))}")
     try:
         return importlib.import_module(point.module)
     except Exception as error:  # whatever an installed package raises
-        raise UserError(f"{kind} {name!r}: {point.value}: {type(error).__name__}: {' '.join(str(error).split())}") \
-            from error
+        raise UserError(f"{kind} {shown(name)}: {point.value}: {type(error).__name__}: {error}") from error
 
 
 def find_component(kind: str, name: str, code: Code = OWN) -> Component:

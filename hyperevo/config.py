@@ -11,7 +11,6 @@ for the old component stay as far as the new one takes them.
 import copy
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -22,13 +21,15 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from hyperevo.components import ComponentSettings, TaskSettings, component_names, component_of, find_component, nearest
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, one_line, shortened, shown
 from hyperevo.guests import OWN, Code, Source
+from hyperevo.toml import flatten, parse_override, read_toml
 
 PARTS = ("task", "target", "encoding", "search")
 
 Values = dict[str, Any]
 """Plain nested values of a config."""
+
 COMMAND_LINE = "command line"
 """Origin of a value that is neither a default nor in the file."""
 
@@ -36,7 +37,7 @@ COMMAND_LINE = "command line"
 class RunSettings(BaseModel):
     """How long a run lasts and what it writes while it runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     rounds: int = Field(100, ge=1)
     """Rounds of asking, evaluating and telling."""
@@ -65,7 +66,7 @@ class RunSettings(BaseModel):
 class RunConfig(BaseModel):
     """A resolved run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     name: str = ""
     """Name of the run: the file's where not given, and after it the components that replaced the file's."""
@@ -132,7 +133,7 @@ def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) ->
     values = read_toml(path)
     origins, before = {key: path.name for key, _ in flatten(values)}, _components(values)
     for override in overrides:
-        key, value = _parse_override(override)
+        key, value = parse_override(override)
         code = replace(code, named=code.named | {text for _, text in flatten({"": value}) if isinstance(text, str)})
         _assign(values, key, value)
         given = [below for below, _ in flatten({key: value})] or [key]
@@ -140,7 +141,7 @@ def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) ->
         origins |= dict.fromkeys(given, COMMAND_LINE)
     replaced = {kind: name for kind, name in _components(values).items() if name != before.get(kind, name)}
     notes = [note for kind in replaced if (note := _leave_out(kind, values[kind], origins, path.name, code))]
-    config = check_config({"name": path.stem} | values, path.name, origins, code)
+    config = check_config({"name": one_line(path.stem)} | values, path.name, origins, code)
     said = {key: text for key, text in _said_of(replaced, config).items() if origins.get(key) != COMMAND_LINE}
     origins |= dict.fromkeys(said, COMMAND_LINE)
     return LoadedConfig(config.model_copy(update=said), origins, replaced, tuple(notes))
@@ -196,50 +197,14 @@ def _find(source: str) -> Path:
         return shipped[source]
     if source.endswith(".toml") or "/" in source:
         return Path(source)
-    raise UserError(f"no config called {source!r}; {nearest(source, shipped)}")
-
-
-def read_toml(path: Path) -> Values:
-    """A TOML file's values; raises UserError naming the file where it cannot be read or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: is not TOML: {_one_line(error)}") from error
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) for every value of nested tables."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _parse_override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"override {text!r} is not of the form key=value, such as search.population=512")
-    return key.strip(), parse_value(value)
-
-
-def parse_value(text: str) -> Any:
-    """The value that an override gives; a bare word is a string, so that task.name=fashion needs no quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        return text.strip()
+    raise UserError(f"no config called {shown(source)}; {nearest(source, shipped)}")
 
 
 def assigned(values: Values, overrides: Sequence[str]) -> Values:
     """Copy of a config's values with `key=value` overrides."""
     copied = copy.deepcopy(values)
     for override in overrides:
-        _assign(copied, *_parse_override(override))
+        _assign(copied, *parse_override(override))
     return copied
 
 
@@ -248,7 +213,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise UserError(f"override {key}: {table!r} is a value, not a table")
+            raise UserError(f"override {shortened(key)}: {shown(table)} is a value, not a table")
     values[last] = value
 
 
@@ -288,7 +253,8 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
         parts = [str(part) for part in problem["loc"]]
         key = prefix + ".".join(parts)
         place = key if problem["type"] != "missing" else key.rpartition(".")[0]
-        raise UserError(f"{origin(place, origins) or file}: {key}: {_explain(problem, model, parts)}") from error
+        where = origin(place, origins) or file
+        raise UserError(f"{where}: {shortened(key)}: {_explain(problem, model, parts)}") from error
 
 
 def origin(key: str, origins: Mapping[str, str]) -> str | None:
@@ -308,16 +274,15 @@ def _ancestors(key: str) -> Iterator[str]:
 def _explain(problem: Any, model: type[BaseModel], parts: list[str]) -> str:
     if problem["type"] == "extra_forbidden":
         for part in parts[:-1]:
-            annotation = model.model_fields[part].annotation
+            annotation = model.model_fields[part].annotation if part in model.model_fields else None
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
         return f"unknown key; {nearest(parts[-1], sorted(model.model_fields))}"
     text = problem["msg"][0].lower() + problem["msg"][1:]
-    given = "" if problem["type"] == "missing" else f" (given: {problem['input']!r})"
-    return _one_line(text.removeprefix("value error, ")) + given
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+    given = problem["input"]
+    for value in given if isinstance(given, (list, tuple)) else [given]:
+        text = text.replace(repr(value), shown(value)) if isinstance(value, str) else text
+    return one_line(text.removeprefix("value error, ")) + \
+        ("" if problem["type"] == "missing" else f" (given: {shown(given)})")
 
 
 def config_values(config: RunConfig) -> Values:
@@ -378,7 +343,7 @@ def _meaning(table: str, model: BaseModel, key: str) -> str:
     if table in PARTS and key == "name":
         return component_of(table, model).meaning if isinstance(model, ComponentSettings) else ""
     words = [str(word) or '""' for word in get_args(info.annotation)] if get_origin(info.annotation) is Literal else []
-    return _one_line(info.description or "") + (f" One of {', '.join(words)}." if words else "")
+    return one_line(info.description or "") + (f" One of {', '.join(words)}." if words else "")
 
 
 def as_toml(value: Any) -> str:

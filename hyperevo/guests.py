@@ -41,8 +41,8 @@ class Source:
 
     spelled: the name as the config has it, without `:name`. root, main: the folder from which its files import each
     other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the
-    root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of which no
-    copy is kept.
+    root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of
+    which no copy is kept.
     """
 
     spelled: str

@@ -131,7 +131,8 @@ class Task(ABC):
         """Give back processes and windows."""
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.data_name}, {self.inputs.shape} inputs → {output_units(self.outputs)} outputs)"
+        sizes = f"{self.inputs.shape} inputs → {output_units(self.outputs)} outputs"
+        return f"{type(self).__name__}({self.data_name}, {sizes})"
 
 
 class Target(ABC):

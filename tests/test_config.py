@@ -87,16 +87,68 @@ def test_fashion_is_one_override():
     (["run.rounds=0"], "command line: run.rounds: .*greater than or equal to 1"),
     (["run.round=5"], "command line: run.round: unknown key; did you mean 'rounds'"),
     (["seed.value=5"], "override seed.value: 'seed' is a value, not a table"),
+    (["run.seconds=inf"], r"command line: run.seconds: .*finite number \(given: inf\)"),
+    (["run.until=nan"], r"command line: run.until: .*finite number \(given: nan\)"),
+    (["run.memory_gb=inf"], "command line: run.memory_gb: .*finite"),
+    (["run.evaluations=inf"], "command line: run.evaluations: .*finite"),
+    (["run.until=1e999"], "command line: run.until: .*finite"),
+    (["seed=9223372036854775808"], "command line: seed: an integer has more than the 64 bits of TOML's"),
+    (["seed=0x" + "f" * 5000], r"command line: seed: an integer .* \(given: an integer of 20,000 bits\)"),
+    (["seed=" + "9" * 5000], "override seed: an integer has more than the 64 bits"),
+    (["target.hidden=[[2, " + "9" * 30 + "]]"], "command line: target.hidden: an integer has more than the 64 bits"),
+    (["seed=3\nrun.rounds=5"], r"override 'seed=3\\nrun.rounds=5' is not one key=value"),
+    (["seed=3\n[run]\nrounds=5"], "override .* is not one key=value"),
+    (["name=\udcff"], r"command line: name: cannot be written in UTF-8 \(given: '\\udcff'\)"),
+    (["\udcff=3"], r"command line: \\udcff: cannot be written in UTF-8"),
+    (["seed=" + "[" * 10_000], "override seed: arrays or tables are more than 32 deep"),
+    (["target.hidden=" + "[" * 40 + "]" * 40], "command line: target.hidden: arrays or tables are more than 32 deep"),
+    (["a" + ".a" * 40 + "=1"], "override .* is not one key=value"),
+    (["seed=" + "x " * 5000], r"command line: seed: .*\(given: 'x x x x [x ]{180,195}…\)$"),
+    (["x" * 10_000], r"override 'x{190,200}… is not of the form"),
+    (["x" * 10_000 + "=1"], r"command line: x{190,200}…: unknown key"),
+    (["task.name=" + "x" * 10_000], r"command line: task.name: no task called 'x{190,200}…; allowed"),
+    (["search={name='neat', functions=['" + "x" * 10_000 + "']}"], r"no function called 'x{190,200}…; allowed.{,400}$"),
+    (["seed=\x1b[31m3"], r"command line: seed: .*given: '\\x1b\[31m3'"),
+    (["seed=1979-05-27"], r"command line: seed: .*\(given: 1979-05-27\)"),
+    (["seed=[true, {a = 1.5}]"], r"command line: seed: .*\(given: \[true, \{a = 1.5\}\]\)"),
 ])
 def test_mistakes_are_one_line_that_names_the_key(tmp_path, overrides, message):
     (tmp_path / "mine.toml").write_text("seed = 1\n" + MINIMAL)
     with pytest.raises(UserError, match=message) as caught:
         load_config(str(tmp_path / "mine.toml"), overrides)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
+def test_an_override_may_take_several_lines(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINIMAL)
+    config = load_config(str(tmp_path / "mine.toml"), ["target.hidden=[[2, 3],\n  [4, 5]]  # two\n"]).config
+    assert config_values(config)["target"]["hidden"] == [[2, 3], [4, 5]]
+
+
+def test_a_files_name_that_is_no_text_is_spelt_out(tmp_path):
+    (tmp_path / "caf\udce9.toml").write_text(MINIMAL)
+    loaded = load_config(str(tmp_path / "caf\udce9.toml"))
+    assert loaded.config.name == r"caf\udce9" and config_text(loaded.config).encode()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("content", [".".join("a" * 2**20) + "=1", '"a" . ' * 2**19 + "a=1", "[" * 2**20, "a={" * 2**20,
+                                     "a=[" + "1," * 2**20 + "]", "a" * 2**22, "#" * (2**22 + 1),
+                                     "\n".join(f"[a{'.b' * 30}.c{number}]" for number in range(2**15))])
+def test_large_files_are_refused_soon(tmp_path, content):
+    (tmp_path / "mine.toml").write_text(content)
+    with pytest.raises(UserError, match="mine.toml: ") as caught:
+        load_config(str(tmp_path / "mine.toml"))
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(("content", "message"), [
     ("seed = ", "mine.toml: is not TOML"),
+    ("[task]\nname = 1\n[task]", r"mine.toml: is not TOML: Cannot declare task twice \(at line 3, column 6\)"),
+    ("seed = " + "9" * 5000, "mine.toml: an integer has more than the 64 bits of TOML's"),
+    ("a" + ".b" * 40 + " = 1", "mine.toml: a key has more than 32 parts"),
+    ("[a" + ".b" * 30 + "]\nc.d.e.f = 1", r"mine.toml: a(\.b){30}\.c\.d: arrays or tables are more than 32 deep"),
+    ("\0", "mine.toml: is not TOML"),
     ("seed = 1", r"mine.toml: the table \[task\] is missing; its name is one of adding, arrays, .*, retina"),
     (MINIMAL.replace('name = "snes"', ""), "mine.toml: search.name is missing; allowed: .*snes"),
     (MINIMAL.replace('"dct"', "3"), "mine.toml: encoding.name is missing"),
@@ -117,7 +169,7 @@ def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(UserError, match=r"nowhere.toml: cannot be read: No such file"):
         load_config(str(tmp_path / "nowhere.toml"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="is not a text file in UTF-8"):
+    with pytest.raises(UserError, match=r"bytes.toml: is not UTF-8: byte 1 is 0xff, as in UTF-16"):
         load_config(str(tmp_path / "bytes.toml"))
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from hyperevo.compare.outcomes import Outcome, Row, rows
 from hyperevo.compare.plan import Entry, as_text
-from hyperevo.config import RunConfig, config_values, flatten
+from hyperevo.config import RunConfig, config_values
 from hyperevo.errors import UserError
+from hyperevo.toml import flatten
 
 SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "threads", "device")
 """What fair rows have in common: data and split, fitness, target network, budget, machine."""

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperevo.config import RunConfig, brief_name, check_config, config_values, parse_value
+from hyperevo.config import RunConfig, brief_name, check_config, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.folder import read_run_config
+from hyperevo.runs.inputs import input_hashes, recorded_hashes
 from hyperevo.runs.load import load_fitting
+from hyperevo.toml import parse_value
 
 BUDGETS = ("evaluations", "images", "seconds")
 
@@ -151,7 +153,7 @@ def _folder(runs: Path, name: str, config: RunConfig) -> Path:
 def _key_today(folder: Path) -> str | None:
     """The key that a run's config has now; None where it cannot be read."""
     try:
-        return config_key(read_run_config(folder))
+        return config_key(read_run_config(folder), recorded_hashes(folder))
     except UserError:
         return None
 
@@ -166,14 +168,19 @@ def _resolved(config: RunConfig, budget: tuple[str, str] | None, code: Code) -> 
     return check_config(values, config.name, code=code)
 
 
-def config_key(config: RunConfig) -> str:
-    """Ten letters that stand for everything in a resolved config, and the code that it names, but for its name and the
-    data's checksum, which is known once a run is made."""
+def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> str:
+    """Ten letters that stand for everything in a resolved config, and the code and the files that it names, but for its
+    name and the data's checksum, which is known once a run is made.
+
+    inputs: hashes of the files of data; those of now where not given.
+    """
     unsaid = ("name", "description", "data_checksum")
     values = {key: value for key, value in config_values(config).items() if key not in unsaid}
     if code := {source.spelled: dict(source.files()) if source.trusted else source.sha256
                 for source in config.sources()}:
         values["code"] = code
+    if hashes := input_hashes(config) if inputs is None else inputs:
+        values["inputs"] = dict(hashes)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -19,7 +19,7 @@ from hyperevo.compare.figures import caption
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
-from hyperevo.config import RunConfig, config_text, config_values, flatten
+from hyperevo.config import RunConfig, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, Measure
@@ -28,6 +28,7 @@ from hyperevo.plots.run_figures import _frames, open_view
 from hyperevo.plots.run_view import shown_data
 from hyperevo.plots.weights import _middles, _spread, by_channel
 from hyperevo.runs.files import read_json, read_rows, write_text
+from hyperevo.toml import flatten
 
 TILES = 6
 """Units along each side of a filmstrip's frame."""

@@ -9,8 +9,8 @@ from hyperevo.data._files import (
     DataMissing,
     FileStatus,
     available,
-    cache_folder,
     download,
+    remove,
     require,
     statuses,
 )
@@ -71,7 +71,7 @@ def fetch(name: str, force: bool = False) -> None:
     source = data_source(name)
     if force and source.MIRRORS:
         for file, sha256 in source.FILES.items():
-            (cache_folder() / name / file).unlink(missing_ok=True)
+            remove(name, file)
             download(name, file, sha256, source.MIRRORS)
     require(name, source)
 

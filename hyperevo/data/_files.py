@@ -16,11 +16,16 @@ from types import ModuleType
 import platformdirs
 
 from hyperevo.errors import UserError
+from hyperevo.reading import is_there, read_bytes
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = (5, 60)
 """Seconds to connect to a mirror, and to wait for its next bytes."""
+
+
+LARGEST = 2**28
+"""Most bytes that a published file has; CIFAR-10's archive, the largest, has 170,498,071."""
 
 
 class DataMissing(UserError):
@@ -47,7 +52,7 @@ def _own_folder() -> Path | None:
     if not given:
         return None
     folder = Path(given)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"HYPEREVO_DATA: no folder {folder}")
     return folder
 
@@ -56,15 +61,15 @@ def locate(dataset: str, file: str) -> Path | None:
     """Path of a file in HYPEREVO_DATA or the cache, its content unchecked; None where it is in neither."""
     own = _own_folder()
     places = [own / dataset / file] if own else []
-    return next((path for path in [*places, cache_folder() / dataset / file] if path.exists()), None)
+    return next((path for path in [*places, cache_folder() / dataset / file] if is_there(path)), None)
 
 
 def problem_with(path: Path, sha256: str) -> str | None:
     """A file's fault in words: it cannot be read, or its sha256 is another one. None where it is right."""
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        found = hashlib.sha256(read_bytes(path, LARGEST)).hexdigest()
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
     if found == sha256:
         return None
     return f"is damaged or not the published file (sha256 {found[:12]}…, {sha256[:12]}… wanted)"
@@ -130,6 +135,15 @@ def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Pa
             log.info("%s%s: %s", mirror, file, error)
             reasons.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
     raise DataMissing(f"{dataset}: not on this machine and no mirror can be had ({', '.join(reasons)}); {by_hand}")
+
+
+def remove(dataset: str, file: str) -> None:
+    """Delete one file from the cache, if it is there; raises UserError where it cannot be."""
+    path = cache_folder() / dataset / file
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be removed: {error.strerror}") from error
 
 
 def _retrieve(url: str, sha256: str, path: Path) -> None:

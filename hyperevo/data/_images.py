@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import io
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -10,8 +12,12 @@ from types import ModuleType
 
 import numpy as np
 
-from hyperevo.data._files import require
-from hyperevo.errors import UserError
+from hyperevo.data._files import LARGEST, require
+from hyperevo.errors import UserError, shown
+from hyperevo.reading import read_bytes
+
+MOST_PACKED = 2**26
+"""Bytes of a gzipped IDX file; the largest of Fashion-MNIST has 26,421,880."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,26 @@ class ImageData:
 
 def read_idx(path: Path) -> np.ndarray:
     """Read an array of bytes from a gzipped IDX file; raises UserError, which names the file, where it is not one."""
+    content = read_bytes(path, MOST_PACKED)
     try:
-        with gzip.open(path) as file:
-            content = file.read()
-        if len(content) < 4 or content[:3] != b"\0\0\x08":
-            raise ValueError("not an IDX file of unsigned bytes")
-        shape = struct.unpack_from(f">{content[3]}I", content, 4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape).copy()
+        with gzip.open(io.BytesIO(content)) as file:
+            return _read_idx(file)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise UserError(f"{path}: is cut short or damaged: {error}") from error
+
+
+def _read_idx(file: gzip.GzipFile) -> np.ndarray:
+    kind = file.read(4)
+    if len(kind) < 4 or kind[:3] != b"\0\0\x08":
+        raise ValueError("not an IDX file of unsigned bytes")
+    shape = struct.unpack(f">{kind[3]}I", file.read(4 * kind[3]))
+    size = math.prod(shape)
+    if size > LARGEST:
+        raise ValueError(f"holds {shown(size)} values, where at most {LARGEST} are read")
+    values = file.read(size + 1)  # no more than that: it may be packed a thousandfold
+    if len(values) != size:
+        raise ValueError(f"holds {'more' if len(values) > size else 'less'} than the {size:,} values it tells of")
+    return np.frombuffer(values, np.uint8).reshape(shape).copy()
 
 
 def load_idx_images(name: str, source: ModuleType) -> ImageData:

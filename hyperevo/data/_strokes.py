@@ -9,7 +9,6 @@ import io
 import logging
 import math
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from hyperevo.data._text import cut
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened, shown
+from hyperevo.reading import is_there, read_bytes
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,17 @@ PARTS = ("train", "validation", "test")
 FORMAT = "wanted: points (N, 3) and offsets (drawings + 1), or train_points, train_offsets, valid_… and test_…"
 
 LARGEST = float(np.finfo(np.float32).max)
+
+MOST_BYTES = 2**28
+"""Bytes of an `.npz` file, and of the arrays in it together."""
+
+MOST_ARRAYS = 1_000
+MOST_DRAWINGS = 2**20
+MOST_POINTS = 10_000_000
+"""Rows of an array of points: checking them takes some hundred bytes for each."""
+
+MOST_BYTES_OF_A_LINE = 2**22
+"""Bytes of one of IAM-OnDB's files, which have some 10,000."""
 
 IAM_LIMIT = 500.0
 """Largest offset of IAM-OnDB's pens along x and along y, in its own units. Larger ones are cut to it: they are slips of
@@ -82,7 +93,7 @@ def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_shar
     of the training drawings are equal.
     """
     path = Path(path)
-    content = _read_bytes(path)
+    content = read_bytes(path, MOST_BYTES)
     arrays = _read_arrays(content, path)
     if "points" in arrays:
         drawings = _drawings(arrays, "", path)
@@ -122,16 +133,13 @@ def _scaled(name: str, splits: Sequence[Sequence[np.ndarray]], source: Path, che
     scale = float(np.concatenate([drawing[:, :2] for drawing in splits[0]]).astype(np.float64).std())
     if scale == 0:
         raise UserError(f"{source}: all offsets of the training drawings are the same, there is nothing to scale by")
-    train, validation, test = (tuple((drawing / (scale, scale, 1)).astype(np.float32) for drawing in drawings)
-                               for drawings in splits)
+    with np.errstate(over="ignore"):
+        train, validation, test = (tuple((drawing / (scale, scale, 1)).astype(np.float32) for drawing in drawings)
+                                   for drawings in splits)
+    if not all(np.isfinite(drawing).all() for drawing in (*train, *validation, *test)):
+        raise UserError(f"{source}: some offsets are too long to be divided by {scale:.3g}, the training drawings' "
+                        "standard deviation")
     return StrokeData(name, train, validation, test, scale, checksum)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
@@ -140,13 +148,22 @@ def _read_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
     file = io.BytesIO(content)  # np.load leaves a file on disk open where it cannot read it
     if not zipfile.is_zipfile(file):
         raise UserError(f"{path}: is cut short or not an .npz file")
+    if (count := content.count(b"PK\1\2")) > MOST_ARRAYS:  # the mark of every entry in the list of contents
+        raise UserError(f"{path}: holds {count:,} arrays, where at most {MOST_ARRAYS:,} are read; {FORMAT}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files if key.endswith(("points", "offsets"))}
-    except (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+            if (size := sum(member.file_size for member in arrays.zip.infolist())) > MOST_BYTES:
+                raise UserError(f"{path}: its arrays take {size:,} bytes, where at most {MOST_BYTES:,} are read")
+            # What is no array comes as bytes, which np.asarray makes one that is refused later.
+            return {key: np.asarray(arrays[key]) for key in arrays.files if key.endswith(("points", "offsets"))}
+    except UserError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error
+    except Exception as error:  # numpy raises nearly anything where the head of an array is not as it should be
         if "allow_pickle" in str(error):
             raise UserError(f"{path}: holds pickled objects, which are never loaded; {FORMAT}") from error
-        raise UserError(f"{path}: is cut short or damaged: {str(error) or type(error).__name__}") from error
+        raise UserError(f"{path}: is cut short or damaged: an array in it cannot be read") from error
 
 
 def _drawings(arrays: Mapping[str, np.ndarray], prefix: str, path: Path) -> list[np.ndarray]:
@@ -161,12 +178,15 @@ def _drawings(arrays: Mapping[str, np.ndarray], prefix: str, path: Path) -> list
 
 def _check_offsets(points: np.ndarray, offsets: np.ndarray, prefix: str, path: Path) -> None:
     """Raise UserError unless the arrays have the right shapes and types and every drawing has at least one point."""
-    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf":
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf" or points.itemsize > 8:
         raise UserError(f"{path}: {prefix}points must be numbers (N, 3), dx, dy and pen lifted: they are "
-                        f"{points.dtype} {points.shape}")
+                        f"{shortened(points.dtype)} {points.shape}")
     if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) < 2 or offsets[0] != 0:
         raise UserError(f"{path}: {prefix}offsets must be integers (drawings + 1,) from 0 on: they are "
-                        f"{offsets.dtype} {offsets.shape}")
+                        f"{shortened(offsets.dtype)} {offsets.shape}")
+    for rows, most, what in ((points, MOST_POINTS, "points"), (offsets, MOST_DRAWINGS, "offsets")):
+        if len(rows) > most:
+            raise UserError(f"{path}: {prefix}{what} has {len(rows):,} rows, where at most {most:,} are read")
     if offsets[-1] != len(points):
         raise UserError(f"{path}: {prefix}points has {len(points):,} rows, its offsets end at {offsets[-1]:,}: one of "
                         "them is cut short")
@@ -187,7 +207,7 @@ def _check_points(points: np.ndarray, offsets: np.ndarray, prefix: str, path: Pa
 
 def _has_lists(folder: Path) -> bool:
     lists = [folder / name for names in IAM_LISTS.values() for name in names]
-    missing = [file for file in lists if not file.exists()]
+    missing = [file for file in lists if not is_there(file)]
     if missing and len(missing) < len(lists):
         raise UserError(f"{missing[0]}: is missing; the official split needs all of "
                         f"{', '.join(file.name for file in lists)}")
@@ -200,7 +220,8 @@ def _official_split(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]
         by_form.setdefault(_form(file), []).append(file)
     split = {}
     for part, names in IAM_LISTS.items():
-        forms = [form for name in names for form in _read_bytes(folder / name).decode("ascii", "replace").split()]
+        forms = [form for name in names
+                 for form in read_bytes(folder / name, MOST_BYTES_OF_A_LINE).decode("ascii", "replace").split()]
         split[part] = [file for form in forms for file in by_form.pop(form, ())]
         if not split[part]:
             raise UserError(f"{folder / names[0]}: none of its forms is in {folder / 'lineStrokes'}")
@@ -233,11 +254,11 @@ def _read_lines(files: Iterable[Path]) -> tuple[dict[Path, np.ndarray], dict[Pat
     lines, sums, bad = {}, {}, []
     for file in files:
         try:
-            content = file.read_bytes()
+            content = read_bytes(file, MOST_BYTES_OF_A_LINE)
             lines[file] = _read_line(content)
             sums[file] = hashlib.sha256(content).hexdigest()
-        except OSError as error:
-            bad.append(f"{file}: cannot be read: {error.strerror}")
+        except UserError as error:
+            bad.append(str(error))
         except (ValueError, LookupError, ElementTree.ParseError) as error:
             bad.append(f"{file}: {error}")
     if bad:
@@ -259,7 +280,7 @@ def _read_line(content: bytes) -> np.ndarray:
         raise ValueError("is empty")
     root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))
     if root.tag != "WhiteboardCaptureSession":
-        raise ValueError(f"is <{root.tag}>, not <WhiteboardCaptureSession>")
+        raise ValueError(f"is <{shortened(root.tag)}>, not <WhiteboardCaptureSession>")
     rows: list[tuple[float, float, float]] = []
     for stroke in root.iterfind("StrokeSet/Stroke"):
         places = [_read_point(point, len(rows) + number) for number, point in enumerate(stroke.iterfind("Point"))]
@@ -278,6 +299,7 @@ def _read_point(point: ElementTree.Element, number: int) -> tuple[float, float]:
         place = float(point.get("x", "")), float(point.get("y", ""))
     except ValueError:
         place = math.nan, math.nan
-    if not all(map(math.isfinite, place)):
-        raise ValueError(f"point {number} has x={point.get('x')!r}, y={point.get('y')!r}, which must be finite numbers")
+    if not all(abs(value) <= LARGEST for value in place):
+        raise ValueError(f"point {number} has x={shown(point.get('x'))}, y={shown(point.get('y'))}, which must be "
+                         "finite numbers")
     return place

@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from hyperevo.errors import UserError
+from hyperevo.reading import as_text, read_bytes
 
 Alphabet = tuple[str, ...] | tuple[bytes, ...]
+
+MOST_BYTES = 2**28
+"""Bytes of a text; enwik8 has 100,000,000."""
+
+PIECE = 2**20
+"""Characters that are numbered at a time: numbering takes some twenty bytes for each."""
 
 MOST_SYMBOLS = 2**16
 """Largest size of an alphabet: symbol indices are uint16 at most."""
@@ -43,13 +50,8 @@ def read_text_file(path: Path | str, validation_share: float = 0.05, test_share:
     three parts of two characters each, and where a share is not between 0 and 1.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-        text = content.decode().removeprefix("\ufeff")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8: byte {error.start + 1:,} is 0x{content[error.start]:02x}") from error
+    content = read_bytes(path, MOST_BYTES)
+    text = as_text(content, path)
     if not text:
         raise UserError(f"{path}: is empty")
     train, validation, test = cut(len(text), validation_share, test_share, LEAST_SYMBOLS,
@@ -74,15 +76,21 @@ def encode(text: str, alphabet: Alphabet, file: Path | str) -> np.ndarray:
     Raises UserError that names `file`, the source of the text, and the first symbol that is not in the alphabet, with
     its line and its position in the line, both counted from 1.
     """
-    codes = _codes(text, alphabet)
+    starts = range(0, max(len(text), 1), PIECE)
+    return np.concatenate([_encode_piece(text, start, alphabet, file) for start in starts])
+
+
+def _encode_piece(text: str, start: int, alphabet: Alphabet, file: Path | str) -> np.ndarray:
+    codes = _codes(text[start : start + PIECE], alphabet)
     known = _alphabet_codes(alphabet)
     unknown = len(alphabet)
     table = np.full(int(max(codes.max(initial=0), known.max())) + 1, unknown, np.uint32)
     table[known] = np.arange(len(alphabet))
     numbers = table[codes]
     if (numbers == unknown).any():
-        raise UserError(f"{file}: {_place(codes, int((numbers == unknown).argmax()), alphabet)} is not in the alphabet "
-                        f"of {len(alphabet)} symbols")
+        before = _codes(text[:start], alphabet)
+        place = _place(np.append(before, codes), len(before) + int((numbers == unknown).argmax()), alphabet)
+        raise UserError(f"{file}: {place} is not in the alphabet of {len(alphabet)} symbols")
     return numbers.astype(np.uint8 if len(alphabet) <= 256 else np.uint16)
 
 

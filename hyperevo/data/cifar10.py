@@ -5,15 +5,18 @@ accepted, and the data set's name then says so.
 """
 
 import hashlib
+import io
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from hyperevo.data._files import available, require
+from hyperevo.data._files import LARGEST, available, require
 from hyperevo.data._images import ImageData
 from hyperevo.errors import UserError
+from hyperevo.reading import read_bytes
 
 KIND = "images"
 NAME = "CIFAR-10"
@@ -35,6 +38,9 @@ UNPACKED = {
 
 FIRST_TEST_IMAGES = 1000
 FIRST_TEST_SHA256 = "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5"
+MOST_IMAGES = 10_000
+"""Images in a file."""
+
 RECORD = 1 + 3 * 32 * 32
 """Bytes of an image: its label, then 1,024 red, 1,024 green and 1,024 blue values."""
 
@@ -58,19 +64,18 @@ def load() -> ImageData:
 
 def _read_unpacked(paths: dict[str, Path]) -> dict[str, bytes]:
     test = next(iter(paths.values())).parent / Path(TEST_FILE).name
-    try:
-        return {file: path.read_bytes() for file, path in {**paths, TEST_FILE: test}.items()}
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return {file: read_bytes(path, MOST_IMAGES * RECORD) for file, path in {**paths, TEST_FILE: test}.items()}
 
 
 def _read_archive(archive: Path) -> dict[str, bytes]:
     contents = {}
-    with tarfile.open(archive) as members:
-        for file in (*UNPACKED, TEST_FILE):
-            member = members.extractfile(file)
-            assert member is not None  # the archive's checksum was right
-            contents[file] = member.read()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(read_bytes(archive, LARGEST))) as members:
+            for file in (*UNPACKED, TEST_FILE):
+                member = members.extractfile(file)
+                contents[file] = member.read(MOST_IMAGES * RECORD + 1) if member else b""
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
+        raise UserError(f"{archive}: is cut short or damaged: {error}") from error
     return contents
 
 

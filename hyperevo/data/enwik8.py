@@ -9,6 +9,7 @@ The symbols are the byte values that occur in the file: 205 in the whole one, as
 """
 
 import hashlib
+import io
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from hyperevo.data._files import locate, require
+from hyperevo.data._files import LARGEST, locate, require
 from hyperevo.data._text import LEAST_SYMBOLS, TextData, cut
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
+from hyperevo.reading import read_bytes
 
 NAME = "enwik8"
 TERMS = "Wikipedia's text, GNU Free Documentation License"
@@ -50,7 +52,7 @@ def _unpacked() -> Mapping[str, str]:
     """The unpacked file, name to sha256: the whole one where it is here, its first part where no archive is, else none.
     """
     path = locate("enwik8", FILE)
-    if path is not None and path.stat().st_size == LENGTH:
+    if path is not None and path.is_file() and path.stat().st_size == LENGTH:
         return {FILE: SHA256}
     return {FILE: FIRST_SHA256} if path is not None and locate("enwik8", ARCHIVE) is None else {}
 
@@ -70,10 +72,11 @@ def load() -> TextData:
 
 
 def _read(path: Path) -> bytes:
+    content = read_bytes(path, LARGEST)
+    if path.name != ARCHIVE:
+        return content
     try:
-        if path.name != ARCHIVE:
-            return path.read_bytes()
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(FILE)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(FILE) as file:
+            return file.read(LENGTH)
+    except Exception as error:  # zipfile raises nearly anything
+        raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error

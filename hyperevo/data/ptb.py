@@ -10,8 +10,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-from hyperevo.data._files import require
+from hyperevo.data._files import LARGEST, require
 from hyperevo.data._text import TextData, alphabet_of, encode
+from hyperevo.reading import read_text
 
 NAME = "Penn Treebank"
 TITLE = "Penn Treebank by characters, Mikolov's splits, 5.0M / 0.39M / 0.44M symbols"
@@ -30,7 +31,7 @@ BY_HAND = "from data/ of http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples
 def load() -> TextData:
     """The whole data set; raises UserError where a file is wrong or missing."""
     paths = require("ptb", sys.modules[__name__])
-    texts = {file: _sentences(path.read_text("utf-8")) for file, path in paths.items()}
+    texts = {file: _sentences(read_text(path, LARGEST)) for file, path in paths.items()}
     alphabet = alphabet_of("".join(texts.values()))
     train, validation, test = (encode(texts[file], alphabet, Path(file)) for file in FILES)
     return TextData("ptb", alphabet, train, validation, test,

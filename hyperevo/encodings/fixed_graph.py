@@ -11,17 +11,23 @@ from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
+from hyperevo.encodings._graph_text import graph_from_text
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
+from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph import Graph
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
+from hyperevo.reading import read_bytes, read_text
 from hyperevo.weights import Weights
+
+MOST_BYTES = 2**24
+"""Bytes of a champion's file."""
 
 
 class Settings(CppnSettings):
@@ -38,33 +44,28 @@ class Settings(CppnSettings):
     @field_validator("graph")
     @classmethod
     def _text(cls, graph: str) -> str:
-        return graph if graph.startswith("{") else _champion_as_text(Path(graph))
+        text = graph if graph.startswith("{") else _champion_as_text(Path(graph))
+        try:
+            graph_from_text(text)
+        except ValueError as error:
+            raise ValueError(f"is neither a run folder nor a graph: {error}") from error
+        return text
 
 
 def _champion_as_text(run: Path) -> str:
     """The graph of a run's champion as JSON; raises ValueError where there is none."""
     try:
-        plain = json.loads((run / "champion" / "state.json").read_text(encoding="utf-8"))["genotype"]
-        tensors = load_file(run / "champion" / "tensors.safetensors")
+        state = read_text(run / "champion" / "state.json", MOST_BYTES)
+        tensors = load(read_bytes(run / "champion" / "tensors.safetensors", MOST_BYTES))
+        plain = json.loads(state)["genotype"]
         if plain["kind"] != "graph":
             raise ValueError("its champion is not a graph")
         return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
                            **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
-    except OSError as error:
-        raise ValueError(f"{run}: is not a finished run: {error.strerror or error}") from error
+    except UserError as error:
+        raise ValueError(f"{shown_path(run)}: is not a finished run: {error}") from error
     except Exception as error:  # whatever a damaged file makes of json and safetensors
-        raise ValueError(f"{run}: holds no champion that is a graph: {error}") from error
-
-
-def _graph_from_text(text: str) -> Graph:
-    try:
-        values = json.loads(text)
-        nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in
-                      values["nodes"])
-        numbers = [torch.tensor(values[name], dtype=torch.float64) for name in ("weights", "biases", "responses")]
-        return Graph(Topology(values["inputs"], nodes, tuple(values["outputs"])), *numbers)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"encoding.graph: is neither a run folder nor a graph: {error!r}") from error
+        raise ValueError(f"{run}: holds no champion that is a graph: {shortened(error)}") from error
 
 
 class FixedGraphEncoding(Encoding):
@@ -76,7 +77,7 @@ class FixedGraphEncoding(Encoding):
                  device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.painter = CppnEncoding(settings, geometry, device)
-        self.graph = _graph_from_text(settings.graph)
+        self.graph = graph_from_text(settings.graph)
         for kind, has, needs in (("inputs", self.graph.topology.inputs, len(self.painter.input_names)),
                                  ("outputs", len(self.graph.topology.outputs), len(self.painter.output_names))):
             if has != needs:

@@ -3,7 +3,8 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), result.json, figures/, run.log and run.lock. Only these are ever removed.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
+result.json, figures/, run.log and run.lock. Only these are ever removed.
 """
 
 from collections.abc import Sequence
@@ -12,16 +13,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hyperevo.config import (
-    RunConfig,
-    Values,
-    assigned,
-    check_config,
-    config_text,
-    config_values,
-    flatten,
-    read_toml,
-)
+from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.guests import Code, copies_of, remember
@@ -31,10 +23,12 @@ from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import read_json, write_bytes, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
+from hyperevo.runs.inputs import input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, refuse_links, remove_run
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.writer import Writer, lock_folder
+from hyperevo.toml import flatten, read_toml
 
 
 def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
@@ -89,6 +83,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
         remember(sources)
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
     write_json(folder / "task.json", _task_facts(parts.task))
+    if hashes := input_hashes(config):
+        write_json(folder / "inputs.json", hashes)
 
 
 def _writer(run: Run) -> Writer:

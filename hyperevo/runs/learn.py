@@ -35,8 +35,8 @@ LEARNING_STREAM = 1 << 40
 
 
 def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss: Loss | None = None) -> Fitness:
-    """Function of P genotypes, inputs, wanted outputs and, for a target that reads on, its `Carried` state: fitness (P,)
-    less the decay of generated weights (of all weight matrices where none are generated)."""
+    """Function of P genotypes, inputs, wanted outputs and, for a target that reads on, its `Carried` state: it gives
+    fitness (P,) less the decay of generated weights (of all weight matrices where none are generated)."""
     loss = loss or Loss()
     decayed = [name for name in encoding.generated() or encoding.geometry
                if encoding.geometry[name].source is not None] if loss.generated_decay else []

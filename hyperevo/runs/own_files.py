@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hyperevo.config import PARTS, read_toml
+from hyperevo.config import PARTS
 from hyperevo.errors import UserError
 from hyperevo.runs.checkpoint import checkpoints
 from hyperevo.runs.files import is_temporary
 from hyperevo.runs.writer import LOCK, LOGS
+from hyperevo.toml import read_toml
 
-FILES = ("environment.json", "task.json", *LOGS, "species.csv", "result.json", "run.log", "config.toml")
+FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "result.json", "run.log", "config.toml")
 """A run's own files. The config is written first and removed last, for a folder with a config is a run."""
 
 CHAMPION = ("state.json", "tensors.safetensors", "weights.safetensors", "preprocessing.safetensors",

@@ -5,22 +5,20 @@ neat-python draws from Python's global `random`. `RandomStream` puts another str
 
 import math
 import random
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import neat
 from neat.genome import DefaultGenome
-from neat.reporting import ReporterSet
 
 from hyperevo.components import nearest
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened, shown, shown_path
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, OWN_SCALAR_ACTIVATIONS
+from hyperevo.reading import read_text
 from hyperevo.search._neat_breeding import breed
 from hyperevo.search._neat_genomes import Genome, GenomeConfig
+from hyperevo.search._neat_ini import MOST_CHARACTERS, read_sections
 
 
 class Counter:
@@ -84,22 +82,30 @@ def neat_config(settings: Any, inputs: int, outputs: int) -> neat.Config:
     UserError for an INI file that does not fit."""
     if settings.ini is not None:
         return _config_from_ini(settings.ini, inputs, outputs)
+    config = _assembled(
+        _genome_section(settings, inputs, outputs),
+        {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)},
+        {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
+         "species_elitism": str(settings.species_elitism)},
+        {"elitism": str(settings.elitism), "survival_threshold": repr(settings.survival),
+         "min_species_size": str(settings.minimum_species)})
+    config.pop_size, config.fitness_criterion, config.fitness_threshold = settings.population, "max", math.inf
+    config.reset_on_extinction, config.no_fitness_termination, config.seed = True, True, None
+    config.genome_config.neutral_growth = settings.neutral_growth
+    return config
+
+
+def _assembled(genome: dict[str, str], species: dict[str, str], stagnation: dict[str, str],
+               reproduction: dict[str, str]) -> Any:
+    """neat-python's config of these sections: its own constructor reads from a path only."""
     config: Any = object.__new__(neat.Config)
     _, config.reproduction_type, config.species_set_type, config.stagnation_type = _CONFIG_TYPES
     config.genome_type = Genome
     config.config_information = None
-    config.pop_size, config.fitness_criterion, config.fitness_threshold = settings.population, "max", math.inf
-    config.reset_on_extinction, config.no_fitness_termination, config.seed = True, True, None
-    config.genome_config = DefaultGenome.parse_config(_genome_section(settings, inputs, outputs))
-    config.species_set_config = neat.DefaultSpeciesSet.parse_config(
-        {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)})
-    config.stagnation_config = neat.DefaultStagnation.parse_config(
-        {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
-         "species_elitism": str(settings.species_elitism)})
-    config.reproduction_config = neat.DefaultReproduction.parse_config(
-        {"elitism": str(settings.elitism), "survival_threshold": repr(settings.survival),
-         "min_species_size": str(settings.minimum_species)})
-    config.genome_config.neutral_growth = settings.neutral_growth
+    config.genome_config = DefaultGenome.parse_config(genome)
+    config.species_set_config = neat.DefaultSpeciesSet.parse_config(species)
+    config.stagnation_config = neat.DefaultStagnation.parse_config(stagnation)
+    config.reproduction_config = neat.DefaultReproduction.parse_config(reproduction)
     _register_own_functions(config.genome_config)
     return config
 
@@ -140,47 +146,36 @@ def _register_own_functions(config: GenomeConfig) -> None:
 def read_ini(path: str) -> str:
     """An INI file's text under a comment that names the file; raises ValueError where it cannot be read."""
     try:
-        return f"# {path}\n{Path(path).read_text(encoding='utf-8')}"
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
+        return f"# {path}\n{read_text(path, MOST_CHARACTERS)}"
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 def _config_from_ini(text: str, inputs: int, outputs: int) -> neat.Config:
-    path = text.partition("\n")[0].removeprefix("# ")
+    head, _, rest = text.partition("\n")
+    path, body = (head.removeprefix("# "), rest) if head.startswith("# ") else ("its text", text)
     try:
-        # neat-python reads from a path only.
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file = Path(folder) / "neat.ini"
-            file.write_text(text, encoding="utf-8")
-            config: Any = neat.Config(*_CONFIG_TYPES, str(file))
-        config.genome_type = Genome
+        sections = read_sections(body, path)
+        config = _assembled(*({key: str(value) for key, value in sections[name].model_dump().items()}
+                              for name in list(sections)[1:]))
+        for key, value in sections["NEAT"].model_dump().items():
+            setattr(config, key, value)
         _check_ini(config, inputs, outputs)
-        config.stagnation_type(config.stagnation_config, ReporterSet())
     except Exception as error:
         # neat-python raises anything from AssertionError to a bare Exception here.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"search.ini: {path}: {reason}") from error
+        raise UserError(f"search.ini: {shown_path(path)}: {shortened(error) or type(error).__name__}") from error
     return config
 
 
 def _check_ini(config: Any, inputs: int, outputs: int) -> None:
     genome = config.genome_config
-    _register_own_functions(genome)
     for key, value, needed in (("num_inputs", genome.num_inputs, inputs), ("num_outputs", genome.num_outputs, outputs)):
         if value != needed:
-            raise ValueError(f"{key} = {value}, but the encoding needs {key} = {needed}")
+            raise ValueError(f"[DefaultGenome] {key} = {value}, but the encoding needs {key} = {needed}")
     if not genome.feed_forward:
-        raise ValueError("feed_forward = False, but a CPPN needs feed_forward = True")
-    if config.pop_size < 2:
-        raise ValueError(f"pop_size = {config.pop_size}, but at least 2 are needed")
+        raise ValueError("[DefaultGenome] feed_forward = False, but a CPPN needs feed_forward = True")
     for key, names, known in (("activation_options", genome.activation_options, ACTIVATIONS),
                               ("aggregation_options", genome.aggregation_options, AGGREGATIONS)):
         for name in names:
             if name not in known:
-                raise ValueError(f"{key} holds {name!r}; {nearest(name, known)}")
-    if isinstance(genome.single_structural_mutation, str):
-        # Left out, neat-python takes its own default, the text "false", for true.
-        genome.single_structural_mutation = False
+                raise ValueError(f"[DefaultGenome] {key} holds {shown(name)}; {nearest(name, known)}")

@@ -6,7 +6,6 @@ whenever the text is through.
 """
 
 from math import log
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,11 +16,12 @@ from torch.nn.functional import cross_entropy
 
 from hyperevo.components import TaskSettings
 from hyperevo.data import TextData, load_text, read_text_file
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import BITS_PER_CHARACTER
 from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
+from hyperevo.reading import is_there
 
 SYMBOLS = {"ptb": 50, "enwik8": 205, "tinyshakespeare": 65}
 
@@ -47,6 +47,10 @@ class Settings(TaskSettings):
     """Streams that are read side by side."""
     length: int = Field(100, ge=1)
     """Characters of each that a batch holds; gradients go back no further."""
+
+    def files(self) -> tuple[str, ...]:
+        """The text, if it is a file."""
+        return () if self.text in SYMBOLS else (self.text,)
 
     def fitness_label(self) -> str:
         """Axis label."""
@@ -148,9 +152,9 @@ def read_text(text: str) -> TextData:
     """A data set by name, or a file; raises UserError where it cannot be had."""
     if text in SYMBOLS:
         return load_text(text)
-    if "/" in text or "." in text or Path(text).exists():
+    if "/" in text or "." in text or is_there(text):
         return read_text_file(text)
-    raise UserError(f"task.text: {text!r} is no data set ({', '.join(SYMBOLS)}), and there is no such file")
+    raise UserError(f"task.text: {shown(text)} is no data set ({', '.join(SYMBOLS)}), and there is no such file")
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.data import StrokeData, load_strokes, read_iam, read_stroke_file
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import NATS_PER_DRAWING
 from hyperevo.parts import Batch, Target, Task
 from hyperevo.randomness import generator_for
+from hyperevo.reading import is_there
 from hyperevo.weights import Weights
 
 DATA_SETS = ("omniglot",)
@@ -50,6 +51,10 @@ class Settings(TaskSettings):
     """Gaussians."""
     scaling: float = Field(0.1, ge=0, lt=1)
     """Training drawings are made wider and higher, or less so, by up to this share."""
+
+    def files(self) -> tuple[str, ...]:
+        """The strokes, if they are a file or a folder."""
+        return () if self.strokes in DATA_SETS else (self.strokes,)
 
     def fitness_label(self) -> str:
         """Axis label."""
@@ -179,9 +184,10 @@ def read_strokes(strokes: str) -> StrokeData:
     if strokes in DATA_SETS:
         return load_strokes(strokes)
     path = Path(strokes)
-    if not path.exists():
-        raise UserError(f"task.strokes: {strokes!r} is no data set ({', '.join(DATA_SETS)}), and there is no such file "
-                        "or folder; it takes stroke-3 files (.npz) and folders of IAM-OnDB with lineStrokes in them")
+    if not is_there(path):
+        raise UserError(f"task.strokes: {shown(strokes)} is no data set ({', '.join(DATA_SETS)}), and there is no such "
+                        "file or folder; it takes stroke-3 files (.npz) and folders of IAM-OnDB with lineStrokes in "
+                        "them")
     return read_iam(path) if path.is_dir() else read_stroke_file(path)
 
 

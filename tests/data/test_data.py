@@ -169,6 +169,14 @@ def test_what_is_not_idx_is_one_line_that_names_the_file(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_in_place_of_a_file_is_not_removed(server, monkeypatch):
+    monkeypatch.setattr("hyperevo.data.data_source", lambda _: source(f"{server}/good/"))
+    (files.cache_folder() / "mnist" / "images.gz" / "thesis").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"mnist/images.gz: cannot be removed: "):
+        fetch("mnist", force=True)
+    assert (files.cache_folder() / "mnist" / "images.gz" / "thesis").is_dir()
+
+
 def test_cache_that_cannot_be_written_is_an_error(monkeypatch, server, own_home):
     monkeypatch.delenv("HYPEREVO_OFFLINE")
     (own_home / ".cache").write_text("a file where the folder should be")

@@ -79,6 +79,24 @@ def test_an_unseen_symbol_is_named_with_its_place(text, alphabet, place):
     assert one_line(caught)
 
 
+@given(st.text(min_size=1), st.integers(1, 5))
+def test_a_text_is_numbered_piece_by_piece_as_in_one(text, piece):
+    with pytest.MonkeyPatch.context() as patch:
+        whole, in_bytes = encode(text, alphabet_of(text), "here"), encode(text, ALL_BYTES, "here")
+        patch.setattr("hyperevo.data._text.PIECE", piece)
+        assert encode(text, alphabet_of(text), "here").tolist() == whole.tolist()
+        assert encode(text, ALL_BYTES, "here").tolist() == in_bytes.tolist()
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 4])
+def test_an_unseen_symbol_in_a_later_piece_has_its_place(piece, monkeypatch):
+    monkeypatch.setattr("hyperevo.data._text.PIECE", piece)
+    with pytest.raises(UserError, match="^here: line 2, character 3: 'ä' is not in the alphabet"):
+        encode("ab\nabä", ("\n", "a", "b"), "here")
+    with pytest.raises(UserError, match=r"^here: line 2, byte 3: b'\\xc3' is not in the alphabet"):
+        encode("ab\nabä", (b"\n", b"a", b"b"), "here")
+
+
 @given(st.integers(10, 10**9), st.floats(0.1, 0.4), st.floats(0.1, 0.4))
 def test_a_cut_takes_all_in_order(count, validation_share, test_share):
     train, validation, test = cut(count, validation_share, test_share, 1, "it")

@@ -609,6 +609,28 @@ def test_ini_file_resumes(tmp_path):
     ("[NEAT]", "NEAT", ""),
     ("[DefaultSpeciesSet]", "[Species]", "DefaultSpeciesSet"),
     ("elitism = 2\nsurvival", "elites = 2\nsurvival", "elites"),
+    ("bias_mutate_rate = 0.7", "bias_mutate_rate = nan", "[DefaultGenome] bias_mutate_rate = nan: input should be a"),
+    ("bias_mutate_rate = 0.7", "bias_mutate_rate = -0.1", "[DefaultGenome] bias_mutate_rate = -0.1: input should be"),
+    ("bias_mutate_rate = 0.7", "bias_mutate_rate = 1.5", "bias_mutate_rate = 1.5: input should be less than or equal"),
+    ("bias_mutate_rate = 0.7", "bias_mutate_rate =", "[DefaultGenome] bias_mutate_rate = : input should be a valid"),
+    ("conn_add_prob = 0.3", "conn_add_prob = -1", "[DefaultGenome] conn_add_prob = -1: input should be greater"),
+    ("bias_init_stdev = 1.0", "bias_init_stdev = -1", "[DefaultGenome] bias_init_stdev = -1: input should be greater"),
+    ("bias_max_value = 30.0", "bias_max_value = inf", "[DefaultGenome] bias_max_value = inf: input should be a finite"),
+    ("bias_max_value = 30.0", "bias_max_value = 1e300", "[DefaultGenome] bias_max_value = 1e300: input should be less"),
+    ("bias_max_value = 30.0", "bias_max_value = -31", "[DefaultGenome] bias_min_value = -30.0 is above bias_max_value"),
+    ("weight_init_stdev = 1.0", "weight_init_type = triangle\nweight_init_stdev = 1", "weight_init_type = triangle"),
+    ("enabled_default = True", "enabled_default = maybe", "[DefaultGenome] enabled_default = maybe"),
+    ("num_hidden = 1", "num_hidden = 1000000000", "[DefaultGenome] num_hidden = 1000000000: input should be less"),
+    ("num_hidden = 1", "num_hiden = 1\nnum_hidden = 1", "[DefaultGenome] num_hiden = 1: unknown key; did you mean"),
+    ("pop_size = 14", "pop_size = " + "9" * 900, "[NEAT] pop_size = 999"),
+    ("threshold = 3.0", "threshold = inf", "[DefaultSpeciesSet] compatibility_threshold = inf: input should"),
+    ("max_stagnation = 20", "max_stagnation = -2", "[DefaultStagnation] max_stagnation = -2"),
+    ("survival_threshold = 0.2", "survival_threshold = 2", "[DefaultReproduction] survival_threshold = 2"),
+    ("min_species_size = 2", "min_species_size = 99", "min_species_size = 99: is more than pop_size"),
+    ("pop_size = 14", "pop_size = 14\npop_size = 14", "option 'pop_size' in section 'NEAT' already exists"),
+    ("[NEAT]", "[NEAT]\n" + "x\n" * 2000, "Source contains parsing errors"),
+    ("pop_size = 14", "pop_size = %(seed)s", "[NEAT] pop_size = %(seed)s"),
+    ("[NEAT]", "x" + " " * 50_000 + "x\n[NEAT]", "is too large: at most 65,536 characters, and 1,000 in a line"),
 ])
 def test_bad_ini_is_one_line_that_names_the_file(old, new, said, tmp_path):
     assert old in INI
@@ -617,7 +639,15 @@ def test_bad_ini_is_one_line_that_names_the_file(old, new, said, tmp_path):
     message = str(caught.value)
     assert message.startswith(f"search.ini: {tmp_path}/neat.ini: ")
     assert said in message
-    assert "\n" not in message
+    assert message.isprintable() and len(message) < 600 and "/tmp/tmp" not in message
+
+
+def test_ini_file_may_begin_with_a_byte_order_mark_and_be_in_its_config(tmp_path):
+    (tmp_path / "neat.ini").write_text(INI, encoding="utf-8-sig")
+    assert Settings(ini=str(tmp_path / "neat.ini")).ini == f"# {tmp_path}/neat.ini\n{INI}"
+    assert len(build(Settings(ini=INI), ENCODING, 0).ask()) == 14
+    with pytest.raises(UserError, match=r"search.ini: its text: the section \[NEAT\] is missing"):
+        build(Settings(ini="\n"), ENCODING, 0)
 
 
 def test_missing_ini():
