@@ -52,7 +52,7 @@ def _ready(weights: Weights) -> Weights:
 
 
 def _chosen(weight: Weight, networks: Tensor) -> Weight:
-    """Of some networks, by number, what `_ready` left."""
+    """Weights, as `_ready` left them, of the networks with these indices."""
     if isinstance(weight, Factored):
         left, right = (factor if factor.dim() == 2 else factor[networks] for factor in (weight.left, weight.right))
         return Factored(left, right, None if weight.core is None else weight.core[networks])

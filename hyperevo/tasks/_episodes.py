@@ -15,7 +15,17 @@ import numpy as np
 from hyperevo.components import nearest
 from hyperevo.errors import RunFailed, UserError, shortened, shown
 from hyperevo.guests import Source
-from hyperevo.tasks._spaces import NotANumber, Picture, Reading, WrongValue, assembled, check_answerable, reading
+from hyperevo.tasks._spaces import (
+    NESTED,
+    NotANumber,
+    Picture,
+    Reading,
+    WrongValue,
+    assembled,
+    check_answerable,
+    kind,
+    reading,
+)
 
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of some episodes after an action: what is seen (n, …), and (n,) the rewards, the steps taken, and who is done."""
@@ -40,19 +50,21 @@ def make(world: World, render_mode: str | None = None) -> Any:
     if render_mode is not None:
         # SDL looks for a screen before it draws into memory, and complains in its own words where there is none.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    import gymnasium
     try:
         with warnings.catch_warnings():
             # Box2D's types warn when they are imported, and where warnings are errors the interpreter crashes at that.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.filterwarnings("ignore", ".*render_mode")  # who cannot draw is told when a picture is wanted
-            import gymnasium
             # Not every environment takes a mode.
             drawn: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
             return gymnasium.make(_specified(world), disable_env_checker=True, **drawn, **world.options)
     except UserError:  # of the code that registers it
         raise
-    except (Exception, SystemExit) as error:  # gymnasium's own errors, and what an environment raises at its options
+    except gymnasium.error.Error as error:
         raise UserError(f"task.environment: {world.name}: {str(error).strip() or repr(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever an environment raises at its options
+        raise UserError(f"task.environment: {world.name}: {_raised(error).removeprefix('raised ')}") from error
 
 
 def _specified(world: World) -> Any:
@@ -132,7 +144,9 @@ class Episode:
         unwrapped = self.environment.unwrapped
         self._glimpsed = unwrapped if isinstance(unwrapped, Glimpsed) else None
         self._reading = reading(self.environment.observation_space, world.picture, world.pixels)
-        self._actions = self.environment.action_space
+        space = self.environment.action_space
+        # Nearly always the one value is the action.
+        self._actions = space if kind(space) in NESTED or space.shape == () and kind(space) == "Box" else None
 
     def reset(self) -> np.ndarray:
         """First observation, as networks read it."""
@@ -152,7 +166,7 @@ class Episode:
         """
         total, taken, over = 0.0, 0, False
         try:
-            own = assembled(self._actions, iter(action))
+            own = action[0] if self._actions is None else assembled(self._actions, iter(action))
             while taken < times and not over:
                 taken += 1
                 if self._glimpsed is not None:
@@ -216,8 +230,8 @@ def _outcome(given: Any) -> tuple[Any, float, bool]:
     if not isinstance(given, tuple) or len(given) != 5:
         raise WrongValue(f"returned {_outline(given)}, not (observation, reward, terminated, truncated, info)")
     observation, reward, terminated, truncated, _ = given
-    ends = [_scalar("terminated", terminated), _scalar("truncated", truncated)]
-    return observation, _scalar("reward", reward), any(ends)
+    over = bool(_scalar("terminated", terminated)) | bool(_scalar("truncated", truncated))
+    return observation, _scalar("reward", reward), over
 
 
 def _scalar(name: str, value: Any) -> float:

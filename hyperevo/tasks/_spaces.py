@@ -83,7 +83,10 @@ def assembled(space: Any, values: Iterator[Any]) -> Any:
     """Action of a space from the values of its leaves, in order."""
     if kind(space) == "Dict":
         return {key: assembled(part, values) for key, part in _parts(space)}
-    return tuple([assembled(part, values) for _, part in _parts(space)]) if kind(space) == "Tuple" else next(values)
+    if kind(space) == "Tuple":
+        return tuple([assembled(part, values) for _, part in _parts(space)])
+    value = next(values)
+    return np.asarray(value) if kind(space) == "Box" else value  # of a Box without axes it is none yet
 
 
 # Observations
@@ -130,7 +133,7 @@ def _array(space: Any, value: Any) -> np.ndarray:
     values = np.asarray(value)
     if values.shape != space.shape or values.dtype.kind not in "biuf":
         raise WrongValue(f"showed {_described(values)}, and its space is {shortened(space)}")
-    if values.dtype.kind == "f" and np.isnan(values).any():
+    if values.dtype.kind == "f" and np.count_nonzero(np.isnan(values)):
         raise NotANumber
     return values
 
@@ -197,12 +200,13 @@ def _is_picture(space: Any) -> bool:
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int:
-    """Axis of the channels, first or last: the one with 1 or 3 units, or the shorter one; the last where they are
-    alike."""
-    first, last = shape[0] in (1, 3), shape[2] in (1, 3)
-    if first != last:
-        return 0 if first else 2
-    return 0 if shape[0] < shape[2] else 2
+    """Axis of the channels, first or last: the one with 1 or 3 units, or beside a square, or the shorter one; the last
+    where nothing tells."""
+    first, middle, last = shape
+    for is_first, is_last in ((first in (1, 3), last in (1, 3)), (middle == last, first == middle)):
+        if is_first != is_last:
+            return 0 if is_first else 2
+    return 0 if first < last else 2
 
 
 def _picture_reading(space: Any, picture: Picture, pixels: int | None) -> Reading:

@@ -53,7 +53,7 @@ class Settings(TaskSettings):
     repeat: int = Field(1, ge=1)
     """Steps that an action is kept for; each counts as one."""
     picture: Picture = "colours"
-    """What is seen of pictures: all colours, or one plane."""
+    """What is seen of pictures: all channels, or one plane made of three."""
     pixels: int | None = Field(None, ge=1)
     """Pictures are made squares of so many pixels a side."""
     validation: int = Field(20, ge=1)
@@ -134,7 +134,10 @@ class Gymnasium(Task):
         seeds, limits = self._seeds(examples, torch.Generator().manual_seed(2**62), self.own_steps)
         if not examples:
             return torch.empty(0, self.inputs.units, device=self.device), limits
-        return self._shown(Episodes(self.settings.world).reset(seeds.tolist())), limits
+        episodes = Episodes(self.settings.world)
+        shown = self._shown(episodes.reset(seeds.tolist()))
+        episodes.close()
+        return shown, limits
 
     def test(self) -> Batch:
         """Seeds that no generation has; for the end of a run."""
