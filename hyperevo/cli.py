@@ -171,6 +171,29 @@ def show(
 
 
 @app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="PART", help="mine.py, mine.py:Name, package.module, or a name.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The part's settings.")] = None,
+    kind: Annotated[str | None, typer.Option(
+        help="task, target, encoding, search, environment or data-set, where PART does not tell it.")] = None,
+) -> None:
+    """Hold a part to its contract, and say what is missing or wrong; exit code 1 where anything is.
+
+    Examples: hyperevo check mine.py | hyperevo check embedding tile=[4,4] | hyperevo check digits --kind task
+    """
+    from hyperevo import contracts
+    from hyperevo.config import assigned
+
+    kind = kind.replace("-", " ") if kind else contracts.kind_of(name)
+    found = contracts.check(name, kind, **assigned({}, options or []))
+    for finding in found:
+        typer.echo(f"{name}: {finding}")
+    if found:
+        raise SystemExit(1)
+    typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
+
+
+@app.command()
 def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], trust: Trust = False) -> None:
     """Draw a run's figures again, into its folder `figures`."""
     _draw(folder, trust)

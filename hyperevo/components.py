@@ -62,6 +62,10 @@ class ComponentSettings(Options):
         """Code that these options name, and that runs where the component is built."""
         return ()
 
+    def kept(self) -> Mapping[str, tuple[Any, Any]]:
+        """Plain data and tensors that a run keeps of what these options name, by the name of a folder in its own."""
+        return {}
+
     def files(self) -> tuple[str, ...]:
         """Files or folders of data that these options name."""
         return ()
@@ -70,11 +74,11 @@ class ComponentSettings(Options):
 TARGET_PARAMETERS = "names of the target's parameters"
 
 ParameterNames = Annotated[tuple[str, ...], TARGET_PARAMETERS]
-"""Names or patterns of the target's parameters, as a setting of another part: another target may not have them."""
+"""Names or patterns of the target's parameters, in the settings of another part; a different target may lack them."""
 
 
 class TaskSettings(ComponentSettings):
-    """Options of a task, and facts about it that figures need without its data. A guest's `Settings` become these."""
+    """Options of a task, and facts that figures need without its data. A guest's `Settings` are turned into these."""
 
     watchable: ClassVar[bool] = False
     """True where the task can be filmed and is built without data."""
@@ -84,11 +88,12 @@ class TaskSettings(ComponentSettings):
         return "fitness"
 
     def fitness_remark(self) -> str:
-        """Further condition of the fitness, where two fitnesses of one label are not to be compared."""
+        """Further condition of the fitness; fitnesses of one label are compared only where it is equal."""
         return ""
 
     def input_order(self, units: int) -> "Tensor | None":
-        """Index (units,) of the unit of the task's inputs that every input of a network reads, if they are shuffled."""
+        """Index (units,) of the task's input that every input of a network reads; None where inputs are not
+        shuffled."""
         return None
 
     def data_set(self) -> str:
@@ -111,13 +116,13 @@ class Component:
     shape: Callable[[Any], Any] | None = None
     generates: Callable[[Any], bool] = lambda parameter: True
     source: Source | None = None
-    """Code of a guest."""
+    """Code of a guest's part; None for all other parts."""
     meaning: str = ""
-    """First paragraph of its docstring."""
+    """First paragraph of the docstring of its module or class."""
 
 
 _COMPONENTS: dict[type[ComponentSettings], Component] = {}
-"""Every component that was looked up, by its settings."""
+"""Components that were looked up, by their settings."""
 
 
 def component_names(kind: str) -> list[str]:
@@ -210,7 +215,7 @@ def _settings(settings: Any, base: type[ComponentSettings], name: str, where: st
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` where a known name is close, and the allowed names in any case."""
+    """Text of the allowed names, after `did you mean …?` where one of them is close."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     allowed = f"allowed: {', '.join(known)}"

@@ -1,12 +1,20 @@
 """Genotypes: a tensor (genes,) or a `Graph`; populations of them; and both as tensors and plain data for files."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
+from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph_text import graph_from_text
+from hyperevo.reading import read_bytes, read_text
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -14,9 +22,9 @@ Genotype = Tensor | Graph
 
 @dataclass(frozen=True)
 class Neighbours:
-    """P genotypes around one, whose P × genes numbers are never built.
+    """P genotypes around a centre, whose P × genes numbers are never built.
 
-    centre: (genes,); noise: added to it by every genotype, by parameter and in units of a gene, `Factored` for a
+    centre: (genes,); noise: difference of every genotype from it, by parameter and in units of a gene, `Factored` for a
     matrix and a tensor (P, out) for a bias.
     """
 
@@ -63,7 +71,7 @@ def first_of(genotypes: Genotypes) -> Genotype:
 
 
 def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
-    """(plain data, tensors)."""
+    """Plain data and tensors of a genotype, for files."""
     if isinstance(genotype, Tensor):
         return {"kind": "genes"}, {"genes": genotype}
     topology = genotype.topology
@@ -73,7 +81,7 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
-    """The genotype that `pack_genotype` took apart."""
+    """Genotype from the plain data and tensors that `pack_genotype` gave."""
     if plain["kind"] == "genes":
         return tensors["genes"]
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
@@ -81,6 +89,52 @@ def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
     return Graph(topology, tensors["weights"], tensors["biases"], tensors["responses"])
 
 
+Packed = tuple[Any, dict[str, Tensor]]
+"""Plain data and tensors, as a folder holds them in state.json and tensors.safetensors."""
+
+MOST_BYTES = 2**32
+"""Bytes of a file of genotypes, of which a run may have a whole population."""
+
+
+def read_champion(run: Path) -> Genotype:
+    """Champion's genotype in the folder of a finished run; raises UserError, which names it, if there is none or it is
+    damaged."""
+    try:
+        packed = read_packed(run / "champion")
+    except UserError as error:
+        raise UserError(f"{shown_path(run)}: is not a finished run: {error}") from error
+    return champion_of(*packed, run)
+
+
+def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotype:
+    """Champion's genotype from the content of its folder; raises UserError, which names the run's, if it is damaged."""
+    try:
+        own = plain["genotype"]
+        return _checked_genes(tensors["genes"]) if own["kind"] == "genes" else _checked_graph(own, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{shown_path(run)}: its champion is damaged: {shortened(error)}") from error
+
+
+def read_packed(folder: Path) -> Packed:
+    """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
+    state, tensors = folder / "state.json", folder / "tensors.safetensors"
+    try:
+        return json.loads(read_text(state, MOST_BYTES)), load(read_bytes(tensors, MOST_BYTES))
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
+
+
+def _checked_genes(genes: Tensor) -> Tensor:
+    if genes.dim() != 1 or not genes.is_floating_point() or not torch.isfinite(genes).all():
+        raise ValueError(f"genes are finite numbers (genes,), and these are {genes.dtype} {tuple(genes.shape)}")
+    return genes
+
+
+def _checked_graph(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Graph:
+    numbers = {name: tensors[name].tolist() for name in ("weights", "biases", "responses")}
+    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes")} | numbers))
+
+
 def stack(genotype: Genotype) -> Tensor | list[Graph]:
-    """A population of one."""
+    """Population of one: genes (1, genes), or a list of one graph."""
     return genotype[None] if isinstance(genotype, Tensor) else [genotype]

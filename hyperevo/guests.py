@@ -1,9 +1,9 @@
-"""Code of guests: files and modules that a config names, where they are, whether they may run, and running them.
+"""Code of guests, files and modules that a config names: found, permitted or refused, and run.
 
 A config may name code by file (`mine.py`), by file and name (`mine.py:Name`), or by module (`package.module`,
 `module:name`). Relative files are looked for in the working directory. A run folder holds a copy of every such file, in
 `code/`, with its SHA-256, so that the run can be opened where it was moved to. Code that came with a folder runs only
-where the same code ran before on this machine, or where the user says so (`--trust`).
+if the same code ran before on this machine, or if the user permits it (`--trust`).
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,9 @@ MOST_BYTES = 10_000_000
 """Size up to which a file is taken for source code."""
 
 
+Around = Callable[["Source"], AbstractContextManager[Callable[[ModuleType], object]]]
+
+
 class UntrustedCode(UserError):
     """Code that came with a folder, has not run here before, and is not trusted."""
 
@@ -42,7 +45,8 @@ class Source:
     spelled: the name as the config has it, without `:name`. root, main: the folder from which its files import each
     other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the
     root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of
-    which no copy is kept.
+    which no copy is kept. around: context in which it runs, which takes the source and gives a function that is called
+    with the module; what that function imports is among the code's files.
     """
 
     spelled: str
@@ -52,6 +56,7 @@ class Source:
     allowed: Files | None = None
     trusted: bool = True
     installed: bool = False
+    around: "Around | None" = field(default=None, compare=False)
 
     @property
     def file(self) -> Path:
@@ -60,21 +65,19 @@ class Source:
 
     @property
     def is_file(self) -> bool:
-        """Whether it was named by file, and not as a module."""
+        """True for code that is named by file, and not as a module."""
         return self.spelled.endswith(".py")
 
-    def load(self, then: Callable[[ModuleType], object] = lambda module: None) -> ModuleType:
+    def load(self) -> ModuleType:
         """Module that the code makes when it runs. Raises UntrustedCode where it may not, and UserError, in one line,
-        for whatever it raises, an exit included.
-
-        then: called with the module when it has run; imports that it makes are the code's own.
-        """
+        for whatever it raises, an exit included."""
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
-                                "--trust runs it")
+                                "--trust runs it, in Python trust=True")
         known = _LOADED.get(self._key)
-        if known is None or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
-            known = _LOADED[self._key] = _run(self, then)
+        if known is None or self.around not in (None, known.around) \
+                or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
+            known = _LOADED[self._key] = _run(self)
         return known.module
 
     def files(self) -> Files:
@@ -105,10 +108,10 @@ class CodeName(str):
 
 @dataclass(frozen=True)
 class Code:
-    """Whereabouts of the code that a config names, and whether it may run.
+    """Location of the code that a config names, and permission to run it.
 
-    trust: all of it may. named: names that the user gave, which may. folder: the run folder whose copies are used.
-    places: absolute files by name, where the working directory is another's.
+    trust: all of it may run. named: names that the user gave, whose code may run. folder: run folder whose copies are
+    used. places: absolute files by name, for a process with another working directory.
     """
 
     trust: bool = False
@@ -165,6 +168,7 @@ OWN = Code(trust=True)
 class _Loaded:
     module: ModuleType
     files: Files
+    around: "Around | None"
 
 
 _LOADED: dict[tuple[str, str, str], _Loaded] = {}
@@ -181,7 +185,7 @@ def _outside(where: str, place: str) -> Source:
 
 
 def is_guest_name(name: str) -> bool:
-    """Whether a part's name is that of a file or a module, and not one of the house's."""
+    """True for a part's name that is a file or a module, and not a component of the house."""
     return "." in name or ":" in name or "/" in name or os.sep in name
 
 
@@ -230,21 +234,27 @@ def sha256_of(file: Path) -> str:
 # Running
 
 
-def _run(source: Source, then: Callable[[ModuleType], object]) -> _Loaded:
+def _run(source: Source) -> _Loaded:
+    around = source.around or _nothing_around
     try:
         if source.installed:
-            module = importlib.import_module(source.spelled)
-            then(module)
-            return _Loaded(module, {source.main: source.sha256})
-        with _importing_from(source):
+            with around(source) as finish:
+                finish(module := importlib.import_module(source.spelled))
+            return _Loaded(module, {source.main: source.sha256}, source.around)
+        with _importing_from(source), around(source) as finish:
             module = _import_file(source) if source.is_file else importlib.import_module(source.spelled)
-            then(module)
-            return _Loaded(module, _imported_files(source))
+            finish(module)
+            return _Loaded(module, _imported_files(source), source.around)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's code runs here, and may even exit
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source.spelled}: {type(error).__name__}{f': {reason}' if reason else ''}") from error
+
+
+@contextmanager
+def _nothing_around(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    yield lambda module: None
 
 
 def _import_file(source: Source) -> ModuleType:
@@ -280,7 +290,7 @@ class _Finder:
         return found
 
     def _is_allowed(self, name: str) -> bool:
-        """Whether all files that a name may bring are recorded, and as they were."""
+        """True where all files that a name may import are recorded and unchanged."""
         if self.allowed is None:
             return True
         files = [self.root / f"{name}.py", *(self.root / name).rglob("*.py")]
@@ -290,7 +300,8 @@ class _Finder:
 
 @contextmanager
 def _importing_from(source: Source) -> Iterator[None]:
-    """While it lasts, modules are looked for in a guest's folder first; those of other guests have made room."""
+    """Context in which modules are looked for in a guest's folder first, after modules of other guests are
+    forgotten."""
     finder: Any = _Finder(source)
     for name in [name for name in sys.modules if name.partition(".")[0] in _IMPORTED]:
         del sys.modules[name]

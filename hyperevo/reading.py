@@ -21,7 +21,8 @@ def read_bytes(path: Path | str, most: int) -> bytes:
         with open(path, "rb") as file:
             content = b"" if status.st_size > most else file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: names that no file can have
-        raise UserError(f"{shown_path(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UserError(f"{shown_path(path)}: cannot be read: {reason}") from error
     if (size := max(len(content), status.st_size)) > most:
         raise UserError(f"{shown_path(path)}: is too large: {size:,} bytes, where at most {most:,} are read")
     return content

@@ -1,4 +1,4 @@
-"""What the command line shows: progress on stderr, results on stdout."""
+"""Output of the command line: progress on stderr, results on stdout."""
 
 import json
 import logging
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
@@ -27,12 +26,14 @@ from hyperevo.measure import Measure
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
+from hyperevo.runs.progress import bar, round_text
+from hyperevo.runs.writer import log_handler
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
-    """A new run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
+    """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
         return create_run(config, folder, overwrite)
     except DataMissing as error:
@@ -52,29 +53,8 @@ def execute_with_progress(run: Run) -> Result:
     console = Console(stderr=True)
     if not console.is_terminal:
         return execute(run, _line_printer(title, run))
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"),
-               TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(config.name, total=1.0, numbers="")
-        progress.update(bar, completed=spent(run))
-        return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
-                                                           numbers=f"{_round(round_, run)}  {_numbers(round_, run)}"))
-
-
-def _round(round_: Round, run: Run) -> str:
-    """How far a run is: in rounds, and in its budget where that may end it first."""
-    limits = run.config.run
-    return f"round {round_.number}/{limits.rounds}" if limits.ends_with_rounds \
-        else f"round {round_.number}, {round_.spent:.0%} of the budget"
-
-
-def _numbers(round_: Round, run: Run) -> str:
-    measure = run.parts.task.measure
-    score = "" if round_.champion_score is None else \
-        f"  validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"
-    fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
-    pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
-    return f"{fitness}{score}  {pace}/round"
+    with bar(run, console) as show:
+        return execute(run, show)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -87,8 +67,7 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {_round(round_, run)}  {_numbers(round_, run)}  {left:.0f} s left",
-              file=sys.stderr, flush=True)
+        print(f"{title}: {round_text(round_, run)}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     return show
 
@@ -96,13 +75,11 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
 def _log_to(path: Path) -> None:
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger.addHandler(handler)
+    logger.addHandler(log_handler(path))
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """The result in words: test accuracy first."""
+    """Print the result in words, test accuracy first."""
     measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
                f"{result.get('examples', 'images')} of {result['data']}")
@@ -120,13 +97,13 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 
 def say(notes: Iterable[str]) -> None:
-    """One line on stderr for every note, each once."""
+    """Print one line on stderr for every note, each once."""
     for note in dict.fromkeys(notes):
         typer.echo(f"note: {note}", err=True)
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
-    """Every setting, table by table, with its origin and its meaning; then the gene counts."""
+    """Print every setting, table by table, with its origin and meaning; then the gene counts."""
     width = max(60, min(100, shutil.get_terminal_size((100, 24)).columns))
     space = max(24, min(48, width - max(map(len, loaded.origins.values()), default=0) - 2))
     for table in explained(loaded):
@@ -140,7 +117,7 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
 
 
 def _print_setting(setting: Setting, width: int, space: int) -> None:
-    """Key and value in `space` columns, then the origin; the meaning below."""
+    """Print key and value in `space` columns, then the origin; below them the meaning."""
     value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
     lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
     typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
@@ -149,7 +126,7 @@ def _print_setting(setting: Setting, width: int, space: int) -> None:
 
 
 def print_datasets(as_json: bool) -> None:
-    """Every data set: what it is, its terms, and whether it is on this machine."""
+    """Print every data set: its title, its terms, and its location on this machine."""
     rows = [{"name": name, "title": data_source(name).TITLE, "terms": data_source(name).TERMS, "state": _state(name)}
             for name in dataset_names()]
     if as_json:
@@ -172,7 +149,8 @@ def _state(name: str) -> str:
 
 
 def verify_datasets(names: list[str]) -> bool:
-    """One line per file; whether all are there and right. Without names: those data sets that are partly here."""
+    """Print one line per file; returns True if all are there and right. Without names, check the data sets that are
+    partly here."""
     checked = {name: verify(name) for name in names or dataset_names()}
     good = True
     for name, files in checked.items():
@@ -184,7 +162,7 @@ def verify_datasets(names: list[str]) -> bool:
 
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
                     vary: Sequence[str], out: Path, code: Code) -> list[Entry]:
-    """The runs of a comparison; raises UserError where they cannot be compared."""
+    """Plan the runs of a comparison and make its folder; raises UserError where they cannot be compared."""
     from hyperevo.compare.fairness import check_comparable
     from hyperevo.compare.plan import parse_budget, parse_vary, plan
     from hyperevo.compare.write import make_folder
@@ -198,7 +176,8 @@ def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, 
 
 
 def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, trust: bool) -> dict[Path, str]:
-    """Run what is missing under a table that follows; one line for each run that failed, and why."""
+    """Run what is missing, under a table that follows, and print one line for each run that failed; returns the reasons
+    by folder. A signal ends it with SystemExit."""
     from hyperevo.compare.execute import run_all
     from hyperevo.compare.live import shown_live
 
@@ -221,7 +200,7 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
 
 
 def report_comparison(entries: Sequence[Entry], out: Path) -> None:
-    """Write tables, figures and the report; print the table, what is not fair about it, and the paths."""
+    """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 

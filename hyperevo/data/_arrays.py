@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from hyperevo.components import nearest
-from hyperevo.errors import UserError
+from hyperevo.data._npz import unpack_arrays
+from hyperevo.errors import UserError, shortened, shown, shown_path
+from hyperevo.reading import as_text, read_bytes
+
+MOST_BYTES = 2**33
+"""Bytes of a file, and of the arrays in it together."""
 
 PREFIXES = {"training": "", "validation": "validation_", "test": "test_"}
 """Beginnings of the names of a part's arrays, such as test_inputs and test_labels."""
@@ -43,16 +49,13 @@ def read_arrays(path: str, inputs: Sequence[str] = (), labels: Sequence[str] = (
     inputs, labels: names of columns, or of an array each; by default all other columns, and `inputs`, and `labels` or
     `targets`.
     """
-    file = Path(path)
-    if file.suffix.lower() not in (".npz", ".csv"):
-        raise UserError(f"{path}: is neither a .npz nor a .csv file")
-    try:
-        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if file.suffix.lower() == ".npz":
-        return ArrayData(_read_npz(path, inputs, labels), checksum)
-    return ArrayData({"training": _read_csv(path, inputs, labels)}, checksum)
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".npz", ".csv"):
+        raise UserError(f"{shown_path(path)}: is neither a .npz nor a .csv file")
+    content = read_bytes(path, MOST_BYTES)
+    parts = _read_npz(content, path, inputs, labels) if suffix == ".npz" \
+        else {"training": _read_csv(as_text(content, path), path, inputs, labels)}
+    return ArrayData(parts, hashlib.sha256(content).hexdigest())
 
 
 # Arrays
@@ -73,37 +76,28 @@ def _array(value: Any, where: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except Exception as error:  # lists of lists of different lengths, a tensor on a GPU, and more
-        raise UserError(f"{where}: is no array: {' '.join(str(error).split())}") from error
+        raise UserError(f"{where}: is no array: {shortened(error)}") from error
     if array.dtype == object and array.size and all(isinstance(own, str) for own in array.flat):
         return array.astype(str)
     return array
 
 
-def _read_npz(path: str, inputs: Sequence[str], labels: Sequence[str]) -> dict[str, Examples]:
-    try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array, not several by name")
-            names = archive.files
-            own_inputs = _one(inputs, "inputs", path)
-            own_labels = _one(labels, next((name for name in LABELS if name in names), LABELS[0]), path)
-            wanted = [prefix + name for prefix in PREFIXES.values() for name in (own_inputs, own_labels)]
-            found = {name: archive[name] for name in wanted if name in names}
-    except UserError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise anything at a damaged file
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+def _read_npz(content: bytes, path: str, inputs: Sequence[str], labels: Sequence[str]) -> dict[str, Examples]:
+    own_inputs, own_labels = _one(inputs, path) or "inputs", _one(labels, path)
+    wanted = {prefix + name for prefix in PREFIXES.values() for name in (own_inputs, own_labels, *LABELS)}
+    found, names = unpack_arrays(content, path, MOST_BYTES, wanted.__contains__)
+    own_labels = own_labels or next((name for name in LABELS if name in names), LABELS[0])
     for name in (own_inputs, own_labels):
         if name not in found:
-            raise UserError(f"{path}: holds no array {name!r}; {nearest(name, names)}")
+            raise UserError(f"{shown_path(path)}: holds no array {shown(name)}; {shortened(nearest(name, names))}")
     return _parts(found, own_inputs, own_labels, path)
 
 
-def _one(names: Sequence[str], default: str, path: str) -> str:
+def _one(names: Sequence[str], path: str) -> str:
     if len(names) > 1:
-        raise UserError(f"{path}: {', '.join(names)}: inputs are one array in a .npz file, and so are labels")
-    return names[0] if names else default
+        raise UserError(f"{shown_path(path)}: inputs are one array in a .npz file, and so are labels (given: "
+                        f"{shown(tuple(names))})")
+    return names[0] if names else ""
 
 
 def _parts(found: Mapping[str, np.ndarray], inputs: str, labels: str, where: str) -> dict[str, Examples]:
@@ -130,9 +124,16 @@ def _examples(inputs: np.ndarray, labels: np.ndarray, inputs_name: str, labels_n
     if not len(inputs) or not inputs[0].size:
         raise UserError(f"{where}: {inputs_name}: is empty, of shape {inputs.shape}")
     values = _float32(inputs.reshape(len(inputs), -1) if inputs.ndim < 2 else inputs)
-    for name, numbers in ((inputs_name, values), (labels_name, labels)):
-        _check_finite(numbers, f"{where}: {name}")
-    return Examples(values, np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels, where)
+    _check_finite(values, f"{where}: {inputs_name}")
+    _check_finite(_float32(labels) if labels.dtype.kind == "f" else labels, f"{where}: {labels_name}")
+    return Examples(values, _as_text(labels, f"{where}: {labels_name}") if labels.dtype.kind == "S" else labels, where)
+
+
+def _as_text(labels: np.ndarray, where: str) -> np.ndarray:
+    try:
+        return np.char.decode(labels, "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: is not UTF-8: {shortened(error)}") from error
 
 
 def _kind(array: np.ndarray) -> str:
@@ -156,6 +157,8 @@ def _check_finite(values: np.ndarray, where: str) -> None:
 # Tables
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
 DIGITS = 19
 """Characters from which on an integer may not fit into 64 bits, and is read as a float."""
 
@@ -174,11 +177,15 @@ class _Table:
         for line, cell in zip(self.lines, self.columns[column], strict=True):
             number = _number(cell)
             if number is None:
-                raise UserError(f"{self.path}: line {line}, column {column}: {cell!r} is not a number")
-            if not math.isfinite(number):
-                raise UserError(f"{self.path}: line {line}, column {column}: {cell} is not finite")
+                raise UserError(f"{self._place(line, column)}: {shown(cell)} is not a number")
+            if not abs(number) <= LARGEST:
+                fault = "is too large" if math.isfinite(number) else "is not finite"
+                raise UserError(f"{self._place(line, column)}: {shortened(cell)} {fault}")
             found.append(number)
         return found
+
+    def _place(self, line: int, column: str) -> str:
+        return f"{shown_path(self.path)}: line {line}, column {shortened(column)}"
 
 
 def _number(cell: str) -> float | None:
@@ -188,18 +195,19 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _read_csv(path: str, inputs: Sequence[str], labels: Sequence[str]) -> Examples:
-    table = _read_table(path)
+def _read_csv(text: str, path: str, inputs: Sequence[str], labels: Sequence[str]) -> Examples:
+    table = _read_table(text, path)
     if not labels:
-        raise UserError(f"task.label: which column of {path} holds the labels? It has {', '.join(table.columns)}")
-    inputs = inputs or [name for name in table.columns if name not in labels]
+        raise UserError(f"task.label: which column of {shown_path(path)} holds the labels? It has "
+                        f"{shortened(', '.join(table.columns))}")
+    inputs, where = inputs or [name for name in table.columns if name not in labels], shown_path(path)
     for name in (*inputs, *labels):
         if name not in table.columns:
-            raise UserError(f"{path}: has no column {name!r}; {nearest(name, table.columns)}")
+            raise UserError(f"{where}: has no column {shown(name)}; {shortened(nearest(name, table.columns))}")
         if name in labels and name in inputs:
-            raise UserError(f"{path}: column {name!r} is both an input and a label")
+            raise UserError(f"{where}: column {shown(name)} is both an input and a label")
     if not inputs:
-        raise UserError(f"{path}: has no columns but the labels'")
+        raise UserError(f"{where}: has no columns but the labels'")
     values = np.array([table.numbers(name) for name in inputs]).T
     return Examples(_float32(values), _labels(table, labels), path)
 
@@ -219,20 +227,17 @@ def _is_integer(cell: str) -> bool:
     return cell.strip().removeprefix("-").isdecimal() and len(cell.strip()) < DIGITS
 
 
-def _read_table(path: str) -> _Table:
+def _read_table(text: str, path: str) -> _Table:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(csv.reader(file, strict=True), path))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file in UTF-8") from error
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+        rows = list(_rows(csv.reader(io.StringIO(text, newline=""), strict=True), path))
+    except csv.Error as error:
+        raise UserError(f"{shown_path(path)}: cannot be read: {shortened(error)}") from error
     if len(rows) < 2:
-        raise UserError(f"{path}: has no rows below its header")
+        raise UserError(f"{shown_path(path)}: has no rows below its header")
     header = rows[0][1]
-    for name in header:
-        if header.count(name) > 1:
-            raise UserError(f"{path}: has {header.count(name)} columns called {name!r}")
+    if len(set(header)) < len(header):
+        name = next(name for name in header if header.count(name) > 1)
+        raise UserError(f"{shown_path(path)}: has {header.count(name)} columns called {shown(name)}")
     columns = zip(*[cells for _, cells in rows[1:]], strict=True)
     return _Table(path, dict(zip(header, columns, strict=True)), [line for line, _ in rows[1:]])
 
@@ -245,5 +250,6 @@ def _rows(reader: Any, path: str) -> Iterator[tuple[int, list[str]]]:
             continue
         header = header or row
         if len(row) != len(header):
-            raise UserError(f"{path}: line {reader.line_num}: has {len(row)} cells, and the header has {len(header)}")
+            raise UserError(f"{shown_path(path)}: line {reader.line_num}: has {len(row)} cells, and the header has "
+                            f"{len(header)}")
         yield reader.line_num, row

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened, shown, shown_path
+from hyperevo.reading import read_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+MOST_BYTES = 2**28
+"""Bytes of an image's file."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def read_image_folder(path: str, size: tuple[int, int], colour: bool, classes: S
     files = [(name, file) for name in names for file in _image_files(Path(path) / name)]
     images, checksum = [], hashlib.sha256()
     for name, file in files:
-        content = _content(file)
+        content = read_bytes(file, MOST_BYTES)
         checksum.update(f"{name}/{file.name} {len(content)} ".encode() + content)
         images.append(_pixels(content, file, size, colour))
     known = list(classes or names)
@@ -54,15 +58,16 @@ def class_folders(path: str) -> tuple[str, ...]:
 def _class_names(path: Path, classes: Sequence[str]) -> list[str]:
     try:
         names = sorted(own.name for own in path.iterdir() if own.is_dir() and not own.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: names that no folder can have
+        raise UserError(f"{shown_path(path)}: cannot be read: {shortened(error)}") from error
     if not names:
-        raise UserError(f"{path}: holds no folders; images lie in one folder a class")
+        raise UserError(f"{shown_path(path)}: holds no folders; images lie in one folder a class")
     if not classes and len(names) < 2:
-        raise UserError(f"{path}: holds one class only, {names[0]!r}; classes are two at least")
+        raise UserError(f"{shown_path(path)}: holds one class only, {shown(names[0])}; classes are two at least")
     for name in names:
         if classes and name not in classes:
-            raise UserError(f"{path}: class {name!r} is not among the training images': {', '.join(classes)}")
+            raise UserError(f"{shown_path(path)}: class {shown(name)} is not among the training images': "
+                            f"{shortened(', '.join(classes))}")
     return names
 
 
@@ -70,17 +75,10 @@ def _image_files(folder: Path) -> list[Path]:
     files = sorted((own for own in folder.iterdir() if not own.name.startswith(".")), key=lambda own: own.name)
     for file in files:
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
-            raise UserError(f"{file}: is not a PNG or JPEG file")
+            raise UserError(f"{shown_path(file)}: is not a PNG or JPEG file")
     if not files:
-        raise UserError(f"{folder}: holds no images")
+        raise UserError(f"{shown_path(folder)}: holds no images")
     return files
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def _pixels(content: bytes, file: Path, size: tuple[int, int], colour: bool) -> np.ndarray:
@@ -94,6 +92,6 @@ def _pixels(content: bytes, file: Path, size: tuple[int, int], colour: bool) -> 
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             image = image.convert("RGB" if colour else "L").resize((columns, rows), Image.Resampling.BILINEAR)
     except Exception as error:  # Pillow raises anything at a damaged file
-        raise UserError(f"{file}: is no image, or cut short or damaged: {' '.join(str(error).split())}") from error
+        raise UserError(f"{shown_path(file)}: is no image, or cut short or damaged: {shortened(error)}") from error
     pixels = np.asarray(image)
     return pixels.transpose(2, 0, 1) if colour else pixels

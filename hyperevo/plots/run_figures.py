@@ -17,10 +17,11 @@ from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
-from hyperevo.plots.run_view import RunView, expressed, open_view, unpacked
+from hyperevo.plots.run_view import RunView, expressed, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
 from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.runs.opened import unpacked
 from hyperevo.runs.own_files import frames
 from hyperevo.weights import Weights
 
@@ -58,7 +59,7 @@ def _curves(view: RunView) -> NamedFigures:
 
 
 def _frames_of_episode(view: RunView) -> NamedFigures:
-    """The champion at work, where there is an environment, and all that it needs is installed."""
+    """Frames of the champion at work, for tasks with an environment whose packages are installed."""
     if not view.task_settings.watchable:
         return
     try:
@@ -70,7 +71,7 @@ def _frames_of_episode(view: RunView) -> NamedFigures:
 
 
 def _performer(view: RunView) -> tuple[Filmed, Target, Weights]:
-    """A run's task, its target, and the champion's weights."""
+    """Task of a run, its target, and the champion's weights."""
     task = build_task(view.task_settings, torch.device("cpu"))
     if not isinstance(task, Filmed):
         raise UserError(f"{view.folder}: task {view.task_settings.name} cannot be filmed")
@@ -121,7 +122,7 @@ def _maps(view: RunView) -> NamedFigures:
 
 
 def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
-    """(round, weights of one matrix over the image) of every champion that was kept on the way."""
+    """(round, weights of one matrix over the image) of every champion in the filmstrip."""
     found = []
     for folder in frames(view.folder):
         genotype = unpacked(folder, *read_folder(folder))
@@ -148,7 +149,7 @@ def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
 
 
 def _save_pages(view: RunView, folder: Path) -> list[Path]:
-    """Figures that move."""
+    """Write the figures that move; returns their paths."""
     if writes(view) != "handwriting" or not changes(view):
         return []
     save_page(view, folder / "handwriting.html", BIAS, SAMPLES, usual_points(view), 0)

@@ -1,49 +1,34 @@
-"""A run folder as its figures need it: config, task, champion and weights, without its data set or its search."""
+"""View of a run folder for its figures: config, task, champion and weights, without its data set or its search."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.config import RunConfig
-from hyperevo.data import Alphabet, data_title
+from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
-from hyperevo.genotypes import Genotype, stack, unpack_genotype
-from hyperevo.geometry import Frame, Ring, Sheet
-from hyperevo.measure import ACCURACY, Measure
+from hyperevo.genotypes import Genotype, stack
+from hyperevo.geometry import Sheet
 from hyperevo.parts import Encoding, Target
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.files import read_folder, read_json, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
+from hyperevo.runs.opened import unpacked
+from hyperevo.runs.task_facts import TaskFacts, read_task
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
-"""Said below pictures of what reads shuffled pixels."""
-
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """What a run's network reads and answers, and the name of the data set."""
-
-    data: str
-    inputs: Sheet
-    outputs: int | Sheet
-    class_names: tuple[str, ...]
-    """Empty where outputs are no classes."""
-    measure: Measure = ACCURACY
-    """The task's score: its name and format."""
-    alphabet: Alphabet = ()
-    """The symbols of a text."""
+"""Remark below pictures of matrices that read shuffled pixels."""
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
+    """View of a run folder for its figures; `weights` are the champion's, by parameter."""
 
     folder: Path
     config: RunConfig
@@ -54,7 +39,7 @@ class RunView:
     champion: Genotype
     weights: dict[str, Tensor]
     has_readout: bool = True
-    """False while a run whose readout is fitted at the end goes on."""
+    """False for a run that goes on and whose readout is fitted at the end."""
     trust: bool = False
 
     @property
@@ -68,54 +53,26 @@ class RunView:
         return {name: sheets for name, sheets in self.target.matrices().items() if name in self.weights}
 
     def over_image(self, name: str, weights: Tensor) -> Tensor:
-        """Weights (target units, source units) of the matrix called `name`, those from shuffled pixels in the image's
-        order."""
+        """Weights (target units, source units) of the matrix called `name`, with source units in the image's order
+        where pixels are shuffled."""
         places = self._shuffled(name)
         return weights if places is None else weights[:, places.argsort()]
 
     def remark(self, name: str) -> str:
-        """What is to be said below a picture of a matrix."""
+        """Remark below a picture of a matrix; empty where none is needed."""
         return "" if self._shuffled(name) is None else PUT_BACK
 
     def _shuffled(self, name: str) -> Tensor | None:
-        """Which pixel every source unit of a matrix is, if the matrix reads all pixels and they are shuffled."""
+        """Index (source units,) of the pixel that every source unit of a matrix is; None unless it reads all pixels
+        shuffled."""
         is_first = name == next(iter(self.matrices)) and self.matrices[name][1] == self.task.inputs
         return self.task_settings.input_order(self.task.inputs.units) if is_first else None
 
 
 def shown_data(config: RunConfig, data: str) -> str:
-    """A data set as titles name it, and whether its pixels are shuffled."""
+    """Name of a data set in titles, with a note where its pixels are shuffled."""
     shuffled = config.task.input_order(1) is not None
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
-
-
-def read_task(folder: Path) -> TaskFacts:
-    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    values = read_json(folder / "task.json")
-    try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]),
-                         _sheet(values["outputs"]) if "outputs" in values else int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]),
-                         Measure.read(values),
-                         _alphabet(values.get("alphabet", [])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
-
-
-def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, of a frame's, or of a ring's units and radius."""
-    if isinstance(sizes, dict) and "frame" in sizes:
-        return Frame(tuple(int(size) for size in sizes["frame"]))
-    if isinstance(sizes, dict):
-        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
-    return Sheet(tuple(int(size) for size in sizes))
-
-
-def _alphabet(symbols: list[Any]) -> Alphabet:
-    """Of characters, or of the numbers of bytes."""
-    if symbols and not isinstance(symbols[0], str):
-        return tuple(bytes([number]) for number in symbols)
-    return tuple(symbols)
 
 
 def open_view(folder: Path, trust: bool = False) -> RunView:
@@ -139,7 +96,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
-    """The champion, and what titles say of a run that is not finished."""
+    """Champion, and a note in titles on a run that is not finished; raises UserError where there is no champion yet."""
     if (folder / "champion").is_dir():
         values, tensors = read_folder(folder / "champion")
         return unpacked(folder / "champion", values.get("genotype"), tensors), ""
@@ -150,15 +107,7 @@ def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
     return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
 
 
-def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
-    """A genotype as it was written; raises UserError that names the folder."""
-    try:
-        return unpack_genotype(plain, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
-
-
 @torch.no_grad()
 def expressed(encoding: Encoding, genotype: Genotype) -> dict[str, Tensor]:
-    """The weights of one genotype's network, by parameter."""
+    """Weights of one genotype's network, by parameter."""
     return encoding.express(stack(genotype)).network(0)

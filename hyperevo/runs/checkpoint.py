@@ -15,7 +15,8 @@ from hyperevo.runs.files import is_temporary, read_folder, write_folder
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: its config, counters, the search's state, the logs' lengths, the champion."""
+    """Everything that a run needs to go on: config, counters, the search's state, lengths of the logs, and the
+    champion."""
 
     config: Values
     round: int
@@ -27,7 +28,7 @@ class Checkpoint:
     champion_round: int
     champion_score: float
     carried: tuple[Tensor, ...] | None = None
-    """The state of a target that reads on from batch to batch."""
+    """State of a target that reads on from batch to batch; None for others."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -49,13 +50,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """A run's whole checkpoints, oldest first."""
+    """Folders of a run's whole checkpoints, oldest first."""
     return sorted(path for path in (folder / "checkpoint").glob("[0-9]" * 8)
                   if path.is_dir() and not path.is_symlink())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
-    """The newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
+    """Newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
     found = checkpoints(folder)
     if not found:
         raise UserError(f"{folder / 'checkpoint'}: holds no checkpoint")

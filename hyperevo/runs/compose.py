@@ -1,4 +1,4 @@
-"""The four parts of a run, built from its config and checked against each other before any work begins."""
+"""Composition of a run: four parts built from its config and checked against each other before any work begins."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,7 +18,7 @@ Built = TypeVar("Built")
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one; a device that is named but not there is a UserError."""
+    """Device of a name, the GPU for `auto` where there is one; raises UserError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -34,14 +34,28 @@ def compose(config: RunConfig) -> Parts:
     """Build every part; raises UserError, which names both, where two of them do not fit."""
     device = choose_device(config.device)
     task = build_task(config.part("task"), device)
-    target = build_target(config.part("target"), task)
-    encoding = build_encoding(config.part("encoding"), target.geometry, device, target.start)
-    parts = Parts(device, task, target, encoding, build_search(config.part("search"), encoding, config.seed))
+    target = _upon("task", "target", config, lambda own: build_target(own, task))
+    encoding = _upon("target", "encoding", config,
+                     lambda own: build_encoding(own, target.geometry, device, target.start))
+    search = _upon("encoding", "search", config, lambda own: build_search(own, encoding, config.seed))
+    parts = Parts(device, task, target, encoding, search)
     check_fit(parts, config)
     _explained(parts.search.prepare)
     try_parts(parts, config)
     parts.search.plan(lambda evaluations: planned_rounds(config, evaluations, task.batch_size()))
     return parts
+
+
+def _upon(first: str, second: str, config: RunConfig, build: Callable[[ComponentSettings], Built]) -> Built:
+    """Part that is built upon another; what is wrong with it names both."""
+    try:
+        return build(config.part(second))
+    except UserError as error:
+        raise type(error)(f"{_named(config, first, second)}: {error}") from error
+
+
+def _named(config: RunConfig, first: str, second: str) -> str:
+    return f"{first} {config.part(first).name} and {second} {config.part(second).name}"
 
 
 # Building
@@ -80,7 +94,7 @@ def _checked(kind: str, settings: ComponentSettings, contract: type[Built], part
 
 
 def _explained(work: Callable[..., Built], *arguments: object) -> Built:
-    """Result of some work; what it finds wrong with values that a config gave is a UserError."""
+    """Result of some work, whose ValueErrors about a config's values become UserErrors."""
     try:
         return work(*arguments)
     except ValueError as error:
@@ -92,44 +106,57 @@ def _explained(work: Callable[..., Built], *arguments: object) -> Built:
 
 def check_fit(parts: Parts, config: RunConfig) -> None:
     """Raise UserError, in one line that names both, where two parts do not fit together."""
-    task, target = parts.task, parts.target
-    names = f"task {config.part('task').name} and target {config.part('target').name} do not fit"
+    check_target(parts.task, parts.target, config.part("target").name)
+    check_encoding(parts.target, parts.encoding, config.part("target").name)
+    if follows_gradient(parts.search):
+        try:
+            check_gradient(parts.task)
+        except UserError as error:
+            raise UserError(f"{_named(config, 'task', 'search')} do not fit: {error}") from error
+
+
+def check_target(task: Task, target: Target, name: str) -> None:
+    """Raise UserError where a target, called `name`, does not read what a task gives, or answers otherwise."""
+    both = f"task {task.settings.name} and target {name}"
     if task.form not in target.forms:
-        raise UserError(f"{names}: the task's inputs are {FORMS[task.form]}, the target reads "
+        raise UserError(f"{both} do not fit: the task's inputs are {FORMS[task.form]}, the target reads "
                         f"{' or '.join(FORMS[form] for form in sorted(target.forms))}")
     if task.every_step != target.every_step:
         wanted, given = ("at every step" if each else "once" for each in (task.every_step, target.every_step))
-        raise UserError(f"{names}: the task wants an answer {wanted}, the target answers {given}")
+        raise UserError(f"{both} do not fit: the task wants an answer {wanted}, the target answers {given}")
     if target.fitted and not task.class_names:
-        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {config.part('task').name} "
-                        "has none")
-    if (SUBSTRATE in target.geometry) != parts.encoding.finds_nodes:
-        raise UserError(f"target {config.part('target').name} and encoding {config.part('encoding').name} do not fit: "
-                        "networks whose hidden nodes are found need encoding.name = es-hyperneat and "
-                        "target.name = substrate")
-    if follows_gradient(parts.search):
-        _check_gradient(task, config)
+        raise UserError(f"{both} do not fit: target.ridge: a readout can be fitted to classes only, and the task has "
+                        "none")
+
+
+def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
+    """Raise UserError where an encoding finds hidden nodes and a target, called `name`, has its own, or the reverse."""
+    if (SUBSTRATE in target.geometry) != encoding.finds_nodes:
+        raise UserError(f"target {name} and encoding {encoding.settings.name} do not fit: networks whose hidden nodes "
+                        "are found need encoding.name = es-hyperneat and target.name = substrate")
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
          "symbols": "symbols (N, steps)", "observations": "an environment's observations"}
 
 
-def _check_gradient(task: Task, config: RunConfig) -> None:
+def check_gradient(task: Task) -> None:
+    """Raise UserError where fitness on a task has no gradient."""
     if task.without_gradient:
         raise UserError(task.without_gradient)
     if isinstance(task, Acts):
-        raise UserError(f"search.name: networks act in task {config.part('task').name}, which has no gradient to "
-                        "follow; use an evolutionary search")
+        raise UserError(f"search.name: networks act in task {task.settings.name}, which has no gradient to follow; "
+                        "use an evolutionary search")
 
 
 def follows_gradient(search: Search) -> bool:
-    """Whether a search wants gradients: of everything, or of what its genomes learn."""
+    """True where a search wants gradients, of everything or for what its genomes learn."""
     return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:
-    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
+    """Number of rounds until the first limit that is known beforehand: rounds, evaluations or images, but not
+    seconds."""
     limits, images = config.run, examples_per_batch * evaluations_per_round
     known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
     return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
@@ -139,11 +166,11 @@ def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_b
 
 
 def gene_counts(parts: Parts, genotype: Genotype | None = None) -> dict[str, int]:
-    """Numbers that are searched, and the weights they become.
+    """Counts of what is searched, and of the weights that it becomes.
 
     `encoded_genes` go through the encoding (where genotypes are graphs: those of `genotype`, or of a first genome),
-    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding; `fitted_parameters`,
-    where there are any, are those of a readout in closed form.
+    `direct_parameters` are searched as they are, `generated_weights` come out of the encoding; `fitted_parameters`, if
+    there are any, are those of a readout in closed form.
     """
     return _gene_counts(parts.target, parts.encoding, parts.search, genotype)
 
@@ -165,7 +192,7 @@ def weight_origins(parts: Parts) -> dict[str, list[str]]:
 
 
 def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
-    """Inputs and outputs of a config's task; its data need not be at hand if the task says its shape."""
+    """Inputs and outputs of a config's task; its data are read only if the task's module defines no `shape`."""
     settings = config.part("task")
     shape = component_of("task", settings).shape
     if shape is not None:
@@ -177,7 +204,7 @@ def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
 
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
-    """`gene_counts` of a config, by its task's shape."""
+    """Counts of `gene_counts` for a config, from its task's shape."""
     target = shaped_target(config.part("target"), *task_shape(config))
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     return _gene_counts(target, encoding, build_search(config.part("search"), encoding, config.seed), None)

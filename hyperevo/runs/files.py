@@ -41,7 +41,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file or folder is what a killed process left unfinished: `.NAME.PROCESS`."""
+    """True for a file or folder that a killed process left unfinished: `.NAME.PROCESS`."""
     return path.name.startswith(".") and path.suffix[1:].isdigit()
 
 
@@ -61,7 +61,8 @@ def read_json(path: Path) -> Any:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV log; none where the file is missing. What a killed process left of its last line is left out."""
+    """Rows of a CSV log; none where the file is missing. The rest of a line that a killed process cut short is left
+    out."""
     if not path.is_file():
         return []
     content = path.read_bytes()
@@ -99,12 +100,12 @@ def write_folder(folder: Path, values: Any, tensors: Mapping[str, Tensor]) -> No
 
 
 def read_folder(folder: Path) -> tuple[Any, dict[str, Tensor]]:
-    """What `write_folder` wrote."""
+    """Plain data and tensors that `write_folder` wrote; raises UserError naming a file that is missing or damaged."""
     return read_json(folder / "state.json"), read_tensors(folder / "tensors.safetensors")
 
 
 class AppendLog:
-    """A file that only grows. Its length is kept in checkpoints; what a killed process wrote after one is cut off."""
+    """A file that only grows. Checkpoints keep its length; bytes that a killed process wrote after one are cut off."""
 
     def __init__(self, path: Path, length: int | None = None):
         if length is not None and (path.stat().st_size if path.exists() else 0) < length:
@@ -115,12 +116,12 @@ class AppendLog:
             self._file.seek(length)
 
     def append(self, content: bytes) -> None:
-        """Add to the end and hand it to the operating system."""
+        """Add to the end of the file, and hand it to the operating system."""
         self._file.write(content)
         self._file.flush()
 
     def length(self) -> int:
-        """Bytes in the file."""
+        """Number of bytes in the file."""
         return self._file.tell()
 
     def close(self) -> None:

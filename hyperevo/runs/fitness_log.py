@@ -13,7 +13,7 @@ from hyperevo.errors import UserError
 
 
 def pack_fitness(fitness: Tensor) -> bytes:
-    """One record."""
+    """Bytes of one record, of fitness (P,)."""
     values = fitness.numpy().astype("<f4")
     return np.uint32(len(values)).astype("<u4").tobytes() + values.tobytes()
 

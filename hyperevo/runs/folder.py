@@ -3,8 +3,8 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
-result.json, figures/, run.log and run.lock. Only these are ever removed.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
+(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
+from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import UserError
-from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task, output_units
+from hyperevo.parts import HasSpecies, Parts, Task
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
-from hyperevo.runs.files import read_json, write_bytes, write_json, write_text
+from hyperevo.runs.files import read_json, write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.inputs import input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, refuse_links, remove_run
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.writer import Writer, lock_folder
 from hyperevo.toml import flatten, read_toml
 
@@ -70,10 +70,12 @@ def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, ov
 
 
 def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
-    """Files that stay as they are while the run goes on."""
+    """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
+    for name, packed in [own for kind in PARTS for own in config.part(kind).kept().items()]:
+        write_folder(folder / name, *packed)
     for path, content in copies.items():
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "code" / path, content)
@@ -82,7 +84,7 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
         write_json(folder / "code" / "sources.json", record)
         remember(sources)
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
-    write_json(folder / "task.json", _task_facts(parts.task))
+    write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
 
@@ -90,25 +92,6 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
 def _writer(run: Run) -> Writer:
     assert run.writer is not None
     return run.writer
-
-
-def _task_facts(task: Task) -> dict[str, object]:
-    outputs = {"outputs": _sheet_values(task.outputs)} if isinstance(task.outputs, Sheet) else {}
-    return {"data": task.data_name, "inputs": _sheet_values(task.inputs), "classes": output_units(task.outputs),
-            "class_names": list(task.class_names), **task.measure.record(), "examples_per_batch": task.batch_size(),
-            **_alphabet(task), **outputs}
-
-
-def _sheet_values(sheet: Sheet) -> object:
-    if isinstance(sheet, Frame):
-        return {"frame": list(sheet.sizes)}
-    return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
-
-
-def _alphabet(task: Task) -> dict[str, list[str | int]]:
-    """A text's symbols in order: characters, or the numbers of bytes."""
-    symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
-    return {"alphabet": symbols} if symbols else {}
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -121,8 +104,8 @@ def _set_threads(config: RunConfig) -> None:
 
 
 def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
-    """The resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it
-    names code of a guest that came with it."""
+    """Resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it names
+    code of a guest that came with it."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run folder")
     if not (folder / "config.toml").is_file():
@@ -131,11 +114,11 @@ def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
 
 
 LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
-"""Keys that may change from one part of a run to the next: how long it goes on."""
+"""Keys that may change when a run goes on: its limits."""
 
 
 def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
-    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key.
+    """Run at its newest checkpoint, ready to go on; raises UserError, naming the key, for a config that was changed.
 
     changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
     killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
@@ -202,7 +185,7 @@ def _reject_changes(folder: Path, config: RunConfig, before: Values, code: Code)
 
 
 def _reject_other_alphabet(folder: Path, task: Task) -> None:
-    now, then = _alphabet(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
+    now, then = alphabet_facts(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
     if now is not None and now != then:
         other = next((symbol for symbol in now if symbol not in (then or ())), None)
         what = f"{task.data_name} here has {len(now)}" + (f", {other!r} among them" if other is not None else "")
@@ -210,7 +193,7 @@ def _reject_other_alphabet(folder: Path, task: Task) -> None:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder has its result."""
+    """True where the run in a folder has its result."""
     return (folder / "result.json").is_file()
 
 
@@ -235,7 +218,7 @@ def record_round(run: Run, writer: Writer, round_: Round) -> None:
 
 
 def write_checkpoint_of(run: Run, writer: Writer) -> None:
-    """Write all that the run needs to go on."""
+    """Write everything that the run needs to go on."""
     champion = run.champion
     writer.checkpoint(Checkpoint(
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),

@@ -16,9 +16,9 @@ FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "
 CHAMPION = ("state.json", "tensors.safetensors", "weights.safetensors", "preprocessing.safetensors",
             "examples.safetensors")
 KEPT = ("state.json", "tensors.safetensors")
-"""Files of a checkpoint, and of a picture of the filmstrip."""
+"""Files of a checkpoint, of a frame of the filmstrip, and of the start of a search."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code")
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start")
 
 DRAWN = ("learning_curves", "species_over_time", "frames", "receptive_fields", "readout_maps", "projective_fields",
          "reconstructions", "filmstrip", "embeddings", "cppn_graph", "cppn_nodes", "found_network", "dct_coefficients",
@@ -27,7 +27,7 @@ DRAWN = ("learning_curves", "species_over_time", "frames", "receptive_fields", "
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Raises UserError where a folder holds anything that a new run must not replace."""
+    """Raise UserError where a folder holds anything that a new run must not replace."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -36,14 +36,14 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not others:
         return
     if not overwrite:
-        raise UserError(f"{folder} exists; resume it, choose another --out, or pass --overwrite")
+        raise UserError(f"{folder} exists; resume it, choose another folder (--out), or replace it (--overwrite)")
     if not _has_run_config(folder):
         raise UserError(f"{folder} is not a run (it has no config.toml of one) and is not overwritten")
     refuse_links(folder)
 
 
 def _has_run_config(folder: Path) -> bool:
-    """Whether config.toml says the four parts of a run."""
+    """True where config.toml names the four parts of a run."""
     if not (folder / "config.toml").is_file():
         return False
     try:
@@ -54,18 +54,19 @@ def _has_run_config(folder: Path) -> bool:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises UserError where a file or folder of a run is a symbolic link, which may lead anywhere."""
+    """Raise UserError where a file or folder of a run is a symbolic link, which may lead anywhere."""
     for path in [*(folder / name for name in (*FILES, LOCK, *FOLDERS)), *_known_below(folder)]:
         if path.is_symlink():
             raise UserError(f"{path}: is a symbolic link; a run's own files are none")
 
 
 def _known_below(folder: Path) -> Iterator[Path]:
-    """A run's own files in its folders, and these folders after what they hold."""
+    """Files of a run in its folders, and these folders after their files."""
     for path in checkpoints(folder) + frames(folder):
         yield from [path / name for name in KEPT]
         yield path
     yield from [folder / "champion" / name for name in CHAMPION]
+    yield from [folder / "start" / name for name in KEPT]
     yield from [path for path in sorted((folder / "figures").glob("*"))
                 if path.suffix in (".png", ".html", ".gif") and path.is_file() and _is_drawn(path)]
     code = folder / "code"
@@ -96,5 +97,5 @@ def remove_run(folder: Path) -> None:
 
 
 def frames(folder: Path) -> list[Path]:
-    """Pictures of the filmstrip, in order: a folder each, named by six digits."""
+    """Frames of the filmstrip, in order: a folder each, named by six digits."""
     return sorted(path for path in (folder / "filmstrip").glob("[0-9]" * 6) if path.is_dir() and not path.is_symlink())

@@ -1,4 +1,4 @@
-"""Result of a run: the test examples, looked at once, and what the champion came to."""
+"""Result of a run: its champion on the test examples, which are looked at once."""
 
 import html
 import logging
@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
-from hyperevo.parts import Batch, Parts
+from hyperevo.parts import Batch, Parts, Target
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
@@ -25,8 +25,11 @@ from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
 
+PREPROCESSING = "preprocessing.safetensors"
+"""File in `champion/`: the state of the module that turns raw examples into what the network reads."""
+
 EXAMPLES = 10
-"""Test examples that are kept, of tasks that have something to show."""
+"""Number of test examples that are kept, of tasks that show any."""
 
 
 class Result(dict[str, Any]):
@@ -34,7 +37,7 @@ class Result(dict[str, Any]):
 
     folder: Path | None = None
     weights: Mapping[str, Tensor]
-    """The champion's, by their names in the `state_dict`."""
+    """Weights of the champion, by their names in the `state_dict`."""
 
     @property
     def measure(self) -> Measure:
@@ -76,7 +79,7 @@ def finish(run: Run) -> Result:
                     acting_in(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
-    weights = plain_weights(parts, networks)
+    weights = plain_weights(parts.target, networks)
     if run.writer is not None:
         _write_champion(run, champion, networks, weights, examples)
     if not torch.isfinite(test[0]):
@@ -122,11 +125,11 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
                                         for part, score in scores.items()}
 
 
-def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
+def plain_weights(target: Target, networks: Weights) -> dict[str, Tensor]:
     """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
-    places = {**parts.target.geometry, **parts.target.fitted}
+    places = {**target.geometry, **target.fitted}
     return {name: value.reshape(places[name].tensor_shape) if name in places else value
-            for name, value in networks.network(0).items()} | dict(parts.target.constants)
+            for name, value in networks.network(0).items()} | dict(target.constants)
 
 
 @torch.no_grad()
@@ -138,8 +141,8 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
                           "validation_accuracy": champion.validation_score}, tensors)
     write_tensors(folder / "weights.safetensors", weights)
     first = task.preprocessing()
-    if first is not None:
-        write_tensors(folder / "preprocessing.safetensors", first.state_dict())
+    # Empty where there is none: a run that lacks the file was made before it was kept.
+    write_tensors(folder / PREPROCESSING, {} if first is None else first.state_dict())
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
     if shown:
         write_tensors(folder / "examples.safetensors", shown)
@@ -155,8 +158,8 @@ def _operations(run: Run, population: Genotypes) -> int:
 
 
 def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:
-    """Test score of the best genotype of each of the population, where the search keeps it: of all the seeds that a
-    gradient trained."""
+    """Test scores of the best genotype of every member, such as the seeds that a gradient trained, where the search
+    keeps them."""
     selected = parts.search.selected()
     if selected is None:
         return {}

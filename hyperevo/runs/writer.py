@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,13 @@ from hyperevo.runs.files import AppendLog, write_folder
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 LOCK = "run.lock"
+
+
+def log_handler(path: Path) -> logging.Handler:
+    """Handler that writes messages into a run's run.log, which is made with the first of them."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 def lock_folder(folder: Path) -> FileLock:
@@ -36,7 +44,7 @@ class Writer:
 
     def __init__(self, folder: Path, config: RunConfig, lock: FileLock, has_species: bool,
                  lengths: Mapping[str, int] | None = None):
-        """lengths: those of the logs at the checkpoint that the run goes on from."""
+        """lengths: of the logs, at the checkpoint that the run goes on from."""
         self.folder, self.config, self._lock = folder, config, lock
         names = (*LOGS, "species.csv") if has_species else LOGS
         self._logs = {name: AppendLog(folder / name, None if lengths is None else lengths.get(name, 0))
@@ -57,7 +65,7 @@ class Writer:
         self._logs["fitness.bin"].append(record)
 
     def frame(self, round_: int, champion: Genotype) -> None:
-        """Keep the champion for the filmstrip, after the rounds that are in it."""
+        """Keep the champion for the filmstrip, if this round is one of its frames."""
         if round_ in self._frames:
             write_folder(self.folder / "filmstrip" / f"{round_:06d}", *pack_genotype(champion))
 
@@ -66,11 +74,11 @@ class Writer:
         write_checkpoint(self.folder, checkpoint)
 
     def lengths(self) -> dict[str, int]:
-        """Bytes of every log."""
+        """Number of bytes in every log."""
         return {name: log.length() for name, log in self._logs.items()}
 
     def close(self) -> None:
-        """Close the logs and let the folder go."""
+        """Close the logs and release the folder's lock."""
         for log in self._logs.values():
             log.close()
         self._lock.release()

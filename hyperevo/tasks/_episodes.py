@@ -4,8 +4,8 @@ import importlib
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
@@ -28,12 +28,14 @@ from hyperevo.tasks._spaces import (
 )
 
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Of some episodes after an action: what is seen (n, …), and (n,) the rewards, the steps taken, and who is done."""
+"""Results of an action in n episodes: observations (n, …), and (n,) rewards, steps taken, and bools that say who is
+done."""
 
 
 @dataclass(frozen=True)
 class World:
-    """An environment, and what is made of the pictures that it shows.
+    """An environment, by its name and options, and the form of its pictures: colours or one plane, and pixels along a
+    side.
 
     name: its id in gymnasium, and before it and a colon the module that registers it, whose code is `source`.
     """
@@ -46,7 +48,7 @@ class World:
 
 
 def make(world: World, render_mode: str | None = None) -> Any:
-    """The environment; raises UserError, in a line that says why, where gymnasium cannot make it."""
+    """The environment; raises UserError, with gymnasium's reason in one line, where gymnasium cannot make it."""
     if render_mode is not None:
         # SDL looks for a screen before it draws into memory, and complains in its own words where there is none.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -68,7 +70,7 @@ def make(world: World, render_mode: str | None = None) -> Any:
 
 
 def _specified(world: World) -> Any:
-    """Specification or id that gymnasium makes an environment of; one that draws the same quicker, where there is."""
+    """Specification or id for `gymnasium.make`; a registration that draws the same pictures faster, if there is one."""
     import gymnasium
     name = world.name.rpartition(":")[2]
     known = gymnasium.registry if world.source is None else _registered_by(world.source)
@@ -88,22 +90,32 @@ _REGISTERED: dict[tuple[str, str], Mapping[str, Any]] = {}
 
 
 def _registered_by(source: Source) -> Mapping[str, Any]:
-    """Specifications that code registers when it runs, with what they name already imported; gymnasium would look for
-    it in Python's own places."""
+    """Specifications by id that code registers; that of an installed package may be any of gymnasium's."""
     import gymnasium
-    before, key = dict(gymnasium.registry), (str(source.file.resolve()), source.sha256)
+    source.load()
+    return gymnasium.registry if source.installed else _REGISTERED[_key(source)]
+
+
+def _key(source: Source) -> tuple[str, str]:
+    return str(source.file.resolve()), source.sha256
+
+
+@contextmanager
+def registering(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    """Context in which code runs that registers environments; its function notes which, and imports what they name:
+    gymnasium would look for that in Python's own places."""
+    import gymnasium
+    before = dict(gymnasium.registry)
 
     def note(module: ModuleType) -> None:
         own = {name: spec for name, spec in gymnasium.registry.items() if spec is not before.get(name)}
         for spec in own.values():
             spec.entry_point = _entry(spec.entry_point, module, source)
-        # An installed package may have been imported before.
-        _REGISTERED[key] = gymnasium.registry if source.installed else own
+        _REGISTERED[_key(source)] = own
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Overriding environment", UserWarning)
-        source.load(note)
-    return _REGISTERED.get(key, gymnasium.registry)
+        yield note
 
 
 def _entry(entry: Any, module: ModuleType, source: Source) -> Any:
@@ -121,13 +133,13 @@ def _entry(entry: Any, module: ModuleType, source: Source) -> Any:
 
 
 class Glimpsed:
-    """An environment that draws its picture only where it is looked at."""
+    """An environment that draws its picture only when it is asked for."""
 
     unseen = False
-    """True where the picture after the coming step is not wanted; it is None then."""
+    """True where the picture after the coming step is not wanted; the observation is None then."""
 
     def look(self) -> np.ndarray:
-        """Picture (H, W, 3) of now."""
+        """Current picture (H, W, 3)."""
         raise NotImplementedError
 
 
@@ -183,7 +195,7 @@ class Episode:
         return self._nothing() if observed is None else observed, total, taken, over
 
     def _read(self, observation: Any) -> np.ndarray | None:
-        """What networks read; None for an observation with a NaN in it."""
+        """Observation as networks read it; None where there is a NaN in it."""
         if observation is None and self._glimpsed is not None:
             observation = self._glimpsed.look()
         with suppress(NotANumber):
@@ -252,15 +264,15 @@ class Episodes:
         self._running: dict[int, Episode] = {}
 
     def reset(self, seeds: Sequence[int], numbers: Sequence[int] | None = None) -> np.ndarray:
-        """Begin episodes with these seeds in place of all others; what is seen (n, …)."""
+        """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
         self.close()
         for number, seed in zip(range(len(seeds)) if numbers is None else numbers, seeds, strict=True):
             self._running[number] = Episode(self.world, int(seed))
         return np.stack([episode.reset() for episode in self._running.values()])
 
     def step(self, numbers: Sequence[int], actions: Sequence[np.ndarray], times: int) -> Stepped:
-        """Take each one's action, of which every array (n, …) holds a part, so many times or until its episode is over.
-        Episodes that are left out end."""
+        """Take each episode's action, of which every array (n, …) holds a part, `times` times, or until the episode is
+        over. Episodes that are left out end. Raises RunFailed where an environment fails."""
         for number in self._running.keys() - set(numbers):
             self._running.pop(number).close()
         stepped = [self._running[number].step(action, times)

@@ -17,6 +17,10 @@ class OwnDataSettings(TaskSettings):
     split: int = Field(0, ge=0)
     """Seed of the draw of validation and test examples."""
 
+    def files(self) -> tuple[str, ...]:
+        """Paths of the data."""
+        return tuple(path for path in (self.path, self.validation, self.test) if path and isinstance(path, str))
+
     @field_validator("validation", "test")
     @classmethod
     def _is_share(cls, part: float | str) -> float | str:

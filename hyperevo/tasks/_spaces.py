@@ -189,7 +189,7 @@ def as_shares(values: np.ndarray) -> np.ndarray:
 
 
 def _is_picture(space: Any) -> bool:
-    """Whether a Box holds pictures: bytes or truth values with two or three axes, or one, three or four channels of
+    """True for a Box of pictures: bytes or truth values with two or three axes, or one, three or four channels of
     numbers from 0 to 1 or to 255."""
     if len(space.shape) not in (2, 3) or not prod(space.shape):
         return False

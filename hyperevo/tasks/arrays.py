@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hyperevo.data import ArrayData, Examples, given_arrays, read_arrays
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, R_SQUARED
 from hyperevo.modules import Standardise
@@ -165,7 +165,7 @@ def _wanted(parts: Mapping[str, Examples], settings: Settings) -> tuple[tuple[st
         return (), {part: _values(own, labels) for part, own in parts.items()}
     known = sorted(set(_flat_labels(parts["training"])))
     if len(known) < 2:
-        raise UserError(f"{parts['training'].where}: all labels are {known[0]!r}; classes are two at least")
+        raise UserError(f"{parts['training'].where}: all labels are {shown(known[0])}; classes are two at least")
     numbers = {label: number for number, label in enumerate(known)}
     return tuple(map(str, known)), {part: _classes(own, numbers) for part, own in parts.items()}
 
@@ -196,7 +196,7 @@ def _classes(examples: Examples, numbers: Mapping[Any, int]) -> Tensor:
     labels = _flat_labels(examples)
     for label in labels:
         if label not in numbers:
-            raise UserError(f"{examples.where}: label {label!r} is not among those of the training examples")
+            raise UserError(f"{examples.where}: label {shown(label)} is not among those of the training examples")
     return torch.tensor([numbers[label] for label in labels])
 
 
@@ -236,11 +236,11 @@ def arrays_task(settings: Settings, inputs: Any, labels: Any, *, validation_inpu
     test; raises UserError, in one line, for whatever is wrong with them, and for settings that are about files."""
     for key, value in (("path", settings.path), ("inputs", settings.inputs), ("label", settings.label)):
         if value:
-            raise UserError(f"task.{key}: arrays in memory have none (given: {value!r})")
+            raise UserError(f"task.{key}: arrays in memory have none (given: {shown(value)})")
     for key, part in (("validation", settings.validation), ("test", settings.test)):
         if isinstance(part, str):
             raise UserError(f"task.{key}: a share of the arrays in memory is wanted, or {key}_inputs and {key}_labels "
-                            f"(given: {part!r})")
+                            f"(given: {shown(part)})")
     arrays = {"inputs": inputs, "labels": labels, "validation_inputs": validation_inputs,
               "validation_labels": validation_labels, "test_inputs": test_inputs, "test_labels": test_labels}
     return Arrays(settings, given_arrays(arrays), device)

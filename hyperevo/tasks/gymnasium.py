@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from hyperevo.modules import Standardise
 from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.tasks._actions import actions_of
-from hyperevo.tasks._episodes import Episode, Episodes, World, facts
+from hyperevo.tasks._episodes import Episode, Episodes, World, facts, registering
 from hyperevo.tasks._spaces import Picture, leaves, width
 from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Weights
@@ -32,7 +33,7 @@ from hyperevo.weights import Weights
 log = logging.getLogger(__name__)
 
 HELD_OUT = {"validation": 1, "test": 2}
-"""Streams of seeds that are the same in every run; generations have others."""
+"""Random streams of seeds that are held out, equal in every run; generations have others."""
 
 
 class Settings(TaskSettings):
@@ -40,26 +41,27 @@ class Settings(TaskSettings):
 
     name: Literal["gymnasium"] = "gymnasium"
     environment: str = "CartPole-v1"
-    """Its id; before it and a colon the module or file that registers it, as in `mine:MyEnv-v0` or `mine.py:MyEnv-v0`.
-    """
+    """Id of the environment; before it and a colon the module or file that registers it, as in `mine:MyEnv-v0` or
+    `mine.py:MyEnv-v0`."""
     options: dict[str, bool | int | float | str] = {}
     """Keyword arguments of the environment, such as `{continuous = false}`."""
     episodes: int = Field(4, ge=1)
-    """Episodes of every network in a generation."""
+    """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
-    """After so many an episode of a generation ends; by default after the environment's own number."""
+    """Largest number of steps of an episode in a generation; by default the environment's own."""
     patience: int | None = Field(None, ge=1)
-    """An episode of a generation ends after so many steps in which no action earned anything."""
+    """Number of steps without a positive reward after which an episode of a generation ends; by default none."""
     repeat: int = Field(1, ge=1)
-    """Steps that an action is kept for; each counts as one."""
+    """Number of steps that every action is kept for; each counts as a step."""
     picture: Picture = "colours"
-    """What is seen of pictures: all channels, or one plane made of three."""
+    """Part of a picture that networks see: all channels, or one plane of three, its grey values or its saturation."""
     pixels: int | None = Field(None, ge=1)
-    """Pictures are made squares of so many pixels a side."""
+    """Number of pixels along each side of the square that pictures are scaled to; by default they keep their size."""
     validation: int = Field(20, ge=1)
-    """Episodes of the environment's own number of steps that choose the champion, and as many that test it."""
+    """Number of episodes that choose the champion, with the environment's own number of steps; as many others test
+    it."""
     workers: int = Field(0, ge=0)
-    """Processes that step the episodes; with 0 this one does."""
+    """Number of worker processes that step the episodes; with 0 the run's own process does."""
 
     watchable: ClassVar[bool] = True
 
@@ -69,16 +71,18 @@ class Settings(TaskSettings):
         if ":" not in environment:
             return environment
         try:
-            return name_in(environment, info.context)
+            named = name_in(environment, info.context)
         except UserError as error:
             raise ValueError(str(error)) from error
+        named.source = replace(named.source, around=registering)
+        return named
 
     def code(self) -> tuple[CodeName, ...]:
         """Code that registers the environment."""
         return (self.environment,) if isinstance(self.environment, CodeName) else ()
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (return)"
 
     def data_set(self) -> str:
@@ -87,13 +91,13 @@ class Settings(TaskSettings):
 
     @property
     def world(self) -> World:
-        """The environment, and what is made of its pictures."""
+        """The environment with its options and code, and the form of its pictures."""
         source = self.environment.source if isinstance(self.environment, CodeName) else None
         return World(str(self.environment), self.options, self.picture, self.pixels, source)
 
 
 class Gymnasium(Task):
-    """Seeds of episodes (N,), and of each the most steps and the patience, (N, 2)."""
+    """Seeds of episodes (N,), and the limits of each (N, 2): the largest number of steps, and the patience."""
 
     settings: Settings
 
@@ -125,12 +129,12 @@ class Gymnasium(Task):
         return self._seeds(self.settings.validation, generator, self.own_steps)
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The seeds of one generation's episodes: a function of the seed and the generation."""
+        """Seeds of one generation's episodes: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         return self._seeds(self.settings.episodes, generator, self.steps_per_example, self.settings.patience)
 
     def calibration(self, examples: int) -> Batch:
-        """What networks read at the first step of an episode (N, observations)."""
+        """Observations (examples, features) at the first step of episodes, and the limits."""
         seeds, limits = self._seeds(examples, torch.Generator().manual_seed(2**62), self.own_steps)
         if not examples:
             return torch.empty(0, self.inputs.units, device=self.device), limits
@@ -144,7 +148,7 @@ class Gymnasium(Task):
         return self._held_out("test")
 
     def _shown(self, observations: np.ndarray) -> Tensor:
-        """Observations (n, …) → (n, features), bytes as shares of 255."""
+        """Observations (n, …) as (n, features), bytes as shares of 255."""
         flat = torch.tensor(observations.reshape(len(observations), -1), device=self.device)
         return flat.float().div_(255) if observations.dtype == np.uint8 else flat
 
@@ -154,7 +158,7 @@ class Gymnasium(Task):
 
     @torch.no_grad()
     def play(self, target: Target, weights: Weights, seeds: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2): sum of rewards and number of steps of every network's episodes with seeds (N,)."""
+        """Outcomes (P, N, 2) of every network's episodes with seeds (N,): sum of rewards and number of steps."""
         most_steps, patience = limits.amax(0).tolist()
         players = Actors(target, weights, len(seeds))
         # Episode n of network p has the number p · N + n.
@@ -179,11 +183,11 @@ class Gymnasium(Task):
         return torch.from_numpy(np.stack([returns, steps], 2)).float()
 
     def fitness(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Fitness (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
     def score(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Score (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return self.fitness(played, limits)
 
     def preprocessing(self) -> Standardise | None:
@@ -235,7 +239,7 @@ def _outputs(actions: Any) -> int:
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read at a step, and how many outputs they have."""
+    """Sheet of the observations, and number of outputs."""
     own = facts(settings.world)
     return _sheet(own.shape), _outputs(own.actions)
 

@@ -72,7 +72,7 @@ def test_inputs_are_standardised_by_the_training_examples_and_constants_are_zero
 
 
 def test_a_sheet_of_units_has_one_deviation():
-    images = RANDOM.integers(0, 256, (40, 2, 3), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (40, 2, 3), dtype=np.uint8)
     images[:, 0, 0] = 7
     task = arrays_task(Settings(), images, CLASSES)
     assert task.inputs.sizes == (2, 3) and task.preprocessing().spread.dim() == 0
@@ -95,6 +95,7 @@ def test_generations_show_all_examples_or_draw_them_by_seed_and_number():
 
 
 def test_fitness_and_score():
+    torch.manual_seed(0)
     task = arrays_task(Settings(), INPUTS, CLASSES)
     inputs, labels = task.validation
     outputs = torch.randn(4, len(labels), 3)
@@ -106,7 +107,7 @@ def test_fitness_and_score():
     outputs = wanted + torch.randn(4, *wanted.shape)
     torch.testing.assert_close(regression.fitness(outputs, wanted), -(outputs - wanted).square().mean((1, 2)))
     assert regression.score(outputs, wanted).tolist() == pytest.approx([r2_score(wanted, own) for own in outputs],
-                                                                       rel=1e-5)
+                                                                       abs=1e-4)
 
 
 def test_csv_and_npz_and_memory_hold_the_same(tmp_path):
@@ -138,7 +139,8 @@ def test_test_examples_of_another_file_or_of_arrays_in_the_same(tmp_path):
 
 
 def test_a_run_on_arrays_learns_and_goes_on_with_the_same_data_only(tmp_path):
-    rows = [f"{x},{y},{'in' if x * x + y * y < 1 else 'out'}" for x, y in RANDOM.normal(size=(200, 2))]
+    points = np.random.default_rng(1).normal(size=(200, 2))
+    rows = [f"{x},{y},{'in' if x * x + y * y < 1 else 'out'}" for x, y in points]
     path = written(tmp_path / "ring.csv", ["x,y,place", *rows])
     config = load_config("direct-mnist", [
         f"task={{name='arrays', path='{path}', label='place'}}", "target={name='mlp', hidden=[[4,4]]}", "run.rounds=8",
@@ -156,6 +158,7 @@ def test_a_run_on_arrays_learns_and_goes_on_with_the_same_data_only(tmp_path):
     (["a,species", "1,x", "", "two,y"], "line 4, column a: 'two' is not a number"),
     (["a,species", "1,x", ",y"], "line 3, column a: '' is not a number"),
     (["a,species", "1,x", "nan,y"], "line 3, column a: nan is not finite"),
+    (["a,species", "1,x", "-1e300,y"], "line 3, column a: -1e300 is too large"),
     (["a,species", "1,4.5", "2,y"], "line 3, column species: 'y' is not a number"),
     (["a,a,species", "1,2,x"], "has 2 columns called 'a'"),
     (["a,kind", "1,x"], "has no column 'species'; allowed: a, kind"),
@@ -179,6 +182,8 @@ def test_a_faulty_table_is_one_line_that_names_the_place(rows, line, tmp_path):
     ({"inputs": INPUTS[:0], "labels": CLASSES[:0]}, r"inputs: is empty, of shape (0, 6)"),
     ({"inputs": np.where(INPUTS > 9, np.inf, INPUTS), "labels": CLASSES}, "inputs["),
     ({"inputs": INPUTS, "labels": np.where(CLASSES > 1, np.nan, 0.5)}, "labels["),
+    ({"inputs": INPUTS, "labels": VALUES * 1e300}, "labels["),
+    ({"inputs": INPUTS, "labels": np.array([b"\xff"] * 40)}, "labels: is not UTF-8"),
     ({"inputs": INPUTS.astype(str), "labels": CLASSES}, "inputs: is <U32 of shape (40, 6), and numbers"),
     ({"inputs": INPUTS, "labels": INPUTS.astype(complex)}, "labels: is complex128"),
     ({"inputs": INPUTS, "labels": np.ones((40, 2), int)}, "has 2 labels an example, and a class is one"),
@@ -186,7 +191,7 @@ def test_a_faulty_table_is_one_line_that_names_the_place(rows, line, tmp_path):
      "has 4 inputs an example, and the training examples have 6"),
     ({"inputs": INPUTS, "labels": CLASSES, "test_inputs": INPUTS, "test_labels": CLASSES + 1},
      "label 3 is not among those of the training examples"),
-    ({"inputs": INPUTS, "labels": np.array([None] * 40)}, "cannot be read: Object arrays cannot be loaded"),
+    ({"inputs": INPUTS, "labels": np.array([None] * 40)}, "holds pickled objects, which are never loaded"),
 ])
 def test_faulty_arrays_are_one_line_that_names_the_key(arrays, line, tmp_path):
     path = saved(tmp_path / "own.npz", **arrays)
@@ -198,13 +203,13 @@ def test_faulty_arrays_are_one_line_that_names_the_key(arrays, line, tmp_path):
 def test_files_that_are_missing_damaged_or_of_another_kind(tmp_path):
     for content, name in ((b"PK\3\4 and no more", "own.npz"), (b"", "own.npz"), (b"\xff\xfe\0", "own.csv")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=f"{name}: (cannot be read|is not a text file in UTF-8)"):
+        with pytest.raises(UserError, match=f"{name}: (is cut short or not an|is empty|is not UTF-8)"):
             build(Settings(path=str(tmp_path / name), label="a"), CPU)
     np.save(tmp_path / "one.npy", INPUTS)
     (tmp_path / "one.npy").rename(tmp_path / "one.npz")
     for path, line in (("none.csv", "none.csv: cannot be read: No such file"), ("", "task.path: is missing"),
                        ("own.txt", "own.txt: is neither a .npz nor a .csv file"),
-                       (str(tmp_path / "one.npz"), "one.npz: cannot be read: it holds one array")):
+                       (str(tmp_path / "one.npz"), "one.npz: is cut short or not an .npz file")):
         with pytest.raises(UserError, match=line):
             build(Settings(path=path), CPU)
     with pytest.raises(UserError, match=r"task.label: which column of .*own.csv holds the labels\? It has a, b"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyperevo.compare.plan import config_key
 from hyperevo.components import load_component
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
@@ -278,10 +279,12 @@ def walking(environment, *more):
 def test_an_environment_of_ones_own_runs_and_goes_with_the_run(kind, workers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = walking(write_own(tmp_path, kind), f"task.workers={workers}").config
+    before = config_key(config)  # which a comparison asks for first
     assert execute(create_run(config, tmp_path / "run"))["test_accuracy"] == 3.0
     assert str(tmp_path) not in sys.path
     names = {path.name for path in (tmp_path / "run" / "code" / "0").rglob("*.py")}
     assert names == ({"__init__.py", "walks.py"} if kind == "package" else {"mine.py"})
+    assert config_key(config) == before
     # Elsewhere, where another version of the same name lies, a run is opened with its own.
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -36,7 +36,7 @@ class _GraphText(BaseModel):
                 raise ValueError(f"outputs: there is no node {output} among {len(self.nodes)}")
         links = sum(len(sources) for *_, sources in self.nodes)
         for name, needed in (("weights", links), ("biases", len(self.nodes)), ("responses", len(self.nodes))):
-            if (count := len(getattr(self, name))) != needed:
+            if (count := len(vars(self)[name])) != needed:
                 raise ValueError(f"{name}: has {count} numbers, and the nodes need {needed}")
         return self
 
