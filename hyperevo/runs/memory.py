@@ -7,7 +7,7 @@ from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Target
 
 BYTES = 4
-"""Of a number, float32."""
+"""Bytes of a number, float32."""
 
 
 def check_weights(settings: ComponentSettings, target: Target) -> None:
