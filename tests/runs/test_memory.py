@@ -13,8 +13,8 @@ DIGITS = ["task.name=digits", "task.images=30", "target.hidden=[[3,3]]"]
 @pytest.mark.parametrize(("config", "overrides", "message"), [
     ("dct-mnist", [*DIGITS, "search.population=2000000000"], r"search snes: a population of genotypes of [\d,]+ genes "
                                                              r"takes [\d,]+ GB, and this machine has"),
-    ("direct-mnist", [*DIGITS[:2], "target.hidden=[[100000,100000]]"], r"target mlp: one network of [\d,]+ weights takes "
-                                                                       r"[\d,]+ GB"),
+    ("direct-mnist", [*DIGITS[:2], "target.hidden=[[100000,100000]]"], r"target mlp: one network of [\d,]+ weights "
+                                                                       r"takes [\d,]+ GB"),
     ("cppn-mnist", [*DIGITS, "search.population=2000000000"], r"search neat: a population of graphs takes [\d,]+ GB"),
     ("dct-mnist", [*DIGITS, "search={name='gradient', population=2000000000}"], "a population of genotypes of"),
 ])
