@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy imports wait until a command needs them."""
 
 import json
+import logging
 import re
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ app = typer.Typer(
            "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+
+NOTES = logging.Handler(logging.WARNING)
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
@@ -328,8 +331,16 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _say_warnings() -> None:
+    """Print what the package warns of as notes."""
+    NOTES.setFormatter(logging.Formatter("note: %(message)s"))
+    NOTES.emit = lambda record: typer.echo(NOTES.format(record), err=True)  # type: ignore[method-assign]
+    logging.getLogger("hyperevo").addHandler(NOTES)
+
+
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the run failed, 2 bad usage, config or input, 128 + signal."""
+    _say_warnings()
     try:
         app(prog_name="hyperevo")
     except UserError as error:

@@ -16,6 +16,9 @@ class UserError(Exception):
 class RunFailed(Exception):
     """A run could not go on, though nothing is wrong with its input. One line; the CLI exits with 1."""
 
+    def __init__(self, message: object = ""):
+        super().__init__(one_line(message))
+
 
 def one_line(text: object) -> str:
     """Text on one line; characters that do not print, such as those a terminal obeys, are spelt as in `\\x1b`."""

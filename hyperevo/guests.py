@@ -11,8 +11,8 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -33,6 +33,9 @@ MOST_BYTES = 10_000_000
 """Size up to which a file is taken for source code."""
 
 
+Around = Callable[["Source"], AbstractContextManager[Callable[[ModuleType], object]]]
+
+
 class UntrustedCode(UserError):
     """Code that came with a folder, has not run here before, and is not trusted."""
 
@@ -44,7 +47,8 @@ class Source:
     spelled, attribute: the name as the config has it, parted at its last colon. root, main: the folder from which its
     files import each other, and the main file, relative to it. sha256: the main file's. allowed: the only files that
     may be imported from the root; None for any. trusted: whether it may run. installed: whether it is a module of
-    Python or of a package, of which no copy is kept.
+    Python or of a package, of which no copy is kept. around: context in which it runs, which takes the source and gives
+    a function that is called with the module; what that function imports is among the code's files.
     """
 
     spelled: str
@@ -55,6 +59,7 @@ class Source:
     allowed: Files | None = None
     trusted: bool = True
     installed: bool = False
+    around: "Around | None" = field(default=None, compare=False)
 
     @property
     def file(self) -> Path:
@@ -72,16 +77,13 @@ class Source:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
                                 "--trust runs it, in Python trust=True")
 
-    def load(self, then: Callable[[ModuleType], object] = lambda module: None) -> ModuleType:
+    def load(self) -> ModuleType:
         """Module that the code makes when it runs. Raises UntrustedCode where it may not, and UserError, in one line,
-        for whatever it raises, an exit included.
-
-        then: called with the module when it has run; imports that it makes are the code's own.
-        """
+        for whatever it raises, an exit included."""
         self.check_trust()
         known = _LOADED.get(self._key)
-        if known is None or known.has_changed():
-            known = _LOADED[self._key] = _run(self, then)
+        if known is None or self.around not in (None, known.around) or known.has_changed():
+            known = _LOADED[self._key] = _run(self)
         known.attributes.add(self.attribute)
         return known.module
 
@@ -244,6 +246,7 @@ class _Loaded:
 
     module: ModuleType
     guest: Guest
+    around: "Around | None"
     attributes: set[str] = field(default_factory=set)
 
     def has_changed(self) -> bool:
@@ -258,21 +261,29 @@ class _Loaded:
 _LOADED: dict[tuple[str, str, str], _Loaded] = {}
 
 
-def _run(source: Source, then: Callable[[ModuleType], object]) -> _Loaded:
+def _run(source: Source) -> _Loaded:
     hashes = {source.main: source.sha256} if source.allowed is None else source.allowed
-    guest = Guest(source.root, hashes, closed=source.allowed is not None)
+    guest, around = Guest(source.root, hashes, source.allowed is not None), source.around or _nothing_around
     try:
         if source.installed:
-            module = importlib.import_module(source.spelled)
-            then(module)
-            return _Loaded(module, guest)
-        run, name = (guest.run_file, source.main) if source.is_file else (guest.run_module, source.spelled)
-        return _Loaded(run(name, then), guest)
+            with around(source) as finish:
+                finish(module := importlib.import_module(source.spelled))
+            return _Loaded(module, guest, source.around)
+        top = "" if source.is_file else source.spelled.partition(".")[0]
+        with guest.importing(top), around(source) as finish:
+            module = guest.run_file(source.main) if source.is_file else guest.run_module(source.spelled, source.main)
+            finish(module)
+        return _Loaded(module, guest, source.around)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's code runs here, and may even exit
         reason = shortened(error)
         raise UserError(f"{source.spelled}: {type(error).__name__}{f': {reason}' if reason else ''}") from error
+
+
+@contextmanager
+def _nothing_around(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    yield lambda module: None
 
 
 # Trust

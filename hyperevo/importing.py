@@ -8,14 +8,13 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
-
 
 KEPT = sys.stdlib_module_names | {"hyperevo", "__main__"}
 """Top-level names of modules that no file of a guest takes the place of."""
@@ -39,30 +38,27 @@ class Guest:
         """SHA-256 of every file that ran, by path relative to the root, sorted."""
         return {path: hash_of(content) for path, content in sorted(self.contents.items())}
 
-    def run_file(self, main: str, then: Callable[[ModuleType], object]) -> ModuleType:
-        """Module of a file, under a name of its own, so that `random.py` is no other module's. then: called with it,
-        while imports are the guest's own."""
+    def run_file(self, main: str) -> ModuleType:
+        """Module of a file, under a name of its own, so that `random.py` is no other module's."""
         file = self.root / main
         place = hash_of(str(self.root).encode())[:8]
         name = f"guest_{file.stem}_{self.hashes[main][:8]}_{place}"
         specification = importlib.util.spec_from_file_location(name, file, loader=_Loader(name, str(file), guest=self))
         assert specification is not None
         module = importlib.util.module_from_spec(specification)
-        with self._first():
-            sys.modules[name] = module  # dataclasses look for their module there
-            try:
-                _Loader(name, str(file), guest=self).exec_module(module)
-                then(module)
-            except BaseException:
-                del sys.modules[name]
-                raise
+        sys.modules[name] = module  # dataclasses look for their module there
+        try:
+            _Loader(name, str(file), guest=self).exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
         return module
 
-    def run_module(self, name: str, then: Callable[[ModuleType], object]) -> ModuleType:
-        """Module by its dotted name; `then` as for a file."""
-        with self._first(name.partition(".")[0]):
-            module = importlib.import_module(name)
-            then(module)
+    def run_module(self, name: str, main: str) -> ModuleType:
+        """Module by its dotted name; raises ImportError where another file than `main` ran for it."""
+        module = importlib.import_module(name)
+        if main not in self.contents:
+            raise ImportError(f"{name} is another module than {self.root / main}")
         return module
 
     def read(self, file: Path) -> bytes:
@@ -82,9 +78,7 @@ class Guest:
         for entry in [str(self.root)] if path is None else path:
             finder = FileFinder(entry, (partial(_Loader, guest=self), SOURCE_SUFFIXES))  # type: ignore[arg-type]
             found = finder.find_spec(fullname) if Path(entry).is_relative_to(self.root) else None
-            # A folder without __init__.py is a package only if there is no other of that name.
-            if found is not None and (found.loader is not None or path is not None
-                                      or PathFinder.find_spec(fullname) is None):
+            if found is not None and (found.loader is not None or path is not None or _is_no_package(fullname)):
                 self._names.add(top)
                 return found
         if path is not None and self.closed:
@@ -92,9 +86,9 @@ class Guest:
         return None
 
     @contextmanager
-    def _first(self, top: str = "") -> Iterator[None]:
-        """Context in which modules are looked for here first. After it `sys.modules` has those that it had before under
-        the same names, so that nobody else gets a guest's module for another."""
+    def importing(self, top: str = "") -> Iterator[None]:
+        """Context in which modules are looked for here first, the one called `top` here only. After it `sys.modules`
+        has those that it had before under the same names: nobody else gets a guest's module for another."""
         tops = {name.partition(".")[0] for name in sys.modules}
         aside = _taken({own for own in tops if own == top or self._holds(own)})
         finder = _Finder([self])
@@ -110,6 +104,12 @@ class Guest:
     def _holds(self, top: str) -> bool:
         """True for the name of a module that a file here takes the place of."""
         return top not in KEPT and ((self.root / f"{top}.py").is_file() or (self.root / top / "__init__.py").is_file())
+
+
+def _is_no_package(name: str) -> bool:
+    """True where no module of that name has a file: a folder without `__init__.py` is a package only then."""
+    found = PathFinder.find_spec(name)
+    return found is None or found.origin is None
 
 
 def _taken(tops: Set[str]) -> dict[str, ModuleType]:

@@ -158,7 +158,7 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
         return differentiable_fitness(encoding, target, task)(population, *examples)
     fitting, judged = fitting_half(target, examples)
     return finite(evaluate(encoding, target, population, judged, task.fitness, _memory(encoding, memory_gb), fitting,
-                           acting_in(task)))[0]
+                           acting_in(task)), task)[0]
 
 
 def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | Genotype,

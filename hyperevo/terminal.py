@@ -84,8 +84,9 @@ def print_result(result: Mapping[str, Any]) -> None:
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
                f"{result.get('examples', 'images')} of {result['data']}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
-        typer.echo(f"all {len(seeds)}: {', '.join(map(measure.number, seeds))}{measure.unit}, "
-                   f"mean {measure.text(statistics.mean(seeds))}")
+        numbers = ["none" if seed is None else measure.number(seed) for seed in seeds]
+        mean = "none" if None in seeds else measure.text(statistics.mean(seeds))
+        typer.echo(f"all {len(seeds)}: {', '.join(numbers)}{measure.unit}, mean {mean}")
     fitted = result.get("fitted_parameters")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights"

@@ -36,7 +36,11 @@ VARIANTS = {
                              for layer in ("lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn")
                              for answer in ("every step", "last step")],
     ("target", "wide-resnet"): [{"depth": 10}],
-    ("task", "arrays"): [{"path": "{table}", "label": "place"}, {"path": "{table}", "inputs": ["x"], "label": "y"}],
+    ("task", "arrays"): [{"path": "{table}", "label": "kind", "inputs": ["first", "second", "third", "fourth"]},
+                         {"path": "{table}", "label": ["value", "first"], "inputs": ["second", "third", "fourth"],
+                          "examples": 20, "sampling": "epochs"}],
+    ("task", "image-folder"): [{"path": "{images}", "size": [8, 8], "images": 20},
+                               {"path": "{images}", "size": [4, 6], "images": 20, "colour": True, "pad": 1}],
     ("task", "characters"): [{"text": "{text}", "sequences": 4, "length": 30}],
     ("task", "control"): [{}, {"environment": "double-pole", "fitness": "damped", "most_steps": 200}],
     ("task", "denoising"): [{"data": "digits", "validation": 300}],
@@ -44,8 +48,6 @@ VARIANTS = {
                          {"sampling": "epochs"}],
     ("task", "gymnasium"): [{"most_steps": 50, "validation": 3}],
     ("task", "handwriting"): [{"strokes": "{strokes}", "drawings": 5, "length": 12, "mixtures": 3}],
-    ("task", "image-folder"): [{"path": "{images}", "size": [4, 4], "images": 5},
-                               {"path": "{images}", "size": [4, 4], "images": 5, "colour": True}],
     ("task", "retina"): [{}, {"layout": "line"}]}
 """Options of parts that cannot be built without, or are to be tested with others too."""
 
@@ -73,9 +75,12 @@ def test_it_holds_to_its_contract(kind, name, options, request, small_files):
 
 
 def test_a_part_that_cannot_be_built_is_an_error_and_not_left_out():
-    with pytest.raises(UserError, match="fixed-graph: graph: field required; options are given as graph=VALUE"):
+    with pytest.raises(UserError, match="check fixed-graph: encoding.graph: field required"):
         check("fixed-graph")
-    assert [str(found) for found in check("embedding", tile=[0, 4])] != []
+    with pytest.raises(UserError, match="check embedding: encoding.tile.0: input should be greater than 0"):
+        check("embedding", tile=[0, 4])
+    [found] = check("convnet", pool=64)
+    assert str(found) == "build: target.pool: 2 poolings by 64 leave nothing of 8 × 8 pixels"
 
 
 @pytest.mark.parametrize("name", component_names("search"))

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError, shortened
 from hyperevo.parts import Filmed, Target
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.curves import learning_curves, species_over_time
@@ -31,12 +31,19 @@ NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
 
 def run_figures(view: RunView) -> NamedFigures:
-    """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
-    yield from _curves(view)
-    yield from _frames_of_episode(view)
-    yield from _maps(view)
-    yield from _encoding_figures(view)
-    yield from sample_figures(view)
+    """(file name without suffix, function that draws the figure) for every figure that applies to a run. A line says
+    which cannot be drawn."""
+    for figures in (_curves, _frames_of_episode, _maps, _encoding_figures, sample_figures):
+        try:
+            yield from figures(view)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # an environment or an encoding of a guest may raise anything
+            _say_undrawn(f"figures of {view.folder}", error)
+
+
+def _say_undrawn(what: str, error: Exception) -> None:
+    log.warning("%s: not drawn: %s: %s", what, type(error).__name__, shortened(error))
 
 
 def _curves(view: RunView) -> NamedFigures:
@@ -57,7 +64,7 @@ def _frames_of_episode(view: RunView) -> NamedFigures:
         return
     try:
         film = spread_shots(*_performer(view), 0)
-    except UserError as error:
+    except (UserError, RunFailed) as error:
         log.warning("no frames are drawn: %s", error)
         return
     yield "frames", partial(frame_strip, film, view.label)
@@ -150,14 +157,21 @@ def _save_pages(view: RunView, folder: Path) -> list[Path]:
 
 
 def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
-    """Draw figures into a folder, as PNG files by their names; returns their paths. Raises UserError where the folder
-    cannot be written."""
-    paths = []
+    """Draw figures into a folder, as PNG files by their names; returns their paths. A line says which cannot be drawn.
+    Raises UserError where the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in figures:
-            paths.append(folder / f"{name}.png")
-            save_figure(draw(), paths[-1])
+        return [path for name, draw in figures if _is_drawn(path := folder / f"{name}.png", draw)]
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    return paths
+
+
+def _is_drawn(path: Path, draw: Callable[[], Figure]) -> bool:
+    try:
+        save_figure(draw(), path)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever one figure raises, the others are not to suffer
+        _say_undrawn(str(path), error)
+        return False
+    return True

@@ -12,6 +12,7 @@ from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import SUBSTRATE, Sheet
 from hyperevo.parts import Acts, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 
 Built = TypeVar("Built")
@@ -35,8 +36,10 @@ def compose(config: RunConfig) -> Parts:
     device = choose_device(config.device)
     task = build_task(config.part("task"), device)
     target = _upon("task", "target", config, lambda own: build_target(own, task))
+    check_weights(config.part("target"), target)
     encoding = _upon("target", "encoding", config,
                      lambda own: build_encoding(own, target.geometry, device, target.start))
+    check_genotypes(config.part("search"), encoding)
     search = _upon("encoding", "search", config, lambda own: build_search(own, encoding, config.seed))
     parts = Parts(device, task, target, encoding, search)
     check_fit(parts, config)

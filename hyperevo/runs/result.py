@@ -2,6 +2,7 @@
 
 import html
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,28 +64,49 @@ class Result(dict[str, Any]):
 
 
 def finish(run: Run) -> Result:
-    """Look at the test examples, once, and write the champion and the result into the folder, if there is one."""
+    """Look at the test examples, once, and write the champion and the result into the folder, if there is one.
+
+    Raises RunFailed where there is no champion; and, with the champion already written, where its test score is not
+    finite.
+    """
     champion, parts = run.champion, run.parts
     if champion is None:
-        raise RunFailed("the run ended without a validation")
+        raise RunFailed(f"no candidate had a finite {parts.task.measure.name} on {parts.task.data_name}, and so there "
+                        "is no champion")
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
                     acting_in(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
-    result = Result({**_outcome(run, champion, float(test[0]), examples), "operations": _operations(run, population),
-                     **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-                     **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
-                     **_of_everyone(parts, examples, calibration, run.memory_gb)})
-    result.weights = plain_weights(parts.target, networks)
+    weights = plain_weights(parts.target, networks)
+    if run.writer is not None:
+        _write_champion(run, champion, networks, weights, examples)
+    if not torch.isfinite(test[0]):
+        raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
+                        f"{parts.task.data_name} is not finite")
+    result = Result(_plain({**_outcome(run, champion, float(test[0]), examples),
+                            "operations": _operations(run, population),
+                            **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                            **retested(run.config, parts, champion.genotype),
+                            **parts.task.describe(parts.target, networks),
+                            **_of_everyone(parts, examples, calibration, run.memory_gb)}))
+    result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
-        _write_champion(run, champion, networks, result.weights, examples)
         write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
              result["data"], run.evaluations)
     return result
+
+
+def _plain(values: Any) -> Any:
+    """Values for JSON, with None in place of numbers that are not finite."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _outcome(run: Run, champion: Champion, test: float, examples: Batch) -> dict[str, object]:

@@ -27,7 +27,11 @@ class PopulationSettings(StartSettings):
     """Options that all searches share."""
 
     population: int = Field(60, ge=2)
-    """Genotypes in a generation."""
+    """Number of genotypes in a generation."""
+
+    def numbers_held(self, genes: int) -> int:
+        """The population, twice: as it is and in the making."""
+        return 2 * self.population * genes
 
 
 class GaussianSettings(PopulationSettings):

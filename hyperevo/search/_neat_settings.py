@@ -115,6 +115,10 @@ class Settings(StartSettings):
     learn: LearnSettings = LearnSettings()
     """Steps along the gradient that genomes take before they are judged."""
 
+    def numbers_held(self, genes: int) -> int:
+        """Some thousand numbers for every genome."""
+        return 4000 * self.population
+
     @field_validator("locality", mode="before")
     @classmethod
     def _once_a_switch(cls, axes: Any) -> Any:

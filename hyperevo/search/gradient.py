@@ -48,12 +48,16 @@ class Settings(StartSettings):
     generated_decay: float = Field(0.0, ge=0)
     """Weight decay of the weights that an encoding generates, or of the weight matrices and kernels of the direct
     encoding."""
-    steps_per_round: int = Field(50, ge=1)
+    steps_per_round: int = Field(50, ge=1, le=100_000)
     """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of products: bfloat16 is faster on some devices; genes stay float32."""
     compile: bool = False
     """true: torch.compile joins small operations; the first step then takes long."""
+
+    def numbers_held(self, genes: int) -> int:
+        """Genotypes, their best, their gradients and an optimiser's two moments."""
+        return 5 * self.population * genes
 
     @model_validator(mode="after")
     def _steps_belong_to_their_schedule(self) -> "Settings":

@@ -19,7 +19,7 @@ class Settings(ComponentSettings):
     """Options of the recurrent network."""
 
     name: Literal["recurrent"] = "recurrent"
-    hidden: int = Field(32, ge=1)
+    hidden: int = Field(32, ge=1, le=1_000_000)
     """Number of units of the state; they lie on a sheet as near to a square as their number allows."""
     activation: Literal["tanh", "relu", "sin"] = "tanh"
     """φ, the function of the state's units."""

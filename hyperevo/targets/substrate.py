@@ -26,7 +26,7 @@ class Settings(ComponentSettings):
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
     """φ, function of the hidden nodes."""
-    steps: int = Field(10, ge=1)
+    steps: int = Field(10, ge=1, le=10_000)
     """T, number of updates of all hidden nodes; fewer where nothing changes any more."""
 
 

@@ -31,12 +31,12 @@ HELD_OUT_STREAM = 0x68656C64
 class SamplingSettings(TaskSettings):
     """Options of the images of a generation."""
 
-    images: int = Field(500, ge=1)
+    images: int = Field(500, ge=1, le=10_000_000)
     """Number of training images per generation."""
     sampling: Sampling = "fresh"
     """Images drawn anew for every generation (fresh), or all training images in turn, in a new order every epoch
     (epochs), where an incomplete last batch is left out."""
-    pad: int = Field(0, ge=0)
+    pad: int = Field(0, ge=0, le=1000)
     """Width in pixels of an empty border around training images, from which a part of their own size is cropped at
     random."""
     flip: bool = False

@@ -22,11 +22,12 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
 
 FEW = "images=20, validation=20"
 OPTIONS = {
-    "task": {"adding": f"length=4, {FEW}", "boxes": "retests=[11]", "cifar10": FEW,
-             "arrays": "path='{table}', label='place'", "image-folder": "path='{images}', size=[8, 8], images=5",
+    "task": {"adding": f"length=4, {FEW}", "arrays": "path='{table}', label='kind', examples=20",
+             "boxes": "retests=[11]", "cifar10": FEW,
              "denoising": f"data='digits', {FEW}", "characters": "text='{text}', sequences=4, length=10",
              "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
+             "image-folder": "path='{images}', size=[8, 8], images=20",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
                "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
@@ -36,6 +37,7 @@ OPTIONS = {
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):

@@ -72,7 +72,7 @@ def test_inputs_are_standardised_by_the_training_examples_and_constants_are_zero
 
 
 def test_a_sheet_of_units_has_one_deviation():
-    images = RANDOM.integers(0, 256, (40, 2, 3), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (40, 2, 3), dtype=np.uint8)
     images[:, 0, 0] = 7
     task = arrays_task(Settings(), images, CLASSES)
     assert task.inputs.sizes == (2, 3) and task.preprocessing().spread.dim() == 0
@@ -95,6 +95,7 @@ def test_generations_show_all_examples_or_draw_them_by_seed_and_number():
 
 
 def test_fitness_and_score():
+    torch.manual_seed(0)
     task = arrays_task(Settings(), INPUTS, CLASSES)
     inputs, labels = task.validation
     outputs = torch.randn(4, len(labels), 3)
@@ -106,7 +107,7 @@ def test_fitness_and_score():
     outputs = wanted + torch.randn(4, *wanted.shape)
     torch.testing.assert_close(regression.fitness(outputs, wanted), -(outputs - wanted).square().mean((1, 2)))
     assert regression.score(outputs, wanted).tolist() == pytest.approx([r2_score(wanted, own) for own in outputs],
-                                                                       rel=1e-5)
+                                                                       abs=1e-4)
 
 
 def test_csv_and_npz_and_memory_hold_the_same(tmp_path):
@@ -138,7 +139,8 @@ def test_test_examples_of_another_file_or_of_arrays_in_the_same(tmp_path):
 
 
 def test_a_run_on_arrays_learns_and_goes_on_with_the_same_data_only(tmp_path):
-    rows = [f"{x},{y},{'in' if x * x + y * y < 1 else 'out'}" for x, y in RANDOM.normal(size=(200, 2))]
+    points = np.random.default_rng(1).normal(size=(200, 2))
+    rows = [f"{x},{y},{'in' if x * x + y * y < 1 else 'out'}" for x, y in points]
     path = written(tmp_path / "ring.csv", ["x,y,place", *rows])
     config = load_config("direct-mnist", [
         f"task={{name='arrays', path='{path}', label='place'}}", "target={name='mlp', hidden=[[4,4]]}", "run.rounds=8",
