@@ -277,7 +277,7 @@ def compare(
         raise UserError("compare: no config is named; see `list`")
     entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out, Code(runs or trust))
     failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
-    terminal.report_comparison(entries, out)
+    terminal.report_comparison(entries, out, trust)
     if failed:
         raise SystemExit(1)
 

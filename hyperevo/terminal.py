@@ -199,14 +199,14 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
                     "seeds", "where weights come from")
 
 
-def report_comparison(entries: Sequence[Entry], out: Path) -> None:
+def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
     """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
     varied = " and ".join(key for key, _ in entries[0].varied)
     title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
-    written = write_comparison(entries, out, title)
+    written = write_comparison(entries, out, title, trust)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for name in TERMINAL_COLUMNS:

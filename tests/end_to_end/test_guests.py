@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hyperevo.compare.plan import plan
+from hyperevo.config import load_config
+from hyperevo.runs import create_run, execute
+
 GUESTS = Path(__file__).parent.parent / "guests"
 PARTS = ("task", "target", "encoding", "search")
 FOUR = [f"{kind}={{name='my_{kind}.py'}}" for kind in PARTS]
@@ -142,19 +146,20 @@ def test_workers_of_a_comparison_find_guests(hyperevo, folder):
 
 # Strangers
 
-MARK = "open({mark!r}, 'a').write('ran ')\n"
+MARK = "with open({mark!r}, 'a') as mark: mark.write('ran ')\n"
 
 
 @pytest.fixture
-def stranger(hyperevo, folder):
+def stranger(folder, monkeypatch):
     """A function of arguments of `run`: a finished run of somebody else's, with code that leaves a mark."""
+    monkeypatch.chdir(folder)
     mark = folder / "mark"
     file = folder / "my_encoding.py"
     file.write_text(MARK.format(mark=str(mark)) + file.read_text())
 
-    def run(*arguments, out="run"):
-        hyperevo("run", *arguments, "encoding={name='my_encoding.py'}", *SMALL, "--no-figures", "--out", out, check=0,
-                 HOME=str(folder / "their home"))
+    def run(config, *overrides, out="run"):
+        own = load_config(config, [*overrides, "encoding={name='my_encoding.py'}", *SMALL]).config
+        execute(create_run(own, folder / out))
         mark.unlink()
         return mark
 
@@ -177,13 +182,12 @@ def runs_if_trusted(hyperevo, mark, *command):
 
 def test_a_strangers_code_is_not_run_unasked(hyperevo, folder, stranger):
     mark = stranger("dct-mnist", *DIGITS)
-    for command in (["plot", "run"], ["resume", "run"], ["resume", "run", "run.rounds=6"]):
-        refused(hyperevo, mark, *command)
+    refused(hyperevo, mark, "resume", "run", "run.rounds=6")
     (folder / "run" / "result.json").unlink()
     refused(hyperevo, mark, "resume", "run")
     runs_if_trusted(hyperevo, mark, "plot", "run")
-    refused(hyperevo, mark, "plot", "run")  # what was only drawn has not been trusted for ever
-    runs_if_trusted(hyperevo, mark, "resume", "run")
+    refused(hyperevo, mark, "plot", "run")  # to look at a run once is not to trust it for ever
+    runs_if_trusted(hyperevo, mark, "resume", "run", "--no-figures")
     hyperevo("plot", "run", check=0)  # it ran here
     assert mark.exists()
     mark.unlink()
@@ -215,33 +219,29 @@ def test_nothing_is_sampled_with_a_strangers_code_unasked(hyperevo, folder, stra
 
 
 def test_a_comparison_with_strangers_runs_in_it_runs_none_of_their_code_unasked(hyperevo, folder, stranger):
-    arguments = ["dct-mnist", "encoding={name='my_encoding.py'}", *DIGITS, "--seeds", "1"]
-    theirs = {"HOME": str(folder / "their home")}
-    stranger("dct-mnist", *DIGITS, out="unused")
-    hyperevo("compare", *arguments, "--out", "study", check=0, **theirs)
-    [run] = (folder / "study" / "runs").iterdir()
-    mark = folder / "mark"
-    mark.unlink()
-    mine, theirs_code = folder / "my_encoding.py", (folder / "my_encoding.py").read_text()
-    # Their config and their code under the name of a run of mine.
-    mine.write_text(theirs_code.replace(MARK.format(mark=str(mark)), ""))
-    hyperevo("compare", *arguments, "--out", "mine", check=0)
-    [own] = (folder / "mine" / "runs").iterdir()
-    shutil.rmtree(own)
-    shutil.move(run, own)
-    refused(hyperevo, mark, "compare", *arguments, "--out", "mine", "--no-runs")
-    (own / "result.json").unlink()
-    refused(hyperevo, mark, "compare", *arguments, "--out", "mine")
-    runs_if_trusted(hyperevo, mark, "compare", *arguments, "--out", "mine")
+    arguments, file = ["encoding={name='my_encoding.py'}", *DIGITS], folder / "my_encoding.py"
+    theirs = file.read_text()
+    file.write_text(theirs.partition("\n")[2])
+    [entry] = plan(["dct-mnist"], 1, Path("study"), arguments)
+    file.write_text(theirs)
+    # Their code, and a config that is mine but for it, in the place of a run of mine.
+    mark = stranger("dct-mnist", *DIGITS, out=entry.folder)
+    file.write_text(theirs.partition("\n")[2])
+    command = ["compare", "dct-mnist", *arguments, "--seeds", "1", "--out", "study"]
+    refused(hyperevo, mark, *command, "--no-runs")
+    (entry.folder / "result.json").unlink()
+    refused(hyperevo, mark, *command)
+    runs_if_trusted(hyperevo, mark, *command)
 
 
-def test_code_that_a_target_names_is_not_run_unasked(hyperevo, folder, small_files):
+def test_code_that_a_target_names_is_not_run_unasked(hyperevo, folder, small_files, monkeypatch):
     shutil.copy(small_files["module"], folder / "net.py")
     file, mark = folder / "net.py", folder / "mark"
     file.write_text(MARK.format(mark=str(mark)) + file.read_text())
     target = "target={name='module', module='net.py:linear', arguments={inputs=64, outputs=10}}"
-    hyperevo("run", "dct-mnist", *DIGITS[:1], target, *DIGITS[2:], "encoding={name='direct'}", "--no-figures", "--out",
-             "run", check=0, HOME=str(folder / "their home"))
+    monkeypatch.chdir(folder)
+    config = load_config("dct-mnist", [*DIGITS[:1], target, *DIGITS[2:], "encoding={name='direct'}"]).config
+    execute(create_run(config, folder / "run"))
     mark.unlink()
     file.unlink()
     config = folder / "run" / "config.toml"
