@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -73,12 +74,25 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
-    """The genotype that `pack_genotype` took apart."""
+    """The genotype that `pack_genotype` took apart; raises ValueError where plain data or tensors are not of one."""
     if plain["kind"] == "genes":
-        return tensors["genes"]
+        return _numbers(tensors, "genes", None)
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
     topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]))
-    return Graph(topology, tensors["weights"], tensors["biases"], tensors["responses"])
+    check_topology(topology)
+    return Graph(topology, *(_numbers(tensors, name, needed) for name, needed in numbers_needed(topology).items()))
+
+
+def _numbers(tensors: Mapping[str, Tensor], name: str, needed: int | None) -> Tensor:
+    """Finite numbers of one name, a vector of so many."""
+    if name not in tensors:
+        raise ValueError(f"there is no tensor {name}")
+    found = tensors[name]
+    if found.dim() != 1 or needed not in (None, len(found)):
+        raise ValueError(f"{name}: is of shape {tuple(found.shape)}, needed are {needed or 'some'} numbers")
+    if not found.is_floating_point() or not torch.isfinite(found).all():
+        raise ValueError(f"{name}: has values that are no finite numbers")
+    return found
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:

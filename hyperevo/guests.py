@@ -22,7 +22,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 
 Files = Mapping[str, str]
 """SHA-256 by path, relative to a root folder."""
@@ -221,7 +221,7 @@ def sha256_of(file: Path) -> str:
             raise UserError(f"{file}: is not a file of source code")
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{file}: cannot be read: {reason(error)}") from error
 
 
 # Running

@@ -2,13 +2,15 @@
 
 import json
 import logging
+import re
 import shutil
 import signal
 import statistics
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hyperevo.compare.live import plain_console
 from hyperevo.compare.plan import Entry
 from hyperevo.config import LoadedConfig, RunConfig, Setting, as_toml, explained
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, one_line, shortened
 from hyperevo.guests import Code
 from hyperevo.measure import Measure
+from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
+from hyperevo.runs.own_files import FolderTaken, refuse_link
+from hyperevo.runs.writer import Locked, lock_folder
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -43,19 +49,37 @@ def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallb
     return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
 
 
+def create_in_free_folder(config: RunConfig, fallback: bool) -> Run:
+    """A new run in runs/NAME, or the next of runs/NAME-2, … that is free and that no other process takes first."""
+    for folder in run_folders(config.name):
+        if is_there(folder):
+            continue
+        with suppress(FolderTaken, Locked):
+            return create_with_fallback(config, folder, False, fallback)
+    raise UserError(f"{folder}: is taken, and so are all names before it; choose a folder with --out")
+
+
+def run_folders(name: str) -> list[Path]:
+    """Folders for a run of a name, one component below runs/ whatever the name is."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60].strip(".-") or "run"
+    return [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
+
+
 def execute_with_progress(run: Run) -> Result:
     """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
-    _log_to(run.folder / "run.log")
     config = run.config
-    title = f"{config.name} on {run.parts.task.data_name}"
+    title = shortened(f"{config.name} on {run.parts.task.data_name}")
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return execute(run, _line_printer(title, run))
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"),
-               TimeRemainingColumn())
+    console = plain_console(stderr=True)
+    with _log_to(run.folder / "run.log"):
+        return _execute_under_bar(run, console) if console.is_terminal else execute(run, _line_printer(title, run))
+
+
+def _execute_under_bar(run: Run, console: Console) -> Result:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+               TextColumn("{task.fields[numbers]}", markup=False), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(config.name, total=1.0, numbers="")
+        bar = progress.add_task(shortened(run.config.name), total=1.0, numbers="")
         progress.update(bar, completed=spent(run))
         return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
                                                            numbers=f"{_round(round_, run)}  {_numbers(round_, run)}"))
@@ -93,19 +117,30 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
     return show
 
 
-def _log_to(path: Path) -> None:
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write messages to a file while it lasts. One that cannot be written is no reason to end a run."""
+    refuse_link(path)
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO)
+    vars(handler)["handleError"] = lambda record: None
     logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
 
 
 def print_result(result: Mapping[str, Any]) -> None:
     """The result in words: test accuracy first."""
     measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
-               f"{result.get('examples', 'images')} of {result['data']}")
+               f"{result.get('examples', 'images')} of {shortened(result['data'])}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
         typer.echo(f"all {len(seeds)}: {', '.join(map(measure.number, seeds))}{measure.unit}, "
                    f"mean {measure.text(statistics.mean(seeds))}")
@@ -121,7 +156,7 @@ def print_result(result: Mapping[str, Any]) -> None:
 def say(notes: Iterable[str]) -> None:
     """One line on stderr for every note, each once."""
     for note in dict.fromkeys(notes):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {one_line(note)}", err=True)
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
@@ -181,6 +216,16 @@ def verify_datasets(names: list[str]) -> bool:
     return good
 
 
+@contextmanager
+def comparing(out: Path) -> Iterator[None]:
+    """Hold the folder of a comparison while it lasts; raises UserError where another process does."""
+    lock = lock_folder(out, "compare.lock", "comparison")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
                     vary: Sequence[str], out: Path, code: Code) -> list[Entry]:
     """The runs of a comparison; raises UserError where they cannot be compared."""
@@ -234,7 +279,7 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
         shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
     for line in written.lines:
         shown.add_row(*(line[place] for place in places))
-    Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
+    plain_console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
     for text in (*written.remarks, *written.paths):
         typer.echo(text)
 
@@ -254,7 +299,7 @@ def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path
         table = Table(*rows[0], title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for row in rows[1:]:
             table.add_row(*row)
-        Console(soft_wrap=True).print(table)
+        plain_console(soft_wrap=True).print(table)
         typer.echo("")
 
 

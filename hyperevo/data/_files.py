@@ -15,7 +15,7 @@ from types import ModuleType
 
 import platformdirs
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.reading import is_there, read_bytes
 
 log = logging.getLogger(__name__)
@@ -123,14 +123,14 @@ def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Pa
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
+        raise UserError(f"{path.parent}: cannot be written: {reason(error)}") from error
     reasons = []
     for mirror in mirrors:
         try:
             _retrieve(f"{mirror}{file}", sha256, path)
             return path
         except PermissionError as error:
-            raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
+            raise UserError(f"{path.parent}: cannot be written: {reason(error)}") from error
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch says ValueError for a wrong sum
             log.info("%s%s: %s", mirror, file, error)
             reasons.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
@@ -143,7 +143,7 @@ def remove(dataset: str, file: str) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be removed: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be removed: {reason(error)}") from error
 
 
 def _retrieve(url: str, sha256: str, path: Path) -> None:

@@ -8,19 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperevo.components import TaskSettings
+from hyperevo.components import TaskSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.data import Alphabet, data_title
 from hyperevo.encodings import build_encoding
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, stack, unpack_genotype
 from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure
-from hyperevo.parts import Encoding, Target
+from hyperevo.parts import Encoding, Target, output_units
 from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.files import read_folder, read_json, read_tensors
+from hyperevo.runs.compose import shaped_target, task_shape
+from hyperevo.runs.files import STATE, read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
+from hyperevo.runs.schemas import ChampionFile, TaskFile, checked, read_checked
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Said below pictures of what reads shuffled pixels."""
@@ -73,6 +74,13 @@ class RunView:
         places = self._shuffled(name)
         return weights if places is None else weights[:, places.argsort()]
 
+    def weights_of(self, genotype: Genotype, folder: Path) -> dict[str, Tensor]:
+        """Weights of another genotype, which a folder holds; raises UserError where it does not fit."""
+        try:
+            return expressed(self.encoding, genotype)
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise UserError(f"{folder}: does not fit the config: {shortened(error)}") from error
+
     def remark(self, name: str) -> str:
         """What is to be said below a picture of a matrix."""
         return "" if self._shuffled(name) is None else PUT_BACK
@@ -91,15 +99,15 @@ def shown_data(config: RunConfig, data: str) -> str:
 
 def read_task(folder: Path) -> TaskFacts:
     """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    values = read_json(folder / "task.json")
+    path = folder / "task.json"
+    values = read_checked(path, TaskFile)
     try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]),
-                         _sheet(values["outputs"]) if "outputs" in values else int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]),
-                         Measure.read(values),
+        return TaskFacts(shortened(values["data"]), _sheet(values["inputs"]),
+                         _sheet(values["outputs"]) if "outputs" in values else values["classes"],
+                         tuple(map(shortened, values["class_names"])), Measure.read(values),
                          _alphabet(values.get("alphabet", [])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: does not describe a task: {shortened(error)}") from error
 
 
 def _sheet(sizes: Any) -> Sheet:
@@ -122,6 +130,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
     """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
     UntrustedCode where that would run code that came with the folder."""
     config, task = read_run_config(folder, trust), read_task(folder)
+    _check_shape(folder, config, task)
     champion, note = _read_champion(folder, config)
     try:
         target = shaped_target(config.part("target"), task.inputs, task.outputs)
@@ -133,16 +142,27 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
                         if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    name = config.name or folder.resolve().name
+    name = shortened(config.name or folder.resolve().name)
     label = f"{name} (seed {config.seed}) on {shown_data(config, task.data)}{note}"
     return RunView(folder, config, task, label, encoding, target, champion, weights, set(fitted) <= set(weights), trust)
+
+
+def _check_shape(folder: Path, config: RunConfig, task: TaskFacts) -> None:
+    """Raise UserError where a task's shape is known without its data, and task.json has another."""
+    if component_of("task", config.task).shape is None:
+        return
+    inputs, outputs = task_shape(config)
+    if (inputs, output_units(outputs)) != (task.inputs, output_units(task.outputs)):
+        raise UserError(f"{folder / 'task.json'}: has {task.inputs.units} inputs and {output_units(task.outputs)} "
+                        f"outputs, and the config's task {inputs.units} and {output_units(outputs)}")
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
     """The champion, and what titles say of a run that is not finished."""
     if (folder / "champion").is_dir():
         values, tensors = read_folder(folder / "champion")
-        return unpacked(folder / "champion", values.get("genotype"), tensors), ""
+        checked(ChampionFile, values, folder / "champion" / STATE)
+        return unpacked(folder / "champion", values["genotype"], tensors), ""
     checkpoint = latest_checkpoint(folder)
     if checkpoint.champion is None:
         raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
@@ -155,7 +175,7 @@ def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
     try:
         return unpack_genotype(plain, tensors)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
+        raise UserError(f"{folder}: holds no genotype: {shortened(error)}") from error
 
 
 @torch.no_grad()

@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 
 from hyperevo.config import PARTS, RunConfig
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.runs.files import read_json
+from hyperevo.runs.schemas import InputsFile, checked
 
 CHUNK = 1 << 20
 
@@ -20,12 +21,7 @@ def input_hashes(config: RunConfig) -> dict[str, str]:
 def recorded_hashes(folder: Path) -> dict[str, str]:
     """Hashes that a run folder recorded; none where it names no files, or was made by an earlier version."""
     path = folder / "inputs.json"
-    if not path.is_file():
-        return {}
-    values = read_json(path)
-    if not isinstance(values, dict) or not all(isinstance(own, str) for own in values.values()):
-        raise UserError(f"{path}: does not hold a SHA-256 by file")
-    return values
+    return checked(InputsFile, read_json(path), path).root if path.is_file() else {}
 
 
 def _hash(path: Path) -> str:
@@ -38,5 +34,5 @@ def _hash(path: Path) -> str:
                 while chunk := opened.read(CHUNK):
                     digest.update(chunk)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     return digest.hexdigest()

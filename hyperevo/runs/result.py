@@ -17,7 +17,7 @@ from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
 from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
-from hyperevo.runs.files import write_folder, write_json, write_tensors
+from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
 from hyperevo.weights import Weights
@@ -77,8 +77,9 @@ def finish(run: Run) -> Result:
     result.weights = plain_weights(parts, networks)
     if run.writer is not None:
         result.folder = run.folder
-        _write_champion(run, champion, networks, result.weights, examples)
-        write_json(run.folder / "result.json", result)
+        with run.writer.writing():
+            _write_champion(run, champion, networks, result.weights, examples)
+            write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
              result["data"], run.evaluations)
     return result
@@ -110,17 +111,14 @@ def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
 @torch.no_grad()
 def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Mapping[str, Tensor],
                     examples: Batch) -> None:
-    task, folder = run.parts.task, run.folder / "champion"
+    task = run.parts.task
     plain, tensors = pack_genotype(champion.genotype)
-    write_folder(folder, {"genotype": plain, "round": champion.round,
-                          "validation_accuracy": champion.validation_score}, tensors)
-    write_tensors(folder / "weights.safetensors", weights)
     first = task.preprocessing()
-    if first is not None:
-        write_tensors(folder / "preprocessing.safetensors", first.state_dict())
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
-    if shown:
-        write_tensors(folder / "examples.safetensors", shown)
+    also = {"weights": weights, "preprocessing": {} if first is None else first.state_dict(), "examples": shown or {}}
+    write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
+                                           "validation_accuracy": champion.validation_score}, tensors,
+                 {f"{name}.safetensors": own for name, own in also.items() if own})
 
 
 def _operations(run: Run, population: Genotypes) -> int:
