@@ -168,8 +168,7 @@ def read_checked(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
 
 # Logs
 
-METRICS = ("round", "evaluations", "population", "best", "mean", "deviation", "champion_accuracy",
-           "validation_accuracy")
+METRICS = ("round", "evaluations", "best", "mean", "deviation", "champion_accuracy", "validation_accuracy")
 TIMING = ("seconds",)
 SPECIES = ("round", "species", "members")
 """Columns that are read of the logs."""

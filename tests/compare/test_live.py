@@ -23,7 +23,7 @@ def entries(tmp_path):
 
 def test_the_last_table_tells_what_failed(entries, monkeypatch):
     text = io.StringIO()
-    monkeypatch.setattr(live, "Console", lambda stderr: Console(file=text, force_terminal=True, width=80))
+    monkeypatch.setattr(live, "Console", lambda **options: Console(file=text, force_terminal=True, width=80))
     with live.shown_live(entries) as follow:
         follow({entries[1].folder: "a mistake"})
     last = text.getvalue().rpartition("1 of 2 runs finished")[2]
