@@ -225,7 +225,7 @@ def _neat_python_mlp(weights: dict[str, Tensor], target: mlp.MlpTarget) -> Any:
     """The painted network as neat-python's feed-forward network."""
     import math
 
-    evaluations: list[tuple] = []
+    evaluations: list[tuple[Any, ...]] = []
     before = [-place - 1 for place in range(784)]
     for layer in target.layers:
         rows, biases = weights[f"{layer}.weight"].tolist(), weights[f"{layer}.bias"].tolist()

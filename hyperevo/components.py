@@ -70,11 +70,11 @@ class ComponentSettings(Options):
 TARGET_PARAMETERS = "names of the target's parameters"
 
 ParameterNames = Annotated[tuple[str, ...], TARGET_PARAMETERS]
-"""Names or patterns of the target's parameters, as a setting of another part: another target may not have them."""
+"""Names or patterns of the target's parameters, in the settings of another part; a different target may lack them."""
 
 
 class TaskSettings(ComponentSettings):
-    """Options of a task, and facts about it that figures need without its data. A guest's `Settings` become these."""
+    """Options of a task, and facts that figures need without its data. A guest's `Settings` are turned into these."""
 
     watchable: ClassVar[bool] = False
     """True where the task can be filmed and is built without data."""
@@ -84,11 +84,12 @@ class TaskSettings(ComponentSettings):
         return "fitness"
 
     def fitness_remark(self) -> str:
-        """Further condition of the fitness, where two fitnesses of one label are not to be compared."""
+        """Further condition of the fitness; fitnesses of one label are compared only where it is equal."""
         return ""
 
     def input_order(self, units: int) -> "Tensor | None":
-        """Index (units,) of the unit of the task's inputs that every input of a network reads, if they are shuffled."""
+        """Index (units,) of the task's input that every input of a network reads; None where inputs are not
+        shuffled."""
         return None
 
     def data_set(self) -> str:
@@ -111,20 +112,23 @@ class Component:
     shape: Callable[[Any], Any] | None = None
     generates: Callable[[Any], bool] = lambda parameter: True
     source: Source | None = None
-    """Code of a guest."""
+    """Code of a guest's part; None for all other parts."""
     meaning: str = ""
-    """First paragraph of its docstring."""
+    """First paragraph of the docstring of its module or class."""
 
 
 _COMPONENTS: dict[type[ComponentSettings], Component] = {}
-"""Every component that was looked up, by its settings."""
+"""Components that were looked up, by their settings."""
 
 
 def component_names(kind: str) -> list[str]:
     """Names of all components of a kind, one of FOLDERS: the house's and those of installed packages, sorted."""
-    folder = Path(__file__).parent / FOLDERS[kind]
-    own = {file.stem.replace("_", "-") for file in folder.glob("*.py") if not file.stem.startswith("_")}
-    return sorted(own | set(_entry_points(kind)))
+    return sorted(_house_names(kind) | set(_entry_points(kind)))
+
+
+def _house_names(kind: str) -> set[str]:
+    files = (Path(__file__).parent / FOLDERS[kind]).glob("*.py")
+    return {file.stem.replace("_", "-") for file in files if not file.stem.startswith("_")}
 
 
 def _entry_points(kind: str) -> dict[str, EntryPoint]:
@@ -134,8 +138,7 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
 def load_component(kind: str, name: str) -> ModuleType:
     """Import the module of a component of the house or of an installed package; raises UserError with the nearest match
     when there is none."""
-    file = Path(__file__).parent / FOLDERS[kind] / f"{name.replace('-', '_')}.py"
-    if file.is_file() and not name.startswith(("_", "-")) and name in component_names(kind):
+    if name in _house_names(kind):
         return importlib.import_module(f"hyperevo.{FOLDERS[kind]}.{name.replace('-', '_')}")
     point = _entry_points(kind).get(name)
     if point is None:
@@ -208,7 +211,7 @@ def _settings(settings: Any, base: type[ComponentSettings], name: str, where: st
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` where a known name is close, and the allowed names in any case."""
+    """Text of the allowed names, after `did you mean …?` where one of them is close."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     allowed = f"allowed: {', '.join(known)}"

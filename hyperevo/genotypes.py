@@ -15,9 +15,9 @@ Genotype = Tensor | Graph
 
 @dataclass(frozen=True)
 class Neighbours:
-    """P genotypes around one, whose P × genes numbers are never built.
+    """P genotypes around a centre, whose P × genes numbers are never built.
 
-    centre: (genes,); noise: added to it by every genotype, by parameter and in units of a gene, `Factored` for a
+    centre: (genes,); noise: difference of every genotype from it, by parameter and in units of a gene, `Factored` for a
     matrix and a tensor (P, out) for a bias.
     """
 
@@ -64,7 +64,7 @@ def first_of(genotypes: Genotypes) -> Genotype:
 
 
 def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
-    """(plain data, tensors)."""
+    """Plain data and tensors of a genotype, for files."""
     if isinstance(genotype, Tensor):
         return {"kind": "genes"}, {"genes": genotype}
     topology = genotype.topology
@@ -74,7 +74,7 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
-    """The genotype that `pack_genotype` took apart; raises ValueError where plain data or tensors are not of one."""
+    """Genotype from the plain data and tensors that `pack_genotype` gave; raises ValueError where they are none."""
     if plain["kind"] == "genes":
         return _numbers(tensors, "genes", None)
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
@@ -96,5 +96,5 @@ def _numbers(tensors: Mapping[str, Tensor], name: str, needed: int | None) -> Te
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:
-    """A population of one."""
+    """Population of one: genes (1, genes), or a list of one graph."""
     return genotype[None] if isinstance(genotype, Tensor) else [genotype]

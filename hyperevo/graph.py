@@ -49,7 +49,7 @@ class Topology:
 
     @cached_property
     def links(self) -> int:
-        """How many links the graph has."""
+        """Number of links."""
         return sum(len(node.sources) for node in self.nodes)
 
 
@@ -94,8 +94,8 @@ class Graph:
         """Numbers that evolution or a gradient can change: weights and biases."""
         return len(self.weights) + len(self.biases)
 
-    def key(self) -> tuple:
-        """Equal for graphs that are equal in all but identity."""
+    def key(self) -> tuple[Topology, bytes]:
+        """Value that two graphs share if their topologies and numbers are equal."""
         numbers = torch.cat([self.weights, self.biases, self.responses]).detach().cpu()
         return self.topology, numbers.numpy().tobytes()
 
@@ -107,8 +107,8 @@ class Graph:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Genes and graphs hold no cycles: to search ten thousands of new ones for garbage takes longer than to make them.
-    """
+    """Suspend garbage collection: genes and graphs hold no cycles, and checking ten thousands of new ones takes longer
+    than making them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -144,7 +144,7 @@ def activate(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> 
 
 
 def node_values(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> dict[int, Tensor]:
-    """Values of every node that the outputs need, by node index."""
+    """Values of every node that the outputs need, by node index; arguments and shapes are those of `activate`."""
     count = graph.topology.inputs
     values: dict[int, Tensor] = {}
     for index, node, offset in program(graph.topology, tuple(outputs)):

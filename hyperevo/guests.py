@@ -1,9 +1,9 @@
-"""Code of guests: files and modules that a config names, where they are, whether they may run, and running them.
+"""Code of guests, files and modules that a config names: found, permitted or refused, and run.
 
 A config may name code by file (`mine.py`), by file and name (`mine.py:Name`), or by module (`package.module`,
 `module:name`). Relative files are looked for in the working directory. A run folder holds a copy of every such file, in
 `code/`, with its SHA-256, so that the run can be opened where it was moved to. Code that came with a folder runs only
-where the same code ran before on this machine, or where the user says so (`--trust`).
+if the same code ran before on this machine, or if the user permits it (`--trust`).
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Source:
 
     @property
     def is_file(self) -> bool:
-        """Whether it was named by file, and not as a module."""
+        """True for code that is named by file, and not as a module."""
         return self.spelled.endswith(".py")
 
     def load(self) -> ModuleType:
@@ -102,10 +102,10 @@ class CodeName(str):
 
 @dataclass(frozen=True)
 class Code:
-    """Whereabouts of the code that a config names, and whether it may run.
+    """Location of the code that a config names, and permission to run it.
 
-    trust: all of it may. named: names that the user gave, which may. folder: the run folder whose copies are used.
-    places: absolute files by name, where the working directory is another's.
+    trust: all of it may run. named: names that the user gave, whose code may run. folder: run folder whose copies are
+    used. places: absolute files by name, for a process with another working directory.
     """
 
     trust: bool = False
@@ -178,7 +178,7 @@ def _outside(where: str, place: str) -> Source:
 
 
 def is_guest_name(name: str) -> bool:
-    """Whether a part's name is that of a file or a module, and not one of the house's."""
+    """True for a part's name that is a file or a module, and not a component of the house."""
     return "." in name or ":" in name or "/" in name or os.sep in name
 
 
@@ -274,7 +274,7 @@ class _Finder:
         return found
 
     def _is_allowed(self, name: str) -> bool:
-        """Whether all files that a name may bring are recorded, and as they were."""
+        """True where all files that a name may import are recorded and unchanged."""
         if self.allowed is None:
             return True
         files = [self.root / f"{name}.py", *(self.root / name).rglob("*.py")]
@@ -284,7 +284,8 @@ class _Finder:
 
 @contextmanager
 def _importing_from(source: Source) -> Iterator[None]:
-    """While it lasts, modules are looked for in a guest's folder first; those of other guests have made room."""
+    """Context in which modules are looked for in a guest's folder first, after modules of other guests are
+    forgotten."""
     finder: Any = _Finder(source)
     for name in [name for name in sys.modules if name.partition(".")[0] in _IMPORTED]:
         del sys.modules[name]

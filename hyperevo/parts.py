@@ -46,7 +46,7 @@ def output_sheet(outputs: int | Sheet) -> Sheet:
 
 
 NO_GRADIENT = "search.name: what networks come to in {} has no gradient to follow; use an evolutionary search"
-"""Line of a task that refuses gradients, with the name of its environment."""
+"""Message of a task that refuses gradients; its field is the name of the environment."""
 
 
 class Task(ABC):
@@ -107,7 +107,7 @@ class Task(ABC):
         return len(self.batch(0, 0)[1])
 
     def calibration(self, examples: int) -> Batch:
-        """Training examples, at most so many, for targets that fit statistics or a readout."""
+        """At most `examples` training examples, for targets that fit statistics or a readout."""
         inputs, wanted = self.batch(0, 0)
         return inputs[:examples], wanted[:examples]
 
@@ -193,8 +193,8 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers that are searched: genes that an encoding turns into weights and parameters searched directly; and the
-    number of weights that come out of the encoding."""
+    """Counts of what is searched, genes of the encoding and direct parameters, and of the weights that the encoding
+    generates."""
 
     encoded_genes: int
     direct_parameters: int
@@ -202,7 +202,7 @@ class Counts:
 
 
 class Encoding(ABC):
-    """Genotypes to the weights of a target's networks, a differentiable function of the genes."""
+    """Map from genotypes to the weights of a target's networks, a differentiable function of the genes."""
 
     settings: ComponentSettings
     """Options the encoding was built with."""
@@ -221,7 +221,7 @@ class Encoding(ABC):
         """Weights of P networks from P genotypes: a tensor (P, genes), or a sequence of graphs."""
 
     def counts(self, genotype: Genotype | None = None) -> Counts:
-        """Sizes, of one genotype where these differ in size."""
+        """Counts of genes and weights; of one genotype, where genotypes differ in size."""
         genes = genotype.genes if isinstance(genotype, Graph) else self.genes
         return Counts(genes, 0, sum(place.size for place in self.geometry.values()))
 
@@ -239,7 +239,7 @@ class Encoding(ABC):
 
 
 class Search(ABC):
-    """A way to better genotypes: ask for a population, tell its fitness."""
+    """Method by which genotypes improve: ask for a population, tell its fitness."""
 
     generation: int
     """Number of tells so far."""
@@ -273,7 +273,7 @@ class Search(ABC):
         """Do what takes long or can fail, before anything is written."""
 
     def plan(self, rounds: Callable[[int], int]) -> None:
-        """Learn the length of the run: `rounds(evaluations)` is the number of rounds of a run whose rounds take so many
+        """Learn the length of the run, for schedules; `rounds(n)` is the number of rounds if each takes n
         evaluations."""
 
     def validated(self, scores: Tensor) -> None:
@@ -298,7 +298,7 @@ class Acts(Protocol):
     """A task whose networks act in an environment instead of reading a batch."""
 
     def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
-        """Outcomes (P, N, …) of P networks' episodes, which `fitness` and `score` take for outputs."""
+        """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
 
 
 @runtime_checkable
@@ -306,12 +306,12 @@ class Continues(Protocol):
     """A task whose batches follow each other in one text or recording."""
 
     def continues(self, generation: int) -> bool:
-        """Whether a generation's batch begins where the one before ended."""
+        """True where a generation's batch begins where the batch before ended."""
 
 
 @runtime_checkable
 class Resizes(Protocol):
-    """A task that is there at several resolutions."""
+    """A task that exists at several resolutions."""
 
     retests: tuple[int, ...]
 
@@ -354,8 +354,8 @@ class ReadsOn(Protocol):
 
     def read(self, weights: Weights, inputs: Tensor, state: tuple[Tensor, ...] | None = None,
              draw: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Outputs and the state after the last step, from a state on; `draw` seeds the dropout, without it there is
-        none."""
+        """Outputs, and the state after the last step, starting from `state`; `draw` seeds the dropout, and None
+        switches it off."""
 
 
 @runtime_checkable
@@ -425,10 +425,10 @@ class Lessons(Protocol):
 
     @property
     def widest(self) -> int:
-        """Nodes and links of the largest graph, for reckoning memory."""
+        """Number of nodes and links of the largest graph, for reckoning memory."""
 
     def leaf(self, block: slice) -> tuple[Tensor, Genotypes]:
-        """Leaf with the numbers of neighbouring graphs, and these graphs, made of its parts."""
+        """Leaf tensor with the numbers of a block of graphs, and the graphs made of its parts."""
 
     def step(self, gradient: Tensor) -> None:
         """Take one step up the gradient (numbers,)."""
@@ -443,13 +443,13 @@ class Teaches(Protocol):
 
     @property
     def teaches(self) -> bool:
-        """Whether its settings want that."""
+        """True where genomes learn along the gradient."""
 
     def lessons(self) -> Lessons | None:
         """Steps to be taken before the next tell; None where there are none."""
 
     def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
-        """Take the fitness (P,) of what the genomes asked for have learned to be."""
+        """Take the fitness (P,) of the learned graphs, in the order of the genomes asked for."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""What the command line shows: progress on stderr, results on stdout."""
+"""Output of the command line: progress on stderr, results on stdout."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
-    """A new run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
+    """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
         return create_run(config, folder, overwrite)
     except DataMissing as error:
@@ -86,7 +86,7 @@ def _execute_under_bar(run: Run, console: Console) -> Result:
 
 
 def _round(round_: Round, run: Run) -> str:
-    """How far a run is: in rounds, and in its budget where that may end it first."""
+    """Progress of a run in rounds, or in its budget where that may end it first."""
     limits = run.config.run
     return f"round {round_.number}/{limits.rounds}" if limits.ends_with_rounds \
         else f"round {round_.number}, {round_.spent:.0%} of the budget"
@@ -137,7 +137,7 @@ def _log_to(path: Path) -> Iterator[None]:
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """The result in words: test accuracy first."""
+    """Print the result in words, test accuracy first."""
     measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
                f"{result.get('examples', 'images')} of {shortened(result['data'])}")
@@ -154,13 +154,13 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 
 def say(notes: Iterable[str]) -> None:
-    """One line on stderr for every note, each once."""
+    """Print one line on stderr for every note, each once."""
     for note in dict.fromkeys(notes):
         typer.echo(f"note: {one_line(note)}", err=True)
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
-    """Every setting, table by table, with its origin and its meaning; then the gene counts."""
+    """Print every setting, table by table, with its origin and meaning; then the gene counts."""
     width = max(60, min(100, shutil.get_terminal_size((100, 24)).columns))
     space = max(24, min(48, width - max(map(len, loaded.origins.values()), default=0) - 2))
     for table in explained(loaded):
@@ -174,7 +174,7 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
 
 
 def _print_setting(setting: Setting, width: int, space: int) -> None:
-    """Key and value in `space` columns, then the origin; the meaning below."""
+    """Print key and value in `space` columns, then the origin; below them the meaning."""
     value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
     lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
     typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
@@ -183,7 +183,7 @@ def _print_setting(setting: Setting, width: int, space: int) -> None:
 
 
 def print_datasets(as_json: bool) -> None:
-    """Every data set: what it is, its terms, and whether it is on this machine."""
+    """Print every data set: its title, its terms, and its location on this machine."""
     rows = [{"name": name, "title": data_source(name).TITLE, "terms": data_source(name).TERMS, "state": _state(name)}
             for name in dataset_names()]
     if as_json:
@@ -206,7 +206,8 @@ def _state(name: str) -> str:
 
 
 def verify_datasets(names: list[str]) -> bool:
-    """One line per file; whether all are there and right. Without names: those data sets that are partly here."""
+    """Print one line per file; returns True if all are there and right. Without names, check the data sets that are
+    partly here."""
     checked = {name: verify(name) for name in names or dataset_names()}
     good = True
     for name, files in checked.items():
@@ -228,7 +229,7 @@ def comparing(out: Path) -> Iterator[None]:
 
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
                     vary: Sequence[str], out: Path, code: Code) -> list[Entry]:
-    """The runs of a comparison; raises UserError where they cannot be compared."""
+    """Plan the runs of a comparison and make its folder; raises UserError where they cannot be compared."""
     from hyperevo.compare.fairness import check_comparable
     from hyperevo.compare.plan import parse_budget, parse_vary, plan
     from hyperevo.compare.write import make_folder
@@ -242,7 +243,8 @@ def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, 
 
 
 def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, trust: bool) -> dict[Path, str]:
-    """Run what is missing under a table that follows; one line for each run that failed, and why."""
+    """Run what is missing, under a table that follows, and print one line for each run that failed; returns the reasons
+    by folder. A signal ends it with SystemExit."""
     from hyperevo.compare.execute import run_all
     from hyperevo.compare.live import shown_live
 
@@ -265,7 +267,7 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
 
 
 def report_comparison(entries: Sequence[Entry], out: Path) -> None:
-    """Write tables, figures and the report; print the table, what is not fair about it, and the paths."""
+    """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 

@@ -4,7 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A first call may take a second where a library is imported or the machine is busy: no test is judged by the clock.
+hypothesis.settings.register_profile("hyperevo", deadline=None)
+hypothesis.settings.load_profile("hyperevo")
 
 
 def pytest_configure(config):

@@ -65,7 +65,7 @@ def commands(page: Path) -> list[list[str]]:
     """Words after `python -m hyperevo` of every command of a page, but those that need a file of the reader's own."""
     lines = "".join(fences(page, "")).replace("\\\n", "").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if line.startswith("python -m hyperevo ")]
-    return [own[3:] for own in words if not any("mine" in word for word in own)]
+    return [own[3:] for own in words if not any("mine" in word or ".py" in word for word in own)]
 
 
 def configs(command: list[str]) -> tuple[list[str], list[str]]:

@@ -16,13 +16,13 @@ from hyperevo.runs.rounds import signals
 log = logging.getLogger(__name__)
 
 Observe = Callable[[dict[Path, str]], None]
-"""Called as runs go on, with those that have failed so far and why."""
+"""Function called as runs go on, with those that have failed so far and why."""
 
 RETRIES = 5
-"""How often a run whose worker died is taken up by another."""
+"""Number of times that another worker takes up a run whose worker died."""
 
 PATIENCE = 0.5
-"""Seconds between two looks at runs that go on elsewhere."""
+"""Seconds between two looks at runs in other processes."""
 
 
 def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
@@ -46,9 +46,10 @@ def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
 
 def complete(values: Values, folder: str, code: Code, trust: bool = False,
              observe: Callable[[Round], None] = lambda _: None) -> str | None:
-    """Make a run of these config values whole; returns the reason if it could not be.
+    """Complete a run of these config values, from the start or from its checkpoint; returns the reason where it failed,
+    else None.
 
-    code: whereabouts of the code that the values name; trust: run code that came with the folder.
+    code: location of the code that the values name; trust: run code that came with the folder.
     """
     path = Path(folder)
     try:

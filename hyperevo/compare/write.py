@@ -15,7 +15,7 @@ from hyperevo.runs.files import write_text
 
 
 def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
-    """One sentence where runs are not finished, or none."""
+    """A sentence on runs that are not finished, in a list; empty where all are."""
     missing = unfinished(outcomes)
     if not missing:
         return []
@@ -25,7 +25,7 @@ def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def make_folder(out: Path) -> None:
-    """Raises UserError where a comparison could not be written."""
+    """Make the folder of a comparison; raises UserError where it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,7 +34,7 @@ def make_folder(out: Path) -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A comparison's table, a line a row; what is to be said about it; and the paths of its files, the report last."""
+    """Table of a written comparison, one line per row; remarks on it; and paths of its files, the report last."""
 
     lines: list[tuple[str, ...]]
     remarks: list[str]
@@ -42,7 +42,7 @@ class Written:
 
 
 def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written:
-    """results.csv, table.md, table.tex, figures/*.png and report.html, drawn from the runs as they are on disk.
+    """Write results.csv, table.md, table.tex, figures/*.png and report.html, from the runs as they are on disk.
 
     Raises RunFailed where no run is finished, UserError where the folder cannot be written.
     """

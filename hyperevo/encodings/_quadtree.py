@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -211,7 +212,7 @@ def _variances(blocks: Sequence[Block], axes: int) -> list[list[Tensor]]:
     below: tuple[Tensor, tuple[Tensor, ...]] | None = None
     for block in reversed(blocks):
         finest = _inside(block.values[-1])
-        statistics: tuple = (1.0, finest, torch.zeros_like(finest))
+        statistics: tuple[Any, ...] = (1.0, finest, torch.zeros_like(finest))  # the count is a number at first
         if below is not None:
             statistics = _with_divided(finest, *below)
         own = []

@@ -1,6 +1,6 @@
 """Fixed graph: a CPPN whose graph stays as it is, and whose numbers are the genes.
 
-What NEAT found can so be trained by gradient, or moved by any search over numbers. Genotypes (P, genes) hold the
+A graph found by NEAT can be trained by gradient, or moved by any search over numbers. Genotypes (P, genes) hold the
 weights of all links and then the biases of all nodes; responses stay those of the graph.
 """
 
@@ -35,11 +35,13 @@ class Settings(CppnSettings):
 
     name: Literal["fixed-graph"] = "fixed-graph"  # type: ignore[assignment]
     graph: str
-    """A run folder, whose champion is taken. The graph takes the place of the path: the folder is needed once."""
+    """Run folder whose champion is the graph. The resolved config holds the graph itself, so that the folder is needed
+    once."""
     start: Literal["evolved", "random"] = "evolved"
-    """What a gradient starts from: the graph's own numbers, the same for a whole population, or normal ones."""
+    """Numbers that a gradient starts from: the graph's own, equal for a whole population (evolved), or normal ones
+    (random)."""
     deviation: float = Field(0.5, gt=0)
-    """Standard deviation of random numbers."""
+    """Standard deviation of the random start."""
 
     @field_validator("graph")
     @classmethod
@@ -53,7 +55,7 @@ class Settings(CppnSettings):
 
 
 def _champion_as_text(run: Path) -> str:
-    """The graph of a run's champion as JSON; raises ValueError where there is none."""
+    """Graph of a run's champion as JSON; raises ValueError where there is none."""
     try:
         state = read_text(run / "champion" / "state.json", MOST_BYTES)
         tensors = load(read_bytes(run / "champion" / "tensors.safetensors", MOST_BYTES))
@@ -69,7 +71,7 @@ def _champion_as_text(run: Path) -> str:
 
 
 class FixedGraphEncoding(Encoding):
-    """Genotypes (P, genes) to the weights that one graph paints with their numbers."""
+    """Map from genotypes (P, genes) to the weights that one graph paints with their numbers."""
 
     settings: Settings
 
@@ -85,7 +87,7 @@ class FixedGraphEncoding(Encoding):
         self.genes = self.graph.genes
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from."""
+        """Genotypes (size, genes) for a gradient to start from."""
         if self.settings.start == "random":
             return torch.randn(size, self.genes, generator=generator) * self.settings.deviation
         return torch.cat([self.graph.weights, self.graph.biases]).float().expand(size, -1)
@@ -101,7 +103,7 @@ class FixedGraphEncoding(Encoding):
         return self.painter.figures(self.graphs(as_genes(stack(genotype)))[0])
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks."""
+        """Weights of P networks from genotypes (P, genes)."""
         return self.painter.express(self.graphs(as_genes(genotypes)))
 
 

@@ -53,7 +53,7 @@ def _curves(view: RunView) -> NamedFigures:
 
 
 def _frames_of_episode(view: RunView) -> NamedFigures:
-    """The champion at work, where there is an environment, and all that it needs is installed."""
+    """Frames of the champion at work, for tasks with an environment whose packages are installed."""
     if not view.task_settings.watchable:
         return
     try:
@@ -65,7 +65,7 @@ def _frames_of_episode(view: RunView) -> NamedFigures:
 
 
 def _performer(view: RunView) -> tuple[Filmed, Target, Weights]:
-    """A run's task, its target, and the champion's weights."""
+    """Task of a run, its target, and the champion's weights."""
     task = build_task(view.task_settings, torch.device("cpu"))
     if not isinstance(task, Filmed):
         raise UserError(f"{view.folder}: task {view.task_settings.name} cannot be filmed")
@@ -117,7 +117,7 @@ def _maps(view: RunView) -> NamedFigures:
 
 
 def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
-    """(round, weights of one matrix over the image) of every champion that was kept on the way."""
+    """(round, weights of one matrix over the image) of every champion in the filmstrip."""
     found = []
     for folder in frames(view.folder):
         values, tensors = read_folder(folder)
@@ -147,7 +147,7 @@ def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
 
 
 def _save_pages(view: RunView, folder: Path) -> list[Path]:
-    """Figures that move."""
+    """Write the figures that move; returns their paths."""
     if writes(view) != "handwriting" or not changes(view):
         return []
     save_page(view, folder / "handwriting.html", BIAS, SAMPLES, usual_points(view), 0)

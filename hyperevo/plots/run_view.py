@@ -1,4 +1,4 @@
-"""A run folder as its figures need it: config, task, champion and weights, without its data set or its search."""
+"""View of a run folder for its figures: config, task, champion and weights, without its data set or its search."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,27 +24,27 @@ from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.schemas import ChampionFile, TaskFile, checked, read_checked
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
-"""Said below pictures of what reads shuffled pixels."""
+"""Remark below pictures of matrices that read shuffled pixels."""
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a run's network reads and answers, and the name of the data set."""
+    """Facts about a run's task, as task.json keeps them: data set, inputs, outputs, measure and alphabet."""
 
     data: str
     inputs: Sheet
     outputs: int | Sheet
     class_names: tuple[str, ...]
-    """Empty where outputs are no classes."""
+    """Names of the classes; empty where outputs are no classes."""
     measure: Measure = ACCURACY
-    """The task's score: its name and format."""
+    """Name and format of the task's score."""
     alphabet: Alphabet = ()
-    """The symbols of a text."""
+    """Symbols of a text in order; empty for other tasks."""
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
+    """View of a run folder for its figures; `weights` are the champion's, by parameter."""
 
     folder: Path
     config: RunConfig
@@ -55,7 +55,7 @@ class RunView:
     champion: Genotype
     weights: dict[str, Tensor]
     has_readout: bool = True
-    """False while a run whose readout is fitted at the end goes on."""
+    """False for a run that goes on and whose readout is fitted at the end."""
     trust: bool = False
 
     @property
@@ -69,8 +69,8 @@ class RunView:
         return {name: sheets for name, sheets in self.target.matrices().items() if name in self.weights}
 
     def over_image(self, name: str, weights: Tensor) -> Tensor:
-        """Weights (target units, source units) of the matrix called `name`, those from shuffled pixels in the image's
-        order."""
+        """Weights (target units, source units) of the matrix called `name`, with source units in the image's order
+        where pixels are shuffled."""
         places = self._shuffled(name)
         return weights if places is None else weights[:, places.argsort()]
 
@@ -82,23 +82,24 @@ class RunView:
             raise UserError(f"{folder}: does not fit the config: {shortened(error)}") from error
 
     def remark(self, name: str) -> str:
-        """What is to be said below a picture of a matrix."""
+        """Remark below a picture of a matrix; empty where none is needed."""
         return "" if self._shuffled(name) is None else PUT_BACK
 
     def _shuffled(self, name: str) -> Tensor | None:
-        """Which pixel every source unit of a matrix is, if the matrix reads all pixels and they are shuffled."""
+        """Index (source units,) of the pixel that every source unit of a matrix is; None unless it reads all pixels
+        shuffled."""
         is_first = name == next(iter(self.matrices)) and self.matrices[name][1] == self.task.inputs
         return self.task_settings.input_order(self.task.inputs.units) if is_first else None
 
 
 def shown_data(config: RunConfig, data: str) -> str:
-    """A data set as titles name it, and whether its pixels are shuffled."""
+    """Name of a data set in titles, with a note where its pixels are shuffled."""
     shuffled = config.task.input_order(1) is not None
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
 
 def read_task(folder: Path) -> TaskFacts:
-    """A run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
+    """Facts from a run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
     path = folder / "task.json"
     values = read_checked(path, TaskFile)
     try:
@@ -111,7 +112,7 @@ def read_task(folder: Path) -> TaskFacts:
 
 
 def _sheet(sizes: Any) -> Sheet:
-    """Of a list of sizes, of a frame's, or of a ring's units and radius."""
+    """Sheet from a list of sizes, a frame's sizes, or a ring's units and radius."""
     if isinstance(sizes, dict) and "frame" in sizes:
         return Frame(tuple(int(size) for size in sizes["frame"]))
     if isinstance(sizes, dict):
@@ -120,7 +121,7 @@ def _sheet(sizes: Any) -> Sheet:
 
 
 def _alphabet(symbols: list[Any]) -> Alphabet:
-    """Of characters, or of the numbers of bytes."""
+    """Alphabet from characters, or from the values of bytes."""
     if symbols and not isinstance(symbols[0], str):
         return tuple(bytes([number]) for number in symbols)
     return tuple(symbols)
@@ -158,7 +159,7 @@ def _check_shape(folder: Path, config: RunConfig, task: TaskFacts) -> None:
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
-    """The champion, and what titles say of a run that is not finished."""
+    """Champion, and a note in titles on a run that is not finished; raises UserError where there is no champion yet."""
     if (folder / "champion").is_dir():
         values, tensors = read_folder(folder / "champion")
         checked(ChampionFile, values, folder / "champion" / STATE)
@@ -171,7 +172,7 @@ def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
 
 
 def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
-    """A genotype as it was written; raises UserError that names the folder."""
+    """Genotype from its files; raises UserError naming the folder where they hold none."""
     try:
         return unpack_genotype(plain, tensors)
     except (KeyError, TypeError, ValueError) as error:
@@ -180,5 +181,5 @@ def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
 
 @torch.no_grad()
 def expressed(encoding: Encoding, genotype: Genotype) -> dict[str, Tensor]:
-    """The weights of one genotype's network, by parameter."""
+    """Weights of one genotype's network, by parameter."""
     return encoding.express(stack(genotype)).network(0)

@@ -14,12 +14,13 @@ from hyperevo.runs.files import STATE, TENSORS, read_folder, remove_folder, writ
 from hyperevo.runs.schemas import CheckpointFile, checked
 
 KEPT = dict.fromkeys((STATE, TENSORS))
-"""Files of a checkpoint, and of a picture of the filmstrip."""
+"""Files of a checkpoint, and of a frame of the filmstrip."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: its config, counters, the search's state, the logs' lengths, the champion."""
+    """Everything that a run needs to go on: config, counters, the search's state, lengths of the logs, and the
+    champion."""
 
     config: Values
     round: int
@@ -31,7 +32,7 @@ class Checkpoint:
     champion_round: int
     champion_score: float
     carried: tuple[Tensor, ...] | None = None
-    """The state of a target that reads on from batch to batch."""
+    """State of a target that reads on from batch to batch; None for others."""
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the logs, up to their lengths, and of the files that stay as they are; none in those of earlier
     versions."""
@@ -59,13 +60,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """A run's whole checkpoints, oldest first."""
+    """Folders of a run's whole checkpoints, oldest first."""
     return sorted(path for path in (folder / "checkpoint").glob("[0-9]" * 8)
                   if (path / STATE).exists() and not path.is_symlink())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
-    """The newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
+    """Newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
     found = checkpoints(folder)
     if not found:
         raise UserError(f"{folder / 'checkpoint'}: holds no checkpoint")

@@ -1,4 +1,4 @@
-"""The four parts of a run, built from its config and checked against each other before any work begins."""
+"""Composition of a run: four parts built from its config and checked against each other before any work begins."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,7 +18,7 @@ Built = TypeVar("Built")
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one; a device that is named but not there is a UserError."""
+    """Device of a name, the GPU for `auto` where there is one; raises UserError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -80,7 +80,7 @@ def _checked(kind: str, settings: ComponentSettings, contract: type[Built], part
 
 
 def _explained(work: Callable[..., Built], *arguments: object) -> Built:
-    """Result of some work; what it finds wrong with values that a config gave is a UserError."""
+    """Result of some work, whose ValueErrors about a config's values become UserErrors."""
     try:
         return work(*arguments)
     except ValueError as error:
@@ -124,12 +124,13 @@ def _check_gradient(task: Task, config: RunConfig) -> None:
 
 
 def follows_gradient(search: Search) -> bool:
-    """Whether a search wants gradients: of everything, or of what its genomes learn."""
+    """True where a search wants gradients, of everything or for what its genomes learn."""
     return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:
-    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
+    """Number of rounds until the first limit that is known beforehand: rounds, evaluations or images, but not
+    seconds."""
     limits, images = config.run, examples_per_batch * evaluations_per_round
     known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
     return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
@@ -139,11 +140,11 @@ def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_b
 
 
 def gene_counts(parts: Parts, genotype: Genotype | None = None) -> dict[str, int]:
-    """Numbers that are searched, and the weights they become.
+    """Counts of what is searched, and of the weights that it becomes.
 
     `encoded_genes` go through the encoding (where genotypes are graphs: those of `genotype`, or of a first genome),
-    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding; `fitted_parameters`,
-    where there are any, are those of a readout in closed form.
+    `direct_parameters` are searched as they are, `generated_weights` come out of the encoding; `fitted_parameters`, if
+    there are any, are those of a readout in closed form.
     """
     return _gene_counts(parts.target, parts.encoding, parts.search, genotype)
 
@@ -165,7 +166,7 @@ def weight_origins(parts: Parts) -> dict[str, list[str]]:
 
 
 def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
-    """Inputs and outputs of a config's task; its data need not be at hand if the task says its shape."""
+    """Inputs and outputs of a config's task; its data are read only if the task's module defines no `shape`."""
     settings = config.part("task")
     shape = component_of("task", settings).shape
     if shape is not None:
@@ -177,7 +178,7 @@ def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
 
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
-    """`gene_counts` of a config, by its task's shape."""
+    """Counts of `gene_counts` for a config, from its task's shape."""
     target = shaped_target(config.part("target"), *task_shape(config))
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     return _gene_counts(target, encoding, build_search(config.part("search"), encoding, config.seed), None)

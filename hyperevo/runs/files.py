@@ -50,7 +50,7 @@ def writer_of(path: Path) -> int | None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file or folder is what a killed process left unfinished."""
+    """True for a file or folder that a killed process left unfinished."""
     return writer_of(path) is not None
 
 
@@ -244,7 +244,7 @@ class AppendLog:
             check_hash(path, self.sha256(), sha256)
 
     def append(self, content: bytes) -> None:
-        """Add to the end and hand it to the operating system."""
+        """Add to the end of the file, and hand it to the operating system."""
         written = 0
         while written < len(content):
             written += self._file.write(content[written:])
@@ -252,7 +252,7 @@ class AppendLog:
         self._length += written
 
     def length(self) -> int:
-        """Bytes in the file."""
+        """Number of bytes in the file."""
         return self._length
 
     def sha256(self) -> str:

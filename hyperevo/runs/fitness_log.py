@@ -17,7 +17,7 @@ MOST_BYTES = 2**33
 
 
 def pack_fitness(fitness: Tensor) -> bytes:
-    """One record."""
+    """Bytes of one record, of fitness (P,)."""
     values = fitness.numpy().astype("<f4")
     return np.uint32(len(values)).astype("<u4").tobytes() + values.tobytes()
 

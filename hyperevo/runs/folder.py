@@ -93,7 +93,7 @@ def _released(lock: FileLock) -> Iterator[None]:
 
 
 def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
-    """Files that stay as they are while the run goes on."""
+    """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
@@ -129,7 +129,8 @@ def _sheet_values(sheet: Sheet) -> object:
 
 
 def _alphabet(task: Task) -> dict[str, list[str | int]]:
-    """A text's symbols in order: characters, or the numbers of bytes."""
+    """Symbols of a text in order, characters or the values of bytes, under the key `alphabet`; empty for other
+    tasks."""
     symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
     return {"alphabet": symbols} if symbols else {}
 
@@ -144,8 +145,8 @@ def _set_threads(config: RunConfig) -> None:
 
 
 def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
-    """The resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it
-    names code of a guest that came with it."""
+    """Resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it names
+    code of a guest that came with it."""
     if not is_there(folder) or not folder.is_dir():
         raise UserError(f"{shown_path(folder)}: no such run folder")
     if not is_there(folder / "config.toml"):
@@ -154,11 +155,11 @@ def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
 
 
 LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
-"""Keys that may change from one part of a run to the next: how long it goes on."""
+"""Keys that may change when a run goes on: its limits."""
 
 
 def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
-    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key, and files that were.
+    """Run at its newest checkpoint, ready to go on; raises UserError, naming the key or the file, for what was changed.
 
     changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
     killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
@@ -277,7 +278,7 @@ def tidy(folder: Path) -> None:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder has its result."""
+    """True where the run in a folder has its result."""
     return (folder / "result.json").is_file()
 
 
@@ -302,7 +303,7 @@ def record_round(run: Run, writer: Writer, round_: Round) -> None:
 
 
 def write_checkpoint_of(run: Run, writer: Writer, limits_before: Values | None = None) -> None:
-    """Write all that the run needs to go on. limits_before: those of the run that is extended here."""
+    """Write everything that the run needs to go on. limits_before: those of a run that is extended here."""
     champion = run.champion
     writer.checkpoint(Checkpoint(
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),

@@ -12,8 +12,8 @@ CHUNK = 1 << 20
 
 
 def input_hashes(config: RunConfig) -> dict[str, str]:
-    """SHA-256 of every file or folder that the config names, by its name there; raises UserError where one cannot be
-    read."""
+    """SHA-256 of every file or folder that the config names, by its name in the config; raises UserError where one
+    cannot be read."""
     names = [name for kind in PARTS for name in config.part(kind).files()]
     return {name: _hash(Path(name)) for name in names}
 

@@ -39,7 +39,7 @@ class FolderTaken(UserError):
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Raises UserError where a folder holds anything that a new run must not replace."""
+    """Raise UserError where a folder holds anything that a new run must not replace."""
     if not is_there(folder):
         if "\0" in str(folder):
             raise UserError(f"{shown_path(folder)}: no folder can be called so")
@@ -56,7 +56,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a run was begun in a folder: its config says the four parts of one, and is not alone."""
+    """True where a run was begun: config.toml names the four parts of one, and is not alone."""
     if not (folder / "config.toml").is_file() or not any((folder / name).exists() for name in BEGUN):
         return False
     try:
@@ -67,19 +67,19 @@ def is_run(folder: Path) -> bool:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises UserError where a file or folder of a run is a symbolic link, which may lead anywhere."""
+    """Raise UserError where a file or folder of a run is a symbolic link, which may lead anywhere."""
     for path in [*(folder / name for name in (*FILES, "result.json", LOCK, *FOLDERS)), *_below(folder)]:
         refuse_link(path)
 
 
 def refuse_link(path: Path) -> None:
-    """Raises UserError where a run's own file or folder is a symbolic link."""
+    """Raise UserError where a run's own file or folder is a symbolic link."""
     if path.is_symlink():
         raise UserError(f"{path}: is a symbolic link; a run's own files are none")
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """A run's own files and folders within its folders, whether they are there or not."""
+    """Files and folders of a run in its folders, whether they are there or not."""
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         yield path
         yield from [path / name for name in KEPT]
@@ -173,5 +173,5 @@ def _sweep(folder: Path, living: bool) -> None:
 
 
 def frames(folder: Path) -> list[Path]:
-    """Pictures of the filmstrip, in order: a folder each, named by six digits."""
+    """Frames of the filmstrip, in order: a folder each, named by six digits."""
     return [path for path in _numbered(folder / "filmstrip", 6) if path.is_dir() and not path.is_symlink()]

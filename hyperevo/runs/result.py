@@ -1,4 +1,4 @@
-"""Result of a run: the test examples, looked at once, and what the champion came to."""
+"""Result of a run: its champion on the test examples, which are looked at once."""
 
 import html
 import logging
@@ -25,7 +25,7 @@ from hyperevo.weights import Weights
 log = logging.getLogger(__name__)
 
 EXAMPLES = 10
-"""Test examples that are kept, of tasks that have something to show."""
+"""Number of test examples that are kept, of tasks that show any."""
 
 
 class Result(dict[str, Any]):
@@ -33,7 +33,7 @@ class Result(dict[str, Any]):
 
     folder: Path | None = None
     weights: Mapping[str, Tensor]
-    """The champion's, by their names in the `state_dict`."""
+    """Weights of the champion, by their names in the `state_dict`."""
 
     @property
     def measure(self) -> Measure:
@@ -131,8 +131,8 @@ def _operations(run: Run, population: Genotypes) -> int:
 
 
 def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:
-    """Test score of the best genotype of each of the population, where the search keeps it: of all the seeds that a
-    gradient trained."""
+    """Test scores of the best genotype of every member, such as the seeds that a gradient trained, where the search
+    keeps them."""
     selected = parts.search.selected()
     if selected is None:
         return {}

@@ -25,7 +25,7 @@ from hyperevo.runs.state import Champion, Round, Run
 
 
 class Interrupted(Exception):
-    """A signal ended the run after a whole generation; its checkpoint is written."""
+    """A signal ended the run after a whole round; its checkpoint is written."""
 
     def __init__(self, signum: int):
         super().__init__(signal.Signals(signum).name)
@@ -33,7 +33,7 @@ class Interrupted(Exception):
 
 
 def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
-    """Go through the remaining rounds and finish: returns the content of result.json.
+    """Go through the remaining rounds and finish; returns the content of result.json.
 
     Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. SIGINT and
     SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
@@ -76,8 +76,8 @@ def one_round(run: Run) -> Round:
 
 
 def spent(run: Run) -> float:
-    """Share of the rounds or the budget that a run has used up, whichever ends it first; all where its champion is as
-    good as is wanted."""
+    """Share of the rounds or the budget that a run has used up, the larger one; 1 where the champion has the wanted
+    score."""
     wanted, champion = run.config.run.until, run.champion
     if wanted is not None and champion is not None and champion.validation_score >= wanted:
         return 1.0
@@ -85,7 +85,8 @@ def spent(run: Run) -> float:
 
 
 def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float, examples_per_batch: int) -> float:
-    """Share of the limits of a config that so many rounds, evaluations of a batch's examples, and seconds are."""
+    """Share of a config's limits, the largest one, that so many rounds, evaluations of a batch's examples, and seconds
+    use up."""
     limits = config.run
     used = ((rounds, limits.rounds), (evaluations, limits.evaluations), (seconds, limits.seconds),
             (evaluations * examples_per_batch, limits.images))
@@ -93,7 +94,7 @@ def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float
 
 
 def _plan_by_clock(run: Run) -> None:
-    """With a budget in seconds, re-estimate the rounds from the speed so far, so that schedules end on time."""
+    """Re-estimate the rounds from the speed so far, for a budget in seconds, so that schedules end on time."""
     limit = run.config.run.seconds
     if limit is None or not run.seconds:
         return
@@ -103,7 +104,7 @@ def _plan_by_clock(run: Run) -> None:
 
 
 def _evolve(run: Run) -> tuple[Tensor, int]:
-    """One generation: fitness (P,), and how many networks failed."""
+    """Evaluate and tell one generation: fitness (P,), and the number of networks that failed."""
     parts, search = run.parts, run.parts.search
     teacher = search if isinstance(search, Teaches) else None
     lessons = None if teacher is None else teacher.lessons()
@@ -120,7 +121,7 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
 
 
 def _taught(run: Run, lessons: Lessons) -> Genotypes:
-    """The graphs of a generation after their steps along the gradient."""
+    """Graphs of a generation after their steps along the gradient."""
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
@@ -130,7 +131,8 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
-    """A round's steps along the gradient: mean fitness (P,) over them."""
+    """Take a round's steps along the gradient: mean fitness (P,) over them, and 0 failed networks. Raises RunFailed
+    where the loss is not finite."""
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
@@ -149,7 +151,7 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
 
 
 def _carried(run: Run) -> list[Carried]:
-    """State of a target that reads on, from the batch before if this one continues it."""
+    """State of a target that reads on, reset unless this batch continues the one before; empty for other targets."""
     if not isinstance(run.parts.target, ReadsOn):
         return []
     run.carried, generation = run.carried or Carried(), run.parts.search.generation
@@ -160,7 +162,8 @@ def _carried(run: Run) -> list[Carried]:
 
 
 def _finite(fitness: Tensor) -> tuple[Tensor, int]:
-    """Networks whose outputs overflowed count as worse than all others; how many there were goes into the metrics."""
+    """Fitness (P,) where networks whose outputs overflowed are worse than all others, and the number of these; raises
+    RunFailed where all overflowed."""
     good = torch.isfinite(fitness)
     if not good.any():
         raise RunFailed("no network of the population has a finite fitness; smaller weights may help")
@@ -169,7 +172,7 @@ def _finite(fitness: Tensor) -> tuple[Tensor, int]:
 
 
 def _validate(run: Run) -> float:
-    """Validation score of the search's best candidate; it becomes the champion where it beats the last one."""
+    """Validate the search's candidates: score of the best one, which becomes the champion if it beats the last one."""
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
@@ -189,13 +192,13 @@ def _chosen(genotypes: Genotypes, index: int) -> Genotype:
 
 
 def calibration_of(parts: Parts) -> Batch:
-    """As many training examples as the target takes anything from; none for most targets."""
+    """Training examples from which the target takes statistics or a readout; none for most targets."""
     return parts.task.calibration(parts.target.calibration_examples)
 
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM; after the first, the next has its usual effect."""
+    """Context that collects SIGINT and SIGTERM; after the first one, earlier handlers are back."""
     received: list[int] = []
     before: dict[int, object] = {}
 

@@ -14,12 +14,12 @@ from hyperevo.runs.evaluate import calibrated, fitting_half
 from hyperevo.weights import Weights
 
 EXAMPLES = 8
-"""Examples of a trial; half of them fit a readout, where there is one."""
+"""Number of examples in a trial; half of them fit a readout, where there is one."""
 
 
 def try_parts(parts: Parts, config: RunConfig) -> None:
     """Express one genotype, show its network a few examples, and take fitness and score. Raises UserError, in one line
-    that names the parts, for whatever goes wrong."""
+    that names the parts, for any error."""
     genotype = _tried(lambda: parts.search.ask()[:1], config)
     _tried(lambda: _act(parts, genotype) if isinstance(parts.task, Acts) else _read(parts, genotype, config), config)
 

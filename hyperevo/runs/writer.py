@@ -70,7 +70,7 @@ class Writer:
         self._logs["fitness.bin"].append(record)
 
     def frame(self, round_: int, champion: Genotype) -> None:
-        """Keep the champion for the filmstrip, after the rounds that are in it."""
+        """Keep the champion for the filmstrip, if this round is one of its frames."""
         if round_ in self._frames:
             plain, tensors = pack_genotype(champion)
             write_folder(self.folder / "filmstrip" / f"{round_:06d}", plain, tensors)
@@ -80,7 +80,7 @@ class Writer:
         write_checkpoint(self.folder, checkpoint)
 
     def lengths(self) -> dict[str, int]:
-        """Bytes of every log."""
+        """Number of bytes in every log."""
         return {name: log.length() for name, log in self._logs.items()}
 
     def hashes(self) -> dict[str, str]:
@@ -98,7 +98,7 @@ class Writer:
             raise RunFailed(f"{self.folder}: cannot be written: {reason(error)}; {then}") from error
 
     def close(self) -> None:
-        """Close the logs and let the folder go."""
+        """Close the logs and release the folder's lock."""
         for log in self._logs.values():
             log.close()
         self._lock.release()

@@ -65,8 +65,8 @@ class EvotorchSearch(Search):
 
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
-        self._told: SimpleQueue = SimpleQueue()
-        self._asked: SimpleQueue = SimpleQueue()
+        self._told: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[int, Tensor] | Exception] = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
@@ -74,7 +74,7 @@ class EvotorchSearch(Search):
             self._algorithm = self._make(evotorch, problem, self._first)
         self._last = torch.empty(0, self._genes)
         self._best = 0
-        ends = (self._algorithm, self._told, self._asked)
+        ends = (self._algorithm, self._asked)
         threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
         return self._receive()
 
@@ -134,14 +134,14 @@ class EvotorchSearch(Search):
             self._told.put(None)
 
 
-def _next_fitness(told: SimpleQueue) -> Tensor:
+def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
     fitness = told.get()
     if fitness is None:
         raise _Closed
     return fitness
 
 
-def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) -> None:
+def _step_until_closed(algorithm: Any, asked: SimpleQueue[tuple[int, Tensor] | Exception]) -> None:
     try:
         with torch.no_grad():
             while True:

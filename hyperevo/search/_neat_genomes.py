@@ -101,7 +101,7 @@ class Structure(NamedTuple):
 _FUNCTIONS = [(activation, aggregation) for activation in NAMES for aggregation in NAMES]
 """Pairs by index: activation · len(NAMES) + aggregation, both indices into NAMES."""
 
-_structures: dict[tuple, Structure] = {}
+_structures: dict[tuple[Any, ...], Structure] = {}
 STRUCTURES_KEPT = 20_000
 
 

@@ -14,17 +14,17 @@ class Settings(ComponentSettings):
 
     name: Literal["cosyne"] = "cosyne"
     population: int = Field(60, ge=4, multiple_of=2)
-    """Genotypes in a generation."""
+    """Number of genotypes in a generation."""
     tournament: int = Field(4, ge=2)
-    """Genotypes drawn for a tournament, whose best becomes a parent."""
+    """Number of genotypes drawn for a tournament; the best of them becomes a parent."""
     mutation: float = Field(0.3, gt=0)
     """Standard deviation of the noise added to a mutated gene."""
     mutation_probability: float = Field(0.1, gt=0, le=1)
     """Chance of a child's gene to be mutated."""
     elites: int = Field(1, ge=1)
-    """Best genotypes that live on unchanged."""
+    """Number of the best genotypes that live on unchanged."""
     permute_all: bool = True
-    """Permute every gene among the population, not only those of unfit genotypes."""
+    """true: permute every gene among the population; false: only those of unfit genotypes."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:

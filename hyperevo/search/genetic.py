@@ -14,13 +14,13 @@ class Settings(ComponentSettings):
 
     name: Literal["genetic"] = "genetic"
     population: int = Field(60, ge=4, multiple_of=2)
-    """Genotypes in a generation."""
+    """Number of genotypes in a generation."""
     tournament: int = Field(4, ge=2)
-    """Genotypes drawn for a tournament, whose best becomes a parent."""
+    """Number of genotypes drawn for a tournament; the best of them becomes a parent."""
     mutation: float = Field(0.05, gt=0)
     """Standard deviation of the noise added to every gene of a child."""
     elitist: bool = True
-    """The next population is the best of parents and children, not the children alone."""
+    """true: the next population is the best of parents and children; false: the children alone."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:

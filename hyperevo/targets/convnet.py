@@ -19,9 +19,9 @@ class Settings(ComponentSettings):
 
     name: Literal["convnet"] = "convnet"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 16), min_length=1)
-    """Output channels of every convolution."""
+    """Number of output channels of every convolution."""
     kernel: int = Field(7, ge=1)
-    """Rows and columns of all kernels. Feature maps keep their size but for the pooling."""
+    """Rows and columns of all kernels; only pooling makes feature maps smaller."""
     pool: int = Field(2, ge=1)
     """Rows and columns of the max pooling after every convolution."""
 

@@ -29,13 +29,13 @@ class Settings(ComponentSettings):
 
     name: Literal["module"] = "module"
     module: str
-    """`package.module:name` or `file.py:name` of a class or function that returns the module. It must take examples
-    (N, *shape) and answer (N, outputs)."""
+    """`package.module:name` or `file.py:name` of a class or function that returns the module. The module must take
+    examples (N, *shape) and return (N, outputs)."""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    """What it is called with, by keyword."""
+    """Keyword arguments for the class or function that returns the module."""
     shape: tuple[int, ...] | None = None
-    """Shape of one example as the module takes it; by default that of the task's inputs, and an image without channels
-    gets one."""
+    """Shape of one example as the module takes it; by default that of the task's inputs, with one channel for images
+    without channels."""
 
     @field_validator("module")
     @classmethod
@@ -56,8 +56,8 @@ class Settings(ComponentSettings):
 class ModuleTarget(Target):
     """P copies of a module that differ in parameters and buffers.
 
-    module: is not changed, but for where it lies and its mode. shape: of one example as the module takes it. inputs:
-    the sheet its first layer reads, which places that layer's weights.
+    module: stays unchanged, except for its device and mode. shape: of one example as the module takes it. inputs: sheet
+    that the first layer reads, for the positions of that layer's weights.
     """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], inputs: Sheet | None = None):
@@ -71,7 +71,8 @@ class ModuleTarget(Target):
         self.units = self._count_units()
 
     def _count_units(self) -> int:
-        """Values that the module's parts without parts compute for one example."""
+        """Number of values that the module's leaves compute for one example; raises ValueError where the module does
+        not take such an example, or does not answer a tensor (examples, outputs)."""
         counted: list[int] = []
 
         def count(_part: nn.Module, _inputs: Any, answer: Any) -> None:
@@ -94,7 +95,7 @@ class ModuleTarget(Target):
         return max(sum(counted), answer.numel())
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        """The module itself, with these parameters and buffers, behind what shapes its inputs."""
+        """The module with these parameters and buffers, after an `Unflatten` of inputs (N, values)."""
         own = copy.deepcopy(self.original)
         own.load_state_dict(dict(weights), strict=False)
         return nn.Sequential(nn.Unflatten(1, self.shape), own)
@@ -102,22 +103,22 @@ class ModuleTarget(Target):
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, values), the same for all networks → outputs (P, N, outputs).
 
-        Weights that hold the buffers too, as `calibrate` gives them, are used as they are; without them,
-        normalisations use the statistics of these inputs.
+        Weights that hold buffers too, as `calibrate` gives them, are used as they are; without buffers, normalisations
+        use the statistics of these inputs.
         """
         calibrated = all(name in weights for name in self._buffers)
         return self._run(weights, inputs, normalise_by_batch=not calibrated)[0]
 
     def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor | None = None) -> Weights:
-        """The weights together with every network's own buffers, its statistics those of these inputs (N, values)."""
+        """Weights with every network's own buffers added, their statistics those of inputs (N, values)."""
         if not self._buffers:
             return weights
         _, buffers = self._run(weights, inputs, normalise_by_batch=True)
         return Weights({**weights, **buffers})
 
     def _run(self, weights: Weights, inputs: Tensor, normalise_by_batch: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """Outputs and buffers of all networks. On the CPU network by network: `vmap` makes batched products of the
-        layers, which are slower there."""
+        """Outputs (P, N, outputs) and buffers of all networks. The CPU takes network by network: `vmap` makes batched
+        products of the layers, which are slower there."""
         values = self._state(weights, inputs)
         inputs = inputs.reshape(len(inputs), *self.shape)
         run = _together if self._mappable and inputs.device.type != "cpu" else _one_by_one
@@ -142,7 +143,7 @@ class ModuleTarget(Target):
 
 @contextmanager
 def _normalising(module: nn.Module, by_batch: bool) -> Iterator[None]:
-    """While it lasts, normalisations use the batch's own statistics, or those that they keep."""
+    """Context in which normalisations use the batch's statistics, or, if not `by_batch`, those that they keep."""
     parts: list[Any] = [part for part in module.modules() if "running_mean" in dict(part.named_buffers(recurse=False))]
     momenta = [part.momentum for part in parts]
     for part in parts:
@@ -191,7 +192,7 @@ def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarg
 
 
 def _made(maker: Any, settings: Settings) -> Any:
-    """Result of somebody else's class or function; raises ValueError, in one line, for whatever it raises."""
+    """Result of a guest's class or function; raises ValueError, in one line, for whatever it raises."""
     try:
         return maker(**settings.arguments)
     except KeyboardInterrupt:

@@ -25,18 +25,18 @@ class Settings(ComponentSettings):
 
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
-    """φ, the function of the hidden nodes."""
+    """φ, function of the hidden nodes."""
     steps: int = Field(10, ge=1)
-    """T, updates of all hidden nodes."""
+    """T, number of updates of all hidden nodes; fewer where nothing changes any more."""
 
 
 class SubstrateTarget(Target):
-    """P networks at once, of input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), recurrent.bias
-    (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
-    others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
+    """P networks at once, with input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), optionally
+    recurrent.bias (P, hidden), and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than others
+    have weights of 0 for the missing ones. There may be no hidden node at all."""
 
     own_inputs = True
-    """Networks may have inputs of their own."""
+    """True: every network may have inputs of its own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         # Outputs have as many axes as inputs, so that one more lies between them.

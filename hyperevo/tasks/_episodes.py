@@ -13,12 +13,14 @@ from hyperevo.errors import RunFailed, UserError
 
 Picture = Literal["colours", "grey", "saturation"]
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Of some episodes after an action: what is seen (n, …), and (n,) the rewards, the steps taken, and who is done."""
+"""Results of an action in n episodes: observations (n, …), and (n,) rewards, steps taken, and bools that say who is
+done."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Which environment, and what is made of the pictures that it shows."""
+    """An environment, by its name and options, and the form of its pictures: colours or one plane, and pixels along a
+    side."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -27,7 +29,7 @@ class World:
 
 
 def make(world: World, render_mode: str | None = None) -> Any:
-    """The environment; raises UserError, in a line that says why, where gymnasium cannot make it."""
+    """The environment; raises UserError, with gymnasium's reason in one line, where gymnasium cannot make it."""
     if render_mode is not None:
         # SDL looks for a screen before it draws into memory, and complains in its own words where there is none.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -43,7 +45,7 @@ def make(world: World, render_mode: str | None = None) -> Any:
 
 
 def _specified(name: str) -> Any:
-    """What gymnasium makes an environment of: its name, or the registration of one that draws the same quicker."""
+    """Specification for `gymnasium.make`: the name, or a registration that draws the same pictures faster."""
     import gymnasium
     registered = gymnasium.registry.get(name)
     if registered is None or registered.entry_point != "gymnasium.envs.box2d.car_racing:CarRacing":
@@ -52,8 +54,8 @@ def _specified(name: str) -> Any:
 
 
 def seen(world: World, observation: np.ndarray) -> np.ndarray:
-    """What a network is shown: a picture (H, W, 3) as bytes, (3, H, W) in colours and (H, W) in one plane, or else
-    float32 as it is."""
+    """Observation as a network reads it: a picture (H, W, 3) of bytes becomes (3, H, W) in colours and (H, W) in one
+    plane, everything else float32."""
     if observation.dtype != np.uint8 or observation.ndim < 2:
         return observation.astype(np.float32)
     if observation.ndim == 2 or observation.shape[2] == 1:
@@ -66,18 +68,18 @@ def seen(world: World, observation: np.ndarray) -> np.ndarray:
 
 
 def _resized(picture: Image.Image, pixels: int | None) -> Image.Image:
-    """The picture as a square of so many pixels a side, each the mean of what it covers."""
+    """The picture as a square of `pixels` along a side, each the mean of what it covers; unchanged where None."""
     return picture if pixels is None else picture.resize((pixels, pixels), Image.Resampling.BOX)
 
 
 class Glimpsed:
-    """An environment that draws its picture only where it is looked at."""
+    """An environment that draws its picture only when it is asked for."""
 
     unseen = False
-    """True where the picture after the coming step is not wanted; it is None then."""
+    """True where the picture after the coming step is not wanted; the observation is None then."""
 
     def look(self) -> np.ndarray:
-        """Picture (H, W, 3) of now."""
+        """Current picture (H, W, 3)."""
         raise NotImplementedError
 
 
@@ -90,14 +92,15 @@ class Episodes:
         self._running: dict[int, Any] = {}
 
     def reset(self, seeds: Sequence[int], numbers: Sequence[int] | None = None) -> np.ndarray:
-        """Begin episodes with these seeds in place of all others; what is seen (n, …)."""
+        """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
         self.close()
         self._running = {number: make(self.world) for number in (range(len(seeds)) if numbers is None else numbers)}
         return np.stack([seen(self.world, environment.reset(seed=int(seed))[0])
                          for environment, seed in zip(self._running.values(), seeds, strict=True)])
 
     def step(self, numbers: Sequence[int], actions: np.ndarray, times: int) -> Stepped:
-        """Take each one's action so many times, or until its episode is over. Episodes that are left out end."""
+        """Take each episode's action `times` times, or until the episode is over. Episodes that are left out end.
+        Raises RunFailed where an environment fails."""
         for number in self._running.keys() - set(numbers):
             self._running.pop(number).close()
         try:
@@ -116,8 +119,8 @@ class Episodes:
 
 
 def take(environment: Any, action: Any, times: int) -> tuple[np.ndarray, float, int, bool]:
-    """What is seen after an action was taken so many times, or until the episode was over; the sum of rewards, the
-    steps taken, and whether it is over."""
+    """Take an action `times` times, or until the episode is over: the last observation, the sum of rewards, the steps
+    taken, and whether it is over."""
     reward, drawn = 0.0, environment.unwrapped
     for step in range(1, times + 1):
         if isinstance(drawn, Glimpsed):
@@ -132,9 +135,9 @@ def take(environment: Any, action: Any, times: int) -> tuple[np.ndarray, float, 
 
 
 def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float, bool]:
-    """(shape of what is seen, action space, most steps of an episode, steps a second when watched, whether bytes are
-    seen). Raises UserError
-    where networks cannot read the one or answer the other, or where there are no pictures to make anything of."""
+    """(shape of an observation, action space, most steps of an episode, steps a second of a film, True for bytes) of an
+    environment. Raises UserError where networks cannot read its observations or give its actions, or where picture
+    options are set without pictures."""
     environment = make(world)
     observations, actions = environment.observation_space, environment.action_space
     steps = None if environment.spec is None else environment.spec.max_episode_steps

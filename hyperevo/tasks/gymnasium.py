@@ -25,7 +25,7 @@ from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Weights
 
 HELD_OUT = {"validation": 1, "test": 2}
-"""Streams of seeds that are the same in every run; generations have others."""
+"""Random streams of seeds that are held out, equal in every run; generations have others."""
 
 
 class Settings(TaskSettings):
@@ -33,30 +33,31 @@ class Settings(TaskSettings):
 
     name: Literal["gymnasium"] = "gymnasium"
     environment: str = "CartPole-v1"
-    """Its id; `module:id` imports the module that registers it."""
+    """Id of the environment; `module:id` imports the module that registers it."""
     options: dict[str, bool | int | float | str] = {}
     """Keyword arguments of the environment, such as `{continuous = false}`."""
     episodes: int = Field(4, ge=1)
-    """Episodes of every network in a generation."""
+    """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
-    """After so many an episode of a generation ends; by default after the environment's own number."""
+    """Largest number of steps of an episode in a generation; by default the environment's own."""
     patience: int | None = Field(None, ge=1)
-    """An episode of a generation ends after so many steps in which no action earned anything."""
+    """Number of steps without a positive reward after which an episode of a generation ends; by default none."""
     repeat: int = Field(1, ge=1)
-    """Steps that an action is kept for; each counts as one."""
+    """Number of steps that every action is kept for; each counts as a step."""
     picture: Picture = "colours"
-    """What is seen of pictures: all colours, or one plane."""
+    """Part of a picture that networks see: all colours, or one plane, its grey values or its saturation."""
     pixels: int | None = Field(None, ge=1)
-    """Pictures are made squares of so many pixels a side."""
+    """Number of pixels along each side of the square that pictures are scaled to; by default they keep their size."""
     validation: int = Field(20, ge=1)
-    """Episodes of the environment's own number of steps that choose the champion, and as many that test it."""
+    """Number of episodes that choose the champion, with the environment's own number of steps; as many others test
+    it."""
     workers: int = Field(0, ge=0)
-    """Processes that step the episodes; with 0 this one does."""
+    """Number of worker processes that step the episodes; with 0 the run's own process does."""
 
     watchable: ClassVar[bool] = True
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (return)"
 
     def data_set(self) -> str:
@@ -65,12 +66,12 @@ class Settings(TaskSettings):
 
     @property
     def world(self) -> World:
-        """The environment, and what is made of its pictures."""
+        """The environment with its options, and the form of its pictures."""
         return World(self.environment, self.options, self.picture, self.pixels)
 
 
 class Gymnasium(Task):
-    """Seeds of episodes (N,), and of each the most steps and the patience, (N, 2)."""
+    """Seeds of episodes (N,), and the limits of each (N, 2): the largest number of steps, and the patience."""
 
     settings: Settings
 
@@ -102,12 +103,12 @@ class Gymnasium(Task):
         return self._seeds(self.settings.validation, generator, self.own_steps)
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The seeds of one generation's episodes: a function of the seed and the generation."""
+        """Seeds of one generation's episodes: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         return self._seeds(self.settings.episodes, generator, self.steps_per_example, self.settings.patience)
 
     def calibration(self, examples: int) -> Batch:
-        """What networks read at the first step of an episode (N, observations)."""
+        """Observations (examples, features) at the first step of episodes, and the limits."""
         seeds, limits = self._seeds(examples, torch.Generator().manual_seed(2**62), self.own_steps)
         if not examples:
             return torch.empty(0, self.inputs.units, device=self.device), limits
@@ -118,13 +119,13 @@ class Gymnasium(Task):
         return self._held_out("test")
 
     def _shown(self, observations: np.ndarray) -> Tensor:
-        """Observations (n, …) → (n, features), bytes as shares of 255."""
+        """Observations (n, …) as (n, features), bytes as shares of 255."""
         flat = torch.tensor(observations.reshape(len(observations), -1), device=self.device)
         return flat.float().div_(255) if observations.dtype == np.uint8 else flat
 
     def act(self, outputs: Tensor) -> np.ndarray:
-        """Actions (n, …) that outputs (n, classes) mean: the largest one's number; or, for a box, tanh of each from its
-        lowest to its highest value, and the output itself where it has none."""
+        """Actions (n, …) for outputs (n, classes): the index of the largest output; or, for a box, the outputs' tanh
+        scaled to the interval of each value, and the output itself where a value is unbounded."""
         if type(self.actions).__name__ == "Discrete":
             return outputs.argmax(-1).cpu().numpy() + self.actions.start
         outputs = outputs.nan_to_num()  # engines do not survive actions that are no numbers
@@ -135,7 +136,7 @@ class Gymnasium(Task):
 
     @torch.no_grad()
     def play(self, target: Target, weights: Weights, seeds: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2): sum of rewards and number of steps of every network's episodes with seeds (N,)."""
+        """Outcomes (P, N, 2) of every network's episodes with seeds (N,): sum of rewards and number of steps."""
         most_steps, patience = limits.amax(0).tolist()
         players = Actors(target, weights, len(seeds))
         # Episode n of network p has the number p · N + n.
@@ -159,11 +160,11 @@ class Gymnasium(Task):
         return torch.from_numpy(np.stack([returns, steps], 2)).float()
 
     def fitness(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Fitness (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
     def score(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Score (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return self.fitness(played, limits)
 
     def preprocessing(self) -> Standardise | None:
@@ -199,7 +200,7 @@ def _outputs(actions: Any) -> int:
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read at a step, and how many outputs they have."""
+    """Sheet of the observations, and number of outputs."""
     seen_shape, actions, *_ = spaces(settings.world)
     return _sheet(seen_shape), _outputs(actions)
 

@@ -15,13 +15,14 @@ def test_mean_and_its_interval():
     assert estimate.value == pytest.approx(0.92)
     assert 0.9 <= estimate.low < 0.92 < estimate.high <= 0.94
     assert mean([0.5]).low is None and mean([0.5]).value == 0.5
-    assert mean([0.5, 0.5]) == mean([0.5, 0.5])
+    many = np.random.default_rng(0).random(20)
+    assert mean(many) == mean(many)  # though resampled at random
 
 
 def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
     draws = np.random.default_rng(0)
     inside = [(estimate := mean(draws.normal(0, 1, 20))).low <= 0 <= estimate.high for _ in range(100)]
-    assert 85 <= sum(inside) <= 100
+    assert 85 <= sum(inside) <= 98
 
 
 def test_interquartile_mean_leaves_the_ends_out():

@@ -83,7 +83,7 @@ def test_a_population_is_painted_as_every_graph_alone(way, options, seed):
             expected = painted_alone(encoding, graph, name)
             scale = max(1.0, float(expected.abs().max()))
             # Where a link is just expressed or a step just taken, rounding decides; such points are few.
-            apart = (own - expected).abs() > 1e-9 * scale
+            apart = ~((own - expected).abs() <= 1e-9 * scale)  # what is not a number is apart, too
             assert apart.float().mean() <= (0.05 if options.get("link_expression") else 0.0), name
 
 
@@ -129,16 +129,19 @@ def test_waves_beyond_the_clamp_are_clamped_as_in_neat_python(way):
 
 
 LARGE = """
-import random, resource, sys, torch
+import random, sys, torch
 from hyperevo.encodings.cppn import CppnEncoding, Settings
 from hyperevo.geometry import ParameterGeometry, Sheet
+from hyperevo.runs.environment import peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.targets.mlp import MlpTarget, Settings as Mlp
+from hyperevo.weights import project
 sys.path.insert(0, {folder!r})
 from test_cppn import population
 torch.set_num_threads(1)
+before = peak_memory_gb()
 {body}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+print(peak_memory_gb() - before)
 """
 
 SUBSTRATE = """
@@ -146,7 +149,7 @@ encoding = CppnEncoding(Settings(), {"weight": ParameterGeometry(Sheet((55, 55))
 with torch.no_grad():
     weight = encoding.express(population(encoding, 4, 0, hidden=8))["weight"]
     assert tuple(weight.shape) == (4, 3025, 3025)
-    assert torch.isfinite(weight.project(torch.randn(3025, 10))).all()
+    assert torch.isfinite(project(weight, torch.randn(3025, 10))).all()
 """
 
 THOUSAND = """
@@ -164,4 +167,4 @@ def test_memory_is_bounded(body, request):
     script = LARGE.format(folder=str(request.path.parent), body=body)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 3.0
+    assert float(done.stdout) < 0.4  # gigabytes; as many as 814 MB are a thousand networks' weights alone

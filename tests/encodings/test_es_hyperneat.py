@@ -28,6 +28,7 @@ from hyperevo.plots.run_figures import save_run_figures
 from hyperevo.plots.substrate import found_network
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.files import read_tensors
+from hyperevo.weights import Weights
 
 LINE = ParameterGeometry(Sheet((1,)), Sheet((3,)))
 PLANE = ParameterGeometry(Sheet((1, 2)), Sheet((2, 2)))
@@ -389,10 +390,13 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_a_run_ends_with_a_network_and_figures(tmp_path):
-    config = load_config("es-hyperneat-parity", ["run.rounds=2", "search.population=10", "threads=1"]).config
-    result = execute(create_run(config, tmp_path / "run"))
-    assert 0 <= result["test_accuracy"] <= 1
+    config = load_config("es-hyperneat-parity", ["run.rounds=2", "search.population=40", "threads=1"]).config
+    run = create_run(config, tmp_path / "run")
+    result, task = execute(run), run.parts.task
     network = read_tensors(tmp_path / "run" / "champion" / "weights.safetensors")
+    patterns, labels = task.test()
+    outputs = run.parts.target.forward(Weights({name: value[None] for name, value in network.items()}), patterns)
+    assert float(task.score(outputs, labels)) == result["test_accuracy"] and len(network["hidden.places"])
     assert network["input.weight"].shape == (len(network["hidden.places"]), 3)
     figures = {path.stem for path in save_run_figures(tmp_path / "run")}
     assert {"learning_curves", "cppn_graph", "found_network"} <= figures

@@ -4,7 +4,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from hyperevo.geometry import Sheet
@@ -54,6 +56,7 @@ def make_graph(nodes, outputs, inputs=5):
 
 
 def assert_symmetric(figure):
+    assert maps(figure)
     for image in maps(figure):
         low, high = image.get_clim()
         assert low == -high < 0
@@ -219,13 +222,17 @@ def test_species_keep_their_colours():
     figure = species_over_time(rows, LABEL)
     bands = figure.axes[0].collections
     assert len(bands) == 60
-    first, again = bands[0].get_facecolor()[0], bands[len(SPECIES_COLOURS)].get_facecolor()[0]
-    assert (first == again).all()
+    assert [to_hex(band.get_facecolor()[0]) for band in bands] == [*SPECIES_COLOURS] * (60 // len(SPECIES_COLOURS))
     figure.canvas.draw()
 
 
 def test_species_of_one_round():
-    species_over_time([{"round": 1, "species": 4, "members": 9}], LABEL).canvas.draw()
+    rows = [{"round": 3, "species": species, "members": members} for species, members in ((4, 9), (7, 2))]
+    figure = species_over_time(rows, LABEL)
+    figure.canvas.draw()
+    [axes] = figure.axes
+    assert [band.get_paths()[0].get_extents().intervaly.tolist() for band in axes.collections] == [[0, 9], [9, 11]]
+    assert axes.get_ylim() == (0, 11) and axes.get_xlim() == (3, 4) and "2 species over time" in title(figure)
 
 
 # Node 1 is dead, node 3 of two outputs' making, and nothing reads inputs 1 and 4.
@@ -260,7 +267,9 @@ def test_layout_of_a_large_graph_has_no_overlaps_and_runs_to_the_right():
     generator = torch.Generator().manual_seed(1)
     nodes = [Node("sin", "sum", tuple(sorted(set(torch.randint(5 + at, (3,), generator=generator).tolist()))))
              for at in range(50)]
-    layout = lay_out(make_graph(nodes, range(38, 50)))
+    graph = make_graph(nodes, range(38, 50))
+    layout = lay_out(graph)
+    assert len(layout.routes) == sum(len(nodes[at].sources) for at in live_nodes(graph.topology)) > 50
     for layer in layout.layers:
         heights = [layout.heights[vertex] for vertex in layer]
         rooms = [1.0 if vertex >= 0 else 0.45 for vertex in layer]
@@ -356,6 +365,9 @@ def test_embeddings_lie_on_their_principal_components():
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_embeddings_of_few_numbers_have_a_map_too(size):
-    assert embedding_map(embeddings_of_layers(size), LABEL).axes
+    embeddings = embeddings_of_layers(size)
+    dots = embedding_map(embeddings, LABEL).axes[0].collections[0].get_offsets()
+    every = torch.cat([values.flatten(0, 1) for values in embeddings.values()])
+    np.testing.assert_allclose(pdist(dots), pdist(every), atol=1e-5)  # there is nothing that two axes would not show
     with pytest.raises(ValueError, match="at least three"):
         embedding_map({"only": random_weights(1, 2, 4)})

@@ -118,8 +118,9 @@ def titles(folder):
 
 def test_every_title_names_the_run_the_seed_and_the_data(tmp_path):
     make_run(tmp_path / "dct-digits", "dct")
-    for title in titles(tmp_path / "dct-digits"):
-        assert "dct-digits (seed 5) on scikit-learn digits:" in title
+    found = titles(tmp_path / "dct-digits")
+    assert len(found) == len(COMMON | EXPECTED["dct"])
+    assert all("dct-digits (seed 5) on scikit-learn digits:" in title for title in found)
 
 
 def test_shuffled_pixels_are_drawn_where_they_are_in_the_image(tmp_path):
@@ -165,21 +166,23 @@ def test_a_run_without_a_champion(tmp_path):
     assert not (tmp_path / "run" / "figures").exists()
 
 
-@pytest.mark.parametrize("damage", [
-    lambda run: (run / "task.json").unlink(),
-    lambda run: (run / "task.json").write_text('{"data": "digits"}'),
-    lambda run: (run / "task.json").write_text('{"data'),
-    lambda run: (run / "config.toml").unlink(),
-    lambda run: (run / "champion" / "tensors.safetensors").write_bytes(b"short"),
-    lambda run: (run / "champion" / "state.json").write_text("{}"),
-    lambda run: (run / "figures").write_text("a file where the folder should be"),
-    lambda run: (run / "task.json").write_text(
+@pytest.mark.parametrize(("damage", "problem"), [
+    (lambda run: (run / "task.json").unlink(), "/task.json: cannot be read"),
+    (lambda run: (run / "task.json").write_text('{"data": "digits"}'), "/task.json: does not describe a task"),
+    (lambda run: (run / "task.json").write_text('{"data'), "/task.json: is cut short or damaged"),
+    (lambda run: (run / "config.toml").unlink(), ": is not a run: it has no config.toml"),
+    (lambda run: (run / "champion" / "tensors.safetensors").write_bytes(b"short"),
+     "/champion/tensors.safetensors: is cut short or damaged"),
+    (lambda run: (run / "champion" / "state.json").write_text("{}"), "/champion: holds no genotype"),
+    (lambda run: (run / "figures").write_text("a file where the folder should be"), "/figures: cannot be written"),
+    (lambda run: (run / "task.json").write_text(
         json.dumps({"data": "digits", "inputs": [9, 9], "classes": 3, "class_names": ["a", "b", "c"]})),
+     ": the champion does not fit the config"),
 ])
-def test_a_damaged_run_is_a_one_line_error(tmp_path, damage):
+def test_a_damaged_run_is_a_one_line_error(tmp_path, damage, problem):
     make_run(tmp_path / "run", "direct")
     damage(tmp_path / "run")
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"^{tmp_path}/run{problem}") as caught:
         save_run_figures(tmp_path / "run")
     assert "\n" not in str(caught.value)
 

@@ -20,6 +20,7 @@ from hyperevo.plots.run_view import open_view
 from hyperevo.plots.sequences import LETTERS, lines_of, shades, strokes_in_time, written_text
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.sample import changed_rows, draw_strokes
+from hyperevo.tasks.handwriting import draw_points, mixture
 
 TINY = ["search.steps_per_round=2", "run.rounds=1", "run.validate_every=1", "threads=1", "target.hidden=6",
         "target.hyper=3", "target.embedding=2"]
@@ -95,9 +96,15 @@ def test_rows_that_change_are_those_of_observe(text_run):
 
 def test_strokes_follow_from_the_seed_and_go_on_from_what_was_drawn(stroke_run):
     network = champion_network(open_view(stroke_run))
-    first, again = (draw_strokes(network, 3, 7, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(first, again) and first.shape == (3, 7, 3)
+    first, again, other = (draw_strokes(network, 3, 7, 0.5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
     assert set(first[..., 2].unique().tolist()) <= {0.0, 1.0}
+    drawn, generator = torch.zeros(3, 1, 3), torch.Generator().manual_seed(1)
+    for _ in range(7):
+        answers, _ = network(drawn)  # from the first point on, with no state kept
+        point = draw_points(mixture(answers[:, -1], 0.5), generator)
+        drawn = torch.cat([drawn, point[:, None]], 1)
+    torch.testing.assert_close(first, drawn[:, 1:])
 
 
 def test_samples_can_be_read_again(stroke_run, tmp_path):

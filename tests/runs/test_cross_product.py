@@ -1,11 +1,13 @@
 """Every encoding of fixed length under every kind of search: a new file of either is tested without an edit."""
 
 import pytest
+from safetensors.torch import load_file
 
 from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute
+from hyperevo.weights import Weights
 
 GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
     "nodes": [["sin", "sum", [0, 1, 2, 3]], ["identity", "sum", [5, 4]], ["identity", "sum", [5, 2]],
@@ -31,10 +33,13 @@ def small_config(encoding, search):
 
 @pytest.mark.parametrize(("encoding", "search"), PAIRS)
 def test_a_run_ends_with_a_result(encoding, search, tmp_path):
-    result = execute(create_run(small_config(encoding, search), tmp_path / "run"))
-    assert 0 <= result["test_accuracy"] <= 1
+    run = create_run(small_config(encoding, search), tmp_path / "run")
+    result, task = execute(run), run.parts.task
     assert result["encoded_genes"] + result["direct_parameters"] > 0
-    assert (tmp_path / "run" / "champion" / "weights.safetensors").is_file()
+    champion = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
+    images, labels = task.test()
+    outputs = run.parts.target.forward(Weights({name: value[None] for name, value in champion.items()}), images)
+    assert float(task.score(outputs, labels)) == pytest.approx(result["test_accuracy"], abs=1 / len(labels))
 
 
 def test_evolved_graphs_have_no_gradient(tmp_path):

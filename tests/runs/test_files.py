@@ -14,7 +14,7 @@ from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     write_json(tmp_path / "a.json", {"x": 1})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert read_json(tmp_path / "a.json") == {"x": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]

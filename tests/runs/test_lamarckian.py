@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hyperevo.config import load_config
 from hyperevo.errors import UserError
@@ -13,6 +14,7 @@ from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import differentiable_fitness, learn
 from hyperevo.search._neat_learn import Learning, LearnSettings
+from hyperevo.weights import Weights
 
 SMALL = ["task.name=digits", "task.images=40", "task.validation=200", "target.hidden=[[3,3]]", "search.population=6",
          "search.hidden=4", "search.learn.steps=4", "run.rounds=4", "run.validate_every=1", "threads=1"]
@@ -124,11 +126,20 @@ def test_a_cut_run_ends_as_the_unbroken_one(options, tmp_path, run_until):
 
 
 def test_the_champion_is_a_graph_that_learned(tmp_path):
-    """In a Baldwinian run too: its accuracy is the one that was validated."""
-    result = execute(create_run(small_config("search.learn.inherit=false"), tmp_path / "run"))
+    """In a Baldwinian run too: its fitness is the best of its round, its accuracy the one that was validated."""
+    run = create_run(small_config("search.learn.inherit=false"), tmp_path / "run")
+    result, task = execute(run), run.parts.task
+    champion = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
+    network = Weights({name: value[None] for name, value in champion.items()})
+    rows = rows_of(tmp_path / "run")
+    row = rows[result["champion_round"] - 1]
+    images, labels = task.batch(run.config.seed, int(row["generation"]))
+    assert float(task.fitness(run.parts.target.forward(network, images), labels)) == pytest.approx(float(row["best"]))
+    images, labels = task.validation
+    validated = float(task.score(run.parts.target.forward(network, images), labels))
+    assert validated == result["validation_accuracy"] == max(float(row["validation_accuracy"]) for row in rows)
     state = json.loads((tmp_path / "run" / "champion" / "state.json").read_text())
-    assert state["validation_accuracy"] == result["validation_accuracy"]
-    assert result["validation_accuracy"] == max(float(row["validation_accuracy"]) for row in rows_of(tmp_path / "run"))
+    assert state["validation_accuracy"] == validated
 
 
 @pytest.mark.parametrize("config", ["dppn-mnist", "appendix-a1"])

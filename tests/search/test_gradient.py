@@ -1,6 +1,5 @@
 """The gradient search takes the steps that torch's optimisers take, each genotype as if alone, and resumes exactly."""
 
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -135,4 +134,3 @@ def test_what_does_not_fit_is_refused():
     graphs = SimpleNamespace(settings=SimpleNamespace(name="cppn"))
     with pytest.raises(UserError, match="genotypes of encoding 'cppn' are graphs"):
         build(Settings(), graphs, 0)
-    assert math.isfinite(make().learning_rate())

@@ -12,7 +12,7 @@ import neat
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from neat.genes import DefaultConnectionGene, DefaultNodeGene
 from neat.genome import DefaultGenome
@@ -166,7 +166,7 @@ def test_species_stay_near_the_wished_number(wished):
         step(search)
         counts.append(search.statistics()["species"])
         assert sum(search.species_sizes().values()) == 40
-    assert abs(sum(counts[10:]) / 30 - wished) < 2
+    assert abs(sum(counts[10:]) / 30 - wished) < 1.5  # no number is as near to both
 
 
 def test_more_species_than_there_is_room_for():
@@ -403,22 +403,28 @@ def point_by_point(graphs: list[Graph]) -> torch.Tensor:
 WAYS = (one_by_one, together, point_by_point)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 10**6), st.integers(0, 25))
-def test_graphs_equal_neat_pythons_networks(seed, mutations):
-    config = neat_config(EVERY, INPUTS, OUTPUTS)
-    genome = evolved_genome(seed, mutations, config)
-    try:
-        theirs = queried(genome, config)
-    except OverflowError:
-        return
-    if not tame(theirs):
-        return
-    graph = graph_from_genome(genome, config.genome_config)
-    ours = spread(activate(graph, coordinates(torch.float64), range(OUTPUTS)))
-    assert close(ours, theirs, 1e-9)
-    for way in WAYS:
-        assert close(way([graph, graph])[1], theirs, 1e-8), way
+def test_graphs_equal_neat_pythons_networks():
+    compared = []
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.integers(0, 10**6), st.integers(0, 25))
+    def equal(seed, mutations):
+        config = neat_config(EVERY, INPUTS, OUTPUTS)
+        genome = evolved_genome(seed, mutations, config)
+        try:
+            theirs = queried(genome, config)
+        except OverflowError:
+            reject()
+        assume(tame(theirs))
+        graph = graph_from_genome(genome, config.genome_config)
+        ours = spread(activate(graph, coordinates(torch.float64), range(OUTPUTS)))
+        assert close(ours, theirs, 1e-9)
+        for way in WAYS:
+            assert close(way([graph, graph])[1], theirs, 1e-8), way
+        compared.append((seed, mutations))
+
+    equal()
+    assert len(set(compared)) >= 150
 
 
 def single_node_genome(activation: str, aggregation: str, config: neat.Config) -> DefaultGenome:
@@ -604,9 +610,9 @@ def test_ini_file_resumes(tmp_path):
     ("activation_options = sin cos step gauss", "activation_options = sin cos wobble", "wobble"),
     ("activation_default = cos", "activation_default = tanh", "tanh"),
     ("aggregation_options = sum product", "aggregation_options = sum avarage", "avarage"),
-    ("initial_connection = full_direct", "initial_connection = everything", ""),
+    ("initial_connection = full_direct", "initial_connection = everything", "initial_connection = everything"),
     ("species_fitness_func = max", "species_fitness_func = most", "most"),
-    ("[NEAT]", "NEAT", ""),
+    ("[NEAT]", "NEAT", "no section headers"),
     ("[DefaultSpeciesSet]", "[Species]", "DefaultSpeciesSet"),
     ("elitism = 2\nsurvival", "elites = 2\nsurvival", "elites"),
     ("bias_mutate_rate = 0.7", "bias_mutate_rate = nan", "[DefaultGenome] bias_mutate_rate = nan: input should be a"),
@@ -636,8 +642,8 @@ def test_bad_ini_is_one_line_that_names_the_file(old, new, said, tmp_path):
     assert old in INI
     with pytest.raises(UserError) as caught:
         ini_search(tmp_path, INI.replace(old, new, 1))
-    message = str(caught.value)
-    assert message.startswith(f"search.ini: {tmp_path}/neat.ini: ")
+    before, file, message = str(caught.value).partition(f"{tmp_path}/neat.ini: ")
+    assert (before, file) == ("search.ini: ", f"{tmp_path}/neat.ini: ")
     assert said in message
     assert message.isprintable() and len(message) < 600 and "/tmp/tmp" not in message
 

@@ -51,7 +51,7 @@ def test_validation_and_test_have_noise_that_never_changes():
     task, again = make_task(), make_task()
     assert (task.validation[0] == 0).any() and (task.test()[0] == 0).any()
     assert torch.equal(task.validation[0], again.validation[0])
-    assert torch.equal(task.test()[0], task.test()[0])
+    assert torch.equal(task.test()[0], again.test()[0])
     assert torch.equal(task.calibration(9)[0], again.calibration(9)[0])
 
 

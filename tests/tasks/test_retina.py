@@ -1,6 +1,7 @@
 """The retina problem: its patterns, and what its networks are said to be."""
 
 import torch
+from safetensors.torch import load_file
 
 from hyperevo.config import load_config
 from hyperevo.geometry import Sheet
@@ -90,6 +91,11 @@ def test_paths_through_found_nodes_join_halves_too():
 
 
 def test_results_say_how_modular_the_champion_is(tmp_path):
-    config = load_config("retina", ["search.population=10", "run.rounds=2"]).config
+    config = load_config("retina", ["search.population=10", "search.locality=''", "run.rounds=2"]).config
     result = execute(create_run(config, tmp_path / "run"))
-    assert 0 <= result["separation"] <= 1 and result["connections"] >= 0
+    weights = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
+    first, second, last = (weights[f"{layer}.weight"].abs() for layer in ("hidden1", "hidden2", "readout"))
+    paths = (last @ second @ first).view(2, 2, 4) > 0  # output, row and column of the input
+    assert result["connections"] == sum(int(layer.count_nonzero()) for layer in (first, second, last)) > 0
+    assert result["separation"] == 1 - float(paths[0, :, 2:].sum() + paths[1, :, :2].sum()) / 8
+    assert 0 < result["separation"] < 1  # or little would be compared
