@@ -232,12 +232,18 @@ class AppendLog:
         if path.exists() and path.stat().st_nlink > 1:  # another name of the file may be somebody's backup
             with whole(path) as temporary:
                 shutil.copyfile(path, temporary)
-        self._file, self._length = path.open("ab+", buffering=0), length
+        self._file, self._length, self._digest = path.open("ab+", buffering=0), length, hashlib.sha256()
+        try:
+            self._begin(path, length, sha256)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, path: Path, length: int, sha256: str | None) -> None:
         if (size := self._file.seek(0, os.SEEK_END)) < length:
             raise UserError(f"{path}: is shorter than the checkpoint says ({size:,} of {length:,} bytes)")
         self._file.truncate(length)
         self._file.seek(0)
-        self._digest = hashlib.sha256()
         while chunk := self._file.read(CHUNK):
             self._digest.update(chunk)
         if sha256 is not None:

@@ -8,7 +8,7 @@ result.json, figures/, run.log and run.lock. Only these are ever removed. Each c
 resuming depends on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) 
     config, parts, memory_gb = _composed(config)
     if folder is None:
         return Run(config, parts, memory_gb)
-    with _told(folder):
+    with _told(folder), _closed(parts.search.close, parts.task.close):
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(folder)
         with _released(lock):
@@ -80,6 +80,17 @@ def _told(folder: Path) -> Iterator[None]:
     except OSError as error:
         where = shown_path(error.filename or folder)
         raise UserError(f"{where}: cannot be read or written: {reason(error)}") from error
+
+
+@contextmanager
+def _closed(*closing: Callable[[], object]) -> Iterator[None]:
+    """Close what was opened where what is done with it first fails."""
+    try:
+        yield
+    except BaseException:
+        for close in closing:
+            close()
+        raise
 
 
 @contextmanager
@@ -174,7 +185,10 @@ def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> 
         with _released(lock):
             sweep(folder)
             if not checkpoints(folder):
-                return _created(*_composed(_extended(folder, config_values(config), changes, trust)), folder, lock)
+                longer = _extended(folder, config_values(config), changes, trust)
+                longer, parts, memory_gb = _composed(longer)
+                with _closed(parts.search.close, parts.task.close):
+                    return _created(longer, parts, memory_gb, folder, lock)
             return _opened(folder, config, Code(trust, folder=folder), lock, changes)
 
 
@@ -194,18 +208,25 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
     # An extension that was cut short has its first checkpoint, and not its config.
     before, config = config, _extended(folder, checkpoint.config, changes, code.trust)
     parts = _recomposed(folder, config)
-    # The same memory as before means the same blocks, and so the same bits.
-    memory_gb = float(read_checked(folder / "environment.json", EnvironmentFile)["memory_gb"])
-    writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies), checkpoint)
-    run = Run(config, parts, memory_gb, writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+    with _closed(parts.search.close, parts.task.close):
+        # The same memory as before means the same blocks, and so the same bits.
+        memory_gb = float(read_checked(folder / "environment.json", EnvironmentFile)["memory_gb"])
+        writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies), checkpoint)
+        run = Run(config, parts, memory_gb, writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+        with _closed(writer.close):
+            _bring_to(run, checkpoint)
+            if config != before:
+                _extend(run, before)
+    return run
+
+
+def _bring_to(run: Run, checkpoint: Checkpoint) -> None:
+    """Set what a run has found, and its search, to a checkpoint."""
     if checkpoint.champion is not None:
         run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_score)
     if checkpoint.carried is not None:
-        run.carried = Carried(tuple(part.to(parts.device) for part in checkpoint.carried))
+        run.carried = Carried(tuple(part.to(run.parts.device) for part in checkpoint.carried))
     _restore(run, checkpoint)
-    if config != before:
-        _extend(run, before)
-    return run
 
 
 def _recomposed(folder: Path, config: RunConfig) -> Parts:

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -51,10 +51,15 @@ class Writer:
         names = (*LOGS, "species.csv") if has_species else LOGS
         lengths, hashes = (last.lengths, last.hashes) if last else ({}, {})
         self._fixed = {name: file_hash(folder / name) for name in FIXED if (folder / name).is_file()}
-        self._logs = {name: AppendLog(folder / name, lengths.get(name, 0), hashes.get(name)) for name in names}
+        self._logs: dict[str, AppendLog] = {}
         self._frames = filmstrip_rounds(config)
-        for name in ("checkpoint", "filmstrip")[: 1 + bool(self._frames)]:
-            (folder / name).mkdir(exist_ok=True)
+        with ExitStack() as opened:
+            for name in names:
+                self._logs[name] = AppendLog(folder / name, lengths.get(name, 0), hashes.get(name))
+                opened.callback(self._logs[name].close)
+            for name in ("checkpoint", "filmstrip")[: 1 + bool(self._frames)]:
+                (folder / name).mkdir(exist_ok=True)
+            opened.pop_all()
 
     def row(self, file: str, values: Mapping[str, object]) -> None:
         """Add a row to a CSV log, after a head where it is the first."""
