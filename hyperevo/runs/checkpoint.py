@@ -10,11 +10,8 @@ from hyperevo.config import Values
 from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, pack_genotype, unpack_genotype
 from hyperevo.parts import State
-from hyperevo.runs.files import STATE, TENSORS, read_folder, remove_folder, write_folder
+from hyperevo.runs.files import KEPT, STATE, read_folder, remove_folder, write_folder
 from hyperevo.runs.schemas import CheckpointFile, checked
-
-KEPT = dict.fromkeys((STATE, TENSORS))
-"""Files of a checkpoint, and of a frame of the filmstrip."""
 
 
 @dataclass(frozen=True)

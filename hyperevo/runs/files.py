@@ -26,6 +26,9 @@ from hyperevo.reading import as_text, check_regular, read_bytes
 STATE, TENSORS = "state.json", "tensors.safetensors"
 """Files of a folder of values and tensors."""
 
+KEPT = (STATE, TENSORS, "weights.safetensors", "preprocessing.safetensors", "examples.safetensors")
+"""All files that such a folder may have, the champion's too."""
+
 PARTIAL = re.compile(r"\..+\.(\d+)\.hyperevo")
 """Temporary names, with the number of the process."""
 
@@ -100,23 +103,27 @@ def write_folder(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, 
     only when whole. A folder of that name gives way; other files in it move to the new one."""
     content = {name: tensor_bytes(own) for name, own in {TENSORS: tensors, **(also or {})}.items()}
     content[STATE] = sealed({**values, "tensors": hashlib.sha256(content[TENSORS]).hexdigest()})
-    temporary = _temporary(folder)
-    remove_folder(temporary, content)
+    temporary, old = _temporary(folder), _temporary(folder, "-old")
+    for left in (temporary, old):
+        remove_folder(left, KEPT)
     temporary.mkdir()
-    for name, own in content.items():
-        with (temporary / name).open("xb") as file:
-            file.write(own)
-    remove_folder(_temporary(folder, "-old"), content)
-    if folder.exists():
-        _give_way(folder, temporary, content)
-    temporary.replace(folder)
-    remove_folder(_temporary(folder, "-old"), content)
+    try:
+        for name, own in content.items():
+            with (temporary / name).open("xb") as file:
+                file.write(own)
+        if folder.exists():
+            _give_way(folder, temporary, old)
+        temporary.replace(folder)
+    except BaseException:
+        remove_folder(temporary, KEPT)
+        raise
+    remove_folder(old, KEPT)
 
 
-def _give_way(folder: Path, successor: Path, names: Container[str]) -> None:
-    for own in [path for path in folder.iterdir() if path.name not in names]:
+def _give_way(folder: Path, successor: Path, old: Path) -> None:
+    for own in [path for path in folder.iterdir() if path.name not in KEPT]:
         own.replace(successor / own.name)
-    folder.replace(_temporary(folder, "-old"))
+    folder.replace(old)
 
 
 def remove_folder(folder: Path, names: Container[str]) -> None:

@@ -9,16 +9,13 @@ from hyperevo.config import PARTS
 from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
 from hyperevo.reading import is_there
-from hyperevo.runs.checkpoint import KEPT
-from hyperevo.runs.files import is_temporary, remove_folder, writer_of
+from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
 from hyperevo.runs.writer import LOCK, LOGS
 from hyperevo.toml import read_toml
 
 FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "run.log", "config.toml")
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
-
-CHAMPION = (*KEPT, "weights.safetensors", "preprocessing.safetensors", "examples.safetensors")
 
 FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code")
 
@@ -83,7 +80,7 @@ def _below(folder: Path) -> Iterator[Path]:
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         yield path
         yield from [path / name for name in KEPT]
-    yield from [folder / "champion" / name for name in CHAMPION]
+    yield from [folder / "champion" / name for name in KEPT]
     yield from _figures(folder)
     for path in _code(folder):
         yield from [path, *path.parents[: len(path.relative_to(folder).parts) - 2]]
@@ -128,7 +125,7 @@ def remove_run(folder: Path) -> None:
     sweep(folder)
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         remove_folder(path, KEPT)
-    remove_folder(folder / "champion", CHAMPION)
+    remove_folder(folder / "champion", KEPT)
     _remove_code(folder)
     for path in _figures(folder):
         path.unlink(missing_ok=True)
@@ -167,7 +164,7 @@ def _sweep(folder: Path, living: bool) -> None:
         if number is None or (living and psutil.pid_exists(number)):
             continue
         if path.is_dir() and not path.is_symlink():
-            remove_folder(path, CHAMPION)
+            remove_folder(path, KEPT)
         else:
             path.unlink(missing_ok=True)
 
