@@ -20,8 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from platformdirs import user_cache_path
-
+from hyperevo.cache import user_cache
 from hyperevo.errors import UserError, reason
 
 Files = Mapping[str, str]
@@ -312,13 +311,13 @@ def _imported_files(source: Source) -> dict[str, str]:
 
 
 def _store() -> Path:
-    return user_cache_path("hyperevo", appauthor=False) / "trusted-code.json"
+    return user_cache() / "trusted-code.json"
 
 
 def _read_store() -> list[dict[str, Any]]:
     try:
         entries = json.loads(_store().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, UserError):
         return []  # what cannot be read trusts nothing
     return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("files"), dict)
             and isinstance(entry.get("main"), str)] if isinstance(entries, list) else []
@@ -343,7 +342,7 @@ def remember(sources: Sequence[Source]) -> None:
         entry = {"main": source.main, "files": dict(source.files())}
         if entry not in entries:
             entries.append(entry)
-    with suppress(OSError):  # without a cache the code has to be trusted again
+    with suppress(OSError, UserError):  # without a cache the code has to be trusted again
         _store().parent.mkdir(parents=True, exist_ok=True)
         temporary = _store().with_name(f".{_store().name}.{os.getpid()}")
         temporary.write_text(json.dumps(entries, indent=1), encoding="utf-8")

@@ -67,8 +67,10 @@ def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
 def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock) -> Run:
     remove_run(folder)
     _write_start(config, parts, memory_gb, folder)
-    run = Run(config, parts, memory_gb, Writer(folder, config, lock, isinstance(parts.search, HasSpecies)))
-    write_checkpoint_of(run, _writer(run))
+    writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies))
+    run = Run(config, parts, memory_gb, writer)
+    with _closed(writer.close):
+        write_checkpoint_of(run, writer)
     return run
 
 
@@ -121,11 +123,6 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
         write_json(folder / "inputs.json", hashes)
 
 
-def _writer(run: Run) -> Writer:
-    assert run.writer is not None
-    return run.writer
-
-
 def _task_facts(task: Task) -> dict[str, object]:
     outputs = {"outputs": _sheet_values(task.outputs)} if isinstance(task.outputs, Sheet) else {}
     return {"data": task.data_name, "inputs": _sheet_values(task.inputs), "classes": output_units(task.outputs),
@@ -158,11 +155,15 @@ def _set_threads(config: RunConfig) -> None:
 def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
     """Resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it names
     code of a guest that came with it."""
-    if not is_there(folder) or not folder.is_dir():
-        raise UserError(f"{shown_path(folder)}: no such run folder")
+    _check_is_there(folder)
     if not is_there(folder / "config.toml"):
         raise UserError(f"{folder}: is not a run: it has no config.toml")
     return check_config(read_toml(folder / "config.toml"), str(folder / "config.toml"), code=Code(trust, folder=folder))
+
+
+def _check_is_there(folder: Path) -> None:
+    if not is_there(folder) or not folder.is_dir():
+        raise UserError(f"{shown_path(folder)}: no such run folder")
 
 
 LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
@@ -176,9 +177,10 @@ def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> 
     killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
     with its folder, did not run here before, and is not to be trusted.
     """
-    config = read_run_config(folder, trust)
+    _check_is_there(folder)
     with _told(folder):
         refuse_links(folder)
+        config = read_run_config(folder, trust)
         if not is_run(folder):
             raise UserError(f"{folder}: holds a config and no run; `run {folder / 'config.toml'}` begins one")
         lock = lock_folder(folder)
@@ -216,7 +218,7 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
         with _closed(writer.close):
             _bring_to(run, checkpoint)
             if config != before:
-                _extend(run, before)
+                _extend(run, writer, before)
     return run
 
 
@@ -258,10 +260,10 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
         raise UserError(f"{place}: does not fit the config: {type(error).__name__}: {shortened(error)}") from error
 
 
-def _extend(run: Run, before: RunConfig) -> None:
+def _extend(run: Run, writer: Writer, before: RunConfig) -> None:
     """Write the longer run's config. The checkpoint goes first: it knows both configs."""
     limits = dict(flatten(config_values(before)))
-    write_checkpoint_of(run, _writer(run), {key: limits[key] for key in LIMITS if key in limits})
+    write_checkpoint_of(run, writer, {key: limits[key] for key in LIMITS if key in limits})
     write_text(run.folder / "config.toml", config_text(run.config))
     (run.folder / "result.json").unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """A run's own files in its folder: the only ones that are ever replaced or removed. A user's own files stay."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hyperevo.config import PARTS
 from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
 from hyperevo.reading import is_there
-from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
+from hyperevo.runs.files import KEPT, STATE, is_temporary, remove_folder, writer_of
 from hyperevo.runs.writer import LOCK, LOGS
 from hyperevo.toml import read_toml
 
@@ -38,8 +39,7 @@ class FolderTaken(UserError):
 def check_free(folder: Path, overwrite: bool) -> None:
     """Raise UserError where a folder holds anything that a new run must not replace."""
     if not is_there(folder):
-        if "\0" in str(folder):
-            raise UserError(f"{shown_path(folder)}: no folder can be called so")
+        _check_name(folder)
         return
     if not folder.is_dir():
         raise FolderTaken(f"{folder} exists, and is not a folder")
@@ -50,6 +50,15 @@ def check_free(folder: Path, overwrite: bool) -> None:
         raise FolderTaken(f"{folder} exists; resume it, choose another --out, or pass --overwrite")
     if not is_run(folder):
         raise UserError(f"{folder} is not a run and is not overwritten")
+
+
+def _check_name(folder: Path) -> None:
+    try:
+        os.fsencode(folder)
+        if "\0" in str(folder):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"{shown_path(folder)}: no folder can be called so") from None
 
 
 def is_run(folder: Path) -> bool:
@@ -171,4 +180,4 @@ def _sweep(folder: Path, living: bool) -> None:
 
 def frames(folder: Path) -> list[Path]:
     """Frames of the filmstrip, in order: a folder each, named by six digits."""
-    return [path for path in _numbered(folder / "filmstrip", 6) if path.is_dir() and not path.is_symlink()]
+    return [path for path in _numbered(folder / "filmstrip", 6) if (path / STATE).exists() and not path.is_symlink()]
