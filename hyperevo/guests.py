@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from hyperevo.cache import user_cache
@@ -244,7 +244,8 @@ def _import_file(source: Source) -> ModuleType:
     """Run a file under a name of its own, so that `random.py` is no other module's."""
     place = hashlib.sha256(str(source.file.resolve()).encode()).hexdigest()[:8]
     name = f"guest_{source.file.stem}_{source.sha256[:8]}_{place}"
-    specification = importlib.util.spec_from_file_location(name, source.file)
+    specification = importlib.util.spec_from_file_location(name, source.file,
+                                                           loader=_PlainSource(name, str(source.file)))
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # dataclasses look for their module there
@@ -256,20 +257,33 @@ def _import_file(source: Source) -> ModuleType:
     return module
 
 
+class _PlainSource(importlib.machinery.SourceFileLoader):
+    """Loads source code and no bytecode: a `.pyc` beside it may be of any other source."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Code of the source file as it is now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 class _Finder:
-    """Finds top-level modules in the folder of a guest, if they are allowed."""
+    """Finds modules in the folder of a guest, if they are allowed: of its own files any, of recorded ones source only.
+    """
 
     def __init__(self, source: Source):
         self.root, self.allowed = source.root.resolve(), source.allowed
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Specification of a module in the folder; None for all others."""
-        if path is not None or fullname in sys.stdlib_module_names or not self._is_allowed(fullname):
+        top = fullname.partition(".")[0]
+        if top in sys.stdlib_module_names or (path is not None and top not in _IMPORTED) or not self._is_allowed(top):
             return None
-        found = importlib.machinery.PathFinder.find_spec(fullname, [str(self.root)])
+        places = [str(self.root)] if path is None else list(path)
+        found = importlib.machinery.PathFinder.find_spec(fullname, places) if self.allowed is None \
+            else next(filter(None, (_source_in(place, fullname) for place in places)), None)
         if found is None or found.origin is None:
             return None
-        _IMPORTED.add(fullname)
+        _IMPORTED.add(top)
         return found
 
     def _is_allowed(self, name: str) -> bool:
@@ -279,6 +293,10 @@ class _Finder:
         files = [self.root / f"{name}.py", *(self.root / name).rglob("*.py")]
         relative = [file.relative_to(self.root).as_posix() for file in files if file.is_file()]
         return bool(relative) and all(self.allowed.get(own) == sha256_of(self.root / own) for own in relative)
+
+
+def _source_in(folder: str, name: str) -> importlib.machinery.ModuleSpec | None:
+    return importlib.machinery.FileFinder(folder, (_PlainSource, [".py"])).find_spec(name)
 
 
 @contextmanager

@@ -175,7 +175,7 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
 
 def _print_setting(setting: Setting, width: int, space: int) -> None:
     """Print key and value in `space` columns, then the origin; below them the meaning."""
-    value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
+    value = shortened(as_toml(setting.value))
     lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
     typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
     meaning = textwrap.fill(setting.meaning, width - 4, break_on_hyphens=False)

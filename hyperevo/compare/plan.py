@@ -109,7 +109,7 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         for seed in range(seeds):
             loaded = load_fitting(name, [*overrides, *assigned, f"seed={seed}"], code)
             config = _resolved(loaded.config, budget, code)
-            called = "+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)
+            called = _title(["+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)])
             varied = tuple((key, _shown(value)) for key, value in zip(keys, values, strict=True))
             title = _title([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
             folder = _folder(out / "runs", f"{_short(stem)}-{seed}", config)
