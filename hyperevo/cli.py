@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,6 +20,8 @@ app = typer.Typer(
            "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+
+NOTES = logging.Handler(logging.WARNING)
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
@@ -165,6 +168,29 @@ def show(
 
 
 @app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="PART", help="mine.py, mine.py:Name, package.module, or a name.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The part's settings.")] = None,
+    kind: Annotated[str | None, typer.Option(
+        help="task, target, encoding, search, environment or data-set, where PART does not tell it.")] = None,
+) -> None:
+    """Hold a part to its contract, and say what is missing or wrong; exit code 1 where anything is.
+
+    Examples: hyperevo check mine.py | hyperevo check embedding tile=[4,4] | hyperevo check digits --kind task
+    """
+    from hyperevo import contracts
+    from hyperevo.config import assigned
+
+    kind = kind.replace("-", " ") if kind else contracts.kind_of(name)
+    found = contracts.check(name, kind, **assigned({}, options or []))
+    for finding in found:
+        typer.echo(f"{name}: {finding}")
+    if found:
+        raise SystemExit(1)
+    typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
+
+
+@app.command()
 def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], trust: Trust = False) -> None:
     """Draw a run's figures again, into its folder `figures`."""
     _draw(folder, trust)
@@ -303,11 +329,19 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _say_warnings() -> None:
+    """Print what the package warns of as notes."""
+    NOTES.setFormatter(logging.Formatter("note: %(message)s"))
+    NOTES.emit = lambda record: typer.echo(NOTES.format(record), err=True)  # type: ignore[method-assign]
+    logging.getLogger("hyperevo").addHandler(NOTES)
+
+
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the run failed, 2 bad usage, config or input, 128 + signal."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
+    _say_warnings()
     try:
         app(prog_name="hyperevo")
     except UserError as error:

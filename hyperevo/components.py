@@ -20,14 +20,14 @@ A data set defines `load` instead, and an environment functions of its own.
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
 from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
@@ -51,6 +51,25 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
+    @field_validator("*")
+    @classmethod
+    def _in_bounds(cls, value: Any) -> Any:
+        if any(abs(number) > LARGEST for number in _numbers(value)):
+            raise ValueError(f"has a number beyond ±{LARGEST:,}")
+        return value
+
+
+LARGEST = 2**31 - 1
+"""Largest number that an option may have, where it has no smaller bound of its own."""
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, tuple | list):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float):
+        yield value
+
 
 class ComponentSettings(Options):
     """Options of one component."""
@@ -62,9 +81,18 @@ class ComponentSettings(Options):
         """Code that these options name, and that runs where the component is built."""
         return ()
 
+    def kept(self) -> Mapping[str, tuple[Any, Any]]:
+        """Plain data and tensors that a run keeps of what these options name, by the name of a folder in its own."""
+        return {}
+
     def files(self) -> tuple[str, ...]:
         """Files or folders of data that these options name."""
         return ()
+
+    def numbers_held(self, genes: int) -> int:
+        """Numbers that a search with these options holds for genotypes of so many genes, or for graphs (0 genes); for
+        the reckoning of memory before they are made."""
+        return 0
 
 
 TARGET_PARAMETERS = "names of the target's parameters"

@@ -39,25 +39,25 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
-    rounds: int = Field(100, ge=1)
+    rounds: int = Field(100, ge=1, lt=2**31)
     """Largest number of rounds; a round asks the search for genotypes, evaluates them and tells their fitness."""
-    evaluations: int | None = Field(None, ge=1)
+    evaluations: int | None = Field(None, ge=1, le=2**53)
     """Evaluations of a network after which the run ends, with the round that reaches them; the first limit reached
     counts."""
-    images: int | None = Field(None, ge=1)
+    images: int | None = Field(None, ge=1, le=2**53)
     """Examples shown to networks after which the run ends, with the round that reaches them; an example counts once for
     every network."""
-    seconds: float | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0, le=1e9)
     """Seconds after which the run ends, with the round that reaches them; the result then depends on the machine."""
     until: float | None = None
     """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
     metrics.csv has it, such as -1.3 for 1.3 bits per character."""
-    validate_every: int = Field(10, ge=1)
+    validate_every: int = Field(10, ge=1, lt=2**31)
     """Rounds between two evaluations on the validation examples, which choose the champion."""
-    memory_gb: float | None = Field(None, gt=0)
+    memory_gb: float | None = Field(None, gt=0, le=1e6)
     """Memory that evaluating a population may take, in 10⁹ bytes; it sets the number of networks evaluated at a time.
     By default half of what is free when the run starts; environment.json records the value."""
-    filmstrip: int = Field(12, ge=0)
+    filmstrip: int = Field(12, ge=0, le=1000)
     """Champions kept on the way for the figure of weights over time; 0 keeps none. A run that a budget or a score may
     end keeps one whenever the number of rounds has grown by half."""
 
@@ -80,7 +80,7 @@ class RunConfig(BaseModel):
     """Seed of everything that is drawn at random: genotypes, batches, episodes."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """Device of all tensors: auto (a GPU where there is one), cpu, mps, cuda or cuda:N."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
     """Number of threads for tensor work, recorded in environment.json; by default torch's choice."""
     task: SerializeAsAny[TaskSettings]
     """Data or an environment, and the fitness of networks on it."""
@@ -128,8 +128,12 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
-def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
-    """Load a shipped config by name, or a TOML file by path, with `key=value` overrides, and check it.
+Override = str | tuple[str, Any]
+"""Text `key=value`, or a dotted key and its value."""
+
+
+def load_config(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
+    """Load a shipped config by name, or a TOML file by path, with overrides, and check it.
 
     Code that the file names runs only if `code` permits; code that an override names is the user's own. Where an
     override replaces a component, the run's name and description say so, unless other overrides give them. Raises
@@ -139,7 +143,7 @@ def load_config(source: str, overrides: Sequence[str] = (), code: Code = OWN) ->
     values = read_toml(path)
     origins, before = {key: path.name for key, _ in flatten(values)}, _components(values)
     for override in overrides:
-        key, value = parse_override(override)
+        key, value = parse_override(override) if isinstance(override, str) else override
         code = replace(code, named=code.named | {text for _, text in flatten({"": value}) if isinstance(text, str)})
         _assign(values, key, value)
         given = [below for below, _ in flatten({key: value})] or [key]

@@ -1,13 +1,21 @@
 """Genotypes: a tensor (genes,) or a `Graph`; populations of them; and both as tensors and plain data for files."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
+from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
+from hyperevo.graph_text import graph_from_text
+from hyperevo.reading import read_bytes
+from hyperevo.seal import STATE, TENSORS, break_seal
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -93,6 +101,54 @@ def _numbers(tensors: Mapping[str, Tensor], name: str, needed: int | None) -> Te
     if not found.is_floating_point() or not torch.isfinite(found).all():
         raise ValueError(f"{name}: has values that are no finite numbers")
     return found
+
+
+Packed = tuple[Any, dict[str, Tensor]]
+"""Plain data and tensors, as a folder holds them in state.json and tensors.safetensors."""
+
+MOST_BYTES = 2**32
+"""Bytes of a file of genotypes, of which a run may have a whole population."""
+
+
+def read_champion(run: Path) -> Genotype:
+    """Champion's genotype in the folder of a finished run; raises UserError, which names it, if there is none or it is
+    damaged."""
+    try:
+        packed = read_packed(run / "champion")
+    except UserError as error:
+        raise UserError(f"{shown_path(run)}: is not a finished run: {error}") from error
+    return champion_of(*packed, run)
+
+
+def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotype:
+    """Champion's genotype from the content of its folder; raises UserError, which names the run's, if it is damaged."""
+    try:
+        own = plain["genotype"]
+        return _checked_genes(tensors["genes"]) if own["kind"] == "genes" else _checked_graph(own, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{shown_path(run)}: its champion is damaged: {shortened(error)}") from error
+
+
+def read_packed(folder: Path) -> Packed:
+    """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
+    try:
+        content = read_bytes(folder / STATE, MOST_BYTES)
+        values, tensors = json.loads(content), load(read_bytes(folder / TENSORS, MOST_BYTES))
+        break_seal(folder, content, values)
+        return values, tensors
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
+
+
+def _checked_genes(genes: Tensor) -> Tensor:
+    if genes.dim() != 1 or not genes.is_floating_point() or not torch.isfinite(genes).all():
+        raise ValueError(f"genes are finite numbers (genes,), and these are {genes.dtype} {tuple(genes.shape)}")
+    return genes
+
+
+def _checked_graph(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Graph:
+    numbers = {name: tensors[name].tolist() for name in ("weights", "biases", "responses")}
+    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes")} | numbers))
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:

@@ -13,8 +13,8 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -30,6 +30,9 @@ MOST_BYTES = 10_000_000
 """Size up to which a file is taken for source code."""
 
 
+Around = Callable[["Source"], AbstractContextManager[Callable[[ModuleType], object]]]
+
+
 class UntrustedCode(UserError):
     """Code that came with a folder, has not run here before, and is not trusted."""
 
@@ -41,7 +44,8 @@ class Source:
     spelled: the name as the config has it, without `:name`. root, main: the folder from which its files import each
     other, and the main file, relative to it. sha256: the main file's. allowed: the files that may be imported from the
     root; None for any. trusted: whether it may run. installed: whether it is a module of Python or of a package, of
-    which no copy is kept.
+    which no copy is kept. around: context in which it runs, which takes the source and gives a function that is called
+    with the module; what that function imports is among the code's files.
     """
 
     spelled: str
@@ -51,6 +55,7 @@ class Source:
     allowed: Files | None = None
     trusted: bool = True
     installed: bool = False
+    around: "Around | None" = field(default=None, compare=False)
 
     @property
     def file(self) -> Path:
@@ -67,9 +72,10 @@ class Source:
         for whatever it raises, an exit included."""
         if not self.trusted:
             raise UntrustedCode(f"{self.file}: is code that has not run here before (sha256 {self.sha256[:12]}…); "
-                                "--trust runs it")
+                                "--trust runs it, in Python trust=True")
         known = _LOADED.get(self._key)
-        if known is None or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
+        if known is None or self.around not in (None, known.around) \
+                or any(sha256_of(self.root / file) != sha256 for file, sha256 in known.files.items()):
             known = _LOADED[self._key] = _run(self)
         return known.module
 
@@ -161,6 +167,7 @@ OWN = Code(trust=True)
 class _Loaded:
     module: ModuleType
     files: Files
+    around: "Around | None"
 
 
 _LOADED: dict[tuple[str, str, str], _Loaded] = {}
@@ -184,7 +191,7 @@ def is_guest_name(name: str) -> bool:
 def _parted(name: str) -> tuple[str, str]:
     """`mine.py:Name` as (mine.py, Name); without a colon the second is empty."""
     where, colon, attribute = name.rpartition(":")
-    if not colon or "/" in attribute or "\\" in attribute:  # the colon of a drive
+    if not colon or (len(where) == 1 and attribute[:1] in ("/", "\\")):  # the colon of a drive
         return name, ""
     return where, attribute
 
@@ -227,17 +234,26 @@ def sha256_of(file: Path) -> str:
 
 
 def _run(source: Source) -> _Loaded:
+    around = source.around or _nothing_around
     try:
         if source.installed:
-            return _Loaded(importlib.import_module(source.spelled), {source.main: source.sha256})
-        with _importing_from(source):
+            with around(source) as finish:
+                finish(module := importlib.import_module(source.spelled))
+            return _Loaded(module, {source.main: source.sha256}, source.around)
+        with _importing_from(source), around(source) as finish:
             module = _import_file(source) if source.is_file else importlib.import_module(source.spelled)
-            return _Loaded(module, _imported_files(source))
+            finish(module)
+            return _Loaded(module, _imported_files(source), source.around)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's code runs here, and may even exit
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source.spelled}: {type(error).__name__}{f': {reason}' if reason else ''}") from error
+
+
+@contextmanager
+def _nothing_around(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    yield lambda module: None
 
 
 def _import_file(source: Source) -> ModuleType:

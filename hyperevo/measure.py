@@ -4,7 +4,7 @@ A task names its measure. Higher scores are better everywhere in hyperevo, so a 
 bits per character, is kept as minus its value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,42 @@ class Measure:
         return scores if self.is_share else self.factor * scores
 
 
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """Test scores of P networks, higher is better. Printed as their measure is read; `float` takes that of one."""
+
+    measure: Measure
+    values: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.values)
+
+    def __getitem__(self, network: int) -> float:
+        return self.values[network]
+
+    def __float__(self) -> float:
+        if len(self) != 1:
+            raise TypeError(f"these are the scores of {len(self)} networks: take one of them, or max of all")
+        return self.values[0]
+
+    def __repr__(self) -> str:
+        read = self.measure.text
+        if len(self) == 1:
+            return f"test {self.measure.name} {read(self.values[0])}"
+        return (f"test {self.measure.name} of {len(self):,} networks: best {read(max(self.values))}, "
+                f"mean {read(sum(self.values) / len(self))}")
+
+
 ACCURACY = Measure("accuracy")
 VARIANCE_EXPLAINED = Measure("variance explained")
 FOOD_SCORE = Measure("food score")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)
 MEAN_RETURN = Measure("mean return", factor=1.0, unit="", digits=1)
+R_SQUARED = Measure("R²", factor=1.0, unit="", digits=3)
 
 EARLIER = {measure.name: measure for measure in (ACCURACY, BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)}
 """Measures by name, for runs that recorded the name alone; all others were read in percent."""

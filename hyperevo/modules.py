@@ -47,6 +47,10 @@ class PlainNetwork(nn.Module):
                 owner = owner.get_submodule(step)
             owner.register_parameter(last, nn.Parameter(value.detach().clone(), value.is_floating_point()))
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in self.named_parameters())
+        return f"{type(self).__name__}({shapes})"
+
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, …) → (N, …)."""
         own = dict(self.named_parameters())

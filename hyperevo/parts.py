@@ -235,7 +235,8 @@ class Encoding(ABC):
 
     def __repr__(self) -> str:
         genes = f"{self.genes:,} genes" if self.genes else "graphs"
-        return f"{type(self).__name__}({genes} → {sum(place.size for place in self.geometry.values()):,} weights)"
+        weights = f"{sum(place.size for place in self.geometry.values()):,} weights"
+        return f"{type(self).__name__}({genes} → {'networks with hidden nodes' if self.finds_nodes else weights})"
 
 
 class Search(ABC):

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from hyperevo.errors import UserError, shown_path
+from hyperevo.errors import UserError, reason, shown_path
 
 
 def read_bytes(path: Path | str, most: int) -> bytes:
@@ -19,7 +19,7 @@ def read_bytes(path: Path | str, most: int) -> bytes:
         with open(path, "rb") as file:
             content = b"" if known > most else file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: names that no file can have
-        raise UserError(f"{shown_path(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"{shown_path(path)}: cannot be read: {reason(error)}") from error
     if (size := max(len(content), known)) > most:
         raise UserError(f"{shown_path(path)}: is too large: {size:,} bytes, where at most {most:,} are read")
     return content
@@ -30,7 +30,7 @@ def check_regular(path: Path | str) -> int:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{shown_path(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"{shown_path(path)}: cannot be read: {reason(error)}") from error
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise UserError(f"{shown_path(path)}: cannot be read: it is a pipe, a socket or a device, not a file")
     return status.st_size

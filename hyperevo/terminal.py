@@ -17,10 +17,8 @@ from typing import Any
 import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hyperevo.compare.live import plain_console
 from hyperevo.compare.plan import Entry
 from hyperevo.config import LoadedConfig, RunConfig, Setting, as_toml, explained
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
@@ -31,8 +29,9 @@ from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
-from hyperevo.runs.own_files import FolderTaken, refuse_link
-from hyperevo.runs.writer import Locked, lock_folder
+from hyperevo.runs.own_files import FolderTaken
+from hyperevo.runs.progress import bar, plain_console, round_text
+from hyperevo.runs.writer import Locked, lock_folder, log_handler
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -72,33 +71,10 @@ def execute_with_progress(run: Run) -> Result:
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     console = plain_console(stderr=True)
     with _log_to(run.folder / "run.log"):
-        return _execute_under_bar(run, console) if console.is_terminal else execute(run, _line_printer(title, run))
-
-
-def _execute_under_bar(run: Run, console: Console) -> Result:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(),
-               TextColumn("{task.fields[numbers]}", markup=False), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(shortened(run.config.name), total=1.0, numbers="")
-        progress.update(bar, completed=spent(run))
-        return execute(run, lambda round_: progress.update(bar, completed=round_.spent,
-                                                           numbers=f"{_round(round_, run)}  {_numbers(round_, run)}"))
-
-
-def _round(round_: Round, run: Run) -> str:
-    """Progress of a run in rounds, or in its budget where that may end it first."""
-    limits = run.config.run
-    return f"round {round_.number}/{limits.rounds}" if limits.ends_with_rounds \
-        else f"round {round_.number}, {round_.spent:.0%} of the budget"
-
-
-def _numbers(round_: Round, run: Run) -> str:
-    measure = run.parts.task.measure
-    score = "" if round_.champion_score is None else \
-        f"  validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"
-    fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
-    pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
-    return f"{fitness}{score}  {pace}/round"
+        if not console.is_terminal:
+            return execute(run, _line_printer(title, run))
+        with bar(run, console) as show:
+            return execute(run, show)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -111,22 +87,17 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {_round(round_, run)}  {_numbers(round_, run)}  {left:.0f} s left",
-              file=sys.stderr, flush=True)
+        print(f"{title}: {round_text(round_, run)}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     return show
 
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """Write messages to a file while it lasts. One that cannot be written is no reason to end a run."""
-    refuse_link(path)
+    """Write messages to a file while it lasts."""
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.INFO)
-    vars(handler)["handleError"] = lambda record: None
+    handler = log_handler(path)
     logger.addHandler(handler)
     try:
         yield
@@ -142,8 +113,9 @@ def print_result(result: Mapping[str, Any]) -> None:
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
                f"{result.get('examples', 'images')} of {shortened(result['data'])}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
-        typer.echo(f"all {len(seeds)}: {', '.join(map(measure.number, seeds))}{measure.unit}, "
-                   f"mean {measure.text(statistics.mean(seeds))}")
+        numbers = ["none" if seed is None else measure.number(seed) for seed in seeds]
+        mean = "none" if None in seeds else measure.text(statistics.mean(seeds))
+        typer.echo(f"all {len(seeds)}: {', '.join(numbers)}{measure.unit}, mean {mean}")
     fitted = result.get("fitted_parameters")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights"

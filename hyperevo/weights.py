@@ -199,7 +199,8 @@ def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor
 
 
 def _are_few(inputs: Tensor) -> bool:
-    return inputs.dim() == 3 and inputs.shape[-1] <= FEW
+    # A network that is exported takes any number of examples.
+    return inputs.dim() == 3 and not torch.compiler.is_compiling() and inputs.shape[-1] <= FEW
 
 
 def project_and_add(weight: Weight, inputs: Tensor, bias: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
+from PIL import Image
 
 # A first call may take a second where a library is imported or the machine is busy: no test is judged by the clock.
 hypothesis.settings.register_profile("hyperevo", deadline=None)
@@ -37,6 +39,44 @@ def real_data(request, monkeypatch) -> Path:
         (pytest.fail if os.environ.get("HYPEREVO_REQUIRE_DATA") else pytest.skip)(reason)
     monkeypatch.setenv("HYPEREVO_DATA", folder)
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory) -> Path:
+    """A text of ten letters."""
+    path = tmp_path_factory.mktemp("text") / "mine.txt"
+    path.write_text("".join(np.random.default_rng(0).choice(list("abcdefgh \n"), 6000)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def stroke_file(tmp_path_factory) -> Path:
+    """Twenty short drawings in stroke-3 form."""
+    path, random = tmp_path_factory.mktemp("strokes") / "mine.npz", np.random.default_rng(1)
+    lengths = random.integers(4, 12, 20)
+    points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
+    np.savez(path, points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def table_file(tmp_path_factory) -> Path:
+    """Ninety rows of four numbers, three kinds and a value."""
+    path, random = tmp_path_factory.mktemp("table") / "mine.csv", np.random.default_rng(2)
+    rows = [",".join([*(f"{own:.4f}" for own in random.normal(size=5)), random.choice(list("abc"))]) for _ in range(90)]
+    path.write_text("\n".join(["first,second,third,fourth,value,kind", *rows]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory) -> Path:
+    """Thirty pictures of each of three classes."""
+    path, random = tmp_path_factory.mktemp("images"), np.random.default_rng(3)
+    for name in ("one", "other", "third"):
+        (path / name).mkdir()
+        for number in range(30):
+            Image.fromarray(random.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path / name / f"{number}.png")
+    return path
 
 
 class Cut(Exception):

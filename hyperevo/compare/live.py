@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.runs import finished
+from hyperevo.runs.progress import plain_console
 from hyperevo.runs.rounds import share_spent
 from hyperevo.runs.schemas import METRICS, TIMING, ResultFile, TaskFile, read_checked, read_log
 
@@ -75,11 +74,6 @@ def state_table(found: Sequence[State]) -> Table:
     for name in dict.fromkeys(state.name for state in found):
         table.add_row(name, *(cells.get((name, seed), "") for seed in seeds))
     return table
-
-
-def plain_console(**options: Any) -> Console:
-    """A console that shows text as it is: no square bracket is markup, and no colon the name of a picture."""
-    return Console(markup=False, emoji=False, highlight=False, **options)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def unroll(cell: RecurrentCell, rows: Tensor, sizes: Sequence[int], state: State
     if backwards:
         state = tuple(part[: sizes[-1]] for part in state)
     for t in reversed(range(len(sizes))) if backwards else range(len(sizes)):
-        before, now = len(state[0]), sizes[t]
+        before, now = state[0].shape[0], sizes[t]
         if now < before:  # The shorter sequences have ended.
             ended.append(tuple(part[now:] for part in state))
             state = tuple(part[:now] for part in state)

@@ -60,6 +60,9 @@ class PartlyDirect(Encoding):
         encoded, direct = as_genes(genotypes).split([self.inner.genes, self.plain.genes], dim=1)
         return Weights({**self.inner.express(encoded), **self.plain.express(direct)})
 
+    def __repr__(self) -> str:
+        return f"{self.inner!r} and {self.plain.genes:,} direct parameters"
+
 
 def split_geometry(geometry: Mapping[str, ParameterGeometry], direct: Sequence[str],
                    generates: Callable[[ParameterGeometry], bool]) \

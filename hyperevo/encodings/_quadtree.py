@@ -39,9 +39,9 @@ POINTS = 131_072
 class TreeSettings(ComponentSettings):
     """Options of the trees; the names and defaults are the paper's."""
 
-    initial_depth: int = Field(2, ge=1)
+    initial_depth: int = Field(2, ge=1, le=7)
     """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
-    maximum_depth: int = Field(3, ge=1)
+    maximum_depth: int = Field(3, ge=1, le=7)
     """Divisions that a tree has at most."""
     division_threshold: float = Field(0.03, ge=0)
     """Variance of a cell's parts above which they are divided further."""

@@ -16,7 +16,7 @@ from math import prod, sqrt
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
@@ -31,11 +31,11 @@ class Settings(EncodingSettings):
     """Options of the embedding encoding."""
 
     name: Literal["embedding"] = "embedding"
-    embedding: int = Field(64, ge=1)
+    embedding: int = Field(64, ge=1, le=100_000)
     """N_z, number of values in the embedding of a tile."""
-    hidden: int | None = Field(None, ge=1)
+    hidden: int | None = Field(None, ge=1, le=100_000)
     """d, width of the generator; by default N_z, as in the paper."""
-    tile: tuple[int, int] = (16, 16)
+    tile: tuple[PositiveInt, PositiveInt] = (16, 16)
     """N_in input channels and N_out output channels of a tile."""
     plain: bool = False
     """true: genes are the generator's numbers themselves, as in the paper; false: they are in units of a typical size

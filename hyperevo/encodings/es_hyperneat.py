@@ -37,7 +37,7 @@ class Settings(TreeSettings):
     """Options of the ES-HyperNEAT encoding."""
 
     name: Literal["es-hyperneat"] = "es-hyperneat"
-    iteration_level: int = Field(1, ge=0)
+    iteration_level: int = Field(1, ge=0, le=32)
     """Number of times that trees of the hidden nodes found last look for further ones; at 0 hidden nodes are not
     connected to each other."""
     maximum_weight: float = Field(3.0, gt=0)

@@ -11,23 +11,18 @@ from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
-from safetensors.torch import load
 from torch import Tensor
 
-from hyperevo.encodings._graph_text import graph_from_text
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
-from hyperevo.errors import UserError, shortened, shown_path
-from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
+from hyperevo.errors import UserError, shown_path
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, read_champion, stack
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph
+from hyperevo.graph_text import graph_from_text
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
-from hyperevo.reading import read_bytes, read_text
 from hyperevo.weights import Weights
-
-MOST_BYTES = 2**24
-"""Bytes of a champion's file."""
 
 
 class Settings(CppnSettings):
@@ -57,17 +52,14 @@ class Settings(CppnSettings):
 def _champion_as_text(run: Path) -> str:
     """Graph of a run's champion as JSON; raises ValueError where there is none."""
     try:
-        state = read_text(run / "champion" / "state.json", MOST_BYTES)
-        tensors = load(read_bytes(run / "champion" / "tensors.safetensors", MOST_BYTES))
-        plain = json.loads(state)["genotype"]
-        if plain["kind"] != "graph":
-            raise ValueError("its champion is not a graph")
-        return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
-                           **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
+        champion = read_champion(run)
     except UserError as error:
-        raise ValueError(f"{shown_path(run)}: is not a finished run: {error}") from error
-    except Exception as error:  # whatever a damaged file makes of json and safetensors
-        raise ValueError(f"{run}: holds no champion that is a graph: {shortened(error)}") from error
+        raise ValueError(str(error)) from error
+    if not isinstance(champion, Graph):
+        raise ValueError(f"{shown_path(run)}: its champion is not a graph")
+    plain, tensors = pack_genotype(champion)
+    return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
+                       **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
 
 
 class FixedGraphEncoding(Encoding):

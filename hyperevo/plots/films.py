@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,6 +25,8 @@ FINENESS = 2
 PER_SECOND = 25
 MOST_STEPS = 2000
 """Steps after which a film of an episode ends."""
+CHANNELS = ((), (1,), (3,), (4,))
+"""Last axes of a drawing."""
 STRIP = 9
 """Pictures in a strip."""
 
@@ -67,10 +69,21 @@ def spread_shots(task: Filmed, target: Target, weights: Weights, seed: int) -> l
 
 
 def picture(scene: Sketch | np.ndarray) -> Image.Image:
-    """Picture of an environment's own drawing (H, W, 3), or of its sketch, no wider than a film."""
-    drawn = _sketched(scene) if isinstance(scene, Sketch) else Image.fromarray(np.ascontiguousarray(scene))
-    width = min(WIDTH, drawn.width // 2 * 2)
-    return drawn.resize((width, round(drawn.height * width / drawn.width / 2) * 2), Image.Resampling.BOX)
+    """Picture of an environment's own drawing (H, W, 3), or of its sketch, no wider than a film. Raises UserError for
+    anything else."""
+    drawn = _sketched(scene) if isinstance(scene, Sketch) else _photograph(scene)
+    width = max(min(WIDTH, drawn.width // 2 * 2), 2)
+    return drawn.resize((width, max(round(drawn.height * width / drawn.width / 2), 1) * 2), Image.Resampling.BOX)
+
+
+def _photograph(scene: Any) -> Image.Image:
+    """A drawing (H, W, 3), or with one channel, or with opacity as a fourth."""
+    pixels = np.asarray(scene)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or not pixels.size or pixels.shape[2:] not in CHANNELS:
+        raise UserError(f"the environment draws an array of shape {pixels.shape} and type {pixels.dtype}, and no "
+                        "picture (H, W, 3) of bytes")
+    flat = pixels.reshape(pixels.shape[:2]) if pixels.shape[2:] == (1,) else pixels
+    return Image.fromarray(np.ascontiguousarray(flat)).convert("RGB")
 
 
 def _sketched(sketch: Sketch) -> Image.Image:

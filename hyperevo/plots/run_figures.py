@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.errors import UserError, reason
+from hyperevo.errors import RunFailed, UserError, reason, shortened
 from hyperevo.parts import Filmed, Target
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.curves import learning_curves, species_over_time
@@ -18,12 +18,14 @@ from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
-from hyperevo.plots.run_view import RunView, open_view, unpacked
+from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
-from hyperevo.runs.files import STATE, read_folder, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
+from hyperevo.runs.opened import unpacked
 from hyperevo.runs.own_files import frames, refuse_link, sweep_figures
 from hyperevo.runs.schemas import METRICS, SPECIES, GenotypeFile, ResultFile, checked, read_checked, read_log
+from hyperevo.seal import STATE
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -32,12 +34,19 @@ NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
 
 def run_figures(view: RunView) -> NamedFigures:
-    """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
-    yield from _curves(view)
-    yield from _frames_of_episode(view)
-    yield from _maps(view)
-    yield from _encoding_figures(view)
-    yield from sample_figures(view)
+    """(file name without suffix, function that draws the figure) for every figure that applies to a run. A line says
+    which cannot be drawn."""
+    for figures in (_curves, _frames_of_episode, _maps, _encoding_figures, sample_figures):
+        try:
+            yield from figures(view)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # an environment or an encoding of a guest may raise anything
+            _say_undrawn(f"figures of {view.folder}", error)
+
+
+def _say_undrawn(what: str, error: Exception) -> None:
+    log.warning("%s: not drawn: %s: %s", what, type(error).__name__, shortened(error))
 
 
 def _curves(view: RunView) -> NamedFigures:
@@ -58,7 +67,7 @@ def _frames_of_episode(view: RunView) -> NamedFigures:
         return
     try:
         film = spread_shots(*_performer(view), 0)
-    except UserError as error:
+    except (UserError, RunFailed) as error:
         log.warning("no frames are drawn: %s", error)
         return
     yield "frames", partial(frame_strip, film, view.label)
@@ -155,17 +164,33 @@ def _save_pages(view: RunView, folder: Path) -> list[Path]:
 
 
 def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
-    """Draw figures into a folder, as PNG files by their names; returns their paths. Raises UserError where the folder
-    cannot be written."""
+    """Draw figures into a folder, as PNG files by their names; returns their paths. A line says which cannot be drawn.
+    Raises UserError where the folder cannot be written."""
     paths: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in figures:
-            # Parameters may be called anything: a figure's name is one that a file can have.
-            plain = re.sub(r"[^\w.+-]+", "-", name)[:60]
-            path = folder / f"{plain}.png"
-            paths.append(folder / f"{plain}-{len(paths)}.png" if path in paths else path)
-            save_figure(draw(), paths[-1])
+            path = _figure_path(folder, name, paths)
+            if _is_drawn(path, draw):
+                paths.append(path)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {reason(error)}") from error
     return paths
+
+
+def _figure_path(folder: Path, name: str, taken: Sequence[Path]) -> Path:
+    """File of a figure. Parameters may be called anything: its name is one that a file can have."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60]
+    path = folder / f"{plain}.png"
+    return folder / f"{plain}-{len(taken)}.png" if path in taken else path
+
+
+def _is_drawn(path: Path, draw: Callable[[], Figure]) -> bool:
+    try:
+        save_figure(draw(), path)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever one figure raises, the others are not to suffer
+        _say_undrawn(str(path), error)
+        return False
+    return True

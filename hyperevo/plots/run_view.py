@@ -3,43 +3,29 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hyperevo.components import TaskSettings, component_of
 from hyperevo.config import RunConfig
-from hyperevo.data import Alphabet, data_title
+from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError, shortened
-from hyperevo.genotypes import Genotype, stack, unpack_genotype
-from hyperevo.geometry import Frame, Ring, Sheet
-from hyperevo.measure import ACCURACY, Measure
+from hyperevo.genotypes import Genotype, stack
+from hyperevo.geometry import Sheet
 from hyperevo.parts import Encoding, Target, output_units
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import shaped_target, task_shape
-from hyperevo.runs.files import STATE, read_folder, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
-from hyperevo.runs.schemas import ChampionFile, TaskFile, checked, read_checked
+from hyperevo.runs.opened import unpacked
+from hyperevo.runs.schemas import ChampionFile, checked
+from hyperevo.runs.task_facts import TaskFacts, read_task
+from hyperevo.seal import STATE
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Remark below pictures of matrices that read shuffled pixels."""
-
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """Facts about a run's task, as task.json keeps them: data set, inputs, outputs, measure and alphabet."""
-
-    data: str
-    inputs: Sheet
-    outputs: int | Sheet
-    class_names: tuple[str, ...]
-    """Names of the classes; empty where outputs are no classes."""
-    measure: Measure = ACCURACY
-    """Name and format of the task's score."""
-    alphabet: Alphabet = ()
-    """Symbols of a text in order; empty for other tasks."""
 
 
 @dataclass(frozen=True)
@@ -98,35 +84,6 @@ def shown_data(config: RunConfig, data: str) -> str:
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
 
-def read_task(folder: Path) -> TaskFacts:
-    """Facts from a run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    path = folder / "task.json"
-    values = read_checked(path, TaskFile)
-    try:
-        return TaskFacts(shortened(values["data"]), _sheet(values["inputs"]),
-                         _sheet(values["outputs"]) if "outputs" in values else values["classes"],
-                         tuple(map(shortened, values["class_names"])), Measure.read(values),
-                         _alphabet(values.get("alphabet", [])))
-    except ValueError as error:
-        raise UserError(f"{path}: does not describe a task: {shortened(error)}") from error
-
-
-def _sheet(sizes: Any) -> Sheet:
-    """Sheet from a list of sizes, a frame's sizes, or a ring's units and radius."""
-    if isinstance(sizes, dict) and "frame" in sizes:
-        return Frame(tuple(int(size) for size in sizes["frame"]))
-    if isinstance(sizes, dict):
-        return Ring((int(sizes["ring"]),), float(sizes["radius"]))
-    return Sheet(tuple(int(size) for size in sizes))
-
-
-def _alphabet(symbols: list[Any]) -> Alphabet:
-    """Alphabet from characters, or from the values of bytes."""
-    if symbols and not isinstance(symbols[0], str):
-        return tuple(bytes([number]) for number in symbols)
-    return tuple(symbols)
-
-
 def open_view(folder: Path, trust: bool = False) -> RunView:
     """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
     UntrustedCode where that would run code that came with the folder."""
@@ -169,14 +126,6 @@ def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
         raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
                         f"the first is chosen after round {min(config.run.validate_every, config.run.rounds)}")
     return checkpoint.champion, f", unfinished, round {checkpoint.round} of {config.run.rounds}"
-
-
-def unpacked(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> Genotype:
-    """Genotype from its files; raises UserError naming the folder where they hold none."""
-    try:
-        return unpack_genotype(plain, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {shortened(error)}") from error
 
 
 @torch.no_grad()

@@ -1,4 +1,9 @@
-"""A champion's weights: receptive fields and their development over the rounds, projective fields, readout maps."""
+"""A champion's weights: receptive fields and their development over the rounds, projective fields, readout maps.
+
+Each takes the sheets that the units of a weight matrix lie on, or a `Target`, which knows them: it is asked for the
+matrix of the weights' shape, and where several have it, `parameter` says which. Figures raise UserError, in one line,
+where that does not settle it.
+"""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -7,7 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from hyperevo.components import nearest
+from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet, near_square
+from hyperevo.parts import Target
 from hyperevo.plots._style import (
     TEXT,
     added,
@@ -21,13 +29,16 @@ from hyperevo.plots._style import (
 )
 
 
-def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
-                     parameter: str = "hidden.weight", remark: str = "") -> Figure:
+def receptive_fields(weights: Tensor, target: Sheet | Target, source: Sheet | None = None, label: str = "",
+                     parameter: str = "", remark: str = "") -> Figure:
     """Weights (target units, source units) as tiles, each one target unit's weights at the unit's place on its sheet.
 
-    A convolution's kernels are tiles in rows of input channels and columns of output channels. `remark` is appended to
-    the caption of other layers.
+    target: sheet of the units, with `source`, the sheet they read; or a `Target`. parameter: name of the weights, by
+    default the target's for them, or hidden.weight. A convolution's kernels are tiles in rows of input channels and
+    columns of output channels. `remark` is appended to the caption of other layers.
     """
+    weights = weights.flatten(1)
+    target, source, parameter = _placed(weights, target, source, parameter, "hidden.weight")
     if len(source.sizes) == 3:
         caption = (f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
                    f"a {in_words(source.sizes[1:]).replace('sheet', 'kernel')}")
@@ -37,13 +48,44 @@ def receptive_fields(weights: Tensor, target: Sheet, source: Sheet, label: str =
     return _tiles(weights, target, source, label, "receptive fields", caption, parameter)
 
 
-def projective_fields(weights: Tensor, target: Sheet, source: Sheet, label: str = "",
-                      parameter: str = "readout.weight") -> Figure:
+def projective_fields(weights: Tensor, target: Sheet | Target, source: Sheet | None = None, label: str = "",
+                      parameter: str = "") -> Figure:
     """Weights (target units, source units) as tiles, each one source unit's outgoing weights at the unit's position on
-    its sheet."""
+    its sheet.
+
+    target: sheet of the units, with `source`, the sheet they read; or a `Target`. parameter: name of the weights, by
+    default the target's for them, or readout.weight.
+    """
+    target, source, parameter = _placed(weights, target, source, parameter, "readout.weight")
     caption = (f"{source.units} units at their places on a {in_words(source.sizes)}; "
                f"each tile: one unit's weights to the {in_words(target.sizes)} it writes")
     return _tiles(weights.T, source, target, label, "projective fields", caption, parameter)
+
+
+def _placed(weights: Tensor, target: Sheet | Target, source: Sheet | None, parameter: str, default: str) \
+        -> tuple[Sheet, Sheet, str]:
+    """Target sheet, source sheet and name of weights (target units, source units)."""
+    if isinstance(target, Target):
+        return _found(tuple(weights.shape), target, parameter)
+    if source is None:
+        raise UserError("source: the sheet that the units read is missing")
+    return target, source, parameter or default
+
+
+def _found(shape: tuple[int, ...], target: Target, parameter: str) -> tuple[Sheet, Sheet, str]:
+    """Sheets and name of a target's one matrix of a shape, or of that called `parameter`."""
+    known = target.matrices()
+    if parameter and parameter not in known:
+        raise UserError(f"parameter: {target!r} has no weight matrix {parameter!r}; {nearest(parameter, known)}")
+    fitting = [name for name, (rows, columns) in known.items() if (rows.units, columns.units) == shape]
+    names = [name for name in fitting if parameter in ("", name)]
+    if len(names) > 1:
+        raise UserError(f"parameter: {' and '.join(names)} are all of shape {shape}; say which these weights are")
+    if not names:
+        shapes = ", ".join(f"{name} {(rows.units, columns.units)}" for name, (rows, columns) in known.items())
+        called = f" {parameter}" if parameter else ""
+        raise UserError(f"weights: {target!r} has no weight matrix{called} of shape {shape}; it has {shapes or 'none'}")
+    return *known[names[0]], names[0]
 
 
 def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, caption: str,
@@ -60,11 +102,16 @@ def _tiles(weights: Tensor, outer: Sheet, inner: Sheet, label: str, title: str, 
     return figure
 
 
-def kernels_side_by_side(kernels: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "") -> Figure:
+def kernels_side_by_side(kernels: Mapping[str, Tensor], target: Sheet | Target, source: Sheet | None = None,
+                         label: str = "", parameter: str = "") -> Figure:
     """Kernels of one convolution in several runs, (output channels, input channels · rows · columns) by run name.
 
-    Every run has its own colour scale, so that the kernels' patterns can be compared and not their sizes.
+    target: sheet of the output channels, with `source`, (input channels, rows, columns); or a `Target`, with the name
+    of the kernels' parameter where several have their shape. Every run has its own colour scale, so that the kernels'
+    patterns can be compared and not their sizes.
     """
+    kernels = {name: weights.flatten(1) for name, weights in kernels.items()}
+    target, source, _ = _placed(next(iter(kernels.values())), target, source, parameter, "")
     figure = new_figure(5.6 * len(kernels), 6.4, label, " and ".join(kernels),
                         f"columns: {target.units} output channels; rows: {source.sizes[0]} input channels; each tile: "
                         f"a {source.sizes[1]} × {source.sizes[2]} kernel")
@@ -89,9 +136,15 @@ def _fit(aspect: float, longest: float) -> tuple[float, float]:
     return (longest, max(longest / aspect, 1.5)) if aspect >= 1 else (max(longest * aspect, 1.5), longest)
 
 
-def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = (), label: str = "",
-                 parameter: str = "readout.weight") -> Figure:
-    """Weights (classes, hidden units) as one map per class on the hidden sheet, in one colour scale."""
+def readout_maps(weights: Tensor, hidden: Sheet | Target, class_names: Sequence[str] = (), label: str = "",
+                 parameter: str = "") -> Figure:
+    """Weights (classes, hidden units) as one map per class on the hidden sheet, in one colour scale.
+
+    hidden: sheet of the hidden units, or a `Target`. parameter: name of the weights, by default the target's for them,
+    or readout.weight.
+    """
+    if isinstance(hidden, Target):
+        _, hidden, parameter = _found(tuple(weights.shape), hidden, parameter)
     classes = len(weights)
     columns = min(5, classes)
     rows = ceil(classes / columns)
@@ -109,7 +162,7 @@ def readout_maps(weights: Tensor, hidden: Sheet, class_names: Sequence[str] = ()
             continue
         image = show_map(axes, maps[unit], limit)
         axes.set_title(names[unit], fontsize=TEXT)
-    colour_bar(figure, image, list(grid.flat), parameter)
+    colour_bar(figure, image, list(grid.flat), parameter or "readout.weight")
     return figure
 
 
@@ -121,15 +174,18 @@ def _readout_maps(weights: Tensor, hidden: Sheet) -> list[Tensor]:
     return [tiled(own.reshape(channels, -1), near_square(channels), Sheet(tuple(sizes))) for own in weights]
 
 
-def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet, source: Sheet, label: str = "",
-              parameter: str = "hidden.weight", tiles: int = 4, remark: str = "") -> Figure:
+def filmstrip(frames: Sequence[tuple[int, Tensor]], target: Sheet | Target, source: Sheet | None = None,
+              label: str = "", parameter: str = "", tiles: int = 4, remark: str = "") -> Figure:
     """The champion's weights (target units, source units) after some rounds, in one colour scale.
 
-    Every frame shows the same `tiles` × `tiles` units, spread evenly over the target sheet. `remark` is appended to the
-    caption. Raises ValueError where there are no frames.
+    target: sheet of the units, with `source`, the sheet they read; or a `Target`. parameter: name of the weights, by
+    default the target's for them, or hidden.weight. Every frame shows the same `tiles` × `tiles` units, spread evenly
+    over the target sheet. `remark` is appended to the caption. Raises ValueError where there are no frames.
     """
     if not frames:
         raise ValueError("a filmstrip needs at least one frame")
+    frames = [(number, weights.flatten(1)) for number, weights in frames]
+    target, source, parameter = _placed(frames[0][1], target, source, parameter, "hidden.weight")
     if len(source.sizes) == 3:
         pairs = [by_channel(weights, target, source) for _, weights in frames]
         frames = [(number, own) for (number, _), (own, _, _) in zip(frames, pairs, strict=True)]

@@ -10,8 +10,9 @@ from hyperevo.config import Values
 from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, pack_genotype, unpack_genotype
 from hyperevo.parts import State
-from hyperevo.runs.files import KEPT, STATE, read_folder, remove_folder, write_folder
+from hyperevo.runs.files import KEPT, read_folder, remove_folder, write_folder
 from hyperevo.runs.schemas import CheckpointFile, checked
+from hyperevo.seal import STATE
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import SUBSTRATE, Sheet
 from hyperevo.parts import Acts, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 
 Built = TypeVar("Built")
@@ -34,14 +35,30 @@ def compose(config: RunConfig) -> Parts:
     """Build every part; raises UserError, which names both, where two of them do not fit."""
     device = choose_device(config.device)
     task = build_task(config.part("task"), device)
-    target = build_target(config.part("target"), task)
-    encoding = build_encoding(config.part("encoding"), target.geometry, device, target.start)
-    parts = Parts(device, task, target, encoding, build_search(config.part("search"), encoding, config.seed))
+    target = _upon("task", "target", config, lambda own: build_target(own, task))
+    check_weights(config.part("target"), target)
+    encoding = _upon("target", "encoding", config,
+                     lambda own: build_encoding(own, target.geometry, device, target.start))
+    check_genotypes(config.part("search"), encoding)
+    search = _upon("encoding", "search", config, lambda own: build_search(own, encoding, config.seed))
+    parts = Parts(device, task, target, encoding, search)
     check_fit(parts, config)
     _explained(parts.search.prepare)
     try_parts(parts, config)
     parts.search.plan(lambda evaluations: planned_rounds(config, evaluations, task.batch_size()))
     return parts
+
+
+def _upon(first: str, second: str, config: RunConfig, build: Callable[[ComponentSettings], Built]) -> Built:
+    """Part that is built upon another; what is wrong with it names both."""
+    try:
+        return build(config.part(second))
+    except UserError as error:
+        raise type(error)(f"{_named(config, first, second)}: {error}") from error
+
+
+def _named(config: RunConfig, first: str, second: str) -> str:
+    return f"{first} {config.part(first).name} and {second} {config.part(second).name}"
 
 
 # Building
@@ -92,35 +109,47 @@ def _explained(work: Callable[..., Built], *arguments: object) -> Built:
 
 def check_fit(parts: Parts, config: RunConfig) -> None:
     """Raise UserError, in one line that names both, where two parts do not fit together."""
-    task, target = parts.task, parts.target
-    names = f"task {config.part('task').name} and target {config.part('target').name} do not fit"
+    check_target(parts.task, parts.target, config.part("target").name)
+    check_encoding(parts.target, parts.encoding, config.part("target").name)
+    if follows_gradient(parts.search):
+        try:
+            check_gradient(parts.task)
+        except UserError as error:
+            raise UserError(f"{_named(config, 'task', 'search')} do not fit: {error}") from error
+
+
+def check_target(task: Task, target: Target, name: str) -> None:
+    """Raise UserError where a target, called `name`, does not read what a task gives, or answers otherwise."""
+    both = f"task {task.settings.name} and target {name}"
     if task.form not in target.forms:
-        raise UserError(f"{names}: the task's inputs are {FORMS[task.form]}, the target reads "
+        raise UserError(f"{both} do not fit: the task's inputs are {FORMS[task.form]}, the target reads "
                         f"{' or '.join(FORMS[form] for form in sorted(target.forms))}")
     if task.every_step != target.every_step:
         wanted, given = ("at every step" if each else "once" for each in (task.every_step, target.every_step))
-        raise UserError(f"{names}: the task wants an answer {wanted}, the target answers {given}")
+        raise UserError(f"{both} do not fit: the task wants an answer {wanted}, the target answers {given}")
     if target.fitted and not task.class_names:
-        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {config.part('task').name} "
-                        "has none")
-    if (SUBSTRATE in target.geometry) != parts.encoding.finds_nodes:
-        raise UserError(f"target {config.part('target').name} and encoding {config.part('encoding').name} do not fit: "
-                        "networks whose hidden nodes are found need encoding.name = es-hyperneat and "
-                        "target.name = substrate")
-    if follows_gradient(parts.search):
-        _check_gradient(task, config)
+        raise UserError(f"{both} do not fit: target.ridge: a readout can be fitted to classes only, and the task has "
+                        "none")
+
+
+def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
+    """Raise UserError where an encoding finds hidden nodes and a target, called `name`, has its own, or the reverse."""
+    if (SUBSTRATE in target.geometry) != encoding.finds_nodes:
+        raise UserError(f"target {name} and encoding {encoding.settings.name} do not fit: networks whose hidden nodes "
+                        "are found need encoding.name = es-hyperneat and target.name = substrate")
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
          "symbols": "symbols (N, steps)", "observations": "an environment's observations"}
 
 
-def _check_gradient(task: Task, config: RunConfig) -> None:
+def check_gradient(task: Task) -> None:
+    """Raise UserError where fitness on a task has no gradient."""
     if task.without_gradient:
         raise UserError(task.without_gradient)
     if isinstance(task, Acts):
-        raise UserError(f"search.name: networks act in task {config.part('task').name}, which has no gradient to "
-                        "follow; use an evolutionary search")
+        raise UserError(f"search.name: networks act in task {task.settings.name}, which has no gradient to follow; "
+                        "use an evolutionary search")
 
 
 def follows_gradient(search: Search) -> bool:

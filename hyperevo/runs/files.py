@@ -1,7 +1,4 @@
 """Files that are written whole or not at all, and logs that a killed process can cut short without harm.
-
-Written files carry hashes where another result would follow from a changed one: a folder's `state.json` begins with the
-SHA-256 of its own text, and names that of its tensors.
 """
 
 import csv
@@ -22,9 +19,7 @@ from torch import Tensor
 
 from hyperevo.errors import UserError, reason, shortened
 from hyperevo.reading import as_text, check_regular, read_bytes
-
-STATE, TENSORS = "state.json", "tensors.safetensors"
-"""Files of a folder of values and tensors."""
+from hyperevo.seal import STATE, TENSORS, break_seal, check_hash, sealed
 
 KEPT = (STATE, TENSORS, "weights.safetensors", "preprocessing.safetensors", "examples.safetensors")
 """All files that such a folder may have, the champion's too."""
@@ -35,7 +30,6 @@ PARTIAL = re.compile(r"\..+\.(\d+)\.hyperevo")
 MOST_BYTES = 2**31
 """Largest JSON or CSV file that is read."""
 
-HEAD = b'{"sha256": "'
 CHUNK = 1 << 20
 
 
@@ -145,12 +139,6 @@ def _is_known(path: Path, names: Container[str]) -> bool:
     return (path.name in names or is_temporary(path)) and (path.is_symlink() or not path.is_dir())
 
 
-def sealed(values: Mapping[str, Any]) -> bytes:
-    """Plain data as JSON that begins with the SHA-256 of all that follows it."""
-    text = json.dumps(values, allow_nan=False)[1:].encode() + b"\n"
-    return HEAD + hashlib.sha256(text).hexdigest().encode() + b'", ' + text
-
-
 # Reading
 
 
@@ -204,28 +192,8 @@ def read_folder(folder: Path) -> tuple[Any, dict[str, Tensor]]:
     earlier versions wrote has no hashes."""
     content = read_bytes(folder / STATE, MOST_BYTES)
     values, tensors = _parsed(content, folder / STATE), read_tensors(folder / TENSORS)
-    if not isinstance(values, dict) or not {"sha256", "tensors"} & values.keys():
-        return values, tensors
-    start = len(HEAD) + 64 + 3
-    check_hash(folder / STATE, hashlib.sha256(content[start:]).hexdigest(), values.pop("sha256", None))
-    check_hash(folder / TENSORS, file_hash(folder / TENSORS), values.pop("tensors", None))
+    break_seal(folder, content, values)
     return values, tensors
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file; raises UserError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
-
-
-def check_hash(path: Path, found: str, recorded: object) -> None:
-    """Raise UserError naming the file where its hash is not the recorded one."""
-    if found != recorded:
-        raise UserError(f"{path}: is damaged or was changed: its SHA-256 is {found[:12]}…, recorded is "
-                        f"{shortened(recorded)[:12]}…")
 
 
 class AppendLog:

@@ -31,7 +31,7 @@ def read_fitness(path: Path) -> list[Tensor]:
         if header[0] == 0 or end > len(content):
             raise UserError(f"{path}: is cut short or damaged at byte {start}")
         records.append(torch.from_numpy(np.frombuffer(content, "<f4", int(header[0]), start + 4).copy()))
-        if not torch.isfinite(records[-1]).all():
-            raise UserError(f"{path}: round {len(records)} has fitness that is no finite number")
+        if torch.isnan(records[-1]).any():
+            raise UserError(f"{path}: round {len(records)} has fitness that is no number")
         start = end
     return records

@@ -3,9 +3,9 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
-result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all that
-resuming depends on.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
+(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint
+records SHA-256 of all that resuming depends on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,24 +15,25 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
+from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
-from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task, output_units
+from hyperevo.parts import HasSpecies, Parts, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
-from hyperevo.runs.files import check_hash, file_hash, write_bytes, write_json, write_text
+from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.inputs import input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
 from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
 from hyperevo.runs.writer import FIXED, Locked, Writer, lock_folder
+from hyperevo.seal import check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
@@ -110,6 +111,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
+    for name, packed in [own for kind in PARTS for own in config.part(kind).kept().items()]:
+        write_folder(folder / name, *packed)
     if record:  # before the files that it names, which are a run's own by that
         (folder / "code").mkdir(exist_ok=True)
         write_json(folder / "code" / "sources.json", record)
@@ -118,29 +121,11 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "code" / path, content)
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
-    write_json(folder / "task.json", _task_facts(parts.task))
+    write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
 
 
-def _task_facts(task: Task) -> dict[str, object]:
-    outputs = {"outputs": _sheet_values(task.outputs)} if isinstance(task.outputs, Sheet) else {}
-    return {"data": task.data_name, "inputs": _sheet_values(task.inputs), "classes": output_units(task.outputs),
-            "class_names": list(task.class_names), **task.measure.record(), "examples_per_batch": task.batch_size(),
-            **_alphabet(task), **outputs}
-
-
-def _sheet_values(sheet: Sheet) -> object:
-    if isinstance(sheet, Frame):
-        return {"frame": list(sheet.sizes)}
-    return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
-
-
-def _alphabet(task: Task) -> dict[str, list[str | int]]:
-    """Symbols of a text in order, characters or the values of bytes, under the key `alphabet`; empty for other
-    tasks."""
-    symbols: list[str | int] = [symbol if isinstance(symbol, str) else symbol[0] for symbol in task.alphabet]
-    return {"alphabet": symbols} if symbols else {}
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -282,7 +267,7 @@ def _reject_changes(folder: Path, config: RunConfig, checkpoint: Checkpoint, cod
 
 
 def _reject_other_alphabet(folder: Path, task: Task) -> None:
-    now = _alphabet(task).get("alphabet")
+    now = alphabet_facts(task).get("alphabet")
     then = read_checked(folder / "task.json", TaskFile).get("alphabet")
     if now is not None and now != then:
         other = next((symbol for symbol in now if symbol not in (then or ())), None)

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hyperevo.components import TARGET_PARAMETERS
-from hyperevo.config import COMMAND_LINE, LoadedConfig, RunConfig, load_config, origin
+from hyperevo.config import COMMAND_LINE, LoadedConfig, Override, RunConfig, load_config, origin
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.compose import shaped_target, task_shape
 
 
-def load_fitting(source: str, overrides: Sequence[str] = (), code: Code = OWN) -> LoadedConfig:
+def load_fitting(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
     """Load a config as `load_config` does. Where an override replaces the target, names of the old target's parameters
     in the file's other parts are left out if the new target lacks them; a note lists them.
 

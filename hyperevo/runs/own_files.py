@@ -10,15 +10,16 @@ from hyperevo.config import PARTS
 from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
 from hyperevo.reading import is_there
-from hyperevo.runs.files import KEPT, STATE, is_temporary, remove_folder, writer_of
+from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
 from hyperevo.runs.writer import LOCK, LOGS
+from hyperevo.seal import STATE
 from hyperevo.toml import read_toml
 
 FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "run.log", "config.toml")
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code")
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start")
 
 BEGUN = (LOCK, "environment.json", "result.json", "checkpoint")
 """Files and folders of which every run that was begun has one."""
@@ -47,7 +48,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if all(path.name == LOCK or is_temporary(path) for path in folder.iterdir()):
         return
     if not overwrite:
-        raise FolderTaken(f"{folder} exists; resume it, choose another --out, or pass --overwrite")
+        raise FolderTaken(f"{folder} exists; resume it, choose another folder (--out), or replace it (--overwrite)")
     if not is_run(folder):
         raise UserError(f"{folder} is not a run and is not overwritten")
 
@@ -89,7 +90,7 @@ def _below(folder: Path) -> Iterator[Path]:
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         yield path
         yield from [path / name for name in KEPT]
-    yield from [folder / "champion" / name for name in KEPT]
+    yield from [folder / own / name for own in ("champion", "start") for name in KEPT]
     yield from _figures(folder)
     for path in _code(folder):
         yield from [path, *path.parents[: len(path.relative_to(folder).parts) - 2]]
@@ -134,7 +135,8 @@ def remove_run(folder: Path) -> None:
     sweep(folder)
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         remove_folder(path, KEPT)
-    remove_folder(folder / "champion", KEPT)
+    for name in ("champion", "start"):
+        remove_folder(folder / name, KEPT)
     _remove_code(folder)
     for path in _figures(folder):
         path.unlink(missing_ok=True)
@@ -156,7 +158,7 @@ def _remove_code(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left unfinished in a run folder that this process has locked. Figures are drawn
     without the lock: those that another living process draws stay."""
-    for place in [folder, *(folder / name for name in ("checkpoint", "filmstrip", "champion")),
+    for place in [folder, *(folder / name for name in ("checkpoint", "filmstrip", "champion", "start")),
                   *{path.parent for path in _code(folder)}]:
         _sweep(place, living=False)
     sweep_figures(folder / "figures")

@@ -2,6 +2,7 @@
 
 import html
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
-from hyperevo.parts import Batch, Parts
+from hyperevo.parts import Batch, Parts, Target
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
@@ -23,6 +24,9 @@ from hyperevo.runs.state import Champion, Run
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
+
+PREPROCESSING = "preprocessing.safetensors"
+"""File in `champion/`: the state of the module that turns raw examples into what the network reads."""
 
 EXAMPLES = 10
 """Number of test examples that are kept, of tasks that show any."""
@@ -60,29 +64,51 @@ class Result(dict[str, Any]):
 
 
 def finish(run: Run) -> Result:
-    """Look at the test examples, once, and write the champion and the result into the folder, if there is one."""
+    """Look at the test examples, once, and write the champion and the result into the folder, if there is one.
+
+    Raises RunFailed where there is no champion; and, with the champion already written, where its test score is not
+    finite.
+    """
     champion, parts = run.champion, run.parts
     if champion is None:
-        raise RunFailed("the run ended without a validation")
+        raise RunFailed(f"no candidate had a finite {parts.task.measure.name} on {parts.task.data_name}, and so there "
+                        "is no champion")
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
                     acting_in(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
-    result = Result({**_outcome(run, champion, float(test[0]), examples), "operations": _operations(run, population),
-                     **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-                     **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
-                     **_of_everyone(parts, examples, calibration, run.memory_gb)})
-    result.weights = plain_weights(parts, networks)
+    weights = plain_weights(parts.target, networks)
+    if run.writer is not None:
+        with run.writer.writing():
+            _write_champion(run, champion, networks, weights, examples)
+    if not torch.isfinite(test[0]):
+        raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
+                        f"{parts.task.data_name} is not finite")
+    result = Result(_plain({**_outcome(run, champion, float(test[0]), examples),
+                            "operations": _operations(run, population),
+                            **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                            **retested(run.config, parts, champion.genotype),
+                            **parts.task.describe(parts.target, networks),
+                            **_of_everyone(parts, examples, calibration, run.memory_gb)}))
+    result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
         with run.writer.writing():
-            _write_champion(run, champion, networks, result.weights, examples)
             write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
              result["data"], run.evaluations)
     return result
+
+
+def _plain(values: Any) -> Any:
+    """Values for JSON, with None in place of numbers that are not finite."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _outcome(run: Run, champion: Champion, test: float, examples: Batch) -> dict[str, object]:
@@ -101,11 +127,11 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
                                         for part, score in scores.items()}
 
 
-def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
+def plain_weights(target: Target, networks: Weights) -> dict[str, Tensor]:
     """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
-    places = {**parts.target.geometry, **parts.target.fitted}
+    places = {**target.geometry, **target.fitted}
     return {name: value.reshape(places[name].tensor_shape) if name in places else value
-            for name, value in networks.network(0).items()} | dict(parts.target.constants)
+            for name, value in networks.network(0).items()} | dict(target.constants)
 
 
 @torch.no_grad()
@@ -115,10 +141,11 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
     plain, tensors = pack_genotype(champion.genotype)
     first = task.preprocessing()
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
-    also = {"weights": weights, "preprocessing": {} if first is None else first.state_dict(), "examples": shown or {}}
+    # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
+    also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
+            **({"examples.safetensors": shown} if shown else {})}
     write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
-                                           "validation_accuracy": champion.validation_score}, tensors,
-                 {f"{name}.safetensors": own for name, own in also.items() if own})
+                                           "validation_accuracy": champion.validation_score}, tensors, also)
 
 
 def _operations(run: Run, population: Genotypes) -> int:

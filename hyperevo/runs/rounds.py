@@ -1,5 +1,6 @@
 """Rounds of a run: ask, express, evaluate, tell; with a folder or without one."""
 
+import logging
 import math
 import signal
 import time
@@ -13,7 +14,7 @@ from torch import Tensor
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
-from hyperevo.parts import Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Teaches
+from hyperevo.parts import Acts, Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Task, Teaches
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds
 from hyperevo.runs.environment import forget_peak_memory
@@ -22,6 +23,8 @@ from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, learn
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
+
+log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -110,8 +113,8 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     lessons = None if teacher is None else teacher.lessons()
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
-    fitness, failed = _finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       run.memory_gb, fitting, acting_in(parts.task)))
+    fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
+                                      run.memory_gb, fitting, acting_in(parts.task)), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:
@@ -161,25 +164,33 @@ def _carried(run: Run) -> list[Carried]:
     return [run.carried]
 
 
-def _finite(fitness: Tensor) -> tuple[Tensor, int]:
-    """Fitness (P,) where networks whose outputs overflowed are worse than all others, and the number of these; raises
-    RunFailed where all overflowed."""
+def finite(fitness: Tensor, task: Task) -> tuple[Tensor, int]:
+    """Fitness (P,) in which networks whose fitness is not finite are worse than all others, and their number. Raises
+    RunFailed where no network's fitness is finite."""
     good = torch.isfinite(fitness)
     if not good.any():
-        raise RunFailed("no network of the population has a finite fitness; smaller weights may help")
+        hint = "" if isinstance(task, Acts) else "; smaller weights may help"
+        raise RunFailed(f"no network of the population has a finite fitness on {task.data_name}{hint}")
     worst = fitness[good].min() - 1
     return torch.where(good, fitness, worst), int((~good).sum())
 
 
-def _validate(run: Run) -> float:
-    """Validate the search's candidates: score of the best one, which becomes the champion if it beats the last one."""
+def _validate(run: Run) -> float | None:
+    """Validate the search's candidates: score of the best one, which becomes the champion if it beats the last one;
+    None where no candidate's is finite. A score that is not finite is worse than all others."""
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
                       run.memory_gb, calibration_of(parts), acting_in(parts.task))
+    scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())
     score = float(scores[best])
+    if not math.isfinite(score):
+        if run.champion is None and run.round <= run.config.run.validate_every:
+            log.warning("no candidate of round %d has a finite %s on %s, so that there is no champion yet", run.round,
+                        parts.task.measure.name, parts.task.data_name)
+        return None
     if run.champion is None or score > run.champion.validation_score:
         run.champion = Champion(_chosen(candidates, best), run.round, score)
     return score

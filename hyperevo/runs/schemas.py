@@ -130,7 +130,7 @@ class ResultFile(_Measured):
     operations: Count = 0
     peak_memory_gb: float = 0.0
     origins: dict[str, list[str]] = {}
-    test_accuracies: list[float] = []
+    test_accuracies: list[float | None] = []
 
 
 class EnvironmentFile(_Open):

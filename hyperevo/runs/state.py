@@ -23,7 +23,7 @@ class Round:
     number: int
     generation: int
     spent: float
-    fitness: Tensor
+    fitness: Tensor = field(repr=False)
     failed: int
     validation_score: float | None
     champion_score: float | None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,16 +14,29 @@ from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed, UserError, reason
 from hyperevo.genotypes import Genotype, pack_genotype
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, write_checkpoint
-from hyperevo.runs.files import AppendLog, file_hash, write_folder
+from hyperevo.runs.files import AppendLog, write_folder
+from hyperevo.seal import file_hash
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
-FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json")
+FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json", "start/state.json",
+         "start/tensors.safetensors")
 """Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"
 
 
 class Locked(UserError):
     """A folder that another process writes."""
+
+
+def log_handler(path: Path) -> logging.Handler:
+    """Handler that writes messages into a run's run.log, which is made with the first of them. A message that cannot be
+    written is no reason to end a run."""
+    if path.is_symlink():
+        raise UserError(f"{path}: is a symbolic link; a run's own files are none")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    vars(handler)["handleError"] = lambda record: None
+    return handler
 
 
 def lock_folder(folder: Path, name: str = LOCK, what: str = "run") -> FileLock:

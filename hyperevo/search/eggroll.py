@@ -16,13 +16,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Neighbours
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._start import StartSettings, start_genes
 from hyperevo.weights import Factored
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
@@ -30,7 +30,7 @@ NOISE_STREAM = 0x6567_6772_6F6C_6C00
 """Random stream of the noise, apart from the images of the same seed and generation."""
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of EGGROLL. Sizes are in units of a gene of the direct encoding."""
 
     name: Literal["eggroll"] = "eggroll"
@@ -40,8 +40,11 @@ class Settings(ComponentSettings):
     """r, the rank of the noise on a weight matrix."""
     deviation: float = Field(0.3, gt=0)
     """σ, the standard deviation of the noise."""
+    start: str = ""
+    """Run folder whose champion is the first centre; by default it is drawn. The run keeps a copy of it: the folder is
+    needed once."""
     centre: float = Field(1.0, ge=0)
-    """Standard deviation of the first centre around 0; 0 itself is a saddle of networks with layers."""
+    """Standard deviation of a first centre drawn around 0; 0 itself is a saddle of networks with layers."""
     learning_rate: float = Field(0.1, gt=0)
     """Learning rate of the optimizer that moves the centre."""
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -53,11 +56,13 @@ class Settings(ComponentSettings):
 class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int,
+                 start: Tensor | None = None):
+        """start: the first centre (genes,) where it is not drawn."""
         self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
         genes = sum(parameter.size for parameter in geometry.values())
         generator = torch.Generator().manual_seed(seed)
-        self._centre = torch.randn(genes, generator=generator) * settings.centre
+        self._centre = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._centre], lr=settings.learning_rate, maximize=True)
         self._population = self._neighbours()
 
@@ -113,6 +118,10 @@ class EggrollSearch(Search):
         self._optimizer.state[self._centre] = moments
         self._population = self._neighbours()
 
+    def __repr__(self) -> str:
+        return (f"{type(self).__name__}(population {self.settings.population:,}, {len(self._centre):,} genes, "
+                f"generation {self.generation})")
+
 
 def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: float, generator: torch.Generator) \
         -> Factored | Tensor:
@@ -150,4 +159,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
     if not isinstance(encoding, DirectEncoding):
         raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
                         f"not {encoding.settings.name}")
-    return EggrollSearch(settings, encoding.geometry, seed)
+    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding))

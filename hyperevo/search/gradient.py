@@ -14,18 +14,21 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, FixedLength, Loss, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._start import StartSettings, start_genes
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of the gradient search."""
 
     name: Literal["gradient"] = "gradient"
     population: int = Field(1, ge=1)
     """Number of genotypes trained side by side, each from a start of its own. They see the same images."""
+    start: str = ""
+    """Run folder whose champion all genotypes start from; by default each starts from a sample of its own. The run
+    keeps a copy of it: the folder is needed once."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer of the genes; sgd has Nesterov's momentum."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -45,12 +48,16 @@ class Settings(ComponentSettings):
     generated_decay: float = Field(0.0, ge=0)
     """Weight decay of the weights that an encoding generates, or of the weight matrices and kernels of the direct
     encoding."""
-    steps_per_round: int = Field(50, ge=1)
+    steps_per_round: int = Field(50, ge=1, le=100_000)
     """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of products: bfloat16 is faster on some devices; genes stay float32."""
     compile: bool = False
     """true: torch.compile joins small operations; the first step then takes long."""
+
+    def numbers_held(self, genes: int) -> int:
+        """Genotypes, their best, their gradients and an optimiser's two moments."""
+        return 5 * self.population * genes
 
     @model_validator(mode="after")
     def _steps_belong_to_their_schedule(self) -> "Settings":
@@ -171,12 +178,19 @@ class GradientSearch(Search):
             key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
             for key, value in state.items() if key.startswith("optimizer.")}
 
+    def __repr__(self) -> str:
+        population, genes = self._genes.shape
+        return f"{type(self).__name__}(population {population:,}, {genes:,} genes, step {self.generation})"
+
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:
     """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
     if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
                         "needs a fixed one: set encoding.graph")
+    champion = start_genes(settings, encoding)
+    if champion is not None:
+        return GradientSearch(settings, champion.repeat(settings.population, 1).to(encoding.device))
     generators = [generator_for(seed, place) for place in range(settings.population)]
     start = torch.cat([encoding.sample(1, generator) for generator in generators])
     return GradientSearch(settings, start.to(encoding.device))

@@ -46,7 +46,9 @@ from hyperevo.search._neat_refine import Refinement, limits_of, step_keys
 from hyperevo.search._neat_seeds import check_seed_options, check_separable, seed_genome
 from hyperevo.search._neat_settings import Settings
 from hyperevo.search._neat_species import SpeciesSet, threshold_between
+from hyperevo.search._neat_start import started_population
 from hyperevo.search._neat_state import refinement_from, refinement_state, restore_species, species_state
+from hyperevo.search._start import RunStart
 
 logger = logging.getLogger(__name__)
 
@@ -100,15 +102,20 @@ class NeatSearch(Search):
     def _start_population(self) -> None:
         with self._random.lent():
             self.genome_config.innovation_tracker = self._reproduction.innovation_tracker
-            self.population = {key: seed_genome(key, self.settings, self.genome_config, self.input_names,
-                                                self.output_names)
-                               for key in islice(self._reproduction.genome_indexer, self.config.pop_size)}
+            self.population = {genome.key: genome for genome in self._first_genomes()}
             check_separable(self._settle(), self.genome_config)
             if self.settings.ini is None and self.settings.compatibility_threshold is None:
                 self._threshold = threshold_between(list(self.population.values()), self.genome_config,
                                                     self._wished_species or 1)
             self._species.speciate(self.config, self.population, self.neat_generation)
         self._population_changed()
+
+    def _first_genomes(self) -> list[Genome]:
+        keys, size = iter(self._reproduction.genome_indexer), self.config.pop_size
+        if isinstance(self.settings.start, RunStart):
+            return started_population(self.settings.start, keys, self.genome_config, size)
+        return [seed_genome(key, self.settings, self.genome_config, self.input_names, self.output_names)
+                for key in islice(keys, size)]
 
     def _settle(self) -> Pool:
         """Put the population into one pool, and give all outputs the output function, if one is set."""
@@ -364,6 +371,9 @@ class NeatSearch(Search):
         self._candidates = []
         self._queue = [list(item) for item in state["queue"]]
         self._refinement = refinement_from(state, self.population, self.genome_config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(population {len(self.population):,}, generation {self.generation})"
 
 
 def _finite(fitness: Tensor) -> Tensor:

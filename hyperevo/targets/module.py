@@ -172,7 +172,7 @@ def _together(network: Network, state: dict[str, Tensor], inputs: Tensor) -> tup
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarget:
     """The target for a task with `inputs` and `outputs` classes; raises ValueError where the module does not fit."""
-    place, needed = name_in(settings.module, None), output_units(outputs)
+    place = name_in(settings.module, None)
     try:
         maker = place.get()
     except UserError as error:
@@ -184,10 +184,17 @@ def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarg
         module = _made(maker, settings)
     if not isinstance(module, nn.Module):
         raise ValueError(f"target.module: {settings.module} returned {type(module).__name__}, not an nn.Module")
-    target = ModuleTarget(module, settings.shape or _example_shape(inputs), inputs)
+    return fitting_target(module, settings.module, inputs, outputs, settings.shape)
+
+
+def fitting_target(module: nn.Module, name: str, inputs: Sheet, outputs: int | Sheet,
+                   shape: tuple[int, ...] | None = None) -> ModuleTarget:
+    """Target of a module, called `name`, for a task; see `Settings` for the shape. Raises ValueError where the module
+    does not fit."""
+    target, needed = ModuleTarget(module, shape or _example_shape(inputs), inputs), output_units(outputs)
     answered = module(torch.zeros(1, *target.shape)).shape[1]
     if answered != needed:
-        raise ValueError(f"target.module: {settings.module} has {answered} outputs, and the task needs {needed}")
+        raise ValueError(f"target.module: {name} has {answered} outputs, and the task needs {needed}")
     return target
 
 

@@ -19,7 +19,7 @@ class Settings(ComponentSettings):
     """Options of the recurrent network."""
 
     name: Literal["recurrent"] = "recurrent"
-    hidden: int = Field(32, ge=1)
+    hidden: int = Field(32, ge=1, le=1_000_000)
     """Number of units of the state; they lie on a sheet as near to a square as their number allows."""
     activation: Literal["tanh", "relu", "sin"] = "tanh"
     """φ, the function of the state's units."""
@@ -60,7 +60,7 @@ class RecurrentTarget(Target):
         steps = inputs.flatten(1).unflatten(1, (-1, features)).transpose(0, 1)
         # The inputs of all steps are one product.
         received = project(weights["input.weight"], steps.reshape(-1, features).T)
-        state = self.initial(weights.population, len(inputs), inputs)
+        state = self.initial(weights.population, inputs.shape[0], inputs)
         for own in received.unflatten(2, steps.shape[:2]).unbind(2):
             state = self._next(weights, state, own)
         return self._read(weights, state)

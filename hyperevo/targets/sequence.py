@@ -37,13 +37,13 @@ class Settings(ComponentSettings):
     name: Literal["sequence"] = "sequence"
     layer: Literal["lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn"] = "lstm"
     """Kind of recurrent layer; the weights of the two hyper layers change at every step."""
-    hidden: int = Field(128, ge=1)
+    hidden: int = Field(128, ge=1, le=32_768)
     """Number of units of every layer."""
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, le=64)
     """Number of recurrent layers; each reads the one below it."""
-    hyper: int = Field(128, ge=1)
+    hyper: int = Field(128, ge=1, le=32_768)
     """Number of units of the network that changes the weights of a hyper layer."""
-    embedding: int | None = Field(None, ge=1)
+    embedding: int | None = Field(None, ge=1, le=32_768)
     """N_z, numbers of an embedding in a hyper layer; by default the variant's."""
     layer_norm: bool = True
     """true: hyper layers have layer normalisation; other layers ignore this."""

@@ -26,7 +26,7 @@ class Settings(ComponentSettings):
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
     """φ, function of the hidden nodes."""
-    steps: int = Field(10, ge=1)
+    steps: int = Field(10, ge=1, le=10_000)
     """T, number of updates of all hidden nodes; fewer where nothing changes any more."""
 
 
@@ -39,10 +39,8 @@ class SubstrateTarget(Target):
     """True: every network may have inputs of its own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
-        # Outputs have as many axes as inputs, so that one more lies between them.
-        ends = output_sheet(outputs).sizes if len(inputs.sizes) > 1 else (output_units(outputs),)
         self.settings, self.activation = settings, ACTIVATIONS[settings.activation]
-        self.geometry = {SUBSTRATE: ParameterGeometry(Sheet((1,) * (len(inputs.sizes) - 2) + ends), inputs)}
+        self.geometry = {SUBSTRATE: ParameterGeometry(_opposite(inputs, output_sheet(outputs)), inputs)}
         self.units = settings.steps * inputs.units + output_units(outputs)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
@@ -56,9 +54,23 @@ class SubstrateTarget(Target):
         state = self.activation(received.clone())
         for _ in range(self.settings.steps - 1):
             before, state = state, self.activation(torch.baddbmm(received, state, recurrent))
-            if torch.equal(before, state):
+            # A network that is exported takes all steps: its path cannot depend on values.
+            if not torch.compiler.is_compiling() and torch.equal(before, state):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
+
+    def __repr__(self) -> str:
+        ends = self.geometry[SUBSTRATE]
+        assert ends.source is not None
+        return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, hidden nodes as found)"
+
+
+def _opposite(inputs: Sheet, outputs: Sheet) -> Sheet:
+    """Sheet of the outputs with as many axes as the inputs have, so that one more lies between them."""
+    axes = inputs.coordinates.shape[1]
+    if outputs.coordinates.shape[1] == axes:
+        return outputs
+    return Sheet((1,) * (axes - len(outputs.sizes)) + outputs.sizes if axes > 1 else (outputs.units,))
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:

@@ -22,9 +22,9 @@ class Settings(ComponentSettings):
     """Options of the wide residual network."""
 
     name: Literal["wide-resnet"] = "wide-resnet"
-    depth: int = Field(40, ge=10)
+    depth: int = Field(40, ge=10, le=1204)
     """Number of layers, 6 n + 4 for n blocks in each of the three groups."""
-    width: int = Field(1, ge=1)
+    width: int = Field(1, ge=1, le=64)
     """Factor on the 16, 32 and 64 channels of the three groups."""
 
     @field_validator("depth")

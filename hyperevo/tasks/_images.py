@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from hyperevo.components import TaskSettings, load_component
 from hyperevo.data import ImageData, load_images
@@ -22,29 +21,41 @@ from hyperevo.measure import ACCURACY
 from hyperevo.modules import Standardise
 from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
-
-ORDER_STREAM = 0x6F726465
-"""Random stream of the order of an epoch's images, apart from other draws of the same seed and number."""
+from hyperevo.tasks._classes import ACCURACY_HAS_NO_GRADIENT, accuracy, minus_cross_entropy
+from hyperevo.tasks._draws import Draws, Sampling
 
 HELD_OUT_STREAM = 0x68656C64
 """Seed of everything drawn for validation and test images, equal in every run."""
 
 
-class ExampleSettings(TaskSettings):
-    """Options of the images that a task shows."""
+class SamplingSettings(TaskSettings):
+    """Options of the images of a generation."""
 
-    images: int = Field(500, ge=1)
+    images: int = Field(500, ge=1, le=10_000_000)
     """Number of training images per generation."""
-    sampling: Literal["fresh", "epochs"] = "fresh"
+    sampling: Sampling = "fresh"
     """Images drawn anew for every generation (fresh), or all training images in turn, in a new order every epoch
     (epochs), where an incomplete last batch is left out."""
-    pad: int = Field(0, ge=0)
+    pad: int = Field(0, ge=0, le=1000)
     """Width in pixels of an empty border around training images, from which a part of their own size is cropped at
     random."""
     flip: bool = False
     """true: mirror every training image with a chance of one half."""
+
+    def held_out(self, data: ImageData) -> int:
+        """Number of training images, the last ones, that choose the champion."""
+        return data.held_out
+
+
+class ExampleSettings(SamplingSettings):
+    """Options of the images that a task shows."""
+
     validation: int = Field(5000, ge=1)
     """Number of training images held out to choose the champion."""
+
+    def held_out(self, data: ImageData) -> int:
+        """Number of training images, the last ones, that choose the champion."""
+        return self.validation
 
     def without_data(self) -> TaskSettings:
         """Options for scikit-learn's digits: those given here that every image task has."""
@@ -53,8 +64,8 @@ class ExampleSettings(TaskSettings):
                          if key in digits.model_fields and key not in ("name", "validation")})
 
 
-class ImageSettings(ExampleSettings):
-    """Options of an image classification task."""
+class ClassificationSettings(SamplingSettings):
+    """Options of the classification of images."""
 
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     """Fitness on the images of a generation: minus the mean cross-entropy, or the share that is classified
@@ -84,20 +95,25 @@ class ImageSettings(ExampleSettings):
         return f"outputs scaled to a deviation of {self.scale_outputs:g}" if self.scale_outputs else ""
 
 
+class ImageSettings(ExampleSettings, ClassificationSettings):
+    """Options of an image classification task."""
+
+
 class ImageTask(Task):
     """Batches of images and wanted outputs; every task defines its `_prepare`, `fitness` and `score`."""
 
-    settings: ExampleSettings
+    settings: SamplingSettings
     measure = ACCURACY
     examples = "images"
 
-    def __init__(self, settings: ExampleSettings, data: ImageData, device: torch.device | str = "cpu"):
-        held_out = len(data.train_images) - settings.validation
+    def __init__(self, settings: SamplingSettings, data: ImageData, device: torch.device | str = "cpu"):
+        validation = settings.held_out(data)
+        held_out = len(data.train_images) - validation
         if held_out < settings.images:
-            raise ValueError(f"task.images: {settings.images} a generation and task.validation {settings.validation} "
+            raise ValueError(f"task.images: {settings.images} a generation and task.validation {validation} "
                              f"are more than the {len(data.train_images)} training images of {data.name}")
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
-        self._order: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
+        self._draws = Draws(held_out, settings.images, settings.sampling)
         self.device = torch.device(device)
         self.inputs, self.outputs = Sheet(data.train_images.shape[1:]), data.classes
         pixels = torch.from_numpy(data.train_images).reshape(len(data.train_images), -1)
@@ -130,24 +146,14 @@ class ImageTask(Task):
         """Training images (N, pixels) of one generation and their wanted outputs: a function of the seed and the
         generation."""
         generator = generator_for(seed, generation)
-        if self.settings.sampling == "epochs":
-            chosen = self._in_turn(seed, generation)
-        else:
-            chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator)
+        chosen = self._draws.indices(seed, generation, generator)
         pixels = self._train[0][chosen.to(self.device)]
         return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)], generator)
 
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches in an epoch."""
-        return len(self._train[0]) // self.settings.images
-
-    def _in_turn(self, seed: int, generation: int) -> Tensor:
-        epoch, place = divmod(generation, self.batches_per_epoch)
-        if self._order[0] != (seed, epoch):
-            generator = generator_for(seed, epoch, ORDER_STREAM)
-            self._order = (seed, epoch), torch.randperm(len(self._train[0]), generator=generator)
-        return self._order[1][place * self.settings.images : (place + 1) * self.settings.images]
+        return self._draws.per_epoch
 
     def _augmented(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Images (N, pixels) moved and mirrored, all at once."""
@@ -189,14 +195,14 @@ class ImageClassification(ImageTask):
     """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away; colour images have the
     mean of every channel taken away and are divided by its standard deviation."""
 
-    settings: ImageSettings
+    settings: ClassificationSettings
 
-    def __init__(self, settings: ImageSettings, data: ImageData, class_names: Sequence[str],
+    def __init__(self, settings: ClassificationSettings, data: ImageData, class_names: Sequence[str],
                  device: torch.device | str = "cpu"):
         super().__init__(settings, data, device)
         self.class_names = tuple(class_names)
         if settings.fitness == "accuracy":
-            self.without_gradient = "task.fitness: accuracy has no gradient for the search to follow; use cross-entropy"
+            self.without_gradient = ACCURACY_HAS_NO_GRADIENT
 
     def preprocessing(self) -> Standardise:
         """Bytes of an image to a network's inputs."""
@@ -216,16 +222,11 @@ class ImageClassification(ImageTask):
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""
         if self.settings.fitness == "accuracy":
             return self.score(outputs, labels)
-        if self.settings.scale_outputs:
-            spread = outputs.std(dim=(1, 2), keepdim=True).clamp(min=1e-6)
-            outputs = outputs * (self.settings.scale_outputs / spread)
-        population, images, _ = outputs.shape
-        losses = cross_entropy(outputs.flatten(0, 1), labels.repeat(population), reduction="none")
-        return -losses.view(population, images).mean(1)
+        return minus_cross_entropy(outputs, labels, self.settings.scale_outputs)
 
     def score(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,): the share of images whose largest output is their class."""
-        return (outputs.argmax(2) == labels).float().mean(1)
+        return accuracy(outputs, labels)
 
 
 def load(settings: ImageSettings, name: str, class_names: Sequence[str], device: torch.device | str) \

@@ -14,6 +14,9 @@ import numpy as np
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.tasks._episodes import Episodes, Stepped, World
 
+SECONDS_BETWEEN_LOOKS = 1.0
+"""Time between two looks whether a process that has not answered is still there."""
+
 
 class Workers:
     """Episodes as in `Episodes`, dealt to worker processes in turn. The processes start with the first episodes, and
@@ -29,11 +32,11 @@ class Workers:
         dealt = self._deal(range(len(seeds)))
         return self._ask(dealt, lambda own: ("reset", [int(seeds[place]) for place in own], own))[0]
 
-    def step(self, numbers: Sequence[int], actions: np.ndarray, times: int) -> Stepped:
+    def step(self, numbers: Sequence[int], actions: Sequence[np.ndarray], times: int) -> Stepped:
         """Take each episode's action; arguments, result and errors are those of `Episodes.step`."""
         dealt = self._deal(numbers)
         seen, rewards, taken, over = self._ask(dealt, lambda own: ("step", [numbers[place] for place in own],
-                                                                   actions[own], times))
+                                                                   [part[own] for part in actions], times))
         return seen, rewards, taken, over
 
     def _deal(self, numbers: Sequence[int]) -> list[list[int]]:
@@ -46,7 +49,7 @@ class Workers:
         asked = [(worker, own) for worker, own in enumerate(dealt) if own]
         for worker, own in asked:
             self._with(worker, partial(Connection.send, obj=message(own)))
-        answers = [self._with(worker, Connection.recv) for worker, _ in asked]
+        answers = [self._with(worker, partial(_received, self._workers[worker][0])) for worker, _ in asked]
         for answer in answers:
             if isinstance(answer, str):
                 self.close()
@@ -72,6 +75,14 @@ class Workers:
             process.join(5)
             process.kill()
         self._workers = []
+
+
+def _received(process: Any, connection: Connection) -> Any:
+    """Next message of a process; raises EOFError where it has died, also if a child of its own holds the connection."""
+    while not connection.poll(SECONDS_BETWEEN_LOOKS):
+        if not process.is_alive() and not connection.poll():
+            raise EOFError
+    return connection.recv()
 
 
 def _start(world: World, number: int) -> tuple[Any, Connection]:

@@ -28,11 +28,11 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["adding"] = "adding"
-    length: int = Field(20, ge=2)
+    length: int = Field(20, ge=2, le=1_000_000)
     """Count of numbers in a sequence; one of its first half and one of its second are marked."""
-    images: int = Field(200, ge=1)
+    images: int = Field(200, ge=1, le=1_000_000)
     """Number of sequences per generation."""
-    validation: int = Field(1000, ge=1)
+    validation: int = Field(1000, ge=1, le=1_000_000)
     """Number of sequences that choose the champion; as many others test it."""
 
     def fitness_label(self) -> str:

@@ -23,6 +23,9 @@ from hyperevo.weights import Weights
 FIELD = 11
 """Units along a side of the field where the small box is one unit."""
 
+LARGEST = 11 * FIELD
+"""Largest field, in units of a side: a layer between two such fields has 214 million weights."""
+
 MOVES = torch.tensor([[0, 1], [1, 0], [1, 1]])
 """Right, down, and both."""
 
@@ -36,7 +39,7 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["boxes"] = "boxes"
-    size: int = Field(FIELD, ge=FIELD, multiple_of=FIELD)
+    size: int = Field(FIELD, ge=FIELD, le=LARGEST, multiple_of=FIELD)
     """Number of units along a side of the field, a multiple of 11."""
     retests: tuple[int, ...] = (11, 33, 55)
     """Resolutions at which the champion is tested on every pair of boxes that do not overlap; only networks of one
@@ -45,8 +48,8 @@ class Settings(TaskSettings):
     @field_validator("retests")
     @classmethod
     def _are_multiples(cls, retests: tuple[int, ...]) -> tuple[int, ...]:
-        if wrong := [size for size in retests if size < FIELD or size % FIELD]:
-            raise ValueError(f"{wrong[0]} is not a multiple of {FIELD}")
+        if wrong := [size for size in retests if not FIELD <= size <= LARGEST or size % FIELD]:
+            raise ValueError(f"{wrong[0]} is not a multiple of {FIELD} up to {LARGEST}")
         return retests
 
 

@@ -43,9 +43,9 @@ class Settings(TaskSettings):
     name: Literal["characters"] = "characters"
     text: str = "ptb"
     """Data set ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
-    sequences: int = Field(32, ge=1)
+    sequences: int = Field(32, ge=1, le=1_000_000)
     """Number of streams that are read side by side, the sequences of a batch."""
-    length: int = Field(100, ge=1)
+    length: int = Field(100, ge=1, le=1_000_000)
     """Number of characters of a sequence in a batch; gradients go back no further."""
 
     def files(self) -> tuple[str, ...]:

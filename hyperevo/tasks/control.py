@@ -37,11 +37,11 @@ class Settings(TaskSettings):
     fitness: Literal["return", "damped"] = "return"
     """Mean sum of rewards (return), or, for two poles, a fitness that also rewards standing still (damped; Gruau et al.
     1996)."""
-    episodes: int = Field(4, ge=1)
+    episodes: int = Field(4, ge=1, le=1_000_000)
     """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
     """Largest number of steps of an episode in a generation; by default the environment's own."""
-    validation: int = Field(20, ge=1)
+    validation: int = Field(20, ge=1, le=1_000_000)
     """Number of episodes that choose the champion, with the environment's own number of steps; as many others test it,
     unless the environment has starts of its own for that."""
 

@@ -11,7 +11,7 @@ tested with more sensors and effectors than they were evolved with.
 """
 
 from math import pi
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -42,11 +42,11 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["food"] = "food"
-    directions: int = Field(8, ge=2)
+    directions: int = Field(8, ge=2, le=10_000)
     """Number of sensors, and of effectors."""
     layout: Literal["ring", "rows"] = "ring"
     """Positions of sensors and effectors: two rings, each unit at its own direction, or two rows."""
-    retests: tuple[int, ...] = (8, 16, 32, 64, 128)
+    retests: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = (8, 16, 32, 64, 128)
     """Numbers of directions that the champion is tested with."""
 
 

@@ -43,11 +43,11 @@ class Settings(TaskSettings):
     name: Literal["handwriting"] = "handwriting"
     strokes: str = "omniglot"
     """Data set omniglot, the path of a stroke-3 file (.npz), or the folder of IAM-OnDB as it comes."""
-    drawings: int = Field(32, ge=1)
+    drawings: int = Field(32, ge=1, le=1_000_000)
     """Number of drawings in a batch."""
-    length: int = Field(200, ge=2)
+    length: int = Field(200, ge=2, le=1_000_000)
     """Largest number of points of a drawing; later points are left out."""
-    mixtures: int = Field(20, ge=1)
+    mixtures: int = Field(20, ge=1, le=1_000_000)
     """Number of Gaussians in the density of the next point."""
     scaling: float = Field(0.1, ge=0, lt=1)
     """Largest share by which the width and the height of a training drawing are changed at random."""
@@ -145,8 +145,9 @@ class Handwriting(Task):
         return self.settings.drawings
 
     def calibration(self, examples: int) -> Batch:
-        """The first training drawings, at most `examples` and at least one."""
-        return self._prepared(self._train[:max(examples, 1)])
+        """The first drawings of training, as many as asked for where there are."""
+        inputs, wanted = self._prepared(self._train[:max(examples, 1)])
+        return inputs[:examples], wanted[:examples]
 
     def test(self) -> Batch:
         """All test drawings; for the end of a run."""

@@ -80,7 +80,7 @@ class Retina(Task):
         an input of one half and the output of the other that no path of connections joins, 1 where the halves are
         modules. Empty for networks without known layers."""
         links = {name: (value[0] != 0).float() for name, value in weights.dense().items() if name.endswith(".weight")}
-        if not target.layers and not links.keys() >= RECURRENT:
+        if not target.layers and not (links.keys() >= RECURRENT and links["input.weight"].shape[1] == ROWS * COLUMNS):
             return {}
         reached = _reached(links, target.layers)
         if self.settings.layout == "line":

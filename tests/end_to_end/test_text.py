@@ -14,7 +14,7 @@ from hyperevo.config import config_text, load_config
 from hyperevo.errors import SHOWN
 from hyperevo.plots import run_figures, save_run_figures
 from hyperevo.plots.run_figures import open_view
-from hyperevo.runs import create_run, execute
+from hyperevo.runs import create_run, execute, progress
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=2", "run.validate_every=1",
          "run.filmstrip=2", "search={name='snes', population=6}", "encoding.coefficients=[2]", "threads=1"]
@@ -35,7 +35,7 @@ def test_a_terminals_bar_shows_names_as_they_are(tmp_path, monkeypatch):
     text = io.StringIO()
     config = load_config("dct-mnist", SMALL).config.model_copy(update={"name": "mlp[small][/b]\x1b[31m"})
     run = create_run(config, tmp_path / "run")
-    monkeypatch.setattr(live, "Console", lambda **options: Console(
+    monkeypatch.setattr(progress, "Console", lambda **options: Console(
         file=text, force_terminal=True, width=200, color_system=None,
         **{key: value for key, value in options.items() if key != "stderr"}))
     terminal.execute_with_progress(run)
@@ -49,7 +49,7 @@ def test_names_of_rows_are_as_they_are(tmp_path, name, monkeypatch):
     entries = plan([str(file)], 1, tmp_path / "out")
     execute(create_run(entries[0].config, entries[0].folder))
     text = io.StringIO()
-    live.Console(file=text, markup=False, emoji=False, width=200).print(live.state_table(live.states(entries, {})))
+    progress.plain_console(file=text, width=200).print(live.state_table(live.states(entries, {})))
     assert entries[0].name in text.getvalue()
     terminal.report_comparison(entries, tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()

@@ -14,9 +14,9 @@ from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots import run_figures as module
 from hyperevo.plots import save_run_figures
 from hyperevo.plots.run_figures import open_view, save_figure
-from hyperevo.plots.run_view import read_task
 from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
 from hyperevo.runs.files import read_rows, write_folder, write_json
+from hyperevo.runs.task_facts import read_task
 from hyperevo.targets import mlp
 
 ENCODINGS = {"dct": {"coefficients": [3]}, "direct": {}, "coordinate": {"hidden": [3], "direct": ["readout.bias"]},

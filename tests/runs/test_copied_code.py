@@ -10,7 +10,8 @@ from hyperevo.errors import UserError
 from hyperevo.plots.run_figures import open_view
 from hyperevo.runs import create_run, execute, open_run
 
-NET = "from torch import nn\nimport helper\ndef Net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, helper.units))\n"
+NET = "from torch import nn\nimport helper\n" \
+    "def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, helper.units))\n"
 
 
 @pytest.fixture

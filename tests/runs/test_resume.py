@@ -11,7 +11,7 @@ from hyperevo.config import load_config
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import writer as writer_module
-from hyperevo.runs.files import sealed
+from hyperevo.seal import sealed
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2",
          "search.population=12", "threads=1"]

@@ -27,8 +27,8 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.plots import save_run_figures, save_watched
 from hyperevo.plots.run_samples import sampled
 from hyperevo.runs import create_run, execute, open_run
-from hyperevo.runs.files import sealed
 from hyperevo.runs.folder import read_run_config
+from hyperevo.seal import sealed
 from hyperevo.toml import read_toml
 
 EARLIER = Path(__file__).parent / "earlier"

@@ -34,7 +34,7 @@ class _GraphText(BaseModel):
     def _fits(self) -> Self:
         check_topology(self.topology)
         for name, needed in numbers_needed(self.topology).items():
-            if (count := len(getattr(self, name))) != needed:
+            if (count := len(vars(self)[name])) != needed:
                 raise ValueError(f"{name}: has {count} numbers, and the nodes need {needed}")
         return self
 
