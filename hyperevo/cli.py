@@ -1,16 +1,17 @@
 """The command line: parse, call, print. Heavy imports wait until a command needs them."""
 
+import io
 import json
 import logging
-import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from hyperevo import __version__
-from hyperevo.errors import RunFailed, UserError
+from hyperevo.errors import RunFailed, UserError, reason, shown_path
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -63,8 +64,9 @@ def run(
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_fitting(config, [*(overrides or []), *options])
     terminal.say(loaded.notes)
-    folder = out or _free_folder(loaded.config.name)
-    _go(terminal.create_with_fallback(loaded.config, folder, overwrite, fallback), figures)
+    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback) if out else \
+        terminal.create_in_free_folder(loaded.config, fallback)
+    _go(begun, figures)
 
 
 @app.command()
@@ -80,11 +82,12 @@ def resume(
     Examples: hyperevo resume runs/cppn-mnist | hyperevo resume runs/cppn-mnist run.rounds=80
     """
     from hyperevo.runs import finished, open_run
-    from hyperevo.runs.folder import read_run_config
+    from hyperevo.runs.folder import read_run_config, tidy
 
     read_run_config(folder, trust)
     if finished(folder) and not changes:
-        typer.echo(f"{folder} is finished.")
+        tidy(folder)
+        typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
         typer.echo(folder)
         return
     _go(open_run(folder, trust, changes or []), figures, trust)
@@ -110,12 +113,6 @@ def _draw(folder: Path, trust: bool) -> None:
 
     for path in save_run_figures(folder, trust):
         typer.echo(path)
-
-
-def _free_folder(name: str) -> Path:
-    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-") or "run"  # one folder, also where the name has a / or spaces
-    candidates = [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
-    return next(folder for folder in candidates if not folder.exists())
 
 
 @app.command("list")
@@ -276,8 +273,9 @@ def compare(
     if not names:
         raise UserError("compare: no config is named; see `list`")
     entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out, Code(runs or trust))
-    failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
-    terminal.report_comparison(entries, out, trust)
+    with terminal.comparing(out) if runs else nullcontext():
+        failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
+        terminal.report_comparison(entries, out, trust)
     if failed:
         raise SystemExit(1)
 
@@ -340,6 +338,9 @@ def _say_warnings() -> None:
 
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the run failed, 2 bad usage, config or input, 128 + signal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
     _say_warnings()
     try:
         app(prog_name="hyperevo")
@@ -350,5 +351,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -1,9 +1,12 @@
 """Errors that are told in one line, and values as such a line shows them."""
 
+import errno
 from typing import Any
 
 SHOWN = 200
 """Most characters that a message repeats of a value."""
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class UserError(Exception):
@@ -24,6 +27,13 @@ def one_line(text: object) -> str:
     """Text on one line; characters that do not print, such as those a terminal obeys, are spelt as in `\\x1b`."""
     line = " ".join(filter(None, map(str.strip, str(text).splitlines())))
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Cause of a file operation's failure in words."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def shortened(text: object) -> str:

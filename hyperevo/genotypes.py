@@ -12,9 +12,10 @@ from safetensors.torch import load
 from torch import Tensor
 
 from hyperevo.errors import UserError, shortened, shown_path
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
 from hyperevo.graph_text import graph_from_text
-from hyperevo.reading import read_bytes, read_text
+from hyperevo.reading import read_bytes
+from hyperevo.seal import STATE, TENSORS, break_seal
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -81,12 +82,25 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
-    """Genotype from the plain data and tensors that `pack_genotype` gave."""
+    """Genotype from the plain data and tensors that `pack_genotype` gave; raises ValueError where they are none."""
     if plain["kind"] == "genes":
-        return tensors["genes"]
+        return _numbers(tensors, "genes", None)
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
     topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]))
-    return Graph(topology, tensors["weights"], tensors["biases"], tensors["responses"])
+    check_topology(topology)
+    return Graph(topology, *(_numbers(tensors, name, needed) for name, needed in numbers_needed(topology).items()))
+
+
+def _numbers(tensors: Mapping[str, Tensor], name: str, needed: int | None) -> Tensor:
+    """Finite numbers of one name, a vector of so many."""
+    if name not in tensors:
+        raise ValueError(f"there is no tensor {name}")
+    found = tensors[name]
+    if found.dim() != 1 or needed not in (None, len(found)):
+        raise ValueError(f"{name}: is of shape {tuple(found.shape)}, needed are {needed or 'some'} numbers")
+    if not found.is_floating_point() or not torch.isfinite(found).all():
+        raise ValueError(f"{name}: has values that are no finite numbers")
+    return found
 
 
 Packed = tuple[Any, dict[str, Tensor]]
@@ -117,9 +131,11 @@ def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotyp
 
 def read_packed(folder: Path) -> Packed:
     """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
-    state, tensors = folder / "state.json", folder / "tensors.safetensors"
     try:
-        return json.loads(read_text(state, MOST_BYTES)), load(read_bytes(tensors, MOST_BYTES))
+        content = read_bytes(folder / STATE, MOST_BYTES)
+        values, tensors = json.loads(content), load(read_bytes(folder / TENSORS, MOST_BYTES))
+        break_seal(folder, content, values)
+        return values, tensors
     except (ValueError, RecursionError, SafetensorError) as error:
         raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
 

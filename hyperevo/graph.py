@@ -14,6 +14,8 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from hyperevo.components import nearest
+from hyperevo.errors import shown
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 
 
@@ -49,6 +51,33 @@ class Topology:
     def links(self) -> int:
         """Number of links."""
         return sum(len(node.sources) for node in self.nodes)
+
+
+def check_topology(topology: Topology) -> None:
+    """Raise ValueError, one line that names the node, where a topology that was read from a file cannot be computed."""
+    for index, node in enumerate(topology.nodes):
+        _check_node(topology, index, node)
+    for output in topology.outputs:
+        if not 0 <= output < len(topology.nodes):
+            raise ValueError(f"outputs: there is no node {output} among {len(topology.nodes)}")
+
+
+def _check_node(topology: Topology, index: int, node: Node) -> None:
+    if node.activation not in ACTIVATIONS:
+        raise ValueError(f"nodes.{index}: no activation called {shown(node.activation)}; "
+                         f"{nearest(node.activation, ACTIVATIONS)}")
+    if node.aggregation not in AGGREGATIONS:
+        raise ValueError(f"nodes.{index}: no aggregation called {shown(node.aggregation)}; "
+                         f"{nearest(node.aggregation, AGGREGATIONS)}")
+    for source in node.sources:
+        if not 0 <= source < topology.inputs + index:
+            raise ValueError(f"nodes.{index}: source {source}: is neither one of {topology.inputs} inputs nor, after "
+                             f"these, one of the {index} nodes before it")
+
+
+def numbers_needed(topology: Topology) -> dict[str, int]:
+    """Count of weights, biases and responses of a topology's graphs."""
+    return {"weights": topology.links, "biases": len(topology.nodes), "responses": len(topology.nodes)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,8 @@ from typing import Annotated, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hyperevo.components import nearest
-from hyperevo.errors import shortened, shown
-from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.errors import shortened
+from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
 
 LARGEST = torch.finfo(torch.float32).max
 
@@ -27,31 +25,18 @@ class _GraphText(BaseModel):
     biases: tuple[Number, ...]
     responses: tuple[Number, ...]
 
+    @property
+    def topology(self) -> Topology:
+        """Nodes and outputs."""
+        return Topology(self.inputs, tuple(Node(*node) for node in self.nodes), self.outputs)
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        for index in range(len(self.nodes)):
-            self._check_node(index)
-        for output in self.outputs:
-            if not 0 <= output < len(self.nodes):
-                raise ValueError(f"outputs: there is no node {output} among {len(self.nodes)}")
-        links = sum(len(sources) for *_, sources in self.nodes)
-        for name, needed in (("weights", links), ("biases", len(self.nodes)), ("responses", len(self.nodes))):
+        check_topology(self.topology)
+        for name, needed in numbers_needed(self.topology).items():
             if (count := len(vars(self)[name])) != needed:
                 raise ValueError(f"{name}: has {count} numbers, and the nodes need {needed}")
         return self
-
-    def _check_node(self, index: int) -> None:
-        activation, aggregation, sources = self.nodes[index]
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"nodes.{index}: no activation called {shown(activation)}; "
-                             f"{nearest(activation, ACTIVATIONS)}")
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"nodes.{index}: no aggregation called {shown(aggregation)}; "
-                             f"{nearest(aggregation, AGGREGATIONS)}")
-        for source in sources:
-            if not 0 <= source < self.inputs + index:
-                raise ValueError(f"nodes.{index}: source {source}: is neither one of {self.inputs} inputs nor, after "
-                                 f"these, one of the {index} nodes before it")
 
 
 def graph_from_text(text: str) -> Graph:
@@ -62,6 +47,5 @@ def graph_from_text(text: str) -> Graph:
         problem = error.errors()[0]
         place = f"{'.'.join(map(str, problem['loc']))}: " if problem["loc"] else ""
         raise ValueError(f"{place}{shortened(problem['msg'].removeprefix('Value error, '))}") from error
-    nodes = tuple(Node(*node) for node in values.nodes)
     numbers = [torch.tensor(row, dtype=torch.float64) for row in (values.weights, values.biases, values.responses)]
-    return Graph(Topology(values.inputs, nodes, values.outputs), *numbers)
+    return Graph(values.topology, *numbers)

@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
+from hyperevo.cache import user_cache
 from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.importing import Guest, hash_of
 from hyperevo.reading import is_there, read_bytes, read_text
@@ -290,7 +290,7 @@ def _nothing_around(source: Source) -> Iterator[Callable[[ModuleType], object]]:
 
 
 def _store() -> Path:
-    return user_cache_path("hyperevo", appauthor=False) / "trusted-code.json"
+    return user_cache() / "trusted-code.json"
 
 
 def _read_store() -> list[dict[str, Any]]:
@@ -325,7 +325,7 @@ def remember(sources: Sequence[Source]) -> None:
     """Keep in the user's cache that this code ran here."""
     if not sources:
         return
-    with suppress(OSError, Timeout):  # without a cache the code has to be trusted again
+    with suppress(OSError, Timeout, UserError):  # without a cache the code has to be trusted again
         _store().parent.mkdir(parents=True, exist_ok=True)
         with FileLock(_store().with_suffix(".lock"), timeout=10):
             entries = _read_store()

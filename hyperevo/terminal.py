@@ -2,13 +2,15 @@
 
 import json
 import logging
+import re
 import shutil
 import signal
 import statistics
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,16 @@ from rich.table import Table
 from hyperevo.compare.plan import Entry
 from hyperevo.config import LoadedConfig, RunConfig, Setting, as_toml, explained
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, one_line, shortened
 from hyperevo.guests import Code
 from hyperevo.measure import Measure
+from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device
 from hyperevo.runs.files import write_json
-from hyperevo.runs.progress import bar, round_text
-from hyperevo.runs.writer import log_handler
+from hyperevo.runs.own_files import FolderTaken
+from hyperevo.runs.progress import bar, plain_console, round_text
+from hyperevo.runs.writer import Locked, lock_folder, log_handler
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -44,17 +48,33 @@ def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallb
     return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
 
 
+def create_in_free_folder(config: RunConfig, fallback: bool) -> Run:
+    """A new run in runs/NAME, or the next of runs/NAME-2, … that is free and that no other process takes first."""
+    for folder in run_folders(config.name):
+        if is_there(folder):
+            continue
+        with suppress(FolderTaken, Locked):
+            return create_with_fallback(config, folder, False, fallback)
+    raise UserError(f"{folder}: is taken, and so are all names before it; choose a folder with --out")
+
+
+def run_folders(name: str) -> list[Path]:
+    """Folders for a run of a name, one component below runs/ whatever the name is."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60].strip(".-") or "run"
+    return [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
+
+
 def execute_with_progress(run: Run) -> Result:
     """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
-    _log_to(run.folder / "run.log")
     config = run.config
-    title = f"{config.name} on {run.parts.task.data_name}"
+    title = shortened(f"{config.name} on {run.parts.task.data_name}")
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return execute(run, _line_printer(title, run))
-    with bar(run, console) as show:
-        return execute(run, show)
+    console = plain_console(stderr=True)
+    with _log_to(run.folder / "run.log"):
+        if not console.is_terminal:
+            return execute(run, _line_printer(title, run))
+        with bar(run, console) as show:
+            return execute(run, show)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -72,17 +92,26 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
     return show
 
 
-def _log_to(path: Path) -> None:
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write messages to a file while it lasts."""
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    logger.addHandler(log_handler(path))
+    handler = log_handler(path)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
 
 
 def print_result(result: Mapping[str, Any]) -> None:
     """Print the result in words, test accuracy first."""
     measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
-               f"{result.get('examples', 'images')} of {result['data']}")
+               f"{result.get('examples', 'images')} of {shortened(result['data'])}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
         numbers = ["none" if seed is None else measure.number(seed) for seed in seeds]
         mean = "none" if None in seeds else measure.text(statistics.mean(seeds))
@@ -99,7 +128,7 @@ def print_result(result: Mapping[str, Any]) -> None:
 def say(notes: Iterable[str]) -> None:
     """Print one line on stderr for every note, each once."""
     for note in dict.fromkeys(notes):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {one_line(note)}", err=True)
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
@@ -118,7 +147,7 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
 
 def _print_setting(setting: Setting, width: int, space: int) -> None:
     """Print key and value in `space` columns, then the origin; below them the meaning."""
-    value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
+    value = shortened(as_toml(setting.value))
     lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
     typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
     meaning = textwrap.fill(setting.meaning, width - 4, break_on_hyphens=False)
@@ -158,6 +187,16 @@ def verify_datasets(names: list[str]) -> bool:
             good &= file.problem is None
             typer.echo(f"{name}/{file.name}: {file.problem or 'right'}{f' ({file.path})' if file.path else ''}")
     return good
+
+
+@contextmanager
+def comparing(out: Path) -> Iterator[None]:
+    """Hold the folder of a comparison while it lasts; raises UserError where another process does."""
+    lock = lock_folder(out, "compare.lock", "comparison")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
@@ -214,7 +253,7 @@ def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
         shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
     for line in written.lines:
         shown.add_row(*(line[place] for place in places))
-    Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
+    plain_console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
     for text in (*written.remarks, *written.paths):
         typer.echo(text)
 
@@ -234,7 +273,7 @@ def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path
         table = Table(*rows[0], title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for row in rows[1:]:
             table.add_row(*row)
-        Console(soft_wrap=True).print(table)
+        plain_console(soft_wrap=True).print(table)
         typer.echo("")
 
 

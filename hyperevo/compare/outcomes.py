@@ -14,7 +14,8 @@ from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
 from hyperevo.measure import Measure
 from hyperevo.runs import finished
-from hyperevo.runs.files import read_json, read_rows, write_text
+from hyperevo.runs.files import write_text
+from hyperevo.runs.schemas import METRICS, TIMING, ResultFile, read_checked, read_log
 
 COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "encoding", "search", "encoded_genes",
            "direct_parameters", "generated_weights", "fitted_parameters", "evaluations", "images", "operations",
@@ -88,12 +89,12 @@ class Row:
 
 def read_outcomes(entries: Sequence[Entry]) -> list[Outcome]:
     """Outcomes of runs as they are on disk."""
-    return [Outcome(entry, read_json(entry.folder / "result.json") if finished(entry.folder) else None,
+    return [Outcome(entry, read_checked(entry.folder / "result.json", ResultFile) if finished(entry.folder) else None,
                     _read_curve(entry.folder)) for entry in entries]
 
 
 def _read_curve(folder: Path) -> Curve | None:
-    metrics, timing = read_rows(folder / "metrics.csv"), read_rows(folder / "timing.csv")
+    metrics, timing = read_log(folder / "metrics.csv", METRICS), read_log(folder / "timing.csv", TIMING)
     clock = np.cumsum([float(row["seconds"]) for row in timing])
     known = [(float(row["evaluations"]), clock[place], float(row["champion_accuracy"]))
              for place, row in enumerate(metrics[: len(clock)]) if row["champion_accuracy"]]

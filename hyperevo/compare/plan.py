@@ -1,16 +1,18 @@
 """Runs that a comparison needs, each with its resolved config and its folder."""
 
+import glob
 import hashlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperevo.config import RunConfig, brief_name, check_config, config_values
-from hyperevo.errors import UserError
+from hyperevo.errors import SHOWN, UserError, one_line
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.inputs import input_hashes, recorded_hashes
@@ -107,14 +109,25 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         for seed in range(seeds):
             loaded = load_fitting(name, [*overrides, *assigned, f"seed={seed}"], code)
             config = _resolved(loaded.config, budget, code)
-            called = "+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)
+            called = _title(["+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)])
             varied = tuple((key, _shown(value)) for key, value in zip(keys, values, strict=True))
-            title = " ".join([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
-            folder = _folder(out / "runs", f"{stem}-{seed}", config)
+            title = _title([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
+            folder = _folder(out / "runs", f"{_short(stem)}-{seed}", config)
             if same := next((entry for entry in entries if entry.folder == folder), None):
                 raise UserError(f"--vary: {same.name} and {title} are the same run")
             entries.append(Entry(title, seed, config, folder, called, varied, loaded.notes))
     return entries
+
+
+def _title(parts: Sequence[str]) -> str:
+    """Name of a row on one line; a long one is cut, and told from others by a hash of all of it."""
+    line = one_line(" ".join(parts))
+    return line if len(line) <= SHOWN else f"{line[:SHOWN - 10]}… {hashlib.sha256(line.encode()).hexdigest()[:8]}"
+
+
+def _short(stem: str) -> str:
+    """A file's name as part of a folder's name, which has a longest length in bytes."""
+    return stem if len(os.fsencode(stem)) <= 180 else stem[:40]
 
 
 def _replaced(replaced: Mapping[str, str], keys: Sequence[str]) -> list[str]:
@@ -151,7 +164,7 @@ def _folder(runs: Path, name: str, config: RunConfig) -> Path:
     folder, key = runs / f"{name}-{config_key(config)}", config_key(config)
     if folder.exists():
         return folder
-    return next((other for other in sorted(runs.glob(f"{name}-*")) if _key_today(other) == key), folder)
+    return next((other for other in sorted(runs.glob(f"{glob.escape(name)}-*")) if _key_today(other) == key), folder)
 
 
 def _key_today(folder: Path) -> str | None:

@@ -9,8 +9,8 @@ from hyperevo.compare.figures import save_figures
 from hyperevo.compare.outcomes import Outcome, by_name, read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.report import write_report
-from hyperevo.compare.tables import HEAD, latex, markdown, table
-from hyperevo.errors import RunFailed, UserError
+from hyperevo.compare.tables import HEAD, latex, markdown, plain_markdown, table
+from hyperevo.errors import RunFailed, UserError, one_line, reason
 from hyperevo.runs.files import write_text
 
 
@@ -29,7 +29,7 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out}: cannot be written: {reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: boo
     make_folder(out)
     try:
         write_results(outcomes, paths[0])
-        write_text(paths[1], "".join(f"{note}\n\n" for note in said) + markdown(HEAD, lines))
-        write_text(paths[2], "".join(f"% {note}\n" for note in said) + latex(HEAD, lines))
+        write_text(paths[1], "".join(f"{plain_markdown(note)}\n\n" for note in said) + markdown(HEAD, lines))
+        write_text(paths[2], "".join(f"% {one_line(note)}\n" for note in said) + latex(HEAD, lines))
         figures = save_figures(finished, outcomes, out / "figures", trust)
         write_report(outcomes, paths[3], title, notes, figures)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out}: cannot be written: {reason(error)}") from error
     return Written(lines, said, [*paths[:3], *figures, paths[3]])

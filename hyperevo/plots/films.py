@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from hyperevo.control import Sketch
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.parts import Filmed, Target
 from hyperevo.plots._style import FAINT, GAP, INK, POSITIVE, TEXT, frame, new_figure
 from hyperevo.runs.files import whole
@@ -121,10 +121,10 @@ def save_film(film: Sequence[Shot], path: Path, label: str = "") -> None:
                 return
             # A palette of 128 colours for each picture keeps a film of 500 pictures below a few megabytes.
             first, *others = (image.quantize(128, Image.Quantize.FASTOCTREE) for image in images)
-            first.save(temporary, "GIF", save_all=True, append_images=others, loop=0,
+            first.save(temporary, "GIF", save_all=True, append_images=others, loop=0, comment=b"hyperevo",
                        duration=[1000 // PER_SECOND] * len(others) + [1000])
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def check_film(path: Path) -> None:

@@ -1,7 +1,8 @@
 """All figures of a run folder, drawn without its data set or its search."""
 
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.errors import RunFailed, UserError, shortened
+from hyperevo.errors import RunFailed, UserError, reason, shortened
 from hyperevo.parts import Filmed, Target
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.curves import learning_curves, species_over_time
@@ -17,12 +18,14 @@ from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
-from hyperevo.plots.run_view import RunView, expressed, open_view
+from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
-from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.opened import unpacked
-from hyperevo.runs.own_files import frames
+from hyperevo.runs.own_files import frames, refuse_link, sweep_figures
+from hyperevo.runs.schemas import METRICS, SPECIES, GenotypeFile, ResultFile, checked, read_checked, read_log
+from hyperevo.seal import STATE
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -47,9 +50,9 @@ def _say_undrawn(what: str, error: Exception) -> None:
 
 
 def _curves(view: RunView) -> NamedFigures:
-    metrics, species = read_rows(view.folder / "metrics.csv"), read_rows(view.folder / "species.csv")
+    metrics, species = read_log(view.folder / "metrics.csv", METRICS), read_log(view.folder / "species.csv", SPECIES)
     result = view.folder / "result.json"
-    known = read_json(result) if result.is_file() else {}
+    known = read_checked(result, ResultFile) if result.is_file() else {}
     if metrics:
         yield "learning_curves", partial(learning_curves, metrics, known.get("test_accuracy"), view.label,
                                          fitness_name=view.task_settings.fitness_label(), measure=view.task.measure,
@@ -82,6 +85,7 @@ def save_watched(run_folder: Path, out: Path | None, seed: int, trust: bool = Fa
     """Film an episode of a run's champion, by default into its folder `figures`, and draw the strip `frames.png` there;
     returns their paths. Raises UserError, in one line, where there is nothing to watch or it cannot be written."""
     path = out or run_folder / "figures" / "champion.gif"
+    refuse_link(run_folder / "figures")
     view = open_view(run_folder, trust)
     if not view.task_settings.watchable:
         raise UserError(f"{run_folder}: task {view.task_settings.name} has no environment to watch a network in")
@@ -125,8 +129,9 @@ def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
     """(round, weights of one matrix over the image) of every champion in the filmstrip."""
     found = []
     for folder in frames(view.folder):
-        genotype = unpacked(folder, *read_folder(folder))
-        weights = expressed(view.encoding, genotype)[parameter]
+        values, tensors = read_folder(folder)
+        checked(GenotypeFile, {"genotype": values}, folder / STATE)
+        weights = view.weights_of(unpacked(folder, values, tensors), folder)[parameter]
         found.append((int(folder.name), view.over_image(parameter, weights)))
     return found
 
@@ -145,6 +150,8 @@ def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
     line, where the folder is no run, has no champion yet, or cannot be written.
     """
     view, folder = open_view(run_folder, trust), run_folder / "figures"
+    refuse_link(folder)
+    sweep_figures(folder)
     return [*save_all(run_figures(view), folder), *_save_pages(view, folder)]
 
 
@@ -159,11 +166,23 @@ def _save_pages(view: RunView, folder: Path) -> list[Path]:
 def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
     """Draw figures into a folder, as PNG files by their names; returns their paths. A line says which cannot be drawn.
     Raises UserError where the folder cannot be written."""
+    paths: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [path for name, draw in figures if _is_drawn(path := folder / f"{name}.png", draw)]
+        for name, draw in figures:
+            path = _figure_path(folder, name, paths)
+            if _is_drawn(path, draw):
+                paths.append(path)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{folder}: cannot be written: {reason(error)}") from error
+    return paths
+
+
+def _figure_path(folder: Path, name: str, taken: Sequence[Path]) -> Path:
+    """File of a figure. Parameters may be called anything: its name is one that a file can have."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60]
+    path = folder / f"{plain}.png"
+    return folder / f"{plain}-{len(taken)}.png" if path in taken else path
 
 
 def _is_drawn(path: Path, draw: Callable[[], Figure]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyperevo.data import decode, encode
 from hyperevo.dynamic import HyperLSTM, HyperRNN
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.pen_page import pen_page
 from hyperevo.plots.run_view import RunView, open_view
@@ -90,7 +90,7 @@ def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length
         else:
             save_stroke_file(drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed)), path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def champion_network(view: RunView) -> SequenceNetwork:

@@ -7,20 +7,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hyperevo.components import TaskSettings
+from hyperevo.components import TaskSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, stack
 from hyperevo.geometry import Sheet
-from hyperevo.parts import Encoding, Target
+from hyperevo.parts import Encoding, Target, output_units
 from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.compose import shaped_target
+from hyperevo.runs.compose import shaped_target, task_shape
 from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.opened import unpacked
+from hyperevo.runs.schemas import ChampionFile, checked
 from hyperevo.runs.task_facts import TaskFacts, read_task
+from hyperevo.seal import STATE
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Remark below pictures of matrices that read shuffled pixels."""
@@ -58,6 +60,13 @@ class RunView:
         places = self._shuffled(name)
         return weights if places is None else weights[:, places.argsort()]
 
+    def weights_of(self, genotype: Genotype, folder: Path) -> dict[str, Tensor]:
+        """Weights of another genotype, which a folder holds; raises UserError where it does not fit."""
+        try:
+            return expressed(self.encoding, genotype)
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise UserError(f"{folder}: does not fit the config: {shortened(error)}") from error
+
     def remark(self, name: str) -> str:
         """Remark below a picture of a matrix; empty where none is needed."""
         return "" if self._shuffled(name) is None else PUT_BACK
@@ -79,6 +88,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
     """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
     UntrustedCode where that would run code that came with the folder."""
     config, task = read_run_config(folder, trust), read_task(folder)
+    _check_shape(folder, config, task)
     champion, note = _read_champion(folder, config)
     try:
         target = shaped_target(config.part("target"), task.inputs, task.outputs)
@@ -90,16 +100,27 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
                         if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    name = config.name or folder.resolve().name
+    name = shortened(config.name or folder.resolve().name)
     label = f"{name} (seed {config.seed}) on {shown_data(config, task.data)}{note}"
     return RunView(folder, config, task, label, encoding, target, champion, weights, set(fitted) <= set(weights), trust)
+
+
+def _check_shape(folder: Path, config: RunConfig, task: TaskFacts) -> None:
+    """Raise UserError where a task's shape is known without its data, and task.json has another."""
+    if component_of("task", config.task).shape is None:
+        return
+    inputs, outputs = task_shape(config)
+    if (inputs, output_units(outputs)) != (task.inputs, output_units(task.outputs)):
+        raise UserError(f"{folder / 'task.json'}: has {task.inputs.units} inputs and {output_units(task.outputs)} "
+                        f"outputs, and the config's task {inputs.units} and {output_units(outputs)}")
 
 
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
     """Champion, and a note in titles on a run that is not finished; raises UserError where there is no champion yet."""
     if (folder / "champion").is_dir():
         values, tensors = read_folder(folder / "champion")
-        return unpacked(folder / "champion", values.get("genotype"), tensors), ""
+        checked(ChampionFile, values, folder / "champion" / STATE)
+        return unpacked(folder / "champion", values["genotype"], tensors), ""
     checkpoint = latest_checkpoint(folder)
     if checkpoint.champion is None:
         raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "

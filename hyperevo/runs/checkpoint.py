@@ -1,16 +1,18 @@
 """Checkpoints: a folder each, written whole, the last two kept."""
 
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from hyperevo.config import Values
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, pack_genotype, unpack_genotype
 from hyperevo.parts import State
-from hyperevo.runs.files import is_temporary, read_folder, write_folder
+from hyperevo.runs.files import KEPT, read_folder, remove_folder, write_folder
+from hyperevo.runs.schemas import CheckpointFile, checked
+from hyperevo.seal import STATE
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Checkpoint:
     champion_score: float
     carried: tuple[Tensor, ...] | None = None
     """State of a target that reads on from batch to batch; None for others."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the logs, up to their lengths, and of the files that stay as they are; none in those of earlier
+    versions."""
+    limits_before: dict[str, Any] = field(default_factory=dict)
+    """Limits by key that the config had before the run was extended, where this is the extended run's first checkpoint.
+    """
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -42,17 +50,17 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         tensors |= {f"champion.{name}": tensor for name, tensor in parts.items()}
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
-              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score}
+              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
+              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
-    unfinished = [path for path in (folder / "checkpoint").iterdir() if is_temporary(path) and path.is_dir()]
-    for old in [*checkpoints(folder)[:-2], *unfinished]:
-        shutil.rmtree(old)
+    for old in checkpoints(folder)[:-2]:
+        remove_folder(old, KEPT)
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Folders of a run's whole checkpoints, oldest first."""
     return sorted(path for path in (folder / "checkpoint").glob("[0-9]" * 8)
-                  if path.is_dir() and not path.is_symlink())
+                  if (path / STATE).exists() and not path.is_symlink())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
@@ -69,15 +77,19 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
 
 def _read(folder: Path) -> Checkpoint:
     values, tensors = read_folder(folder)
+    found = checked(CheckpointFile, values, folder / STATE)
+    if found.round != int(folder.name):
+        raise UserError(f"{folder / STATE}: round: is {found.round}, and the folder's name says {int(folder.name)}")
+    carried = _with_prefix(tensors, "carried.")
     try:
-        search = values["search"] | _with_prefix(tensors, "search.")
         champion = values["champion"] and unpack_genotype(values["champion"], _with_prefix(tensors, "champion."))
-        carried = _with_prefix(tensors, "carried.")
-        return Checkpoint(values["config"], values["round"], values["evaluations"], values["seconds"], search,
-                          values["lengths"], champion, values["champion_round"], values["champion_accuracy"],
-                          tuple(carried[place] for place in sorted(carried)) or None)
+        places = sorted(carried, key=int)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: is not a checkpoint: {error!r}") from error
+        raise UserError(f"{folder}: champion: {shortened(error)}") from error
+    return Checkpoint(found.config, found.round, found.evaluations, found.seconds,
+                      found.search | _with_prefix(tensors, "search."), found.lengths, champion, found.champion_round,
+                      found.champion_accuracy, tuple(carried[place] for place in places) or None,
+                      found.hashes, found.limits_before)
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from hyperevo.config import PARTS, RunConfig
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.runs.files import read_json
+from hyperevo.runs.schemas import InputsFile, checked
 
 CHUNK = 1 << 20
 
@@ -35,12 +36,7 @@ def packed_hash(plain: Any, tensors: Mapping[str, Tensor]) -> str:
 def recorded_hashes(folder: Path) -> dict[str, str]:
     """Hashes that a run folder recorded; none where it names no files, or was made by an earlier version."""
     path = folder / "inputs.json"
-    if not path.is_file():
-        return {}
-    values = read_json(path)
-    if not isinstance(values, dict) or not all(isinstance(own, str) for own in values.values()):
-        raise UserError(f"{path}: does not hold a SHA-256 by file")
-    return values
+    return checked(InputsFile, read_json(path), path).root if path.is_file() else {}
 
 
 def _hash(path: Path) -> str:
@@ -53,5 +49,5 @@ def _hash(path: Path) -> str:
                 while chunk := opened.read(CHUNK):
                     digest.update(chunk)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     return digest.hexdigest()

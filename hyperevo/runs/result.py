@@ -18,7 +18,7 @@ from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
 from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
-from hyperevo.runs.files import write_folder, write_json, write_tensors
+from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
 from hyperevo.weights import Weights
@@ -81,7 +81,8 @@ def finish(run: Run) -> Result:
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = plain_weights(parts.target, networks)
     if run.writer is not None:
-        _write_champion(run, champion, networks, weights, examples)
+        with run.writer.writing():
+            _write_champion(run, champion, networks, weights, examples)
     if not torch.isfinite(test[0]):
         raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
                         f"{parts.task.data_name} is not finite")
@@ -94,7 +95,8 @@ def finish(run: Run) -> Result:
     result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
-        write_json(run.folder / "result.json", result)
+        with run.writer.writing():
+            write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
              result["data"], run.evaluations)
     return result
@@ -135,17 +137,15 @@ def plain_weights(target: Target, networks: Weights) -> dict[str, Tensor]:
 @torch.no_grad()
 def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Mapping[str, Tensor],
                     examples: Batch) -> None:
-    task, folder = run.parts.task, run.folder / "champion"
+    task = run.parts.task
     plain, tensors = pack_genotype(champion.genotype)
-    write_folder(folder, {"genotype": plain, "round": champion.round,
-                          "validation_accuracy": champion.validation_score}, tensors)
-    write_tensors(folder / "weights.safetensors", weights)
     first = task.preprocessing()
-    # Empty where there is none: a run that lacks the file was made before it was kept.
-    write_tensors(folder / PREPROCESSING, {} if first is None else first.state_dict())
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
-    if shown:
-        write_tensors(folder / "examples.safetensors", shown)
+    # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
+    also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
+            **({"examples.safetensors": shown} if shown else {})}
+    write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
+                                           "validation_accuracy": champion.validation_score}, tensors, also)
 
 
 def _operations(run: Run, population: Genotypes) -> int:

@@ -72,8 +72,9 @@ def one_round(run: Run) -> Round:
     champion = run.champion.validation_score if run.champion else None
     round_ = Round(run.round, generation, spent(run), fitness, failed, score, champion, seconds, learned)
     if run.writer is not None:
-        record_round(run, run.writer, round_)
-        write_checkpoint_of(run, run.writer)
+        with run.writer.writing():
+            record_round(run, run.writer, round_)
+            write_checkpoint_of(run, run.writer)
     return round_
 
 
