@@ -235,6 +235,7 @@ def _restored(case: Case, unbroken: Search, told: Sequence[Tensor]) -> Iterator[
 def through_files(state: State) -> State:
     """State as the files of a checkpoint keep it."""
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "checkpoint").mkdir()
         write_checkpoint(Path(folder), Checkpoint({}, 0, 0, 0.0, state, {}, None, 0, 0.0))
         return latest_checkpoint(Path(folder)).search
 
