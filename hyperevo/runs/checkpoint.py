@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint/<round>` and remove all but the last two."""
+    """Write `checkpoint/<round>`, and remove all but the last two."""
     tensors = {f"search.{key}": value for key, value in checkpoint.search.items() if isinstance(value, Tensor)}
     plain = {key: value for key, value in checkpoint.search.items() if not isinstance(value, Tensor)}
     tensors |= {f"carried.{place}": part for place, part in enumerate(checkpoint.carried or ())}
@@ -53,6 +53,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
               "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
               "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Remove all checkpoints but the last two."""
     for old in checkpoints(folder)[:-2]:
         remove_folder(old, KEPT)
 

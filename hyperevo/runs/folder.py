@@ -20,7 +20,7 @@ from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, show
 from hyperevo.guests import Code, copies_of, remember
 from hyperevo.parts import HasSpecies, Parts, Task
 from hyperevo.reading import is_there
-from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
+from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
@@ -189,6 +189,7 @@ def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool)
 
 def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str]) -> Run:
     checkpoint = latest_checkpoint(folder)
+    prune(folder)
     _reject_changes(folder, config, checkpoint, code)
     for name in [name for name in FIXED if name in checkpoint.hashes]:
         check_hash(folder / name, file_hash(folder / name), checkpoint.hashes[name])
