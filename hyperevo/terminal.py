@@ -24,7 +24,7 @@ from hyperevo.errors import UserError
 from hyperevo.guests import Code
 from hyperevo.measure import Measure
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
-from hyperevo.runs.compose import choose_device
+from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.progress import bar, round_text
 from hyperevo.runs.writer import log_handler
@@ -50,6 +50,7 @@ def execute_with_progress(run: Run) -> Result:
     config = run.config
     title = f"{config.name} on {run.parts.task.data_name}"
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
+    say(remarks(run.parts))
     console = Console(stderr=True)
     if not console.is_terminal:
         return execute(run, _line_printer(title, run))

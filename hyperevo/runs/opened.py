@@ -72,8 +72,6 @@ class OpenedRun:
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.folder}: the champion's weights do not fit the config: {reason}") from error
-        for parameter in network.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
         if first is not None:
             network = nn.Sequential(OrderedDict(preprocessing=first, network=network))
         return network.eval()

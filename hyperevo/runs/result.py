@@ -77,7 +77,7 @@ def finish(run: Run) -> Result:
                      **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
                      **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
                      **_of_everyone(parts, examples, calibration, run.memory_gb)})
-    result.weights = plain_weights(parts, networks)
+    result.weights = parts.target.state_dict(networks.network(0))
     if run.writer is not None:
         result.folder = run.folder
         _write_champion(run, champion, networks, result.weights, examples)
@@ -101,13 +101,6 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
     """Scores that are no shares also under the measure's own name, such as test_bits_per_character."""
     return {} if measure.is_share else {f"{part}_{measure.name.replace(' ', '_')}": measure.drawn(score)
                                         for part, score in scores.items()}
-
-
-def plain_weights(parts: Parts, networks: Weights) -> dict[str, Tensor]:
-    """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
-    places = {**parts.target.geometry, **parts.target.fitted}
-    return {name: value.reshape(places[name].tensor_shape) if name in places else value
-            for name, value in networks.network(0).items()} | dict(parts.target.constants)
 
 
 @torch.no_grad()
