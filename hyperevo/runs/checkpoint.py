@@ -28,6 +28,8 @@ class Checkpoint:
     champion_score: float
     carried: tuple[Tensor, ...] | None = None
     """The state of a target that reads on from batch to batch."""
+    constants: str | None = None
+    """SHA-256 of the target's numbers that are not searched."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -41,7 +43,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         tensors |= {f"champion.{name}": tensor for name, tensor in parts.items()}
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
-              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score}
+              "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
+              "constants": checkpoint.constants}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
     unfinished = [path for path in (folder / "checkpoint").iterdir() if is_temporary(path) and path.is_dir()]
     for old in [*checkpoints(folder)[:-2], *unfinished]:
@@ -74,7 +77,7 @@ def _read(folder: Path) -> Checkpoint:
         carried = _with_prefix(tensors, "carried.")
         return Checkpoint(values["config"], values["round"], values["evaluations"], values["seconds"], search,
                           values["lengths"], champion, values["champion_round"], values["champion_accuracy"],
-                          tuple(carried[place] for place in sorted(carried)) or None)
+                          tuple(carried[place] for place in sorted(carried)) or None, values.get("constants"))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: is not a checkpoint: {error!r}") from error
 

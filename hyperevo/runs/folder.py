@@ -22,7 +22,7 @@ from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import read_json, write_bytes, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
-from hyperevo.runs.inputs import input_hashes
+from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, refuse_links, remove_run
 from hyperevo.runs.state import Champion, Round, Run
@@ -155,6 +155,9 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
     parts = compose(config)
     remember(config.sources())
     _reject_other_alphabet(folder, parts.task)
+    if checkpoint.constants not in (None, constants_hash(parts.target)):
+        raise UserError(f"{folder}: the target's numbers that are not searched (buffers, and parameters with "
+                        "requires_grad=False) are not those of the run; its module must make the same each time")
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
@@ -221,4 +224,5 @@ def write_checkpoint_of(run: Run, writer: Writer) -> None:
     writer.checkpoint(Checkpoint(
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),
         writer.lengths(), champion.genotype if champion else None, champion.round if champion else 0,
-        champion.validation_score if champion else 0.0, run.carried.state if run.carried else None))
+        champion.validation_score if champion else 0.0, run.carried.state if run.carried else None,
+        run.constants))

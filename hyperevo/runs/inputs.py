@@ -3,8 +3,11 @@
 import hashlib
 from pathlib import Path
 
+import torch
+
 from hyperevo.config import PARTS, RunConfig
 from hyperevo.errors import UserError
+from hyperevo.parts import Target
 from hyperevo.runs.files import read_json
 
 CHUNK = 1 << 20
@@ -26,6 +29,18 @@ def recorded_hashes(folder: Path) -> dict[str, str]:
     if not isinstance(values, dict) or not all(isinstance(own, str) for own in values.values()):
         raise UserError(f"{path}: does not hold a SHA-256 by file")
     return values
+
+
+def constants_hash(target: Target) -> str | None:
+    """SHA-256 of the numbers in a target's networks that nobody searches; None where there are none."""
+    if not target.constants:
+        return None
+    digest = hashlib.sha256()
+    for name, value in sorted(target.constants.items()):
+        plain = (value.to_dense() if value.layout != torch.strided else value).detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _hash(path: Path) -> str:
