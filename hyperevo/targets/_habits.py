@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from inspect import getclosurevars
+from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import safetensors.torch
@@ -83,7 +86,7 @@ def explained(start: str) -> Iterator[None]:
     except (KeyboardInterrupt, Refused):
         raise
     except BaseException as error:
-        reason = " ".join(f"{error}".split())[:300] or type(error).__name__
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise Refused(f"{start}: {reason}") from error
 
 
@@ -124,13 +127,16 @@ def _random() -> Tensor:
 
 
 def _accepted(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """Two examples as the module takes them: float32, or else of the dtype that all its parameters have."""
+    """Two examples as the module takes them: float32, or else of the dtype that all its parameters have; numbers from 0
+    to 1, or else zeros."""
     own = {value.dtype for value in module.parameters() if value.is_floating_point()}
-    if len(own) == 1 and torch.float32 not in own:
+    dtypes = [torch.float32, *(own if len(own) == 1 else ())]
+    examples = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    choices = [values.to(dtype) for dtype in dict.fromkeys(dtypes) for values in (examples, torch.zeros_like(examples))]
+    for inputs in choices[:-1]:
         with suppress(Exception):
-            return _answered(module, torch.zeros(2, *shape))
-        return _answered(module, torch.zeros(2, *shape, dtype=own.pop()))
-    return _answered(module, torch.zeros(2, *shape))
+            return _answered(module, inputs)
+    return _answered(module, choices[-1])
 
 
 def _answered(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -169,7 +175,60 @@ def _check_loading(module: nn.Module, values: Mapping[str, Tensor], inputs: Tens
         other.load_state_dict(filled.state_dict())
     if not _same(other(inputs.clone()), answer):
         raise Refused("target.module: answers otherwise where its state_dict is loaded: a parameter is not in it, or "
-                      "shares memory with another one")
+                      "is not read by its name")
+
+
+def check_closures(module: nn.Module) -> None:
+    """Raise `Refused` where a function that a module holds, such as a hook, refers to a part or parameter of it: in a
+    copy it would refer to those of the original."""
+    own = {id(part) for part in module.modules()} | {id(value) for value in tensors_of(module).values()}
+    for part in module.modules():
+        for held in (*vars(part).values(), *part._forward_hooks.values(), *part._forward_pre_hooks.values()):
+            seen = getclosurevars(held).nonlocals.values() if isinstance(held, FunctionType) else ()
+            if any(id(value) in own for value in seen):
+                raise Refused(f"target.module: function {held.__qualname__} refers to the module, of which there are "
+                              "copies; write it as a method")
+
+
+def check_memory(module: nn.Module) -> None:
+    """Raise `Refused` where a parameter or buffer lies in another one's memory: what is loaded into one would change
+    the other."""
+    spans = []
+    for name, value in tensors_of(module).items():
+        if value.layout == torch.strided and value.numel() and not value.is_meta:
+            last = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+            spans.append((value.data_ptr(), value.data_ptr() + last * value.itemsize, name))
+    for (_, last, name), (start, _, other) in pairwise(sorted(spans)):
+        if start <= last:
+            raise Refused(f"target.module: {other!r} lies in the memory of {name!r}; what is shared must be one "
+                          "and the same")
+
+
+@torch.enable_grad()
+def check_gradient(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raise `Refused` where no gradient can be followed through a module, or where that with respect to parameters that
+    are put in from outside is not that of its own."""
+    with explained("target.module: no gradient can be followed through it"):
+        values, inputs = _another(module), _accepted(module, shape)
+        searched = [name for name, value in module.named_parameters() if value.is_floating_point()]
+        leaves = {name: values[name].clone().requires_grad_() for name in searched}
+        slopes = _slopes(functional_call(copied(module), {**values, **leaves}, (inputs.clone(),)), leaves)
+        own = copied(module)
+        fill(own, values)
+        inside = {name: value.requires_grad_() for name, value in own.named_parameters() if name in leaves}
+        wanted = _slopes(own(inputs.clone()), inside)
+    if not all(_same(slopes[name], wanted[name]) for name in searched):
+        raise Refused("target.module: its gradient is not that of the weights put into it: torch.utils.checkpoint, for "
+                      "one, computes again with the module's own")
+
+
+def _slopes(answer: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    weights = torch.randn(answer.shape, generator=torch.Generator().manual_seed(1))
+    gradients = torch.autograd.grad((answer.float() * weights).sum(), list(parameters.values()), materialize_grads=True)
+    for name, gradient in zip(parameters, gradients, strict=True):
+        if gradient.is_sparse:
+            raise Refused(f"target.module: the gradient of {name!r} is sparse; a gradient search needs sparse=False")
+    return dict(zip(parameters, gradients, strict=True))
 
 
 def _can_be_kept(value: object) -> bool:

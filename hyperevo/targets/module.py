@@ -25,7 +25,17 @@ from hyperevo.geometry import Sheet, module_geometry
 from hyperevo.guests import CodeName, name_in
 from hyperevo.parts import Target, output_units
 from hyperevo.randomness import drawing
-from hyperevo.targets._habits import Refused, called, explained, fill, habits_of, tensors_of
+from hyperevo.targets._habits import (
+    Refused,
+    called,
+    check_closures,
+    check_gradient,
+    check_memory,
+    explained,
+    fill,
+    habits_of,
+    tensors_of,
+)
 from hyperevo.targets._lent import Lent, copied
 from hyperevo.weights import Weights
 
@@ -62,9 +72,9 @@ class Settings(ComponentSettings):
 class ModuleTarget(Target):
     """P copies of a module that differ in parameters and buffers.
 
-    module: is copied, and stays as it is. shape: of one example as the module takes it. inputs: sheet that the first
-    layer reads, for the positions of that layer's weights. Raises ValueError, in one line, for a module that cannot be
-    a target.
+    module: is copied, and stays as it is, but that its lazy parts are made. shape: of one example as the module takes
+    it. inputs: sheet that the first layer reads, for the positions of that layer's weights. Raises ValueError, in one
+    line, for a module that cannot be a target.
     """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], inputs: Sheet | None = None):
@@ -81,7 +91,7 @@ class ModuleTarget(Target):
         self.units, self.outputs, self.drops = self._habits.units, self._habits.outputs, self._habits.drops
         # A module that writes into its parameters needs copies of those that are not searched, too.
         self._own = self.constants if self._habits.writes else dict(self.original.named_buffers())
-        self._lent = Lent(self.original)
+        self._lent, self._gradient_checked = Lent(self.original), False
 
     def state_dict(self, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The module's own `state_dict` of one network, which the module loads: shared parameters under every name,
@@ -132,6 +142,9 @@ class ModuleTarget(Target):
         makes batched products of the layers, which are slower there. Every network draws alike."""
         values = self._state(weights, inputs.device)
         inputs = inputs.reshape(len(inputs), *self.shape).to(self._habits.dtype)
+        if not self._gradient_checked and any(value.requires_grad for value in values.values()):
+            check_gradient(self.original, self.shape)
+            self._gradient_checked = True
         before = inputs._version
         together = inputs.device.type != "cpu" and draw is None and self._mappable
         with self._lent.borrowed(inputs.device) as module, _mode(module, normalise_by_batch, draw is not None):
@@ -143,11 +156,9 @@ class ModuleTarget(Target):
 
     def _state(self, weights: Weights, device: torch.device) -> dict[str, Tensor]:
         """Every parameter that is searched and every buffer with the leading axis P; of modules that write into their
-        parameters all of these, and copies."""
+        parameters all of these."""
         state = {name: weights.tensor(name).reshape(-1, *place.tensor_shape).to(self._dtypes[name])
                  for name, place in self.geometry.items()}
-        if self._habits.writes:
-            state = {name: value.clone() for name, value in state.items()}
         for name, value in self._own.items():
             own = weights.tensor(name) if name in self._buffers and name in weights else \
                 value.to(device).expand(weights.population, *value.shape)
@@ -156,9 +167,11 @@ class ModuleTarget(Target):
 
     def _one(self, module: nn.Module, draw: int | None, state: dict[str, Tensor], inputs: Tensor) \
             -> tuple[Tensor, dict[str, Tensor]]:
-        state, own = dict(state), inputs.clone() if self._habits.writes else inputs
+        state = dict(state)
+        if self._habits.writes:
+            state, inputs = {name: value.clone() for name, value in state.items()}, inputs.clone()
         with drawing(draw, inputs.device):
-            outputs = functional_call(module, state, (own,))
+            outputs = functional_call(module, state, (inputs,))
         return outputs.float(), {name: state[name] for name in self._buffers}
 
     @cached_property
@@ -190,12 +203,13 @@ class Shaped(nn.Module):
 
 def _prepared(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Copy in evaluation mode on the CPU, its lazy parts made."""
-    with explained("target.module: cannot be copied"):
-        own = copied(module).cpu().eval()
-    if any(is_lazy(value) for value in (*own.parameters(), *own.buffers())):
+    check_closures(module)
+    if any(is_lazy(value) for value in (*module.parameters(), *module.buffers())):
         with called(shape):
-            own(torch.zeros(2, *shape))
-    return own
+            module.eval()(torch.zeros(2, *shape))  # before that they cannot be copied
+    check_memory(module)
+    with explained("target.module: cannot be copied"):
+        return copied(module).cpu().eval()
 
 
 def _is_searched(parameter: Tensor) -> bool:
@@ -269,15 +283,20 @@ def _together(network: Network, state: dict[str, Tensor], inputs: Tensor) -> tup
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> ModuleTarget:
     """The target for a task with `inputs` and `outputs` classes; raises ValueError where the module does not fit."""
     place = name_in(settings.module, None)
-    # What the module draws is nobody else's, and the same each time: numbers that are not searched stay as they are.
+    try:
+        maker = _same_each_time(place.get)
+    except UserError as error:
+        raise type(error)(f"target.module: {error}") from error
+    module = _same_each_time(lambda: _made(maker, place, settings))
+    return fitting_target(module, settings.module, inputs, outputs, settings.shape)
+
+
+def _same_each_time(work: Callable[[], Any]) -> Any:
+    """Result of a guest's work. It draws the same each time, for numbers that are not searched stay as they are, and
+    draws nobody else's random numbers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        try:
-            maker = place.get()
-        except UserError as error:
-            raise type(error)(f"target.module: {error}") from error
-        module = _made(maker, place, settings)
-    return fitting_target(module, settings.module, inputs, outputs, settings.shape)
+        return work()
 
 
 def fitting_target(module: nn.Module, name: str, inputs: Sheet, outputs: int | Sheet,
