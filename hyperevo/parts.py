@@ -152,7 +152,7 @@ class Target(ABC):
     layers: Sequence[str] = ()
     """Names of layers, from inputs to readout, of a plain feed-forward chain: parameters NAME.weight and NAME.bias."""
     constants: Mapping[str, Tensor] = {}
-    """Parameters of the `state_dict` that nobody searches."""
+    """Parameters and buffers that nobody searches, as they begin."""
     fitted: Mapping[str, ParameterGeometry] = {}
     """Parameters that `Calibrates` fits in closed form."""
     calibration_examples: int = 0
@@ -162,6 +162,12 @@ class Target(ABC):
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """Outputs (P, N, …), not normalised, of inputs (N, …), the same for all networks. Differentiable in the
         weights."""
+
+    def state_dict(self, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`state_dict` of one network, from its weights and what it calibrated, with the constants."""
+        places = {**self.geometry, **self.fitted}
+        return {name: value.reshape(places[name].tensor_shape) if name in places else value
+                for name, value in network.items()} | dict(self.constants)
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
         """One network as an ordinary module with these weights, of the shapes in its `state_dict`: inputs (N, …), as
@@ -357,6 +363,17 @@ class ReadsOn(Protocol):
              draw: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Outputs, and the state after the last step, starting from `state`; `draw` seeds the dropout, and None
         switches it off."""
+
+
+@runtime_checkable
+class DropsOut(Protocol):
+    """A target with dropout, or other random numbers, while a gradient is followed."""
+
+    drops: bool
+    """Whether its networks have any."""
+
+    def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
+        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
 
 
 @runtime_checkable

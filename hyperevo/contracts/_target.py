@@ -25,7 +25,6 @@ from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.geometry import SUBSTRATE, Frame, Sheet
 from hyperevo.parts import Calibrates, Encoding, Form, ReadsOn, Steps, Target
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.result import plain_weights
 from hyperevo.weights import Weights
 
 OUTPUTS, EXAMPLES = 4, 6
@@ -164,7 +163,7 @@ def passes_gradients(case: Case) -> Iterator[str]:
 def becomes_a_module(case: Case) -> Iterator[str]:
     """One network as a module answers as `forward` does."""
     weights, inputs = case.weights(), case.inputs(form_of(case.part))
-    module = case.part.module(plain_weights(case.part, weights))
+    module = case.part.module(case.part.state_dict(weights.network(0)))
     if not isinstance(module, nn.Module):
         yield f"gives {type(module).__name__}, not a torch.nn.Module"
     elif far_apart(module.eval()(inputs), case.part.forward(weights.networks(slice(1)), inputs)[0]):

@@ -37,10 +37,12 @@ class Checkpoint:
     limits_before: dict[str, Any] = field(default_factory=dict)
     """Limits by key that the config had before the run was extended, where this is the extended run's first checkpoint.
     """
+    constants: str | None = None
+    """SHA-256 of the target's numbers that are not searched; None where there are none."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint/<round>` and remove all but the last two."""
+    """Write `checkpoint/<round>`, and remove all but the last two."""
     tensors = {f"search.{key}": value for key, value in checkpoint.search.items() if isinstance(value, Tensor)}
     plain = {key: value for key, value in checkpoint.search.items() if not isinstance(value, Tensor)}
     tensors |= {f"carried.{place}": part for place, part in enumerate(checkpoint.carried or ())}
@@ -51,8 +53,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
               "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
-              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before}
+              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before, "constants": checkpoint.constants}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Remove all checkpoints but the last two."""
     for old in checkpoints(folder)[:-2]:
         remove_folder(old, KEPT)
 
@@ -89,7 +96,7 @@ def _read(folder: Path) -> Checkpoint:
     return Checkpoint(found.config, found.round, found.evaluations, found.seconds,
                       found.search | _with_prefix(tensors, "search."), found.lengths, champion, found.champion_round,
                       found.champion_accuracy, tuple(carried[place] for place in places) or None,
-                      found.hashes, found.limits_before)
+                      found.hashes, found.limits_before, found.constants)
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

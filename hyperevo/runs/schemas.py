@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, Strict, ValidationError, model_validator
 
 from hyperevo.errors import UserError, shortened, shown
 from hyperevo.runs.files import read_json, read_rows
@@ -68,6 +68,7 @@ class CheckpointFile(_File):
     champion_accuracy: float
     hashes: dict[str, Hash] = {}
     limits_before: dict[str, Any] = {}
+    constants: Hash | None = None
 
 
 class RingFile(_File):
@@ -106,6 +107,12 @@ class TaskFile(_Measured):
     class_names: list[str]
     alphabet: list[Annotated[str, Field(min_length=1, max_length=1)]] | list[Annotated[int, Field(ge=0, le=255)]] = []
     examples_per_batch: Count = 0
+
+    @model_validator(mode="after")
+    def _names_all(self) -> Self:
+        if len(self.class_names) not in (0, self.classes):
+            raise ValueError(f"class_names: there are {len(self.class_names)} for {self.classes} classes")
+        return self
 
 
 class ResultFile(_Measured):
@@ -155,8 +162,10 @@ def checked(schema: type[Schema], values: Any, path: Path) -> Schema:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = shortened(".".join(map(str, problem["loc"])))
-        given = "" if problem["type"] in ("missing", "extra_forbidden") else f" (given: {shown(problem['input'])})"
-        raise UserError(f"{path}: {f'{key}: ' if key else ''}{shortened(problem['msg'])}{given}") from error
+        silent = not key or problem["type"] in ("missing", "extra_forbidden")
+        given = "" if silent else f" (given: {shown(problem['input'])})"
+        said = shortened(problem["msg"].removeprefix("Value error, "))
+        raise UserError(f"{path}: {f'{key}: ' if key else ''}{said}{given}") from error
 
 
 def read_checked(path: Path, schema: type[BaseModel]) -> dict[str, Any]:

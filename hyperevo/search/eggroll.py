@@ -22,6 +22,7 @@ from hyperevo.genotypes import Neighbours
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._restored import restored, restored_optimizer
 from hyperevo.search._start import StartSettings, start_genes
 from hyperevo.weights import Factored
 
@@ -112,10 +113,8 @@ class EggrollSearch(Search):
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
         self.generation = state["generation"]
-        self._centre.copy_(state["centre"])
-        moments = {key.removeprefix("optimizer."): value.clone() for key, value in state.items()
-                   if key.startswith("optimizer.")}
-        self._optimizer.state[self._centre] = moments
+        self._centre.copy_(restored(state, "centre", self._centre))
+        self._optimizer.state[self._centre] = restored_optimizer(state, self._optimizer, self._centre)
         self._population = self._neighbours()
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, FixedLength, Loss, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._restored import restored, restored_optimizer
 from hyperevo.search._start import StartSettings, start_genes
 
 
@@ -170,13 +171,13 @@ class GradientSearch(Search):
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
         self.generation = state["generation"]
+        device = self._genes.device
         with torch.no_grad():
-            self._genes.copy_(state["genes"])
-        self._best, self._best_accuracies, self._norms = (
-            state[key].to(self._genes.device).clone() for key in ("best", "best_accuracies", "norms"))
-        self._optimizer.state[self._genes] = {
-            key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
-            for key, value in state.items() if key.startswith("optimizer.")}
+            self._genes.copy_(restored(state, "genes", self._genes))
+        self._best = restored(state, "best", self._best)
+        self._best_accuracies = restored(state, "best_accuracies", self._best_accuracies).to(device)
+        self._norms = restored(state, "norms", self._norms).to(device)
+        self._optimizer.state[self._genes] = restored_optimizer(state, self._optimizer, self._genes.detach())
 
     def __repr__(self) -> str:
         population, genes = self._genes.shape

@@ -168,16 +168,16 @@ def test_a_run_without_a_champion(tmp_path):
 
 @pytest.mark.parametrize(("damage", "problem"), [
     (lambda run: (run / "task.json").unlink(), "/task.json: cannot be read"),
-    (lambda run: (run / "task.json").write_text('{"data": "digits"}'), "/task.json: does not describe a task"),
+    (lambda run: (run / "task.json").write_text('{"data": "digits"}'), "/task.json: inputs: Field required"),
     (lambda run: (run / "task.json").write_text('{"data'), "/task.json: is cut short or damaged"),
     (lambda run: (run / "config.toml").unlink(), ": is not a run: it has no config.toml"),
     (lambda run: (run / "champion" / "tensors.safetensors").write_bytes(b"short"),
      "/champion/tensors.safetensors: is cut short or damaged"),
-    (lambda run: (run / "champion" / "state.json").write_text("{}"), "/champion: holds no genotype"),
+    (lambda run: (run / "champion" / "state.json").write_text("{}"), "/champion/state.json: genotype: Field required"),
     (lambda run: (run / "figures").write_text("a file where the folder should be"), "/figures: cannot be written"),
     (lambda run: (run / "task.json").write_text(
         json.dumps({"data": "digits", "inputs": [9, 9], "classes": 3, "class_names": ["a", "b", "c"]})),
-     ": the champion does not fit the config"),
+     "/task.json: has 81 inputs and 3 outputs, and the config's task 64 and 10"),
 ])
 def test_a_damaged_run_is_a_one_line_error(tmp_path, damage, problem):
     make_run(tmp_path / "run", "direct")

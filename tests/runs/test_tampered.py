@@ -40,6 +40,10 @@ NASTY = [None, True, -1, 0, 1, 3, 2**31, 2**63, 10**400, 0.5, -1e308, 1e-320, fl
          {"kind": "graph"}, [[]] * 3, "1", "-1e400", [None], "digits"]
 
 
+SEALED = "sealed again"
+"""Of a file whose hash was made anew: then it is what its writer wanted, and may lead to another result."""
+
+
 def fuzzed(default):
     return settings(max_examples=EXAMPLES or default, deadline=None, derandomize=not EXAMPLES, database=None,
                     phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -148,6 +152,7 @@ def tamper_json(path, draw):
     if path.name == "state.json" and "sha256" in values and draw(st.booleans()):
         values.pop("sha256")
         path.write_bytes(sealed(values) if not contains_nan(values) else json.dumps(values).encode())
+        what = (*what, SEALED)
     else:
         path.write_text(json.dumps(values))
     return what
@@ -240,7 +245,7 @@ def test_a_tampered_run_resumes_to_the_same_or_says_why_not(bases, copied, data)
     name, tamper = data.draw(tamperings(["unfinished", "unfinished-snes"]))
     folder = copied(name)
     told = name, *tamper(folder)
-    if tried(lambda: execute(open_run(folder)), told) is not None:
+    if tried(lambda: execute(open_run(folder)), told) is not None and SEALED not in told[-1]:
         assert outcome(folder) == outcome(bases / f"{name}.whole"), told
     shutil.rmtree(folder.parent)
 
