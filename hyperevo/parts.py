@@ -370,7 +370,7 @@ class DropsOut(Protocol):
     """A target with dropout, or other random numbers, while a gradient is followed."""
 
     drops: bool
-    """Whether its networks have any."""
+    """True where its networks have any."""
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
         """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
