@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task
+from hyperevo.parts import Parts, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
@@ -218,7 +219,7 @@ def _bring_to(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts:
-    """Parts of a run that was begun; raises UserError where its data, or numbers that are not searched, are others now."""
+    """Parts of a run that was begun; raises UserError where its data or its constants are others now."""
     _set_threads(config)
     parts = compose(config)
     remember(config.sources())

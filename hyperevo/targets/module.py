@@ -176,7 +176,7 @@ class ModuleTarget(Target):
 
     @cached_property
     def _mappable(self) -> bool:
-        """Whether `torch.vmap` takes the module: it has no rule for recurrent layers, for one."""
+        """True where `torch.vmap` takes the module: it has no rule for recurrent layers, for one."""
         if self._habits.writes or any(isinstance(part, nn.RNNBase) for part in self.original.modules()):
             return False
         module, inputs = copied(self.original), torch.zeros(2, *self.shape, dtype=self._habits.dtype)
