@@ -3,14 +3,18 @@ tested without an edit. The rules themselves find what is wrong with parts that 
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from hyperevo.components import FOLDERS, component_names, find_component
 from hyperevo.config import PARTS
-from hyperevo.contracts import _search, check, kind_of, rules_of
-from hyperevo.contracts._rules import bits
-from hyperevo.data import verify
+from hyperevo.contracts import MODULES, RULES, _search, check, kind_of, rules_of
+from hyperevo.contracts._rules import bits, findings
+from hyperevo.control import cartpole
+from hyperevo.data import ImageData, verify
 from hyperevo.errors import UserError
 
 PACKAGE = Path(__file__).parent.parent / "hyperevo"
@@ -241,6 +245,46 @@ def test_what_is_wrong_is_said_in_a_line(kind, number, tmp_path):
     assert any(re.search(expected, line) for line in lines), lines
     assert all("\n" not in line and len(line) < 400 for line in lines)
     assert len(lines) < 12
+
+
+class Uneven:
+    """A data set whose labels are more than its classes."""
+
+    KIND, NAME, TITLE, TERMS, FILES, MIRRORS = "images", "uneven", "Uneven", "none", {"a.gz": "12"}, ("nowhere",)
+
+    def load(self):
+        images, labels = np.zeros((3, 2, 2), np.uint8), np.array([0, 1, 2], np.uint8)
+        return ImageData("uneven", images, labels, images, labels, 2, 255, "0")
+
+
+WRONG_MODULES = [
+    ("environment", {"OUTPUTS": 2.0}, "attributes: OUTPUTS: input should be a valid integer (given: 2.0)"),
+    ("environment", {"step": lambda state, action: (state[..., :3], state[..., 0], state[..., 0] > 0)},
+     "any leading axes: the next state is of shape (3,), and (4,) is wanted"),
+    ("environment", {"step": lambda state, action: (state - state.mean(), state[..., 0], state[..., 0] > 0)},
+     "step, episodes apart: episode 7 goes another way beside others"),
+    ("environment", {"observe": lambda state: state.mul_(2)},
+     "step, state unchanged: changes the state that it is given"),
+    ("environment", {"reset": lambda episodes, generator: torch.rand(episodes, 4)},
+     "reset, same bits: gives other states for the same generator"),
+    ("environment", {"step": lambda state, action: (state * 10, state[..., 0].exp(), state[..., 0] > 99)},
+     "step, finite: a reward is not finite after "),
+    ("environment", {"sketch": lambda state: 3}, "sketch, wobble, generalisation_starts: sketch gives no Sketch"),
+    ("data set", {"NAME": 3}, "attributes: NAME: input should be a valid string (given: 3)"),
+    ("data set", {}, "files: a.gz: '12' is no SHA-256 in 64 hexadecimal digits"),
+    ("data set", {}, "files: mirror 'nowhere' is no address that ends in a slash"),
+    ("data set", {"MIRRORS": ()}, "files: BY_HAND is missing: files without mirrors are placed by hand"),
+    ("data set", {"KIND": "text"}, "load, kind: gives ImageData, not TextData"),
+    ("data set", {}, "load, arrays: train_labels are uint8 (3,) up to 2"),
+]
+
+
+@pytest.mark.parametrize(("kind", "changed", "expected"), WRONG_MODULES)
+def test_what_is_wrong_with_a_module_is_said_in_a_line(kind, changed, expected):
+    good = vars(cartpole) if kind == "environment" else {**vars(Uneven), "load": Uneven().load}
+    module = SimpleNamespace(**{**{name: value for name, value in good.items() if name[0] != "_"}, **changed})
+    lines = [str(finding) for finding in findings(RULES[kind], MODULES[kind](module))]
+    assert any(line.startswith(expected) for line in lines), lines
 
 
 def test_a_kind_that_nobody_can_tell_is_asked_for(tmp_path):

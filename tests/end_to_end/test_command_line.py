@@ -211,6 +211,10 @@ def test_signal_saves_and_says_how_to_go_on(hyperevo, tmp_path, signum, code):
 MISTAKES = [
     (["run", "cpn-mnist"], "no config called 'cpn-mnist'; did you mean 'cppn-mnist'"),
     (["run", "nowhere.toml"], "nowhere.toml: cannot be read"),
+    (["check", "nowhere.py"], "nowhere.py: no such file"),
+    (["check", "digits"], "digits: may be data set or task; --kind says which is meant"),
+    (["check", "dct", "coefficients=0"], "check dct: encoding.coefficients: "),
+    (["check", "dct", "--kind", "tsk"], "no kind of part called 'tsk'; did you mean 'task'?"),
     (["run", "dct-mnist", "serch.population=3"], "serch: unknown key"),
     (["run", "dct-mnist", "search.population=many"], "search.population"),
     (["run", "dct-mnist", "search.population=1"], "search.population"),
