@@ -215,7 +215,7 @@ def test_spectral_norm_is_that_of_every_networks_own_matrix(norm):
     calibrated = target.calibrate(random_weights(target), examples())
     for network in range(3):
         plain = target.module(target.state_dict(calibrated.network(network)))
-        assert torch.linalg.matrix_norm(loaded_weight(plain, examples()), 2) == pytest.approx(1, abs=0.05)
+        assert torch.linalg.matrix_norm(loaded_weight(plain, examples()), 2) == pytest.approx(1, abs=0.15)
         torch.testing.assert_close(plain(examples()), target.forward(calibrated, examples())[network])
         torch.testing.assert_close(plain(examples()), target.forward(random_weights(target), examples())[network])
 
