@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hyperevo import plots
     from hyperevo.components import ComponentSettings as Settings
+    from hyperevo.contracts import check
     from hyperevo.errors import UserError
     from hyperevo.geometry import ParameterGeometry, Sheet
     from hyperevo.hypernetwork import StaticHyperNetwork
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Encoding", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target", "Task",
-           "UserError", "Weights", "__version__", "encoding", "fitness", "load", "plots", "run", "search", "target",
-           "task", "test"]
+           "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run", "search",
+           "target", "task", "test"]
 
 _HOMES = {"Settings": "components", "UserError": "errors", "ParameterGeometry": "geometry", "Sheet": "geometry",
-          "StaticHyperNetwork": "hypernetwork", "Weights": "weights",
+          "StaticHyperNetwork": "hypernetwork", "Weights": "weights", "check": "contracts",
           **dict.fromkeys(("Encoding", "Search", "Target", "Task"), "parts"),
           **dict.fromkeys(("encoding", "fitness", "load", "run", "target", "task", "test"), "session")}
 """Module of every name."""

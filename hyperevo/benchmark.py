@@ -14,11 +14,12 @@ import neat
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings import build_encoding, cppn, dct, direct, embedding
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, Node, Topology, activate
-from hyperevo.parts import FixedLength, Target
+from hyperevo.parts import Target
 from hyperevo.runs.environment import environment, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search._neat_benchmark import bookkeeping
@@ -225,7 +226,7 @@ def _neat_python_mlp(weights: dict[str, Tensor], target: mlp.MlpTarget) -> Any:
     """The painted network as neat-python's feed-forward network."""
     import math
 
-    evaluations: list[tuple] = []
+    evaluations: list[tuple[Any, ...]] = []
     before = [-place - 1 for place in range(784)]
     for layer in target.layers:
         rows, biases = weights[f"{layer}.weight"].tolist(), weights[f"{layer}.bias"].tolist()

@@ -1,15 +1,17 @@
 """The command line: parse, call, print. Heavy imports wait until a command needs them."""
 
+import io
 import json
-import re
+import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from hyperevo import __version__
-from hyperevo.errors import RunFailed, UserError
+from hyperevo.errors import RunFailed, UserError, reason, shown_path
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -18,6 +20,8 @@ app = typer.Typer(
            "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+
+NOTES = logging.Handler(logging.WARNING)
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
@@ -60,8 +64,9 @@ def run(
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_fitting(config, [*(overrides or []), *options])
     terminal.say(loaded.notes)
-    folder = out or _free_folder(loaded.config.name)
-    _go(terminal.create_with_fallback(loaded.config, folder, overwrite, fallback), figures)
+    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback) if out else \
+        terminal.create_in_free_folder(loaded.config, fallback)
+    _go(begun, figures)
 
 
 @app.command()
@@ -77,11 +82,12 @@ def resume(
     Examples: hyperevo resume runs/cppn-mnist | hyperevo resume runs/cppn-mnist run.rounds=80
     """
     from hyperevo.runs import finished, open_run
-    from hyperevo.runs.folder import read_run_config
+    from hyperevo.runs.folder import read_run_config, tidy
 
     read_run_config(folder, trust)
     if finished(folder) and not changes:
-        typer.echo(f"{folder} is finished.")
+        tidy(folder)
+        typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
         typer.echo(folder)
         return
     _go(open_run(folder, trust, changes or []), figures, trust)
@@ -107,12 +113,6 @@ def _draw(folder: Path, trust: bool) -> None:
 
     for path in save_run_figures(folder, trust):
         typer.echo(path)
-
-
-def _free_folder(name: str) -> Path:
-    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-") or "run"  # one folder, also where the name has a / or spaces
-    candidates = [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
-    return next(folder for folder in candidates if not folder.exists())
 
 
 @app.command("list")
@@ -165,6 +165,29 @@ def show(
     meanings = {setting.key: setting.meaning for table in explained(loaded) for setting in table.settings}
     typer.echo(json.dumps({"config": config_values(loaded.config), "origins": loaded.origins, "meanings": meanings,
                            **counts}, indent=1))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="PART", help="mine.py, mine.py:Name, package.module, or a name.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The part's settings.")] = None,
+    kind: Annotated[str | None, typer.Option(
+        help="task, target, encoding, search, environment or data-set, where PART does not tell it.")] = None,
+) -> None:
+    """Hold a part to its contract, and say what is missing or wrong; exit code 1 where anything is.
+
+    Examples: hyperevo check mine.py | hyperevo check embedding tile=[4,4] | hyperevo check digits --kind task
+    """
+    from hyperevo import contracts
+    from hyperevo.config import assigned
+
+    kind = kind.replace("-", " ") if kind else contracts.kind_of(name)
+    found = contracts.check(name, kind, **assigned({}, options or []))
+    for finding in found:
+        typer.echo(f"{name}: {finding}")
+    if found:
+        raise SystemExit(1)
+    typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
 
 
 @app.command()
@@ -250,8 +273,9 @@ def compare(
     if not names:
         raise UserError("compare: no config is named; see `list`")
     entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out, Code(runs or trust))
-    failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
-    terminal.report_comparison(entries, out)
+    with terminal.comparing(out) if runs else nullcontext():
+        failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
+        terminal.report_comparison(entries, out, trust)
     if failed:
         raise SystemExit(1)
 
@@ -305,8 +329,19 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _say_warnings() -> None:
+    """Print what the package warns of as notes."""
+    NOTES.setFormatter(logging.Formatter("note: %(message)s"))
+    NOTES.emit = lambda record: typer.echo(NOTES.format(record), err=True)  # type: ignore[method-assign]
+    logging.getLogger("hyperevo").addHandler(NOTES)
+
+
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the run failed, 2 bad usage, config or input, 128 + signal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
+    _say_warnings()
     try:
         app(prog_name="hyperevo")
     except UserError as error:
@@ -316,5 +351,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -20,14 +20,14 @@ A data set defines `load` instead, and an environment functions of its own.
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
 from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
@@ -51,6 +51,25 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
+    @field_validator("*")
+    @classmethod
+    def _in_bounds(cls, value: Any) -> Any:
+        if any(abs(number) > LARGEST for number in _numbers(value)):
+            raise ValueError(f"has a number beyond ±{LARGEST:,}")
+        return value
+
+
+LARGEST = 2**31 - 1
+"""Largest number that an option may have, where it has no smaller bound of its own."""
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, tuple | list):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float):
+        yield value
+
 
 class ComponentSettings(Options):
     """Options of one component."""
@@ -62,19 +81,28 @@ class ComponentSettings(Options):
         """Code that these options name, and that runs where the component is built."""
         return ()
 
+    def kept(self) -> Mapping[str, tuple[Any, Any]]:
+        """Plain data and tensors that a run keeps of what these options name, by the name of a folder in its own."""
+        return {}
+
     def files(self) -> tuple[str, ...]:
         """Files or folders of data that these options name."""
         return ()
+
+    def numbers_held(self, genes: int) -> int:
+        """Numbers that a search with these options holds for genotypes of so many genes, or for graphs (0 genes); for
+        the reckoning of memory before they are made."""
+        return 0
 
 
 TARGET_PARAMETERS = "names of the target's parameters"
 
 ParameterNames = Annotated[tuple[str, ...], TARGET_PARAMETERS]
-"""Names or patterns of the target's parameters, as a setting of another part: another target may not have them."""
+"""Names or patterns of the target's parameters, in the settings of another part; a different target may lack them."""
 
 
 class TaskSettings(ComponentSettings):
-    """Options of a task, and facts about it that figures need without its data. A guest's `Settings` become these."""
+    """Options of a task, and facts that figures need without its data. A guest's `Settings` are turned into these."""
 
     watchable: ClassVar[bool] = False
     """True where the task can be filmed and is built without data."""
@@ -84,11 +112,12 @@ class TaskSettings(ComponentSettings):
         return "fitness"
 
     def fitness_remark(self) -> str:
-        """Further condition of the fitness, where two fitnesses of one label are not to be compared."""
+        """Further condition of the fitness; fitnesses of one label are compared only where it is equal."""
         return ""
 
     def input_order(self, units: int) -> "Tensor | None":
-        """Index (units,) of the unit of the task's inputs that every input of a network reads, if they are shuffled."""
+        """Index (units,) of the task's input that every input of a network reads; None where inputs are not
+        shuffled."""
         return None
 
     def data_set(self) -> str:
@@ -111,13 +140,13 @@ class Component:
     shape: Callable[[Any], Any] | None = None
     generates: Callable[[Any], bool] = lambda parameter: True
     source: Source | None = None
-    """Code of a guest."""
+    """Code of a guest's part; None for all other parts."""
     meaning: str = ""
-    """First paragraph of its docstring."""
+    """First paragraph of the docstring of its module or class."""
 
 
 _COMPONENTS: dict[type[ComponentSettings], Component] = {}
-"""Every component that was looked up, by its settings."""
+"""Components that were looked up, by their settings."""
 
 
 def component_names(kind: str) -> list[str]:
@@ -181,7 +210,11 @@ def _component(kind: str, name: str, module: ModuleType, attribute: str, where: 
     if not callable(given.get("build")):
         raise UserError(f"{where}: defines no function {BUILDS[kind]}, which makes the {kind}")
     base = TaskSettings if kind == "task" else ComponentSettings
-    settings = _settings(given.get("Settings", base), base, name, where, source is not None)
+    settings = given.get("Settings", base)
+    if not isinstance(settings, type) or not issubclass(settings, ComponentSettings):
+        raise UserError(f"{where}: its Settings are not a hyperevo.Settings")
+    if not module.__name__.startswith("hyperevo."):
+        settings = _named(settings, base, name, given["build"])
     component = Component(kind, name, settings, given["build"], given.get("shape"),
                           given.get("generates", lambda parameter: True), source, _meaning(given, attribute))
     return _COMPONENTS.setdefault(settings, component)
@@ -192,25 +225,23 @@ def _meaning(given: Mapping[str, Any], attribute: str) -> str:
     return " ".join((text or "").strip().partition("\n\n")[0].split())
 
 
-_GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str], type[ComponentSettings]] = {}
+_GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str, Callable[..., Any]], type[ComponentSettings]] = {}
+"""Models by settings, name and builder: guests of one name, in different folders, may all have no settings."""
 
 
-def _settings(settings: Any, base: type[ComponentSettings], name: str, where: str, guest: bool) \
+def _named(settings: type[ComponentSettings], base: type[ComponentSettings], name: str, build: Callable[..., Any]) \
         -> type[ComponentSettings]:
-    """The settings' model, with the name of a guest, which it need not declare."""
-    if not isinstance(settings, type) or not issubclass(settings, ComponentSettings):
-        raise UserError(f"{where}: its Settings are not a hyperevo.Settings")
-    if settings.model_fields["name"].default and not guest:
-        return settings
-    if (settings, name) not in _GUEST_SETTINGS:
+    """A guest's settings as the model of its kind, with its name, which it need not declare."""
+    key = settings, name, build
+    if key not in _GUEST_SETTINGS:
         bases = (settings,) if issubclass(settings, base) else (settings, base)
-        _GUEST_SETTINGS[settings, name] = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__,
-                                                       name=(str, name))
-    return _GUEST_SETTINGS[settings, name]
+        _GUEST_SETTINGS[key] = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__,
+                                            name=(str, name))
+    return _GUEST_SETTINGS[key]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` where a known name is close, and the allowed names in any case."""
+    """Text of the allowed names, after `did you mean …?` where one of them is close."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     allowed = f"allowed: {', '.join(known)}"

@@ -1,11 +1,11 @@
 """One run in TOML: read, overridden, checked, written.
 
 A config has the four parts of a run (`task`, `target`, `encoding`, `search`), each with the name of a component and its
-options, and a few keys of its own. Values come from the component's defaults, the TOML file and the command line, the
-later over the earlier.
+options, and a few keys of its own. Values come from the component's defaults, the TOML file and the command line; later
+sources override earlier ones.
 
-A table that the command line gives takes the place of the file's. Where it gives a part another name, the file's keys
-for the old component stay as far as the new one takes them.
+A table on the command line replaces the file's table. A new name of a part keeps the file's keys for the old component,
+as far as the new one takes them.
 """
 
 import copy
@@ -35,31 +35,35 @@ COMMAND_LINE = "command line"
 
 
 class RunSettings(BaseModel):
-    """How long a run lasts and what it writes while it runs."""
+    """Limits of a run, and what it writes while it goes on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
-    rounds: int = Field(100, ge=1)
-    """Rounds of asking, evaluating and telling."""
-    evaluations: int | None = Field(None, ge=1)
-    """The run ends with the round that reaches so many evaluations of a network, if that is earlier."""
-    images: int | None = Field(None, ge=1)
-    """Or so many examples shown to networks, each counted once for each of them."""
-    seconds: float | None = Field(None, gt=0)
-    """Or so many seconds; what a run comes to then depends on the machine."""
+    rounds: int = Field(100, ge=1, lt=2**31)
+    """Largest number of rounds; a round asks the search for genotypes, evaluates them and tells their fitness."""
+    evaluations: int | None = Field(None, ge=1, le=2**53)
+    """Evaluations of a network after which the run ends, with the round that reaches them; the first limit reached
+    counts."""
+    images: int | None = Field(None, ge=1, le=2**53)
+    """Examples shown to networks after which the run ends, with the round that reaches them; an example counts once for
+    every network."""
+    seconds: float | None = Field(None, gt=0, le=1e9)
+    """Seconds after which the run ends, with the round that reaches them; the result then depends on the machine."""
     until: float | None = None
-    """Or the round whose champion has this validation accuracy."""
-    validate_every: int = Field(10, ge=1)
-    """Rounds between looks at the validation images, which choose the champion."""
-    memory_gb: float | None = Field(None, gt=0)
-    """10⁹ bytes that evaluating a population may take: it decides how many networks are evaluated at a time. Half of
-    what is free when the run starts where not given; environment.json records which."""
-    filmstrip: int = Field(12, ge=0)
-    """Pictures kept of the champion's weights on the way."""
+    """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
+    metrics.csv has it, such as -1.3 for 1.3 bits per character."""
+    validate_every: int = Field(10, ge=1, lt=2**31)
+    """Rounds between two evaluations on the validation examples, which choose the champion."""
+    memory_gb: float | None = Field(None, gt=0, le=1e6)
+    """Memory that evaluating a population may take, in 10⁹ bytes; it sets the number of networks evaluated at a time.
+    By default half of what is free when the run starts; environment.json records the value."""
+    filmstrip: int = Field(12, ge=0, le=1000)
+    """Champions kept on the way for the figure of weights over time; 0 keeps none. A run that a budget or a score may
+    end keeps one whenever the number of rounds has grown by half."""
 
     @property
     def ends_with_rounds(self) -> bool:
-        """Whether nothing but the number of rounds can end the run."""
+        """True where only the number of rounds can end the run."""
         return self.evaluations is None and self.images is None and self.seconds is None and self.until is None
 
 
@@ -69,15 +73,15 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     name: str = ""
-    """Name of the run: the file's where not given, and after it the components that replaced the file's."""
+    """Name of the run; by default the file's name, followed by the components that the command line put in."""
     description: str = ""
-    """Sentence on the run."""
+    """One sentence on the run."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Seed of everything that is drawn: genotypes, batches, episodes."""
+    """Seed of everything that is drawn at random: genotypes, batches, episodes."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """Device of all tensors: auto (a GPU where there is one), cpu, mps, cuda or cuda:N."""
-    threads: int | None = Field(None, ge=1)
-    """Threads for tensor work; left to torch where not given, and recorded either way."""
+    threads: int | None = Field(None, ge=1, le=1024)
+    """Number of threads for tensor work, recorded in environment.json; by default torch's choice."""
     task: SerializeAsAny[TaskSettings]
     """Data or an environment, and the fitness of networks on it."""
     target: SerializeAsAny[ComponentSettings]
@@ -87,16 +91,17 @@ class RunConfig(BaseModel):
     search: SerializeAsAny[ComponentSettings]
     """Method by which genotypes improve."""
     run: RunSettings = RunSettings()
-    """Length of the run, and records on the way."""
+    """Limits of the run, and what it writes while it goes on."""
     data_checksum: str | None = None
-    """sha256 over the data set's files: recorded by every run; given in a config, other data are refused."""
+    """Checksum of the data, SHA-256 over the files of a data set; every run records it. A config that gives one refuses
+    other data."""
 
     def part(self, kind: str) -> Any:
         """Settings of the component of one kind."""
         return {"task": self.task, "target": self.target, "encoding": self.encoding, "search": self.search}[kind]
 
     def sources(self) -> list[Source]:
-        """Code of guests that the parts are, or name."""
+        """Code of guests that the parts are, or that their settings name."""
         parts = [component_of(kind, self.part(kind)).source for kind in PARTS]
         named = [code.source for kind in PARTS for code in self.part(kind).code()]
         return [source for source in [*parts, *named] if source is not None]
@@ -104,19 +109,20 @@ class RunConfig(BaseModel):
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config, and where it comes from."""
+    """A config, and the origins of its values."""
 
     config: RunConfig
     origins: dict[str, str] = field(default_factory=dict)
-    """By dotted key, the file's name or `command line`; keys that are not here have their default."""
+    """Origin of every value that is not a default, by dotted key: the file's name or `command line`."""
     replaced: dict[str, str] = field(default_factory=dict)
-    """By part, the name of the component that the command line put in place of the file's."""
+    """Names of the components that the command line put in place of the file's, by part."""
     notes: tuple[str, ...] = ()
-    """Sentences on what the file gives for a component that was replaced, and its successor does not take."""
+    """Sentences on keys of the file that a replaced component took and its successor does not."""
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Configs by name that come with hyperevo: the wheel holds them in the package, a checkout in `configs/`."""
+    """Paths of the configs that come with hyperevo, by name: the wheel holds them in the package, a checkout in
+    `configs/`."""
     packaged = Path(str(resources.files("hyperevo"))) / "configs"
     folder = packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
@@ -127,11 +133,11 @@ Override = str | tuple[str, Any]
 
 
 def load_config(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
-    """A shipped config by name, or a TOML file by path, with overrides; checked. Code that the file names runs where
-    `code` lets it; code that an override names is the user's own.
+    """Load a shipped config by name, or a TOML file by path, with overrides, and check it.
 
-    Where an override replaces a component by another one, the run's name and description say so, unless other
-    overrides give them. Raises UserError, with one line that names the file and key, for anything that is wrong.
+    Code that the file names runs only if `code` permits; code that an override names is the user's own. Where an
+    override replaces a component, the run's name and description say so, unless other overrides give them. Raises
+    UserError, with one line that names the file and key, for anything that is wrong.
     """
     path = _find(source)
     values = read_toml(path)
@@ -152,14 +158,14 @@ def load_config(source: str, overrides: Sequence[Override] = (), code: Code = OW
 
 
 def _components(values: Mapping[str, Any]) -> dict[str, str]:
-    """The component's name of every part that has one."""
+    """Component names by part, of the parts that have one."""
     tables = {kind: values[kind] for kind in PARTS if isinstance(values.get(kind), dict)}
     return {kind: table["name"] for kind, table in tables.items() if isinstance(table.get("name"), str)}
 
 
 def _leave_out(kind: str, table: dict[str, Any], origins: dict[str, str], file: str, code: Code) -> str | None:
-    """Take from the table of a replaced part what the file gives and the new component does not take; a sentence on
-    it, if there was any."""
+    """Remove from a replaced part's table the file's keys that the new component does not take; returns a sentence on
+    them, or None."""
     from_file = [key for key in table if origin(f"{kind}.{key}", origins) != COMMAND_LINE]
     left_out = [key for key in from_file if key in _refused(kind, table, code)]
     for key in left_out:
@@ -173,7 +179,7 @@ def _leave_out(kind: str, table: dict[str, Any], origins: dict[str, str], file: 
 
 
 def _refused(kind: str, table: Mapping[str, Any], code: Code) -> set[Any]:
-    """Keys of a part's table that its component does not know, or not with such a value."""
+    """Keys of a part's table that its component does not know, or whose values it does not take."""
     try:
         find_component(kind, table["name"], code).settings.model_validate(table, context={"code": code})
     except ValidationError as error:
@@ -184,14 +190,14 @@ def _refused(kind: str, table: Mapping[str, Any], code: Code) -> set[Any]:
 
 
 def _said_of(replaced: Mapping[str, str], config: RunConfig) -> dict[str, str]:
-    """Name and description of a run whose file does not know what replaced its components."""
+    """Name and description of a run with replaced components, by key; empty where none is replaced."""
     name = "+".join([config.name, *map(brief_name, replaced.values())])
     parts = ", ".join(f"{kind} {component}" for kind, component in replaced.items())
     return {"name": name, "description": f"{config.name} with {parts}"} if replaced else {}
 
 
 def brief_name(component: str) -> str:
-    """A component's name as part of a folder's name: without path and suffix where it is a file."""
+    """A component's name as part of a folder's name; a file loses its path and suffix."""
     return re.sub(r"[^\w.-]+", "-", re.sub(r"\.py(?=:|$)", "", component.rpartition("/")[2]))
 
 
@@ -205,7 +211,7 @@ def _find(source: str) -> Path:
 
 
 def assigned(values: Values, overrides: Sequence[str]) -> Values:
-    """Copy of a config's values with `key=value` overrides."""
+    """Copy of a config's values with `key=value` overrides; raises UserError for an override of another form."""
     copied = copy.deepcopy(values)
     for override in overrides:
         _assign(copied, *parse_override(override))
@@ -223,7 +229,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] | None = None,
                  code: Code = OWN) -> RunConfig:
-    """Validate a config's values; raises UserError with one line for the first thing that is wrong."""
+    """Validate a config's values; raises UserError, in one line, for the first value that is wrong."""
     resolved = dict(values)
     for kind in PARTS:
         resolved[kind] = part_settings(kind, values.get(kind), file, origins or {}, code)
@@ -231,7 +237,7 @@ def check_config(values: dict[str, Any], file: str, origins: Mapping[str, str] |
 
 
 def part_settings(kind: str, values: Any, file: str, origins: Mapping[str, str], code: Code) -> ComponentSettings:
-    """Validate the table of one part; raises UserError with one line for the first thing that is wrong."""
+    """Validate the table of one part; raises UserError, in one line, for the first value that is wrong."""
     names = ", ".join(component_names(kind))
     if values is None:
         raise UserError(f"{file}: the table [{kind}] is missing; its name is one of {names}")
@@ -262,8 +268,7 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
 
 
 def origin(key: str, origins: Mapping[str, str]) -> str | None:
-    """Where the value of a key comes from, or, if it is a table, of a key in it, the command line's first; None for a
-    default."""
+    """Origin of a key's value, or of the values in a table, the command line first; None for a default."""
     found = [origins[known] for known in _ancestors(key) if known in origins] \
         or [where for known, where in origins.items() if known.startswith(f"{key}.")]
     return COMMAND_LINE if COMMAND_LINE in found else next(iter(found), None)
@@ -323,7 +328,7 @@ class SettingsTable:
 
 
 def explained(loaded: LoadedConfig) -> list[SettingsTable]:
-    """Every setting of a config, table by table: its value, where that comes from, and its docstring.
+    """Settings of a config, table by table: value, origin, and docstring.
 
     The meaning of a part's name is the first paragraph of its component's docstring.
     """
@@ -342,7 +347,7 @@ def _tables(model: BaseModel, key: str, meaning: str, origins: Mapping[str, str]
 
 
 def _meaning(table: str, model: BaseModel, key: str) -> str:
-    """The docstring of a setting, as one line, and the values it may have if they are words."""
+    """Docstring of a setting on one line, followed by the values it may have if they are words."""
     info = type(model).model_fields[key]
     if table in PARTS and key == "name":
         return component_of(table, model).meaning if isinstance(model, ComponentSettings) else ""
@@ -351,7 +356,7 @@ def _meaning(table: str, model: BaseModel, key: str) -> str:
 
 
 def as_toml(value: Any) -> str:
-    """A value on one line, as a config or an override has it; `not set` for None."""
+    """A value on one line of TOML, as a config or an override has it; `not set` for None."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {as_toml(own)}" for key, own in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -1,9 +1,12 @@
 """Errors that are told in one line, and values as such a line shows them."""
 
+import errno
 from typing import Any
 
 SHOWN = 200
 """Most characters that a message repeats of a value."""
+
+FULL = (errno.ENOSPC, vars(errno).get("EDQUOT", errno.ENOSPC))
 
 
 class UserError(Exception):
@@ -16,11 +19,21 @@ class UserError(Exception):
 class RunFailed(Exception):
     """A run could not go on, though nothing is wrong with its input. One line; the CLI exits with 1."""
 
+    def __init__(self, message: object = ""):
+        super().__init__(one_line(message))
+
 
 def one_line(text: object) -> str:
     """Text on one line; characters that do not print, such as those a terminal obeys, are spelt as in `\\x1b`."""
     line = " ".join(filter(None, map(str.strip, str(text).splitlines())))
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Cause of a file operation's failure in words."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+    return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
 
 
 def shortened(text: object) -> str:

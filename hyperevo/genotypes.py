@@ -1,12 +1,21 @@
 """Genotypes: a tensor (genes,) or a `Graph`; populations of them; and both as tensors and plain data for files."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
-from hyperevo.graph import Graph, Node, Topology
+from hyperevo.errors import UserError, shortened, shown_path
+from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
+from hyperevo.graph_text import graph_from_text
+from hyperevo.reading import read_bytes
+from hyperevo.seal import STATE, TENSORS, break_seal
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -14,9 +23,9 @@ Genotype = Tensor | Graph
 
 @dataclass(frozen=True)
 class Neighbours:
-    """P genotypes around one, whose P × genes numbers are never built.
+    """P genotypes around a centre, whose P × genes numbers are never built.
 
-    centre: (genes,); noise: added to it by every genotype, by parameter and in units of a gene, `Factored` for a
+    centre: (genes,); noise: difference of every genotype from it, by parameter and in units of a gene, `Factored` for a
     matrix and a tensor (P, out) for a bias.
     """
 
@@ -63,7 +72,7 @@ def first_of(genotypes: Genotypes) -> Genotype:
 
 
 def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
-    """(plain data, tensors)."""
+    """Plain data and tensors of a genotype, for files."""
     if isinstance(genotype, Tensor):
         return {"kind": "genes"}, {"genes": genotype}
     topology = genotype.topology
@@ -73,14 +82,75 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
-    """The genotype that `pack_genotype` took apart."""
+    """Genotype from the plain data and tensors that `pack_genotype` gave; raises ValueError where they are none."""
     if plain["kind"] == "genes":
-        return tensors["genes"]
+        return _numbers(tensors, "genes", None)
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
     topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]))
-    return Graph(topology, tensors["weights"], tensors["biases"], tensors["responses"])
+    check_topology(topology)
+    return Graph(topology, *(_numbers(tensors, name, needed) for name, needed in numbers_needed(topology).items()))
+
+
+def _numbers(tensors: Mapping[str, Tensor], name: str, needed: int | None) -> Tensor:
+    """Finite numbers of one name, a vector of so many."""
+    if name not in tensors:
+        raise ValueError(f"there is no tensor {name}")
+    found = tensors[name]
+    if found.dim() != 1 or needed not in (None, len(found)):
+        raise ValueError(f"{name}: is of shape {tuple(found.shape)}, needed are {needed or 'some'} numbers")
+    if not found.is_floating_point() or not torch.isfinite(found).all():
+        raise ValueError(f"{name}: has values that are no finite numbers")
+    return found
+
+
+Packed = tuple[Any, dict[str, Tensor]]
+"""Plain data and tensors, as a folder holds them in state.json and tensors.safetensors."""
+
+MOST_BYTES = 2**32
+"""Bytes of a file of genotypes, of which a run may have a whole population."""
+
+
+def read_champion(run: Path) -> Genotype:
+    """Champion's genotype in the folder of a finished run; raises UserError, which names it, if there is none or it is
+    damaged."""
+    try:
+        packed = read_packed(run / "champion")
+    except UserError as error:
+        raise UserError(f"{shown_path(run)}: is not a finished run: {error}") from error
+    return champion_of(*packed, run)
+
+
+def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotype:
+    """Champion's genotype from the content of its folder; raises UserError, which names the run's, if it is damaged."""
+    try:
+        own = plain["genotype"]
+        return _checked_genes(tensors["genes"]) if own["kind"] == "genes" else _checked_graph(own, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{shown_path(run)}: its champion is damaged: {shortened(error)}") from error
+
+
+def read_packed(folder: Path) -> Packed:
+    """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
+    try:
+        content = read_bytes(folder / STATE, MOST_BYTES)
+        values, tensors = json.loads(content), load(read_bytes(folder / TENSORS, MOST_BYTES))
+        break_seal(folder, content, values)
+        return values, tensors
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
+
+
+def _checked_genes(genes: Tensor) -> Tensor:
+    if genes.dim() != 1 or not genes.is_floating_point() or not torch.isfinite(genes).all():
+        raise ValueError(f"genes are finite numbers (genes,), and these are {genes.dtype} {tuple(genes.shape)}")
+    return genes
+
+
+def _checked_graph(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Graph:
+    numbers = {name: tensors[name].tolist() for name in ("weights", "biases", "responses")}
+    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes")} | numbers))
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:
-    """A population of one."""
+    """Population of one: genes (1, genes), or a list of one graph."""
     return genotype[None] if isinstance(genotype, Tensor) else [genotype]

@@ -14,6 +14,8 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from hyperevo.components import nearest
+from hyperevo.errors import shown
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 
 
@@ -47,8 +49,35 @@ class Topology:
 
     @cached_property
     def links(self) -> int:
-        """How many links the graph has."""
+        """Number of links."""
         return sum(len(node.sources) for node in self.nodes)
+
+
+def check_topology(topology: Topology) -> None:
+    """Raise ValueError, one line that names the node, where a topology that was read from a file cannot be computed."""
+    for index, node in enumerate(topology.nodes):
+        _check_node(topology, index, node)
+    for output in topology.outputs:
+        if not 0 <= output < len(topology.nodes):
+            raise ValueError(f"outputs: there is no node {output} among {len(topology.nodes)}")
+
+
+def _check_node(topology: Topology, index: int, node: Node) -> None:
+    if node.activation not in ACTIVATIONS:
+        raise ValueError(f"nodes.{index}: no activation called {shown(node.activation)}; "
+                         f"{nearest(node.activation, ACTIVATIONS)}")
+    if node.aggregation not in AGGREGATIONS:
+        raise ValueError(f"nodes.{index}: no aggregation called {shown(node.aggregation)}; "
+                         f"{nearest(node.aggregation, AGGREGATIONS)}")
+    for source in node.sources:
+        if not 0 <= source < topology.inputs + index:
+            raise ValueError(f"nodes.{index}: source {source}: is neither one of {topology.inputs} inputs nor, after "
+                             f"these, one of the {index} nodes before it")
+
+
+def numbers_needed(topology: Topology) -> dict[str, int]:
+    """Count of weights, biases and responses of a topology's graphs."""
+    return {"weights": topology.links, "biases": len(topology.nodes), "responses": len(topology.nodes)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +94,8 @@ class Graph:
         """Numbers that evolution or a gradient can change: weights and biases."""
         return len(self.weights) + len(self.biases)
 
-    def key(self) -> tuple:
-        """Equal for graphs that are equal in all but identity."""
+    def key(self) -> tuple[Topology, bytes]:
+        """Value that two graphs share if their topologies and numbers are equal."""
         numbers = torch.cat([self.weights, self.biases, self.responses]).detach().cpu()
         return self.topology, numbers.numpy().tobytes()
 
@@ -78,8 +107,8 @@ class Graph:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Genes and graphs hold no cycles: to search ten thousands of new ones for garbage takes longer than to make them.
-    """
+    """Suspend garbage collection: genes and graphs hold no cycles, and checking ten thousands of new ones takes longer
+    than making them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -115,7 +144,7 @@ def activate(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> 
 
 
 def node_values(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int]) -> dict[int, Tensor]:
-    """Values of every node that the outputs need, by node index."""
+    """Values of every node that the outputs need, by node index; arguments and shapes are those of `activate`."""
     count = graph.topology.inputs
     values: dict[int, Tensor] = {}
     for index, node, offset in program(graph.topology, tuple(outputs)):

@@ -1,6 +1,7 @@
-"""How people read what is called accuracy within hyperevo, where more is always better.
+"""Names and formats of scores.
 
-A task names its measure. One that is not an accuracy, and of which less is better, is kept as minus its value.
+A task names its measure. Higher scores are better everywhere in hyperevo, so a measure that people want low, such as
+bits per character, is kept as minus its value.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measure:
-    """A name, and what an accuracy is multiplied by to be read; shares are read in percent."""
+    """Name and format of a score, which is read as factor · score with a unit; shares are read in percent."""
 
     name: str
     factor: float = 100.0
@@ -32,19 +33,19 @@ class Measure:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is at most 1, and read in percent."""
+        """True for a share, at most 1 and read in percent."""
         return self.unit == " %"
 
     def text(self, score: float, digits: int | None = None) -> str:
-        """92.81 %, or 1.312."""
+        """A score as people read it, with its unit: 92.81 %, or 1.312."""
         return f"{self.number(score, digits)}{self.unit}"
 
     def number(self, score: float, digits: int | None = None) -> str:
-        """92.81, or 1.312: without the unit."""
+        """A score as people read it, without its unit: 92.81, or 1.312."""
         return f"{self.factor * score:.{self.digits if digits is None else digits}f}"
 
     def drawn(self, scores: Any) -> Any:
-        """What an axis shows: shares, whose ticks are in percent, or the values as they are read."""
+        """Values for an axis: shares as they are, because ticks are in percent, and other scores times the factor."""
         return scores if self.is_share else self.factor * scores
 
 
@@ -83,6 +84,7 @@ FOOD_SCORE = Measure("food score")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)
 MEAN_RETURN = Measure("mean return", factor=1.0, unit="", digits=1)
+R_SQUARED = Measure("R²", factor=1.0, unit="", digits=3)
 
 EARLIER = {measure.name: measure for measure in (ACCURACY, BITS_PER_CHARACTER, MEAN_RETURN, NATS_PER_DRAWING)}
-"""Measures of runs that kept the name alone; others were read in percent."""
+"""Measures by name, for runs that recorded the name alone; all others were read in percent."""

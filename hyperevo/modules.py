@@ -1,4 +1,4 @@
-"""A trained network as an ordinary `nn.Module`: what a task does to its inputs first, then the target's own way."""
+"""A trained network as an ordinary `nn.Module`: the task's preprocessing, then the target's forward pass."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,8 +9,8 @@ from hyperevo.weights import Weights
 
 
 class Standardise(nn.Module):
-    """Raw examples (N, …) to the values (N, units) that networks read: ((raw / range) - mean) / spread, in another
-    order where units are shuffled."""
+    """Raw examples (N, …) to the values (N, units) that networks read: ((raw / range) - mean) / spread, reordered where
+    units are shuffled."""
 
     range: Tensor
     mean: Tensor
@@ -19,7 +19,7 @@ class Standardise(nn.Module):
 
     def __init__(self, range: float | Tensor = 1.0, mean: float | Tensor = 0.0, spread: float | Tensor = 1.0,
                  order: Tensor | None = None):
-        """range: (); mean, spread: () or (units,); order: (units,), the raw unit that every input reads."""
+        """range: (); mean, spread: () or (units,); order: (units,), index of the raw unit that every input reads."""
         super().__init__()
         for name, value in (("range", range), ("mean", mean), ("spread", spread)):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
@@ -32,7 +32,7 @@ class Standardise(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """One network of a target: its parameters, by their names in the `state_dict`, and the target's forward way."""
+    """One network of a target: its parameters, by their names in the `state_dict`, and the target's forward pass."""
 
     def __init__(self, forward: Callable[[Weights, Tensor], Tensor], weights: Mapping[str, Tensor]):
         """forward: takes weights of one network (P = 1) and inputs (N, …) to outputs (1, N, …)."""

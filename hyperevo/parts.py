@@ -3,14 +3,14 @@
     genotype ──encoding──▶ weights ──target──▶ outputs ──task──▶ fitness ──search──▶ next genotype
 
 Each part has one abstract class. An abstract method, or an attribute without a value, must be given; all other members
-may be given, and their defaults do nothing. An ability that changes the way the work goes is a protocol of its own; a
-part has it by having its methods. P is the number of networks, N the number of examples.
+may be given, and their defaults do nothing. An ability that changes the way the work goes is a protocol of its own
+(`hyperevo.abilities`); a part has it by having its methods. P is the number of networks, N the number of examples.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ def output_sheet(outputs: int | Sheet) -> Sheet:
 
 
 NO_GRADIENT = "search.name: what networks come to in {} has no gradient to follow; use an evolutionary search"
-"""Line of a task that refuses gradients, with the name of its environment."""
+"""Message of a task that refuses gradients; its field is the name of the environment."""
 
 
 class Task(ABC):
@@ -107,7 +107,7 @@ class Task(ABC):
         return len(self.batch(0, 0)[1])
 
     def calibration(self, examples: int) -> Batch:
-        """Training examples, at most so many, for targets that fit statistics or a readout."""
+        """At most `examples` training examples, for targets that fit statistics or a readout."""
         inputs, wanted = self.batch(0, 0)
         return inputs[:examples], wanted[:examples]
 
@@ -199,8 +199,8 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers that are searched: genes that an encoding turns into weights and parameters searched directly; and the
-    number of weights that come out of the encoding."""
+    """Counts of what is searched, genes of the encoding and direct parameters, and of the weights that the encoding
+    generates."""
 
     encoded_genes: int
     direct_parameters: int
@@ -208,7 +208,7 @@ class Counts:
 
 
 class Encoding(ABC):
-    """Genotypes to the weights of a target's networks, a differentiable function of the genes."""
+    """Map from genotypes to the weights of a target's networks, a differentiable function of the genes."""
 
     settings: ComponentSettings
     """Options the encoding was built with."""
@@ -227,7 +227,7 @@ class Encoding(ABC):
         """Weights of P networks from P genotypes: a tensor (P, genes), or a sequence of graphs."""
 
     def counts(self, genotype: Genotype | None = None) -> Counts:
-        """Sizes, of one genotype where these differ in size."""
+        """Counts of genes and weights; of one genotype, where genotypes differ in size."""
         genes = genotype.genes if isinstance(genotype, Graph) else self.genes
         return Counts(genes, 0, sum(place.size for place in self.geometry.values()))
 
@@ -246,7 +246,7 @@ class Encoding(ABC):
 
 
 class Search(ABC):
-    """A way to better genotypes: ask for a population, tell its fitness."""
+    """Method by which genotypes improve: ask for a population, tell its fitness."""
 
     generation: int
     """Number of tells so far."""
@@ -280,7 +280,7 @@ class Search(ABC):
         """Do what takes long or can fail, before anything is written."""
 
     def plan(self, rounds: Callable[[int], int]) -> None:
-        """Learn the length of the run: `rounds(evaluations)` is the number of rounds of a run whose rounds take so many
+        """Learn the length of the run, for schedules; `rounds(n)` is the number of rounds if each takes n
         evaluations."""
 
     def validated(self, scores: Tensor) -> None:
@@ -295,190 +295,6 @@ class Search(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(generation {self.generation})"
-
-
-# Abilities of tasks
-
-
-@runtime_checkable
-class Acts(Protocol):
-    """A task whose networks act in an environment instead of reading a batch."""
-
-    def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
-        """Outcomes (P, N, …) of P networks' episodes, which `fitness` and `score` take for outputs."""
-
-
-@runtime_checkable
-class Continues(Protocol):
-    """A task whose batches follow each other in one text or recording."""
-
-    def continues(self, generation: int) -> bool:
-        """Whether a generation's batch begins where the one before ended."""
-
-
-@runtime_checkable
-class Resizes(Protocol):
-    """A task that is there at several resolutions."""
-
-    retests: tuple[int, ...]
-
-    def resized(self, size: int) -> Task:
-        """Task at another resolution."""
-
-    def retest(self, target: Target, weights: Weights) -> dict[str, float]:
-        """Facts about one network (P = 1) at this resolution."""
-
-
-Scene = tuple[int, float, Callable[[], Any], bool]
-"""A step, the return until then, a function that draws the state (a `Sketch`, or a picture (H, W, 3) of bytes), and
-whether the state is the last."""
-
-
-@runtime_checkable
-class Filmed(Protocol):
-    """A task whose episodes can be watched."""
-
-    steps_per_second: float
-
-    def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
-        """One network's episode, before every step and after the last."""
-
-
-# Abilities of targets
-
-
-@runtime_checkable
-class Calibrates(Protocol):
-    """A target that takes statistics or a readout from examples."""
-
-    def calibrate(self, weights: Weights, inputs: Tensor, wanted: Tensor) -> Weights:
-        """Weights, and every network's own statistics or readout from inputs (N, …) and wanted outputs (N, …)."""
-
-
-@runtime_checkable
-class ReadsOn(Protocol):
-    """A target that reads a sequence on from a state."""
-
-    def read(self, weights: Weights, inputs: Tensor, state: tuple[Tensor, ...] | None = None,
-             draw: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Outputs and the state after the last step, from a state on; `draw` seeds the dropout, without it there is
-        none."""
-
-
-@runtime_checkable
-class DropsOut(Protocol):
-    """A target that may answer otherwise while a gradient is followed, as with dropout."""
-
-    drops: bool
-    """Whether its networks do."""
-
-    def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
-        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
-
-
-@runtime_checkable
-class Steps(Protocol):
-    """A target that remembers from one observation to the next."""
-
-    def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
-        """First state (P, …, episodes), on the device and in the dtype of `like`."""
-
-    def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
-
-
-# Abilities of encodings
-
-
-@runtime_checkable
-class FixedLength(Protocol):
-    """An encoding whose genotypes are tensors (P, genes)."""
-
-    genes: int
-
-    def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """Genotypes (size, genes) for a gradient to start from."""
-
-
-@runtime_checkable
-class PaintsGraphs(Protocol):
-    """An encoding whose genotypes are graphs of these inputs and outputs."""
-
-    input_names: list[str]
-    output_names: list[str]
-
-    def matrix_outputs(self) -> list[int] | None:
-        """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
-
-
-# Abilities of searches
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
-
-    generated_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
-
-
-@runtime_checkable
-class FollowsGradient(Protocol):
-    """A search that is told fitness with its graph, and follows its gradient."""
-
-    steps_per_round: int
-
-    def loss(self) -> Loss:
-        """Options of the loss."""
-
-
-class Lessons(Protocol):
-    """Steps along the gradient that a generation of graphs takes before it is judged."""
-
-    steps: int
-
-    def __len__(self) -> int:
-        """Number of graphs."""
-
-    @property
-    def widest(self) -> int:
-        """Nodes and links of the largest graph, for reckoning memory."""
-
-    def leaf(self, block: slice) -> tuple[Tensor, Genotypes]:
-        """Leaf with the numbers of neighbouring graphs, and these graphs, made of its parts."""
-
-    def step(self, gradient: Tensor) -> None:
-        """Take one step up the gradient (numbers,)."""
-
-    def graphs(self) -> Genotypes:
-        """Graphs with what they have learned so far."""
-
-
-@runtime_checkable
-class Teaches(Protocol):
-    """A search whose genomes may learn along the gradient within a generation."""
-
-    @property
-    def teaches(self) -> bool:
-        """Whether its settings want that."""
-
-    def lessons(self) -> Lessons | None:
-        """Steps to be taken before the next tell; None where there are none."""
-
-    def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
-        """Take the fitness (P,) of what the genomes asked for have learned to be."""
-
-
-@runtime_checkable
-class HasSpecies(Protocol):
-    """A search whose population is parted into species."""
-
-    def species_sizes(self) -> dict[int, int]:
-        """Number of members, by species, of the generation last told."""
-
-
-# What the contracts share
 
 
 @dataclass(frozen=True)

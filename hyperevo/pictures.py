@@ -59,11 +59,11 @@ class EmbeddingsPicture:
 
 @dataclass(frozen=True)
 class FoundNetworkPicture:
-    """A network on a substrate of two axes, and the weights painted from some of its nodes to every place.
+    """A network on a substrate of two axes, and the weights painted from some of its nodes to every position.
 
     links: connections, the weakest first; nodes (nodes, 2) by kind (input, hidden node, output, bias); paintings: by
-    kind, the place of a node and the weights from it, (1 or 2, rows, columns) from the bottom upwards, the second, if
-    any, above zero where connections are expressed.
+    kind, a node's position and the weights from it, (1 or 2, rows, columns) from the bottom upwards; a second plane is
+    above zero where connections are expressed.
     """
 
     links: Sequence[Link]
@@ -73,9 +73,9 @@ class FoundNetworkPicture:
 
 @dataclass(frozen=True)
 class MapPicture:
-    """Any numbers (rows, columns) as a map whose colours are centred on zero.
+    """Values (rows, columns) as a map whose colours are centred on zero.
 
-    name: of the file, without suffix; headline: title of the figure; rows, columns: labels of the axes.
+    name: file name without suffix; headline: title of the figure; rows, columns: labels of the axes.
     """
 
     name: str

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from hyperevo.errors import UserError, shown_path
+from hyperevo.errors import UserError, reason, shown_path
 
 
 def read_bytes(path: Path | str, most: int) -> bytes:
@@ -14,17 +14,26 @@ def read_bytes(path: Path | str, most: int) -> bytes:
     Raises UserError that names the file, before much is read, where it is missing, larger or no regular file: pipes
     and devices would keep a reader waiting or never end.
     """
+    known = check_regular(path)
     try:
-        status = os.stat(path)
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise UserError(f"{shown_path(path)}: cannot be read: it is a pipe, a socket or a device, not a file")
         with open(path, "rb") as file:
-            content = b"" if status.st_size > most else file.read(most + 1)
+            content = b"" if known > most else file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: names that no file can have
-        raise UserError(f"{shown_path(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if (size := max(len(content), status.st_size)) > most:
+        raise UserError(f"{shown_path(path)}: cannot be read: {reason(error)}") from error
+    if (size := max(len(content), known)) > most:
         raise UserError(f"{shown_path(path)}: is too large: {size:,} bytes, where at most {most:,} are read")
     return content
+
+
+def check_regular(path: Path | str) -> int:
+    """Bytes of a regular file; raises UserError that names the file where it is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{shown_path(path)}: cannot be read: {reason(error)}") from error
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise UserError(f"{shown_path(path)}: cannot be read: it is a pipe, a socket or a device, not a file")
+    return status.st_size
 
 
 def read_text(path: Path | str, most: int) -> str:

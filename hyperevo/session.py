@@ -43,6 +43,7 @@ from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
 from hyperevo.runs.learn import differentiable_fitness, dropping
 from hyperevo.runs.load import load_fitting
 from hyperevo.runs.opened import OpenedRun
+from hyperevo.runs.own_tasks import function_task, memory_task
 from hyperevo.runs.progress import shown
 from hyperevo.runs.rounds import finite
 from hyperevo.runs.writer import log_handler
@@ -51,12 +52,25 @@ from hyperevo.targets.module import fitting_target
 # Parts
 
 
-def task(name: str, *, device: str = "auto", **settings: Any) -> Task:
+def task(name: str | None = None, *, device: str = "auto", **settings: Any) -> Task:
     """Make the task of a name, or of a guest's file or module, with its data.
 
     settings: as in a config, `images=250`. device: auto (a GPU where there is one), cpu, mps, cuda or cuda:N. Raises
     UserError, in one line, for a name or setting that is wrong, and where data cannot be had.
+
+    The task `arrays` takes arrays in memory too: `inputs` (N, …) and `labels` (N,) or (N, outputs), and perhaps
+    `test_inputs`, `test_labels`, `validation_inputs`, `validation_labels`. Without a name a task has a function:
+
+    - `task(fitness=function, inputs=X, labels=y)`: of outputs (P, N, outputs) and labels (N, …) → (P,), the higher the
+      better;
+    - `task(fitness=function, inputs=4, outputs=2)`: of networks → (P,); `networks(inputs)` takes inputs (N, 4), or each
+      network's own (P, N, 4), to outputs (P, N, 2), and a loop gives one network after the other;
+    - `task(genomes=eval_genomes, ini="config")`: a neat-python project's; see `hyperevo.search._neat_task`.
     """
+    if name is None:
+        return function_task(settings, choose_device(device))
+    if name == "arrays" and "labels" in settings:
+        return memory_task(lambda own: _settings("task", name, own), settings, choose_device(device))
     return build_task(_settings("task", name, settings), choose_device(device))
 
 
@@ -144,7 +158,7 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
         return differentiable_fitness(encoding, target, task)(population, *examples, dropping(target, seed, batch))
     fitting, judged = fitting_half(target, examples)
     return finite(evaluate(encoding, target, population, judged, task.fitness, _memory(encoding, memory_gb), fitting,
-                           acting_in(task)))[0]
+                           acting_in(task)), task)[0]
 
 
 def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | Genotype,

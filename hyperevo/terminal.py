@@ -1,14 +1,16 @@
-"""What the command line shows: progress on stderr, results on stdout."""
+"""Output of the command line: progress on stderr, results on stdout."""
 
 import json
 import logging
+import re
 import shutil
 import signal
 import statistics
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +22,22 @@ from rich.table import Table
 from hyperevo.compare.plan import Entry
 from hyperevo.config import LoadedConfig, RunConfig, Setting, as_toml, explained
 from hyperevo.data import DataMissing, data_source, dataset_names, verify
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, one_line, shortened
 from hyperevo.guests import Code
 from hyperevo.measure import Measure
+from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
 from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
-from hyperevo.runs.progress import bar, round_text
-from hyperevo.runs.writer import log_handler
+from hyperevo.runs.own_files import FolderTaken
+from hyperevo.runs.progress import bar, plain_console, round_text
+from hyperevo.runs.writer import Locked, lock_folder, log_handler
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
-    """A new run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
+    """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
         return create_run(config, folder, overwrite)
     except DataMissing as error:
@@ -44,18 +48,34 @@ def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallb
     return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
 
 
+def create_in_free_folder(config: RunConfig, fallback: bool) -> Run:
+    """A new run in runs/NAME, or the next of runs/NAME-2, … that is free and that no other process takes first."""
+    for folder in run_folders(config.name):
+        if is_there(folder):
+            continue
+        with suppress(FolderTaken, Locked):
+            return create_with_fallback(config, folder, False, fallback)
+    raise UserError(f"{folder}: is taken, and so are all names before it; choose a folder with --out")
+
+
+def run_folders(name: str) -> list[Path]:
+    """Folders for a run of a name, one component below runs/ whatever the name is."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60].strip(".-") or "run"
+    return [Path("runs") / plain, *(Path("runs") / f"{plain}-{number}" for number in range(2, 10_000))]
+
+
 def execute_with_progress(run: Run) -> Result:
     """Run to the end under a progress bar, or with a line every few seconds where stderr is no terminal."""
-    _log_to(run.folder / "run.log")
     config = run.config
-    title = f"{config.name} on {run.parts.task.data_name}"
+    title = shortened(f"{config.name} on {run.parts.task.data_name}")
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     say(remarks(run.parts))
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return execute(run, _line_printer(title, run))
-    with bar(run, console) as show:
-        return execute(run, show)
+    console = plain_console(stderr=True)
+    with _log_to(run.folder / "run.log"):
+        if not console.is_terminal:
+            return execute(run, _line_printer(title, run))
+        with bar(run, console) as show:
+            return execute(run, show)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -73,20 +93,30 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
     return show
 
 
-def _log_to(path: Path) -> None:
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write messages to a file while it lasts."""
     logger = logging.getLogger("hyperevo")
     logger.setLevel(logging.INFO)
-    logger.addHandler(log_handler(path))
+    handler = log_handler(path)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """The result in words: test accuracy first."""
+    """Print the result in words, test accuracy first."""
     measure = Measure.read(result)
     typer.echo(f"test {measure.name} {measure.text(result['test_accuracy'])} on all {result['test_images']:,} test "
-               f"{result.get('examples', 'images')} of {result['data']}")
+               f"{result.get('examples', 'images')} of {shortened(result['data'])}")
     if len(seeds := result.get("test_accuracies", [])) > 1:
-        typer.echo(f"all {len(seeds)}: {', '.join(map(measure.number, seeds))}{measure.unit}, "
-                   f"mean {measure.text(statistics.mean(seeds))}")
+        numbers = ["none" if seed is None else measure.number(seed) for seed in seeds]
+        mean = "none" if None in seeds else measure.text(statistics.mean(seeds))
+        typer.echo(f"all {len(seeds)}: {', '.join(numbers)}{measure.unit}, mean {mean}")
     fitted = result.get("fitted_parameters")
     typer.echo(f"{result['encoded_genes']:,} encoded genes and {result['direct_parameters']:,} direct parameters for "
                f"{result['generated_weights']:,} generated weights"
@@ -97,13 +127,13 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 
 def say(notes: Iterable[str]) -> None:
-    """One line on stderr for every note, each once."""
+    """Print one line on stderr for every note, each once."""
     for note in dict.fromkeys(notes):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {one_line(note)}", err=True)
 
 
 def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
-    """Every setting, table by table, with its origin and its meaning; then the gene counts."""
+    """Print every setting, table by table, with its origin and meaning; then the gene counts."""
     width = max(60, min(100, shutil.get_terminal_size((100, 24)).columns))
     space = max(24, min(48, width - max(map(len, loaded.origins.values()), default=0) - 2))
     for table in explained(loaded):
@@ -117,8 +147,8 @@ def print_config(loaded: LoadedConfig, counts: dict[str, int]) -> None:
 
 
 def _print_setting(setting: Setting, width: int, space: int) -> None:
-    """Key and value in `space` columns, then the origin; the meaning below."""
-    value = textwrap.shorten(as_toml(setting.value), 300, placeholder=" …")
+    """Print key and value in `space` columns, then the origin; below them the meaning."""
+    value = shortened(as_toml(setting.value))
     lines = textwrap.wrap(f"{setting.key} = {value}", space, subsequent_indent="    ")
     typer.echo("\n".join([*lines[:-1], f"{lines[-1]:{space}}  {setting.origin}"]))
     meaning = textwrap.fill(setting.meaning, width - 4, break_on_hyphens=False)
@@ -126,7 +156,7 @@ def _print_setting(setting: Setting, width: int, space: int) -> None:
 
 
 def print_datasets(as_json: bool) -> None:
-    """Every data set: what it is, its terms, and whether it is on this machine."""
+    """Print every data set: its title, its terms, and its location on this machine."""
     rows = [{"name": name, "title": data_source(name).TITLE, "terms": data_source(name).TERMS, "state": _state(name)}
             for name in dataset_names()]
     if as_json:
@@ -149,7 +179,8 @@ def _state(name: str) -> str:
 
 
 def verify_datasets(names: list[str]) -> bool:
-    """One line per file; whether all are there and right. Without names: those data sets that are partly here."""
+    """Print one line per file; returns True if all are there and right. Without names, check the data sets that are
+    partly here."""
     checked = {name: verify(name) for name in names or dataset_names()}
     good = True
     for name, files in checked.items():
@@ -159,9 +190,19 @@ def verify_datasets(names: list[str]) -> bool:
     return good
 
 
+@contextmanager
+def comparing(out: Path) -> Iterator[None]:
+    """Hold the folder of a comparison while it lasts; raises UserError where another process does."""
+    lock = lock_folder(out, "compare.lock", "comparison")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, budget: str | None,
                     vary: Sequence[str], out: Path, code: Code) -> list[Entry]:
-    """The runs of a comparison; raises UserError where they cannot be compared."""
+    """Plan the runs of a comparison and make its folder; raises UserError where they cannot be compared."""
     from hyperevo.compare.fairness import check_comparable
     from hyperevo.compare.plan import parse_budget, parse_vary, plan
     from hyperevo.compare.write import make_folder
@@ -175,7 +216,8 @@ def plan_comparison(names: Sequence[str], overrides: Sequence[str], seeds: int, 
 
 
 def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, trust: bool) -> dict[Path, str]:
-    """Run what is missing under a table that follows; one line for each run that failed, and why."""
+    """Run what is missing, under a table that follows, and print one line for each run that failed; returns the reasons
+    by folder. A signal ends it with SystemExit."""
     from hyperevo.compare.execute import run_all
     from hyperevo.compare.live import shown_live
 
@@ -197,14 +239,14 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
                     "seeds", "where weights come from")
 
 
-def report_comparison(entries: Sequence[Entry], out: Path) -> None:
-    """Write tables, figures and the report; print the table, what is not fair about it, and the paths."""
+def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
+    """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
     varied = " and ".join(key for key, _ in entries[0].varied)
     title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
-    written = write_comparison(entries, out, title)
+    written = write_comparison(entries, out, title, trust)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for name in TERMINAL_COLUMNS:
@@ -212,7 +254,7 @@ def report_comparison(entries: Sequence[Entry], out: Path) -> None:
         shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
     for line in written.lines:
         shown.add_row(*(line[place] for place in places))
-    Console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
+    plain_console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
     for text in (*written.remarks, *written.paths):
         typer.echo(text)
 
@@ -232,7 +274,7 @@ def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path
         table = Table(*rows[0], title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for row in rows[1:]:
             table.add_row(*row)
-        Console(soft_wrap=True).print(table)
+        plain_console(soft_wrap=True).print(table)
         typer.echo("")
 
 

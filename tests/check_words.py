@@ -13,12 +13,6 @@ OPENINGS = ("What", "How", "Where", "Whether", "Which", "Who", "Whose", "Of", "B
             "For", "And", "The same")
 OPENING = re.compile(rf"\s*({'|'.join(OPENINGS)})\b", re.IGNORECASE)
 
-# Files whose docstrings are still to be rewritten, to be removed from here with the rewriting.
-EXEMPT = ("cli.py", "terminal.py", "config.py", "components.py", "measure.py", "graph.py", "tasks/*.py", "targets/*.py",
-          "runs/*.py", "encodings/[!_]*.py", "search/[!_]*.py", "compare/execute.py", "compare/fairness.py",
-          "compare/outcomes.py", "compare/plan.py", "compare/studies.py", "compare/write.py", "plots/comparison.py",
-          "plots/_series.py", "plots/studies.py", "plots/run_*.py")
-
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
     """Line and text of every string that is a statement by itself: of modules, classes, functions and attributes."""
@@ -34,8 +28,6 @@ def faults(folder: Path) -> list[str]:
     if not paths:
         return [f"{folder}: no Python files in it"]
     for path in paths:
-        if any(path.relative_to(folder).match(pattern) for pattern in EXEMPT):
-            continue
         for line, text in sorted(docstrings(path.read_text(encoding="utf-8"))):
             if opening := OPENING.match(text):
                 found.append(f"{path}:{line}: a docstring opens with {opening[1]!r}; name its subject first, a noun "

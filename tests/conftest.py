@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
+from PIL import Image
 
 # A first call may take a second where a library is imported or the machine is busy: no test is judged by the clock.
 hypothesis.settings.register_profile("hyperevo", deadline=None)
@@ -37,6 +39,48 @@ def real_data(request, monkeypatch) -> Path:
         (pytest.fail if os.environ.get("HYPEREVO_REQUIRE_DATA") else pytest.skip)(reason)
     monkeypatch.setenv("HYPEREVO_DATA", folder)
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_files(tmp_path_factory, table_file, image_folder) -> dict[str, Path]:
+    """Small data in every format that tasks read: a text, pen strokes, a table, a folder of images; and a module."""
+    folder, random = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
+    (folder / "text.txt").write_text("".join(random.choice(list("abcdefgh \n"), 6000)))
+    lengths = random.integers(4, 12, 20)
+    points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
+    np.savez(folder / "strokes.npz", points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
+    (folder / "module.py").write_text(MODULE)
+    return {"text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
+            "images": image_folder, "module": folder / "module.py"}
+
+
+MODULE = """
+from torch import nn
+def convolution():
+    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(192, 4))
+def linear(inputs, outputs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
+"""
+
+
+@pytest.fixture(scope="session")
+def table_file(tmp_path_factory) -> Path:
+    """Ninety rows of four numbers, three kinds and a value."""
+    path, random = tmp_path_factory.mktemp("table") / "mine.csv", np.random.default_rng(2)
+    rows = [",".join([*(f"{own:.4f}" for own in random.normal(size=5)), random.choice(list("abc"))]) for _ in range(90)]
+    path.write_text("\n".join(["first,second,third,fourth,value,kind", *rows]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory) -> Path:
+    """Thirty pictures of each of three classes."""
+    path, random = tmp_path_factory.mktemp("images"), np.random.default_rng(3)
+    for name in ("one", "other", "third"):
+        (path / name).mkdir()
+        for number in range(30):
+            Image.fromarray(random.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path / name / f"{number}.png")
+    return path
 
 
 class Cut(Exception):

@@ -149,7 +149,7 @@ def test_large_files_are_refused_soon(tmp_path, content):
     ("a" + ".b" * 40 + " = 1", "mine.toml: a key has more than 32 parts"),
     ("[a" + ".b" * 30 + "]\nc.d.e.f = 1", r"mine.toml: a(\.b){30}\.c\.d: arrays or tables are more than 32 deep"),
     ("\0", "mine.toml: is not TOML"),
-    ("seed = 1", r"mine.toml: the table \[task\] is missing; its name is one of adding, boxes, .*, retina"),
+    ("seed = 1", r"mine.toml: the table \[task\] is missing; its name is one of adding, arrays, .*, retina"),
     (MINIMAL.replace('name = "snes"', ""), "mine.toml: search.name is missing; allowed: .*snes"),
     (MINIMAL.replace('"dct"', "3"), "mine.toml: encoding.name is missing"),
     (MINIMAL + "populatoin = 3", "mine.toml: search.populatoin: unknown key; did you mean 'population'"),

@@ -10,13 +10,27 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save
 
 from hyperevo.config import check_config, load_config
-from hyperevo.data import cifar10, enwik8, load_images, load_text, read_iam, read_stroke_file, read_text_file
+from hyperevo.data import (
+    cifar10,
+    enwik8,
+    load_images,
+    load_text,
+    read_arrays,
+    read_iam,
+    read_image_folder,
+    read_stroke_file,
+    read_text_file,
+)
 from hyperevo.data._images import read_idx
 from hyperevo.errors import UserError
+from hyperevo.genotypes import read_champion
 from hyperevo.search._neat_python import neat_config
 
 PARTS = {"task": {"name": "digits"}, "target": {"name": "mlp"}}
@@ -84,12 +98,20 @@ LINE = b"""<?xml version="1.0" encoding="ISO-8859-1"?>
 IDX = b"\0\0\x08\x02" + struct.pack(">II", 3, 4) + bytes(range(12))
 STROKES = {"points": np.tile(np.array([[0, 0, 0], [3, 4, 1]], np.float32), (30, 1)), "offsets": np.arange(0, 61, 2)}
 IMAGES = bytes(range(241)) * 51  # four of CIFAR-10's records, and a little more
+TABLE = b'a,"b, c",kind\n1,2,x\n-3e2,.5,y\n\n4,0,x\n'
+ARRAYS = {"inputs": np.arange(24.0).reshape(8, 3), "targets": np.array(["x", "y"] * 4)}
 WIKI = b"<page>wiki</page>" * 60
 
 
-def saved(save):
+def saved(save, **arrays):
     file = io.BytesIO()
-    save(file, **STROKES)
+    save(file, **(arrays or STROKES))
+    return file.getvalue()
+
+
+def drawn(form):
+    file = io.BytesIO()
+    Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).save(file, form)
     return file.getvalue()
 
 
@@ -180,13 +202,43 @@ def wiki(folder, content):
         load_text("enwik8")
 
 
+def table(folder, content):
+    read_arrays(str(written(folder, "own.csv", content)), labels=("kind",))
+
+
+def arrays(folder, content):
+    read_arrays(str(written(folder, "own.npz", content)))
+
+
+def picture(folder, content):
+    for name in ("a", "b"):
+        written(folder, f"{name}/1.png", content)
+    read_image_folder(str(folder), (3, 2), colour=True)
+
+
+def champion(folder, content):
+    written(folder, "champion/tensors.safetensors", save({"weights": torch.ones(6), "biases": torch.ones(5),
+                                                          "responses": torch.ones(5)}))
+    written(folder, "champion/state.json", content)
+    read_champion(folder)
+
+
+def genes(folder, content):
+    written(folder, "champion/state.json", b'{"genotype": {"kind": "genes"}}')
+    written(folder, "champion/tensors.safetensors", content)
+    read_champion(folder)
+
+
 VALID = {config: TOML, ini: INI, graph: GRAPH[1:], text: "größer als\n".encode() * 9, strokes: saved(np.savez),
          idx: gzip.compress(IDX, mtime=0), iam: LINE, iam_list: b"d01-000u\n c01-000u", cifar: IMAGES[:9219],
-         wiki: zipped("enwik8", WIKI)}
+         wiki: zipped("enwik8", WIKI), table: TABLE, arrays: saved(np.savez, **ARRAYS), picture: drawn("PNG"),
+         champion: b'{"genotype": {"kind": "graph", ' + GRAPH[1:] + b"}", genes: save({"genes": torch.ones(6)})}
 
 INNER = {idx: (IDX, lambda content: gzip.compress(content, 1, mtime=0)),
          wiki: (WIKI, lambda content: zipped("enwik8", content)),
-         strokes: (saved(np.savez_compressed), lambda content: content)}
+         strokes: (saved(np.savez_compressed), lambda content: content),
+         picture: (drawn("JPEG"), lambda content: content),
+         arrays: (saved(np.savez_compressed, **ARRAYS), lambda content: content)}
 """Content that is damaged before it is packed."""
 
 WORDS = [b"nan", b"inf", b"-1", b"1e999", b"9" * 5000, b"[" * 2000, b"{" * 2000, b"\xef\xbb\xbf", b"\xff\xfe", b"\0",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -110,6 +111,14 @@ def net(digits):
     (lambda task, net: he.encoding("mine.py", net), "encoding.name: mine.py: no such file"),
     (lambda task, net: he.search("neat", he.encoding("dct", net)), "search.name: neat evolves graphs"),
     (lambda task, net: he.search("snes", he.encoding("dct", net), population=1), "search.population: "),
+    (lambda task, net: he.task(), "task.name: is missing; a task has a name, or a function"),
+    (lambda task, net: he.task(fitness="accuracy"), "task.name: is missing; a task has a name, or a function"),
+    (lambda task, net: he.task(fitness=print, inputs=2), "task.outputs: is missing; wanted: fitness, inputs, outputs"),
+    (lambda task, net: he.task(fitness=print, inputs=2, output=1), "task.output: unknown key; did you mean 'outputs'?"),
+    (lambda task, net: he.task(genomes=print), "task.ini: is missing; wanted: genomes, ini"),
+    (lambda task, net: he.task("arrays", labels=[1, 2]), "task.inputs: is missing: an array (N, …)"),
+    (lambda task, net: he.task("arrays", inputs=[[1.0]], labels=[1], tests=3), "task.tests: unknown key; did you mean"),
+    (lambda task, net: he.task("arrays", inputs=[[1.0]] * 9, labels=[1] * 8), "arrays: 9 inputs and 8 labels"),
     (lambda task, net: he.run("dct-mnist", task={"imagess": 3}), "task.imagess: unknown key; did you mean 'images'?"),
     (lambda task, net: he.run("dct-mnist", search="cmaes"), "did you mean search.name=cmaes?"),
     (lambda task, net: he.run("dct-mnits"), "no config called 'dct-mnits'; did you mean 'dct-mnist'?"),
@@ -119,6 +128,20 @@ def test_mistakes_are_one_line_that_begins_with_the_key(digits, net, make, messa
     with pytest.raises(he.UserError, match=f"^{re.escape(message) if '.*' not in message else message}") as raised:
         make(digits, net)
     assert "\n" not in str(raised.value)
+
+
+def test_arrays_in_memory_are_the_task_of_a_file_with_them(tmp_path):
+    inputs, labels = torch.randn(40, 6), torch.arange(40) % 3
+    np.savez("own.npz", inputs=inputs, labels=labels, test_inputs=inputs[:4], test_labels=labels[:4])
+    memory = he.task("arrays", inputs=inputs, labels=labels.tolist(), test_inputs=inputs[:4], test_labels=labels[:4],
+                     shape=[2, 3], device="cpu")
+    file = he.task("arrays", path="own.npz", shape=[2, 3], device="cpu")
+    assert memory.inputs == he.Sheet((2, 3)) == file.inputs and memory.class_names == ("0", "1", "2")
+    for first, second in ((memory.batch(0, 0), file.batch(0, 0)), (memory.test(), file.test())):
+        assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+    network = he.target("mlp", memory, hidden=[[2, 2]])
+    code = he.encoding("direct", network, device="cpu")
+    assert len(he.test(code, network, memory, code.sample(3, torch.Generator()))) == 3
 
 
 def test_a_module_of_ones_own_is_a_target_and_stays_as_it_is(digits):

@@ -1,4 +1,4 @@
-"""In what the rows of a comparison differ besides their encoding and search: refused, or said."""
+"""Differences between the rows of a comparison besides encoding and search: refused, or reported."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,20 @@ from hyperevo.errors import UserError
 from hyperevo.toml import flatten
 
 SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "threads", "device")
-"""What fair rows have in common: data and split, fitness, target network, budget, machine."""
+"""Keys in which fair rows are equal: data and split, fitness, target network, budget, machine."""
 
 REFUSED = ("task.name", "task.data", "task.validation", "target")
-"""Rows that differ in these are not about the same question, unless it is just these that are varied."""
+"""Keys in which rows must be equal to answer one question; they may be varied on purpose."""
 
 LABELLED = ("target.ridge", "target.activation")
-"""Networks of the same weights, which may be fitted in part or used a little differently: said, not refused."""
+"""Keys whose differences are reported, not refused: networks of the same weights, fitted in part or used a little
+differently."""
 
 COSTS = {"evaluations": "networks evaluated", "images": "images seen"}
 
 
 def differences(configs: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
-    """What rows differ in and should share, by key, then by row; a key that a row does not have is None."""
+    """Values of the keys in SHARED that differ between rows, by key, then by row; None for a key that a row lacks."""
     every = {name: {key: value for key, value in flatten(config_values(config)) if _is_one_of(key, SHARED)}
              for name, config in configs.items()}
     keys = sorted({key for values in every.values() for key in values})
@@ -43,8 +44,8 @@ def _configs(entries: Sequence[Entry]) -> dict[str, RunConfig]:
 
 
 def check_comparable(entries: Sequence[Entry], varied: Sequence[str] = ()) -> None:
-    """Raises UserError where rows have different data, split or target networks, if neither those keys nor their tables
-    are `varied`; a table is where the name of its component is."""
+    """Raise UserError where rows have different data, split or target networks, if neither those keys nor their tables
+    are `varied`; a table is varied where the name of its component is."""
     free = [*LABELLED, *(key.removesuffix(".name") for key in varied)]
     for key, values in differences(_configs(entries)).items():
         if _is_one_of(key, REFUSED) and not _is_one_of(key, free):
@@ -53,8 +54,7 @@ def check_comparable(entries: Sequence[Entry], varied: Sequence[str] = ()) -> No
 
 
 def remarks(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> list[str]:
-    """One sentence for everything that makes the comparison less than fair: settings that differ, and effort that
-    does."""
+    """Sentences on everything that makes the comparison less than fair: settings and effort that differ."""
     found = [f"Not the same for all: {_spell(key, values)}." for key, values in differences(_configs(entries)).items()]
     finished = rows(outcomes)
     fitted = [f"{row.name} ({row.cost('fitted_parameters'):,.0f} weights)" for row in finished
@@ -83,13 +83,13 @@ def budgets(config: RunConfig) -> list[tuple[str, float | None]]:
 
 
 def _ended_by_rounds(row: Row) -> bool:
-    """Whether a seed of the row had its rounds done with more than a hundredth of its budget left."""
+    """True where a seed of the row did all its rounds with more than a hundredth of its budget left."""
     return any(limit is not None and min(result[kind] for result in row.results) < 0.99 * limit
                for kind, limit in budgets(row.outcomes[0].entry.config))
 
 
 def _differ(finished: Sequence[Row], key: str) -> bool:
-    """Whether rows cost different numbers of something, by more than a hundredth, which a last round may be."""
+    """True where rows differ in a cost by more than a hundredth, which a last round may make up."""
     costs = [row.cost(key) for row in finished]
     return bool(costs) and max(costs) > 1.01 * min(costs)
 
@@ -100,7 +100,7 @@ def _range(finished: Sequence[Row], key: str) -> str:
 
 
 def _spell(key: str, values: Mapping[str, Any]) -> str:
-    """`task.images` is 500 (a, b), 250 (c)."""
+    """Sentence on a key and its values: `task.images` is 500 (a, b), 250 (c)."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():
         names.setdefault(as_text(value), []).append(name)

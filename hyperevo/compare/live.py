@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.runs import finished
-from hyperevo.runs.files import read_json, read_rows
+from hyperevo.runs.progress import plain_console
 from hyperevo.runs.rounds import share_spent
+from hyperevo.runs.schemas import METRICS, TIMING, ResultFile, TaskFile, read_checked, read_log
 
 SECONDS_BETWEEN_TABLES = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -50,14 +50,14 @@ def states(entries: Sequence[Entry], failed: Mapping[Path, str]) -> list[State]:
 
 def _state(entry: Entry, failed: bool) -> State:
     if finished(entry.folder):
-        result = read_json(entry.folder / "result.json")
+        result = read_checked(entry.folder / "result.json", ResultFile)
         return State(entry.name, entry.seed, "finished", 1.0, result["test_accuracy"],
                      Measure.read(result))
-    metrics = read_rows(entry.folder / "metrics.csv")
+    metrics = read_log(entry.folder / "metrics.csv", METRICS)
     if failed or not metrics:
         return State(entry.name, entry.seed, "failed" if failed else "waiting", 0.0, None)
-    seconds = sum(float(row["seconds"]) for row in read_rows(entry.folder / "timing.csv"))
-    score, task = metrics[-1]["champion_accuracy"], read_json(entry.folder / "task.json")
+    seconds = sum(float(row["seconds"]) for row in read_log(entry.folder / "timing.csv", TIMING))
+    score, task = metrics[-1]["champion_accuracy"], read_checked(entry.folder / "task.json", TaskFile)
     # Runs of earlier versions do not say how many examples a batch has.
     share = share_spent(entry.config, int(metrics[-1]["round"]), int(metrics[-1]["evaluations"]), seconds,
                         int(task.get("examples_per_batch", 0)))
@@ -80,7 +80,7 @@ def state_table(found: Sequence[State]) -> Table:
 def shown_live(entries: Sequence[Entry]) -> Iterator[Callable[[Mapping[Path, str]], None]]:
     """Show the runs' progress on stderr: in a table, or, where stderr is no terminal, in a line every few seconds and
     one for every run that ends. Yields a function to call as runs go on, with the failed ones by folder."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     if not console.is_terminal:
         yield _line_printer(entries)
         return

@@ -1,4 +1,4 @@
-"""What the runs of a comparison came to, run by run and row by row."""
+"""Outcomes of the runs of a comparison, run by run and row by row."""
 
 import csv
 import io
@@ -14,7 +14,8 @@ from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
 from hyperevo.measure import Measure
 from hyperevo.runs import finished
-from hyperevo.runs.files import read_json, read_rows, write_text
+from hyperevo.runs.files import write_text
+from hyperevo.runs.schemas import METRICS, TIMING, ResultFile, read_checked, read_log
 
 COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "encoding", "search", "encoded_genes",
            "direct_parameters", "generated_weights", "fitted_parameters", "evaluations", "images", "operations",
@@ -23,14 +24,15 @@ COLUMNS = ("name", "seed", "finished", "test_accuracy", "validation_accuracy", "
 
 @dataclass(frozen=True)
 class Curve:
-    """Along one run, wherever a champion was known: evaluations, seconds, and the champion's validation accuracy."""
+    """Progress of one run, (points,) each, wherever a champion was known: evaluations, seconds, and the champion's
+    validation score."""
 
     evaluations: np.ndarray
     seconds: np.ndarray
     accuracy: np.ndarray
 
     def along(self, axis: str) -> np.ndarray:
-        """Evaluations or seconds."""
+        """Evaluations or seconds (points,), as `axis` names them."""
         return {"evaluations": self.evaluations, "seconds": self.seconds}[axis]
 
 
@@ -52,7 +54,7 @@ class Row:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """Of the seeds that are finished."""
+        """Results of the seeds that are finished."""
         return [outcome.result for outcome in self.outcomes if outcome.result is not None]
 
     @property
@@ -67,32 +69,32 @@ class Row:
 
     @cached_property
     def mean(self) -> Estimate:
-        """Of the test accuracies."""
+        """Estimate of the mean test accuracy."""
         return mean(self.accuracies)
 
     @cached_property
     def middle(self) -> Estimate:
-        """The inter-quartile mean of the test accuracies."""
+        """Estimate of the inter-quartile mean of the test accuracies."""
         return interquartile_mean(self.accuracies)
 
     def cost(self, key: str) -> float:
-        """The mean of a number of the results."""
+        """Mean over the results of the number called `key`."""
         return float(np.mean([result[key] for result in self.results]))
 
     @property
     def searched(self) -> float:
-        """Numbers that are searched: encoded genes and direct parameters."""
+        """Mean number of what is searched: encoded genes and direct parameters."""
         return self.cost("encoded_genes") + self.cost("direct_parameters")
 
 
 def read_outcomes(entries: Sequence[Entry]) -> list[Outcome]:
-    """The runs as they are on disk."""
-    return [Outcome(entry, read_json(entry.folder / "result.json") if finished(entry.folder) else None,
+    """Outcomes of runs as they are on disk."""
+    return [Outcome(entry, read_checked(entry.folder / "result.json", ResultFile) if finished(entry.folder) else None,
                     _read_curve(entry.folder)) for entry in entries]
 
 
 def _read_curve(folder: Path) -> Curve | None:
-    metrics, timing = read_rows(folder / "metrics.csv"), read_rows(folder / "timing.csv")
+    metrics, timing = read_log(folder / "metrics.csv", METRICS), read_log(folder / "timing.csv", TIMING)
     clock = np.cumsum([float(row["seconds"]) for row in timing])
     known = [(float(row["evaluations"]), clock[place], float(row["champion_accuracy"]))
              for place, row in enumerate(metrics[: len(clock)]) if row["champion_accuracy"]]
@@ -100,24 +102,24 @@ def _read_curve(folder: Path) -> Curve | None:
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
-    """By name, in the order of the comparison; names none of whose seeds is finished are left out."""
+    """Rows by name, in the order of the comparison; names without a finished seed are left out."""
     every = [Row(name, tuple(own)) for name, own in by_name(outcomes)]
     return [row for row in every if row.results]
 
 
 def by_name(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
-    """(name, its runs) in the order of the comparison."""
+    """(name, outcomes of its runs) in the order of the comparison."""
     for name in dict.fromkeys(outcome.entry.name for outcome in outcomes):
         yield name, [outcome for outcome in outcomes if outcome.entry.name == name]
 
 
 def unfinished(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Runs without a result."""
+    """Outcomes without a result."""
     return [outcome for outcome in outcomes if outcome.result is None]
 
 
 def write_results(outcomes: Sequence[Outcome], path: Path) -> None:
-    """results.csv: one line a run, also for those that are not finished."""
+    """Write results.csv: one line per run, also for those that are not finished."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

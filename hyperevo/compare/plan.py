@@ -1,16 +1,18 @@
-"""Which runs a comparison needs, each with its resolved config and its folder."""
+"""Runs that a comparison needs, each with its resolved config and its folder."""
 
+import glob
 import hashlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperevo.config import RunConfig, brief_name, check_config, config_values
-from hyperevo.errors import UserError
+from hyperevo.errors import SHOWN, UserError, one_line
 from hyperevo.guests import OWN, Code
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.inputs import input_hashes, recorded_hashes
@@ -20,14 +22,17 @@ from hyperevo.toml import parse_value
 BUDGETS = ("evaluations", "images", "seconds")
 
 UNLIMITED = 2**31 - 1
-"""Rounds of a run that a budget ends."""
+"""Number of rounds of a run that a budget ends."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a comparison: its row, its seed, its resolved config and where it is; the name of its config and of
-    what replaced its parts for all rows; by key that is varied, its value as the row's name has it; what was left out
-    of its config's file."""
+    """One run of a comparison.
+
+    name, seed: its row and its seed. config, folder: resolved config, and folder of the run. config_name: name of its
+    config with what replaced its parts in all rows. varied: values of the varied keys, as the row's name has them.
+    notes: sentences on keys of the file that were left out.
+    """
 
     name: str
     seed: int
@@ -86,11 +91,12 @@ def _split(values: str) -> list[str]:
 def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] = (),
          vary: Sequence[tuple[str, Sequence[str]]] = (), budget: tuple[str, str] | None = None,
          code: Code = OWN) -> list[Entry]:
-    """Every named config with every combination of varied values and every seed, in that order.
+    """Plan every named config with every combination of varied values and every seed, in that order.
 
-    With a budget runs end with the round that reaches it, however many rounds that takes. Folders are named by the
+    With a budget, runs end with the round that reaches it, however many rounds that takes. Folders are named by the
     resolved config, so that a changed setting never takes an old result for its own. A run has one thread unless its
-    config says otherwise: how many it would take by itself depends on what else runs.
+    config says otherwise: torch's own choice would depend on what else runs. Raises UserError for names, values or runs
+    that are there twice.
     """
     if again := _repeated([Path(name).stem for name in names]):
         raise UserError(f"{again} is named twice: rows are called by the names of their configs")
@@ -103,19 +109,30 @@ def plan(names: Sequence[str], seeds: int, out: Path, overrides: Sequence[str] =
         for seed in range(seeds):
             loaded = load_fitting(name, [*overrides, *assigned, f"seed={seed}"], code)
             config = _resolved(loaded.config, budget, code)
-            called = "+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)
+            called = _title(["+".join([stem, *_replaced(loaded.replaced, keys)]) + _fitted(config, keys)])
             varied = tuple((key, _shown(value)) for key, value in zip(keys, values, strict=True))
-            title = " ".join([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
-            folder = _folder(out / "runs", f"{stem}-{seed}", config)
+            title = _title([called, *(f"{brief_key(key, keys)}={value}" for key, value in varied)])
+            folder = _folder(out / "runs", f"{_short(stem)}-{seed}", config)
             if same := next((entry for entry in entries if entry.folder == folder), None):
                 raise UserError(f"--vary: {same.name} and {title} are the same run")
             entries.append(Entry(title, seed, config, folder, called, varied, loaded.notes))
     return entries
 
 
+def _title(parts: Sequence[str]) -> str:
+    """Name of a row on one line; a long one is cut, and told from others by a hash of all of it."""
+    line = one_line(" ".join(parts))
+    return line if len(line) <= SHOWN else f"{line[:SHOWN - 10]}… {hashlib.sha256(line.encode()).hexdigest()[:8]}"
+
+
+def _short(stem: str) -> str:
+    """A file's name as part of a folder's name, which has a longest length in bytes."""
+    return stem if len(os.fsencode(stem)) <= 180 else stem[:40]
+
+
 def _replaced(replaced: Mapping[str, str], keys: Sequence[str]) -> list[str]:
-    """Names of the components that make a row another one than its config, unless a varied key says so. The task is not
-    among them: all rows share it."""
+    """Names of the components that make a row another one than its config, unless a varied key says so; without the
+    task, which all rows share."""
     return [brief_name(name) for kind, name in replaced.items()
             if kind != "task" and kind not in keys and f"{kind}.name" not in keys]
 
@@ -130,7 +147,7 @@ def _shown(value: str) -> str:
 
 
 def _fitted(config: RunConfig, keys: Sequence[str]) -> str:
-    """What the name of a row whose readout is not searched says of it everywhere, unless a varied key does."""
+    """Name suffix " + ridge readout" of rows with a fitted readout; empty where a varied key says it."""
     fitted = "ridge" in config_values(config)["target"] and "target.ridge" not in keys
     return " + ridge readout" if fitted else ""
 
@@ -142,16 +159,16 @@ def brief_key(key: str, keys: Sequence[str]) -> str:
 
 
 def _folder(runs: Path, name: str, config: RunConfig) -> Path:
-    """Where a run is or will be. One that is older than some option has another name, and is known by its config: that
-    option was then what it is by default."""
+    """Folder of a run, there or to be made. A run older than some option is in a folder of another name and is found by
+    its config, which has that option's default."""
     folder, key = runs / f"{name}-{config_key(config)}", config_key(config)
     if folder.exists():
         return folder
-    return next((other for other in sorted(runs.glob(f"{name}-*")) if _key_today(other) == key), folder)
+    return next((other for other in sorted(runs.glob(f"{glob.escape(name)}-*")) if _key_today(other) == key), folder)
 
 
 def _key_today(folder: Path) -> str | None:
-    """The key that a run's config has now; None where it cannot be read."""
+    """Key of the config in a run folder today; None where it cannot be read."""
     try:
         return config_key(read_run_config(folder), recorded_hashes(folder))
     except UserError:
@@ -169,10 +186,10 @@ def _resolved(config: RunConfig, budget: tuple[str, str] | None, code: Code) -> 
 
 
 def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> str:
-    """Ten letters that stand for everything in a resolved config, and the code and the files that it names, but for its
-    name and the data's checksum, which is known once a run is made.
+    """Ten hexadecimal digits of a hash over a resolved config and the code and files that it names, without its name,
+    description and data checksum, which is known only once a run is made.
 
-    inputs: hashes of the files of data; those of now where not given.
+    inputs: hashes of the files of data; by default those of now.
     """
     unsaid = ("name", "description", "data_checksum")
     values = {key: value for key, value in config_values(config).items() if key not in unsaid}
@@ -185,5 +202,5 @@ def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> st
 
 
 def as_text(value: Any) -> str:
-    """A value of a config or a result as people write it."""
+    """Value of a config or a result as people write it."""
     return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

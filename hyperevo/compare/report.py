@@ -5,7 +5,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import groupby
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,10 @@ from hyperevo.plots._style import DIVERGING, DPI, GAP, symmetric_limit, tiled
 from hyperevo.plots.run_figures import _frames, open_view
 from hyperevo.plots.run_view import shown_data
 from hyperevo.plots.weights import _middles, _spread, by_channel
-from hyperevo.runs.files import read_json, read_rows, write_text
-from hyperevo.toml import flatten
+from hyperevo.reading import read_text
+from hyperevo.runs.files import write_text
+from hyperevo.runs.schemas import METRICS, EnvironmentFile, read_checked, read_log
+from hyperevo.toml import MOST_BYTES, flatten
 
 TILES = 6
 """Units along each side of a filmstrip's frame."""
@@ -100,7 +101,7 @@ def _absent(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
 
 
 def _progress(outcome: Outcome) -> str:
-    metrics = read_rows(outcome.entry.folder / "metrics.csv")
+    metrics = read_log(outcome.entry.folder / "metrics.csv", METRICS)
     if not metrics:
         return "stands before its first round" if (outcome.entry.folder / "config.toml").is_file() else "not begun"
     return f"stands at round {int(metrics[-1]['round']):,}"
@@ -212,19 +213,20 @@ def _configs(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
 
 
 def _config_text(path: Path, config: RunConfig) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else config_text(config)
+    return read_text(path, MOST_BYTES) if path.is_file() else config_text(config)
 
 
 def _environments(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """Environments of the runs, key by key: one value where all agree, else all different ones."""
     files = [outcome.entry.folder / "environment.json" for outcome in outcomes]
-    every = [dict(flatten(read_json(file))) for file in files if file.is_file()]
+    every = [dict(flatten(read_checked(file, EnvironmentFile))) for file in files if file.is_file()]
     keys = dict.fromkeys(key for values in every for key in values)
     return [(key, _values([values[key] for values in every if key in values])) for key in keys]
 
 
 def _values(values: Sequence[Any]) -> str:
-    different = [value for value, _ in groupby(sorted(values, key=lambda value: (isinstance(value, str), value)))]
-    if len(different) > 2 and all(isinstance(value, int | float) for value in different):
+    numbers = sorted({value for value in values if isinstance(value, int | float)})
+    different = [*numbers, *sorted({as_text(value) for value in values if not isinstance(value, int | float)})]
+    if len(different) > 2 and len(numbers) == len(different):
         return f"{different[0]:g} to {different[-1]:g}"
     return " or ".join(map(as_text, different))

@@ -15,11 +15,11 @@ from hyperevo.runs import create_run, execute, finished, open_run
 from hyperevo.runs.files import read_rows
 
 Variants = Mapping[str, tuple[str, Sequence[str]]]
-"""By name: a shipped config, and overrides."""
+"""Shipped config and overrides of every variant, by name."""
 Result = dict[str, Any]
 """A run's result or a row of a table, by column."""
 Curve = tuple[np.ndarray, np.ndarray]
-"""Steps of a run, and a value at each."""
+"""Steps of a run (points,), and a value at each (points,)."""
 
 GRADIENT_COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "test_images", "encoded_genes",
                     "direct_parameters", "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")
@@ -27,7 +27,7 @@ GRADIENT_COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accurac
 
 
 def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> argparse.Namespace:
-    """The command line of a study: which runs, how many seeds, and where the run folders are."""
+    """Parse the command line of a study: names of runs, number of seeds, and folder of the runs."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=names)
     parser.add_argument("--seeds", type=int, default=seeds)
@@ -36,7 +36,7 @@ def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> 
 
 
 def result(name: str, seed: int, folder: Path, variants: Variants) -> Result:
-    """The result of one run, made or completed where it is missing."""
+    """Result of one run, which is made or completed where it is missing."""
     if not finished(folder):
         base, overrides = variants.get(name, (name, []))
         config = load_config(base, [f"name={name}", f"seed={seed}", *overrides]).config
@@ -46,7 +46,8 @@ def result(name: str, seed: int, folder: Path, variants: Variants) -> Result:
 
 def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str],
            spread: Callable[[Result], Result] = dict) -> None:
-    """Run every name with every seed, and keep the table up to date after each; `spread` makes columns of a result."""
+    """Run every name with every seed, and keep the table up to date after each; `spread` makes a row's columns of a
+    result."""
     for name in options.names:
         for seed in range(options.seeds):
             row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants))
@@ -54,7 +55,7 @@ def record(options: argparse.Namespace, variants: Variants, table: Path, columns
 
 
 def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int], Result]) -> None:
-    """Rows by name and seed, among those of a table."""
+    """Add rows, by name and seed, to a table."""
     # Another study's process may have written a row in the meantime.
     rows = {**read_table(table), **added}
     with table.open("w", newline="") as file:
@@ -64,7 +65,7 @@ def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int]
 
 
 def read_table(table: Path) -> dict[tuple[str, int], Result]:
-    """The rows of a table by name and seed."""
+    """Rows of a table by name and seed; none where there is no file."""
     if not table.exists():
         return {}
     with table.open(newline="") as file:
@@ -73,8 +74,8 @@ def read_table(table: Path) -> dict[tuple[str, int], Result]:
 
 def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Callable[[dict[str, str]], float],
                     test: str) -> tuple[dict[str, list[Curve]], dict[str, list[float]]]:
-    """By the names that people read: (steps, what `along` makes of a round's metrics) of every seed's run, and the
-    column `test` of its result. Rows of other names, and those whose run folder is elsewhere, are left out."""
+    """Curves and test values by the names in `spelt`: (steps, values that `along` gives for a round's metrics) of every
+    seed's run, and the column `test` of its result. Other names, and runs whose folder is elsewhere, are left out."""
     curves: dict[str, list[Curve]] = {}
     tests: dict[str, list[float]] = {}
     rows = read_table(table)
@@ -90,14 +91,14 @@ def along_and_after(table: Path, runs: Path, spelt: Mapping[str, str], along: Ca
 
 
 def champions_along(folder: Path, last: int) -> Curve:
-    """Rounds of a run, and the accuracy of its champion; a run that is through stays where it is until the `last`."""
+    """Rounds of a run, and the accuracy of its champion; a finished run keeps its last value until the round `last`."""
     metrics = read_rows(folder / "metrics.csv")
     accuracies = [float(row["champion_accuracy"]) for row in metrics]
     return np.array([*(float(row["round"]) for row in metrics), float(last)]), np.array([*accuracies, accuracies[-1]])
 
 
 def success_rounds(rows: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:
-    """By name, the round in which every seed's champion was right throughout; infinite where none was."""
+    """Round in which each seed's champion was right throughout, by name; infinite where none was."""
     solved: dict[str, list[float]] = {}
     for row in rows:
         right = float(row["validation_accuracy"]) >= 1

@@ -1,10 +1,12 @@
 """A comparison as a table, for the terminal, for Markdown and for LaTeX."""
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 
 from hyperevo.compare.outcomes import Row
 from hyperevo.compare.statistics import Estimate, probability_of_improvement
+from hyperevo.errors import one_line
 from hyperevo.measure import Measure
 
 HEAD = ("", "test accuracy", "inter-quartile mean", "better than the best of the others", "encoded genes",
@@ -62,9 +64,18 @@ def short(number: float) -> str:
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
-    every = [[text.replace("|", r"\|") for text in line] for line in (head, *lines)]
+    every = [list(map(plain_markdown, line)) for line in (head, *lines)]
     every.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(line)} |" for line in every) + "\n"
+
+
+MARKUP = re.compile(r"[|\\`*~]|(?<!\w)_|_(?!\w)|(?<=\])\(|^[#>+-](?= )")
+"""Characters that Markdown gives a meaning where they stand."""
+
+
+def plain_markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is, HTML too."""
+    return MARKUP.sub(lambda found: f"\\{found[0]}", html.escape(one_line(text), quote=False))
 
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -75,7 +86,8 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A LaTeX tabular, for the package booktabs: numbers to the right, the first and last column to the left."""
     def cells(line: Sequence[str]) -> str:
-        return " & ".join(_power("".join(LATEX.get(letter, letter) for letter in text)) for text in line) + r" \\"
+        plain = ("".join(LATEX.get(letter, letter) for letter in one_line(text)) for text in line)
+        return " & ".join(map(_power, plain)) + r" \\"
 
     return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 2)}l}}", r"\toprule", cells(head), r"\midrule",
                       *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}"]) + "\n"

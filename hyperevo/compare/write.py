@@ -9,13 +9,13 @@ from hyperevo.compare.figures import save_figures
 from hyperevo.compare.outcomes import Outcome, by_name, read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.report import write_report
-from hyperevo.compare.tables import HEAD, latex, markdown, table
-from hyperevo.errors import RunFailed, UserError
+from hyperevo.compare.tables import HEAD, latex, markdown, plain_markdown, table
+from hyperevo.errors import RunFailed, UserError, one_line, reason
 from hyperevo.runs.files import write_text
 
 
 def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
-    """One sentence where runs are not finished, or none."""
+    """A sentence on runs that are not finished, in a list; empty where all are."""
     missing = unfinished(outcomes)
     if not missing:
         return []
@@ -25,26 +25,27 @@ def missing_runs(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def make_folder(out: Path) -> None:
-    """Raises UserError where a comparison could not be written."""
+    """Make the folder of a comparison; raises UserError where it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out}: cannot be written: {reason(error)}") from error
 
 
 @dataclass(frozen=True)
 class Written:
-    """A comparison's table, a line a row; what is to be said about it; and the paths of its files, the report last."""
+    """Table of a written comparison, one line per row; remarks on it; and paths of its files, the report last."""
 
     lines: list[tuple[str, ...]]
     remarks: list[str]
     paths: list[Path]
 
 
-def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written:
-    """results.csv, table.md, table.tex, figures/*.png and report.html, drawn from the runs as they are on disk.
+def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: bool = False) -> Written:
+    """Write results.csv, table.md, table.tex, figures/*.png and report.html, from the runs as they are on disk.
 
-    Raises RunFailed where no run is finished, UserError where the folder cannot be written.
+    Raises RunFailed where no run is finished, UserError where the folder cannot be written, and UntrustedCode where a
+    figure needs code that came with a run and may not run; with `trust` it may.
     """
     outcomes = read_outcomes(entries)
     finished = rows(outcomes)
@@ -56,10 +57,10 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written
     make_folder(out)
     try:
         write_results(outcomes, paths[0])
-        write_text(paths[1], "".join(f"{note}\n\n" for note in said) + markdown(HEAD, lines))
-        write_text(paths[2], "".join(f"% {note}\n" for note in said) + latex(HEAD, lines))
-        figures = save_figures(finished, outcomes, out / "figures")
+        write_text(paths[1], "".join(f"{plain_markdown(note)}\n\n" for note in said) + markdown(HEAD, lines))
+        write_text(paths[2], "".join(f"% {one_line(note)}\n" for note in said) + latex(HEAD, lines))
+        figures = save_figures(finished, outcomes, out / "figures", trust)
         write_report(outcomes, paths[3], title, notes, figures)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out}: cannot be written: {reason(error)}") from error
     return Written(lines, said, [*paths[:3], *figures, paths[3]])

@@ -1,16 +1,17 @@
-"""P networks that act in N episodes each, and what they remember from step to step."""
+"""P networks that act in N episodes each, and their memory from step to step."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.parts import Steps, Target
+from hyperevo.abilities import Steps
+from hyperevo.parts import Target
 from hyperevo.weights import Factored, Weight, Weights
 
 
 class Actors:
-    """P networks that act in N episodes each: their weights, and what they remember. Networks whose episodes are over
-    rest, and their outputs are 0."""
+    """P networks that act in N episodes each: their weights and their memory. Networks whose episodes are over rest;
+    their outputs are 0."""
 
     def __init__(self, target: Target, weights: Weights, episodes: int):
         self.target, self.weights, self.episodes = target, _ready(weights), episodes
@@ -19,7 +20,7 @@ class Actors:
         self.memory: Tensor | None = None
 
     def outputs(self, shown: Tensor) -> Tensor:
-        """(P, N, outputs) of those that act for what is shown (P, N, features)."""
+        """Outputs (P, N, outputs) for observations (P, N, features); 0 for networks that rest."""
         if len(self.acting) < self.population:
             shown = shown[self.acting.to(shown.device)]
         outputs = self._answers(shown)
@@ -37,7 +38,8 @@ class Actors:
         return forward_own(self.target, self.weights, shown)
 
     def rest(self, acting: np.ndarray) -> None:
-        """Leave out networks that have no episode to act in (P,), once they are half of all."""
+        """Drop the networks that have no episode left to act in, once half or fewer remain. acting: (P,), True for
+        those that do."""
         kept = torch.from_numpy(acting)[self.acting].nonzero()[:, 0]
         if 2 * len(kept) > len(self.acting):
             return
@@ -47,12 +49,12 @@ class Actors:
 
 
 def _ready(weights: Weights) -> Weights:
-    """Weights that every step reads: built once, but for matrices whose factors are much smaller than they."""
+    """Weights for many steps: built once, except for matrices whose factors are much smaller."""
     return Weights({name: value if _slim(value) else weights.tensor(name) for name, value in weights.items()})
 
 
 def _chosen(weight: Weight, networks: Tensor) -> Weight:
-    """Of some networks, by number, what `_ready` left."""
+    """Weights of some networks, by index (networks,); what `_ready` left in factors stays so."""
     if isinstance(weight, Factored):
         left, right = (factor if factor.dim() == 2 else factor[networks] for factor in (weight.left, weight.right))
         return Factored(left, right, None if weight.core is None else weight.core[networks])

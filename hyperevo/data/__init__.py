@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from hyperevo.components import component_names, load_component
+from hyperevo.data._arrays import ArrayData, Examples, given_arrays, read_arrays
 from hyperevo.data._files import (
     DataMissing,
     FileStatus,
@@ -13,13 +14,15 @@ from hyperevo.data._files import (
     require,
     statuses,
 )
+from hyperevo.data._folders import FolderImages, class_folders, read_image_folder
 from hyperevo.data._images import ImageData
 from hyperevo.data._strokes import StrokeData, read_iam, read_stroke_file
 from hyperevo.data._text import Alphabet, TextData, decode, encode, read_text_file
 from hyperevo.errors import UserError
 
-__all__ = ["Alphabet", "DataMissing", "FileStatus", "ImageData", "StrokeData", "TextData", "data_source", "data_title",
-           "dataset_names", "decode", "encode", "fetch", "load_images", "load_strokes", "load_text", "read_iam",
+__all__ = ["Alphabet", "ArrayData", "DataMissing", "Examples", "FileStatus", "FolderImages", "ImageData", "StrokeData",
+           "TextData", "class_folders", "data_source", "data_title", "dataset_names", "decode", "encode", "fetch",
+           "given_arrays", "load_images", "load_strokes", "load_text", "read_arrays", "read_iam", "read_image_folder",
            "read_stroke_file", "read_text_file", "verify"]
 
 

@@ -10,12 +10,12 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from types import ModuleType
 
-import platformdirs
-
-from hyperevo.errors import UserError
+from hyperevo.cache import user_cache
+from hyperevo.errors import FULL, UserError, reason
 from hyperevo.reading import is_there, read_bytes
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class FileStatus:
 
 def cache_folder() -> Path:
     """The user's cache of data sets."""
-    return platformdirs.user_cache_path("hyperevo") / "data"
+    return user_cache() / "data"
 
 
 def _own_folder() -> Path | None:
@@ -115,7 +115,10 @@ def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Pa
 
     Raises DataMissing where no mirror has it, UserError where the cache cannot be written.
     """
-    path = cache_folder() / dataset / file
+    try:
+        path = cache_folder() / dataset / file
+    except UserError as error:
+        raise DataMissing(f"{dataset}: not on this machine, and cannot be downloaded: {error}") from error
     by_hand = (f"place {file} (sha256 {sha256[:12]}…, from {mirrors[0]}{file}) in {path.parent} or in "
                f"HYPEREVO_DATA/{dataset}")
     if os.environ.get("HYPEREVO_OFFLINE"):
@@ -123,15 +126,15 @@ def download(dataset: str, file: str, sha256: str, mirrors: Sequence[str]) -> Pa
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
+        raise UserError(f"{path.parent}: cannot be written: {reason(error)}") from error
     reasons = []
     for mirror in mirrors:
         try:
             _retrieve(f"{mirror}{file}", sha256, path)
             return path
-        except PermissionError as error:
-            raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from error
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch says ValueError for a wrong sum
+            if isinstance(error, OSError) and error.errno in (EACCES, EPERM, EROFS, *FULL):
+                raise UserError(f"{path.parent}: cannot be written: {reason(error)}") from error
             log.info("%s%s: %s", mirror, file, error)
             reasons.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
     raise DataMissing(f"{dataset}: not on this machine and no mirror can be had ({', '.join(reasons)}); {by_hand}")
@@ -143,7 +146,7 @@ def remove(dataset: str, file: str) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be removed: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be removed: {reason(error)}") from error
 
 
 def _retrieve(url: str, sha256: str, path: Path) -> None:

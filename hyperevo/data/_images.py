@@ -22,9 +22,10 @@ MOST_PACKED = 2**26
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images (N, H, W) or (N, channels, H, W), uint8, with labels (N,) uint8.
+    """Images (N, H, W) or (N, channels, H, W), uint8, with labels (N,), integers.
 
-    `maximum` is the value of the brightest pixel, `checksum` the sha256 over the sha256 of the data set's files.
+    `maximum` is the value of the brightest pixel, `checksum` the sha256 over the sha256 of the data set's files,
+    `held_out` the number of training images, the last ones, that are for validation; 0 where that is for others to say.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageData:
     classes: int
     maximum: int
     checksum: str
+    held_out: int = 0
 
 
 def read_idx(path: Path) -> np.ndarray:

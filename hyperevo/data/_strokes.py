@@ -5,10 +5,8 @@ point, else 0. y grows downwards, as it does in pictures and on IAM-OnDB's board
 """
 
 import hashlib
-import io
 import logging
 import math
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from hyperevo.data._npz import unpack_arrays
 from hyperevo.data._text import cut
 from hyperevo.errors import UserError, shortened, shown
 from hyperevo.reading import is_there, read_bytes
@@ -31,7 +30,6 @@ LARGEST = float(np.finfo(np.float32).max)
 MOST_BYTES = 2**28
 """Bytes of an `.npz` file, and of the arrays in it together."""
 
-MOST_ARRAYS = 1_000
 MOST_DRAWINGS = 2**20
 MOST_POINTS = 10_000_000
 """Rows of an array of points: checking them takes some hundred bytes for each."""
@@ -94,7 +92,7 @@ def read_stroke_file(path: Path | str, validation_share: float = 0.05, test_shar
     """
     path = Path(path)
     content = read_bytes(path, MOST_BYTES)
-    arrays = _read_arrays(content, path)
+    arrays, _ = unpack_arrays(content, path, MOST_BYTES, lambda key: key.endswith(("points", "offsets")), FORMAT)
     if "points" in arrays:
         drawings = _drawings(arrays, "", path)
         parts = cut(len(drawings), validation_share, test_share, 1, f"{path}: {len(drawings)} drawings")
@@ -140,30 +138,6 @@ def _scaled(name: str, splits: Sequence[Sequence[np.ndarray]], source: Path, che
         raise UserError(f"{source}: some offsets are too long to be divided by {scale:.3g}, the training drawings' "
                         "standard deviation")
     return StrokeData(name, train, validation, test, scale, checksum)
-
-
-def _read_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
-    if not content:
-        raise UserError(f"{path}: is empty")
-    file = io.BytesIO(content)  # np.load leaves a file on disk open where it cannot read it
-    if not zipfile.is_zipfile(file):
-        raise UserError(f"{path}: is cut short or not an .npz file")
-    if (count := content.count(b"PK\1\2")) > MOST_ARRAYS:  # the mark of every entry in the list of contents
-        raise UserError(f"{path}: holds {count:,} arrays, where at most {MOST_ARRAYS:,} are read; {FORMAT}")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            if (size := sum(member.file_size for member in arrays.zip.infolist())) > MOST_BYTES:
-                raise UserError(f"{path}: its arrays take {size:,} bytes, where at most {MOST_BYTES:,} are read")
-            # What is no array comes as bytes, which np.asarray makes one that is refused later.
-            return {key: np.asarray(arrays[key]) for key in arrays.files if key.endswith(("points", "offsets"))}
-    except UserError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error
-    except Exception as error:  # numpy raises nearly anything where the head of an array is not as it should be
-        if "allow_pickle" in str(error):
-            raise UserError(f"{path}: holds pickled objects, which are never loaded; {FORMAT}") from error
-        raise UserError(f"{path}: is cut short or damaged: an array in it cannot be read") from error
 
 
 def _drawings(arrays: Mapping[str, np.ndarray], prefix: str, path: Path) -> list[np.ndarray]:

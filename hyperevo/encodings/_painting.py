@@ -164,7 +164,7 @@ def blocks_of(grid: torch.Size) -> list[tuple[slice, slice]]:
             for row in range(0, rows, high) for column in range(0, columns, wide)]
 
 
-def _paint_one(taken: Split, place: int, sides: _Sides, numbers: Sequence, canvas: Canvas,
+def _paint_one(taken: Split, place: int, sides: _Sides, numbers: Sequence[Tensor], canvas: Canvas,
                scratch: Scratch | None) -> list[Painted]:
     """Outputs (1, T, S) of one graph. `numbers` are the graph's own: Python numbers, which cost no tensor operation
     each, or tensors where a gradient is wanted; then there is no scratch, and nothing is done in place."""
@@ -200,7 +200,8 @@ class _Block:
     source (rows, source rows, source columns), target (rows, target rows, target columns): the one-sided values.
     """
 
-    def __init__(self, taken: Split, source: Tensor, target: Tensor, numbers: Sequence, scratch: Scratch | None):
+    def __init__(self, taken: Split, source: Tensor, target: Tensor, numbers: Sequence[Tensor],
+                 scratch: Scratch | None):
         self.taken, self.numbers, self.scratch = taken, numbers, scratch
         self.source, self.target = source.unbind(), target.unbind()
         self.shape = torch.Size((*target.shape[1:], *source.shape[1:]))

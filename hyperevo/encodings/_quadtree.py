@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,9 +39,9 @@ POINTS = 131_072
 class TreeSettings(ComponentSettings):
     """Options of the trees; the names and defaults are the paper's."""
 
-    initial_depth: int = Field(2, ge=1)
+    initial_depth: int = Field(2, ge=1, le=7)
     """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
-    maximum_depth: int = Field(3, ge=1)
+    maximum_depth: int = Field(3, ge=1, le=7)
     """Divisions that a tree has at most."""
     division_threshold: float = Field(0.03, ge=0)
     """Variance of a cell's parts above which they are divided further."""
@@ -211,7 +212,7 @@ def _variances(blocks: Sequence[Block], axes: int) -> list[list[Tensor]]:
     below: tuple[Tensor, tuple[Tensor, ...]] | None = None
     for block in reversed(blocks):
         finest = _inside(block.values[-1])
-        statistics: tuple = (1.0, finest, torch.zeros_like(finest))
+        statistics: tuple[Any, ...] = (1.0, finest, torch.zeros_like(finest))  # the count is a number at first
         if below is not None:
             statistics = _with_divided(finest, *below)
         own = []

@@ -218,7 +218,8 @@ def _groups(kinds: np.ndarray, before: int, sources: np.ndarray, links: Tensor) 
     groups = []
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
         _, aggregation, width, activation, _ = kinds[start].tolist()
-        own: list = [(places[link, start:stop], links[link, start:stop, None, None]) for link in range(width)]
+        own: list[tuple[Tensor, Tensor]] = [(places[link, start:stop], links[link, start:stop, None, None])
+                                            for link in range(width)]
         if stop - start == 1 and AGGREGATION_NAMES[aggregation] == "sum":
             own = list(zip(sources[:width, start].tolist(), links[:width, start].tolist(), strict=True))
         groups.append(_Group(before + start, before + stop, AGGREGATION_NAMES[aggregation],

@@ -1,10 +1,11 @@
-"""Coordinate encoding: a small fixed MLP reads the places of two units and returns their weight (a CPPN of one shape).
+"""Coordinate encoding: a small fixed MLP reads the positions of two units and returns their weight (a CPPN of one
+shape).
 
     w = scale · (W3 φ(W2 φ(W1 (x1, y1, x2, y2) + b1) + b2) + b3)        φ(z) = sin(frequency · z) or max(0, z)
 
-Parameters that lie at the same places share one MLP with an output each: with `patterns = ["readout.weight"]` the
-readout's ten patterns and the hidden biases come from one MLP over the hidden sheet. Appendix A.1 of Ha, Dai & Le
-(2016) is `hidden = [25, 25]`, ReLU, everything but `hidden.weight` direct: 801 genes.
+Parameters at the same positions share one MLP with an output each: with `patterns = ["readout.weight"]` the readout's
+ten patterns and the hidden biases come from one MLP over the hidden sheet. Appendix A.1 of Ha, Dai & Le (2016) is
+`hidden = [25, 25]`, ReLU, everything but `hidden.weight` direct: 801 genes.
 """
 
 from collections.abc import Mapping
@@ -30,20 +31,22 @@ class Settings(EncodingSettings):
 
     name: Literal["coordinate"] = "coordinate"
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((32,), min_length=1)
-    """Units in the MLP's hidden layers."""
+    """Number of units in every hidden layer of the MLP."""
     activation: Literal["sine", "relu"] = "sine"
     """φ, the function of the MLP's hidden units."""
     frequency: float = Field(5.0, gt=0)
-    """ω in sin(ω z); not used by ReLU."""
+    """Frequency ω of the sine, sin(ω z); ReLU does not use it."""
     patterns: ParameterNames = ()
-    """Weight matrices whose target units have an output each (one readout pattern per class) instead of a place."""
+    """Weight matrices with one output of the MLP per target unit, such as one readout pattern per class, in place of
+    the unit's coordinates."""
     scale: float = Field(1.0, gt=0)
-    """Weight per unit of output."""
+    """Weight that an output of 1 becomes."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """One MLP: the places it reads, (S, axes) and (T, axes), and which parameters its outputs paint."""
+    """One MLP: positions that it reads, (S, axes) and (T, axes), number of its outputs by parameter, and units of its
+    layers."""
 
     source: Tensor
     target: Tensor
@@ -57,7 +60,8 @@ class Generator:
 
 
 class CoordinateEncoding(Encoding):
-    """Genotypes (P, genes) hold every MLP's layers in turn, weights before biases, in units of a layer's usual size."""
+    """Genotypes (P, genes) hold every MLP's layers in turn, weights before biases, in units of 1 / √inputs of the
+    layer."""
 
     settings: Settings
 
@@ -86,8 +90,8 @@ class CoordinateEncoding(Encoding):
                          widths)
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from: values keep their size through the layers, biases spread the
-        waves or the bends over the sheet, and the outputs have the size of the weights they paint."""
+        """Genotypes (size, genes) for a gradient to start from: values keep their size through the layers, biases
+        spread the waves or the bends over the sheet, and the outputs have the size of the weights they paint."""
         parts = []
         for own in self.generators:
             gain = sqrt(2) if self.settings.activation == "relu" else 1.0
@@ -99,7 +103,7 @@ class CoordinateEncoding(Encoding):
         return torch.cat(parts, 1)
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks; factored where one layer of sines paints them."""
+        """Weights of P networks from genotypes (P, genes); factored where one layer of sines paints them."""
         values: dict[str, Weight] = {}
         parts = as_genes(genotypes).to(self.device).split([own.genes for own in self.generators], dim=1)
         for generator, genes in zip(self.generators, parts, strict=True):
@@ -109,7 +113,7 @@ class CoordinateEncoding(Encoding):
         return Weights({name: values[name] for name in self.geometry})
 
     def _parameter(self, name: str, patterns: list[Tensor | Factored]) -> Tensor | Factored:
-        """One parameter from its patterns, each (P, T, S): one of the parameter's own shape, or one a target unit."""
+        """One parameter from patterns (P, T, S): one pattern of the parameter's own shape, or one per target unit."""
         parameter, scale = self.geometry[name], self.settings.scale
         first = patterns[0]
         if isinstance(first, Factored) and name not in self.settings.patterns and parameter.source is not None:
@@ -128,7 +132,7 @@ class CoordinateEncoding(Encoding):
         return layers
 
     def _paint(self, generator: Generator, genes: Tensor) -> list[Tensor | Factored]:
-        """One pattern (P, T, S) per output. The first layer is computed on each side's few places only."""
+        """One pattern (P, T, S) per output. The first layer is computed for source and target units apart."""
         (weights, biases), *rest = self._layers(generator, genes)
         from_axes = generator.source.shape[1]
         source = weights[:, :, :from_axes] @ generator.source.T
@@ -149,7 +153,8 @@ class CoordinateEncoding(Encoding):
         return list(stacked.unbind(1))
 
     def _deeper(self, values: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """The remaining layers of one network over all pairs of places: (units, T · S) → (outputs, T · S)."""
+        """Outputs (outputs, T · S) of one network's remaining layers for values (units, T · S) at all pairs of
+        positions."""
         for index, (weights, biases) in enumerate(layers):
             values = torch.addmm(biases[:, None], weights, values)
             if index < len(layers) - 1:
@@ -163,7 +168,7 @@ class CoordinateEncoding(Encoding):
 
     def _second_sine_layer(self, source: Tensor, target: Tensor, weights: Tensor, biases: Tensor) \
             -> tuple[Tensor, Tensor]:
-        """W sin(ω (t + s)) + b over all pairs of places, as left (P, out, T, r) and right (P, S, r), r = 2 h + 1.
+        """W sin(ω (t + s)) + b over all pairs of positions, as left (P, out, T, r) and right (P, S, r), r = 2 h + 1.
 
         sin(t + s) = sin t cos s + cos t sin s, so h sines over T · S pairs are a matrix of rank 2 h that need not be
         built. target: (P, h, T), source: (P, h, S).

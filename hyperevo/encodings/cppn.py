@@ -27,7 +27,7 @@ from hyperevo.pictures import GraphPicture, NodesPicture, Picture
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
 
 POINTS = 16_384
-"""A matrix with more weights is taken apart; smaller ones are painted point by point, up to so many at a time."""
+"""Largest number of points painted together; matrices with more weights are taken apart."""
 
 
 class Settings(ComponentSettings):
@@ -35,19 +35,21 @@ class Settings(ComponentSettings):
 
     name: Literal["cppn"] = "cppn"
     outputs: Literal["per-layer", "shared"] = "per-layer"
-    """One CPPN output per weight matrix (multi-spatial), or one for all matrices. Biases are painted likewise."""
+    """Number of CPPN outputs that paint weights: one per weight matrix (per-layer, multi-spatial), or one for all
+    matrices (shared); biases likewise."""
     patterns: ParameterNames = ()
-    """Weight matrices whose target units have a CPPN output each (one readout pattern per class) instead of a place."""
+    """Weight matrices with one CPPN output per target unit, such as one readout pattern per class, in place of the
+    unit's coordinates."""
     delta: bool = False
-    """Give the CPPN x1 - x2 and y1 - y2 as inputs."""
+    """true: the CPPN has x1 - x2 and y1 - y2 as further inputs."""
     distance: bool = False
-    """Give the CPPN the distance between the two units as an input."""
+    """true: the CPPN has the distance between the two units as a further input."""
     link_expression: bool = False
-    """A further CPPN output per weight output says where a connection exists: where it is above zero."""
+    """true: a further CPPN output per weight output says where a connection exists: where it is above zero."""
     threshold: float = Field(0.2, ge=0, lt=1)
-    """Size of a CPPN's output up to which a weight is 0."""
+    """Magnitude of a CPPN output up to which the weight is 0."""
     maximum_weight: float = Field(3.0, gt=0)
-    """Weight where the CPPN's output is 1."""
+    """Weight that a CPPN output of 1 becomes."""
 
     @field_validator("patterns")
     @classmethod
@@ -59,7 +61,8 @@ class Settings(ComponentSettings):
 
 @dataclass(frozen=True)
 class Painting:
-    """Which CPPN outputs paint one parameter: `values` (one, or one per target unit) and `expression` beside them."""
+    """Indices of the CPPN outputs that paint one parameter: `values`, one, or one per target unit, and their
+    `expression`."""
 
     values: tuple[int, ...]
     expression: tuple[int, ...]
@@ -67,8 +70,8 @@ class Painting:
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A CPPN input over a matrix: the part given by the source unit (S,), that by the target unit (T,), added up; or
-    `both` (T, S), where it is no such sum."""
+    """CPPN input over a matrix: the sum of a part of the source unit (S,) and one of the target unit (T,), or `both`
+    (T, S) where it is no such sum."""
 
     source: Tensor | None = None
     target: Tensor | None = None
@@ -76,7 +79,7 @@ class Coordinate:
 
 
 class CppnEncoding(Encoding):
-    """Graphs to weights.
+    """Map from CPPN graphs to weights.
 
     `input_names` and `output_names` say what a genome must read and write; the search builds its genomes to fit.
     """
@@ -100,7 +103,7 @@ class CppnEncoding(Encoding):
         self.output_names: list[str] = []
         self.paintings = {name: self._plan(name, parameter) for name, parameter in geometry.items()}
         self._places = {name: self._coordinates(name, parameter) for name, parameter in geometry.items()}
-        self._kept: dict[tuple, Any] = {}
+        self._kept: dict[tuple[Any, ...], Any] = {}
 
     def _plan(self, name: str, parameter: ParameterGeometry) -> Painting:
         kind = "weight" if parameter.source is not None else "bias"
@@ -117,7 +120,7 @@ class CppnEncoding(Encoding):
         return self.output_names.index(label)
 
     def _coordinates(self, name: str, parameter: ParameterGeometry) -> dict[str, Coordinate]:
-        """The CPPN's inputs for one parameter by name, float64."""
+        """CPPN inputs of one parameter by name, float64."""
         zero = torch.zeros(1, dtype=torch.float64, device=self.device)
         target = None if name in self.settings.patterns else parameter.target
         x1, y1, z1 = _axes(parameter.source, zero)
@@ -133,19 +136,19 @@ class CppnEncoding(Encoding):
         return inputs
 
     def inputs(self, name: str, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """The CPPN's inputs for every connection of one parameter, in the order of `input_names`: tensors of shapes
-        (1, S), (T, 1), (T, S) or (1, 1)."""
+        """CPPN inputs for every connection of one parameter, in the order of `input_names`: tensors of shapes (1, S),
+        (T, 1), (T, S) or (1, 1)."""
         return [_over_connections(input_name, value).to(dtype) for input_name, value in self._places[name].items()]
 
     def matrix_outputs(self) -> list[int]:
-        """Indices of the outputs that paint a weight matrix from the places of both units, not one pattern per target
-        unit."""
+        """Indices of the outputs that paint a weight matrix from the positions of both units, not one pattern per
+        target unit."""
         return [output for name, painting in self.paintings.items()
                 if self.geometry[name].source is not None and name not in self.settings.patterns
                 for output in (*painting.values, *painting.expression)]
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
-        """The graph, and what its nodes paint for the first matrix and for those with patterns."""
+        """The graph, and the values of its nodes over the first matrix and over matrices with patterns."""
         graph = as_graph(genotype)
         yield GraphPicture(graph, self.input_names, self.output_names)
         matrices = {name: place.source for name, place in self.geometry.items() if place.source is not None}
@@ -156,7 +159,7 @@ class CppnEncoding(Encoding):
 
     @without_garbage_collection()
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
-        """Paint the weights of P networks; differentiable in the weights and biases of every graph.
+        """Weights of P networks, differentiable in the weights and biases of every graph.
 
         Large matrices stay factored where their graph allows it; small ones are painted together, point by point.
         """
@@ -176,7 +179,7 @@ class CppnEncoding(Encoding):
         return parameter.source is not None and name not in self.settings.patterns and parameter.size > POINTS
 
     def _gather(self, names: list[str]) -> list[list[str]]:
-        """Parameters that are painted together: up to POINTS points."""
+        """Groups of parameters that are painted together, up to POINTS points each."""
         batches: list[list[str]] = []
         room = 0
         for name in names:
@@ -189,7 +192,7 @@ class CppnEncoding(Encoding):
         return batches
 
     def _points(self, name: str, dtype: torch.dtype) -> Tensor:
-        """(inputs, points): the CPPN's inputs wherever it has to be asked for a parameter."""
+        """CPPN inputs (inputs, points) at all points of one parameter."""
         if (name, dtype) not in self._kept:
             inputs = torch.broadcast_tensors(*self.inputs(name, dtype))
             self._kept[name, dtype] = torch.stack([values.reshape(-1) for values in inputs])
@@ -228,8 +231,8 @@ class CppnEncoding(Encoding):
 
     def _paint_wide(self, graphs: list[Graph], numbers: Tensor, starts: np.ndarray, name: str,
                     dtype: torch.dtype) -> Weight:
-        """One matrix of P networks: left in factors where that is exact, else painted when it is needed, or at once
-        where a gradient is wanted."""
+        """One matrix of P networks: in factors where that is exact; otherwise painted when used, or at once for a
+        gradient."""
         painting, shape = self.paintings[name], torch.Size((1, *self.geometry[name].shape))
         differentiable = numbers.requires_grad and torch.is_grad_enabled()
         pieces: list[Tensor | Factored | Deferred] = []
@@ -243,7 +246,7 @@ class CppnEncoding(Encoding):
         return join(pieces)
 
     def _finish(self, painted: list[Painted]) -> Tensor | Factored:
-        """Weights from the outputs that paint them, in factors where no function lies between."""
+        """Weights from the outputs that paint them, in factors where no nonlinear function is in between."""
         if self.settings.threshold == 0 and len(painted) == 1 and isinstance(painted[0], tuple):
             left, right = painted[0]
             if left.shape[2] <= MAXIMUM_RANK:
@@ -269,7 +272,7 @@ class CppnEncoding(Encoding):
 
 
 def _axes(sheet: Sheet | None, zero: Tensor) -> list[Tensor]:
-    """x, y and z of a sheet's units; 0 along axes that it does not have."""
+    """Coordinates x, y and z of a sheet's units; 0 along axes that the sheet lacks."""
     places = [] if sheet is None else [axis.contiguous().to(zero.device) for axis in sheet.places.T]
     return places + [zero] * (3 - len(places))
 
@@ -285,7 +288,7 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
 
 
 def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:
-    """As `Sheet.places` lays the units out; channels are stacked on the rows."""
+    """Rows and columns in which `Sheet.places` lays the units out; channels are stacked on the rows."""
     return sheet.units // sheet.sizes[-1], sheet.sizes[-1]
 
 

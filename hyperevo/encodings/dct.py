@@ -31,14 +31,14 @@ class Settings(EncodingSettings):
     axes: Literal["matrix", "sheets"] = "sheets"
     """Axes of a weight matrix's transform: its rows and columns, or every coordinate of the two sheets."""
     coefficients: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
-    """How many low frequencies along each axis, target axes first; one number serves for all. An axis that is shorter
-    keeps all of its frequencies."""
+    """Number of low frequencies along each axis, target axes first; one number serves for all. A shorter axis keeps all
+    of its frequencies."""
     scale: float = Field(1.0, gt=0)
-    """Weights per unit of coefficient."""
+    """Factor on the coefficients."""
 
 
 def basis(size: int, coefficients: int) -> Tensor:
-    """(size, coefficients) float64: orthonormal DCT-II waves, φ(k, n) = √((1 + [k > 0]) / N) cos(π (n + ½) k / N)."""
+    """Orthonormal DCT-II basis (size, coefficients), float64: φ(k, n) = √((1 + [k > 0]) / N) cos(π (n + ½) k / N)."""
     places = torch.arange(size, dtype=torch.float64)[:, None] + 0.5
     frequencies = torch.arange(coefficients, dtype=torch.float64)[None, :]
     waves = torch.cos(pi / size * places * frequencies)
@@ -46,7 +46,7 @@ def basis(size: int, coefficients: int) -> Tensor:
 
 
 def _product_basis(sizes: Sequence[int], coefficients: Sequence[int], device: torch.device) -> Tensor:
-    """(units, coefficients) float32: the basis over several axes of one side."""
+    """Basis (units, coefficients), float32, over several axes of one side."""
     bases = [basis(size, count) for size, count in zip(sizes, coefficients, strict=True)]
     return reduce(torch.kron, bases, torch.ones(1, 1, dtype=torch.float64)).to(device, torch.float32)
 
@@ -69,7 +69,8 @@ class DctEncoding(Encoding):
         return parameter.target.sizes, () if parameter.source is None else parameter.source.sizes
 
     def _block(self, name: str, parameter: ParameterGeometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Coefficients kept along the target's and the source's axes."""
+        """Numbers of coefficients kept along the target's and the source's axes; raises ValueError where the setting
+        does not fit."""
         target, source = self._axes(parameter)
         wanted = self.settings.coefficients
         if len(wanted) == 1:
@@ -87,8 +88,8 @@ class DctEncoding(Encoding):
         return (_product_basis(target_sizes, target, self.device), _product_basis(source_sizes, source, self.device))
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from. The bases are orthonormal, so the squares of the coefficients and
-        of the weights have one sum."""
+        """Genotypes (size, genes) for a gradient to start from. The bases are orthonormal, so the squares of the
+        coefficients and of the weights have one sum."""
         parts = []
         for name, (target, source) in self.blocks.items():
             parameter, count = self.geometry[name], prod(target) * prod(source)
@@ -97,7 +98,7 @@ class DctEncoding(Encoding):
         return torch.cat(parts, 1) / self.settings.scale
 
     def coefficients(self, genotypes: Tensor) -> dict[str, Tensor]:
-        """Each parameter's coefficients (P, target coefficients, source coefficients)."""
+        """Coefficients (P, target coefficients, source coefficients) of each parameter."""
         sizes = [prod(target) * prod(source) for target, source in self.blocks.values()]
         parts = genotypes.split(sizes, dim=1)
         return {name: part.reshape(len(genotypes), prod(target), prod(source))
@@ -111,7 +112,7 @@ class DctEncoding(Encoding):
                 yield CoefficientsPicture(name, coefficients[name][0], target, source)
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes) → factored weight matrices and dense biases of P networks."""
+        """Factored weight matrices and dense biases of P networks from genotypes (P, genes)."""
         weights: dict[str, Weight] = {}
         for name, core in self.coefficients(as_genes(genotypes).to(self.device) * self.settings.scale).items():
             left, right = self._bases[name]

@@ -14,7 +14,8 @@ from hyperevo.parts import Counts, Encoding
 from hyperevo.weights import Factored, Perturbed, Weight, Weights
 
 Start = Callable[[torch.Generator], Mapping[str, Tensor] | None]
-"""Draws a network's parameters as training begins with them, where a target has a way of its own."""
+"""Function that draws a network's parameters as training begins with them; it gives None where the target has no own
+way."""
 
 
 class Settings(ComponentSettings):
@@ -22,7 +23,7 @@ class Settings(ComponentSettings):
 
     name: Literal["direct"] = "direct"
     scale: float = Field(0.05, gt=0)
-    """Weight per unit of gene."""
+    """Weight that a gene of 1 becomes."""
 
 
 class DirectEncoding(Encoding):
@@ -35,19 +36,19 @@ class DirectEncoding(Encoding):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         self.genes = sum(parameter.size for parameter in geometry.values())
         self.start: Start = lambda generator: None
-        """The target's own start."""
+        """Initial values of the target."""
 
     def counts(self, genotype: Genotype | None = None) -> Counts:
-        """All genes are parameters as they are."""
+        """Counts of direct parameters alone: every gene is one."""
         return Counts(0, self.genes, 0)
 
     def generated(self) -> list[str]:
-        """None."""
+        """No parameters: all are searched directly."""
         return []
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from: as the target wants its parameters, or weights of a size that
-        keeps values in range."""
+        """Genotypes (size, genes) for a gradient to start from: initial values of the target's own, or weights of a
+        size that keeps values in range."""
         networks = [network for _ in range(size) if (network := self.start(generator)) is not None]
         if networks:
             rows = [torch.cat([network[name].flatten() for name in self.geometry]) for network in networks]
@@ -57,7 +58,7 @@ class DirectEncoding(Encoding):
         return torch.cat(parts, 1) / self.settings.scale
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes), or P `Neighbours` → the weights of P networks; of neighbours, matrices `Perturbed`."""
+        """Weights of P networks from genotypes (P, genes) or from P `Neighbours`, whose matrices become `Perturbed`."""
         if isinstance(genotypes, Neighbours):
             return self._express_neighbours(genotypes)
         genotypes = as_genes(genotypes)
@@ -66,7 +67,7 @@ class DirectEncoding(Encoding):
                         for name, part in parts.items()})
 
     def _split(self, values: Tensor) -> dict[str, Tensor]:
-        """(…, genes) → (…, size) of every parameter."""
+        """Values (…, size) of every parameter from values (…, genes)."""
         sizes = [parameter.size for parameter in self.geometry.values()]
         return dict(zip(self.geometry, values.split(sizes, dim=-1), strict=True))
 

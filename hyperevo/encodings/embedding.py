@@ -16,7 +16,7 @@ from math import prod, sqrt
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hyperevo.encodings._partly_direct import EncodingSettings
@@ -31,19 +31,20 @@ class Settings(EncodingSettings):
     """Options of the embedding encoding."""
 
     name: Literal["embedding"] = "embedding"
-    embedding: int = Field(64, ge=1)
-    """N_z, numbers per tile."""
-    hidden: int | None = Field(None, ge=1)
-    """d, the generator's width; N_z where not given, as in the paper."""
-    tile: tuple[int, int] = (16, 16)
-    """N_in input and N_out output channels of a tile."""
+    embedding: int = Field(64, ge=1, le=100_000)
+    """N_z, number of values in the embedding of a tile."""
+    hidden: int | None = Field(None, ge=1, le=100_000)
+    """d, width of the generator; by default N_z, as in the paper."""
+    tile: tuple[PositiveInt, PositiveInt] = (16, 16)
+    """N_in input channels and N_out output channels of a tile."""
     plain: bool = False
-    """Genes are the numbers themselves, as in the paper, and not in units of their part's usual size."""
+    """true: genes are the generator's numbers themselves, as in the paper; false: they are in units of a typical size
+    of their part."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One generated parameter: its rows and columns of tiles, and its first embedding among those of its generator."""
+    """One generated parameter: its rows and columns of tiles, and the index of its first embedding in its generator."""
 
     name: str
     rows: int
@@ -53,8 +54,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Generator:
-    """One generator: the kernel's weights (f · f), the layers that share it, the shape of each of its parts, and the
-    usual size of the numbers in it."""
+    """One generator: the kernel's weights (f · f), the layers that share it, and the shape and typical size of each
+    part."""
 
     kernel: int
     layers: tuple[Layer, ...]
@@ -63,13 +64,13 @@ class Generator:
 
     @property
     def genes(self) -> int:
-        """All of its numbers, embeddings among them."""
+        """Number of genes, embeddings among them."""
         return sum(prod(shape) for shape in self.parts.values())
 
 
 class EmbeddingEncoding(Encoding):
-    """Genotypes (P, genes) hold every generator's embeddings, then W, B, W_out and B_out, in units of a part's usual
-    size (but for `plain`), so that one step size suits all of a search that moves genes alike."""
+    """Genotypes (P, genes) hold every generator's embeddings, then W, B, W_out and B_out, in units of a part's typical
+    size (except with `plain`), so that one step size suits all of a search that moves genes alike."""
 
     settings: Settings
 
@@ -90,8 +91,8 @@ class EmbeddingEncoding(Encoding):
         return [self._generator(kernel, tuple(layers)) for kernel, layers in by_kernel.items()]
 
     def _generator(self, kernel: int, layers: tuple[Layer, ...]) -> Generator:
-        """Embeddings have size one, and weights the size that the narrowest of the layers needs, as Chang, Flokas &
-        Lipson (2020) have it."""
+        """Generator of the layers with one kernel size. Embeddings have size one, and weights the size that the
+        narrowest of the layers needs, as in Chang, Flokas & Lipson (2020)."""
         (inputs, outputs), embedding = self.settings.tile, self.settings.embedding
         width = self.settings.hidden or embedding
         tiles = sum(layer.rows * layer.columns for layer in layers)
@@ -105,30 +106,30 @@ class EmbeddingEncoding(Encoding):
              "output weights": deviation / sqrt(width), "output biases": deviation})
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from: normal numbers, biases 0."""
+        """Genotypes (size, genes) for a gradient to start from: normal numbers, biases 0."""
         return torch.cat([torch.randn(size, prod(shape), generator=generator)
                           * (0.0 if "biases" in part else own.sizes[part] if self.settings.plain else 1.0)
                           for own in self.generators for part, shape in own.parts.items()], 1)
 
     def _parts(self, genotypes: Tensor) -> list[dict[str, Tensor]]:
-        """Every generator's parts, (P, *shape) each."""
+        """Parts of every generator, (P, *shape) each."""
         counts = [prod(shape) for own in self.generators for shape in own.parts.values()]
         pieces = iter(genotypes.to(self.device).split(counts, dim=1))
         return [{part: next(pieces).unflatten(1, shape) * (1.0 if self.settings.plain else own.sizes[part])
                  for part, shape in own.parts.items()} for own in self.generators]
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
-        """Embeddings of all tiles, where there are at least three."""
+        """Embeddings of all tiles, if there are at least three."""
         embeddings = {name: values[0] for name, values in self.embeddings(as_genes(stack(genotype))).items()}
         if sum(values[..., 0].numel() for values in embeddings.values()) >= 3:
             yield EmbeddingsPicture(embeddings)
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks."""
+        """Weights of P networks from genotypes (P, genes)."""
         return self.generate(self._parts(as_genes(genotypes)))
 
     def generate(self, every: Sequence[Mapping[str, Tensor]]) -> Weights:
-        """Every generator's parts, (P, *shape) each → the weights of P networks. All tiles of a generator are made
+        """Weights of P networks from every generator's parts, (P, *shape) each. All tiles of a generator are made
         together."""
         values: dict[str, Tensor] = {}
         for own, parts in zip(self.generators, every, strict=True):
@@ -137,7 +138,7 @@ class EmbeddingEncoding(Encoding):
         return Weights({name: values[name] for name in self.geometry})
 
     def _assemble(self, layer: Layer, tiles: Tensor) -> Tensor:
-        """(P, out, in · f · f) from the generator's tiles (P, tiles, N_out, N_in, f · f)."""
+        """Parameter (P, out, in · f · f) from the generator's tiles (P, tiles, N_out, N_in, f · f)."""
         parameter = self.geometry[layer.name]
         channels, _ = _channels(parameter)
         own = tiles[:, layer.first : layer.first + layer.rows * layer.columns]
@@ -146,7 +147,7 @@ class EmbeddingEncoding(Encoding):
         return whole[:, : parameter.target.units, :channels].flatten(2)
 
     def embeddings(self, genotypes: Tensor) -> dict[str, Tensor]:
-        """By parameter, (P, rows of tiles, columns of tiles, N_z)."""
+        """Embeddings (P, rows of tiles, columns of tiles, N_z) by parameter."""
         found: dict[str, Tensor] = {}
         for own, parts in zip(self.generators, self._parts(genotypes), strict=True):
             for layer in own.layers:
@@ -156,7 +157,7 @@ class EmbeddingEncoding(Encoding):
 
 
 def _channels(parameter: ParameterGeometry) -> tuple[int, int]:
-    """Input channels of a parameter, and the weights of a kernel."""
+    """Number of input channels of a parameter, and number of weights in a kernel."""
     assert parameter.source is not None
     if parameter.tensor is None or len(parameter.tensor) < 3:
         return parameter.source.units, 1
@@ -164,7 +165,7 @@ def _channels(parameter: ParameterGeometry) -> tuple[int, int]:
 
 
 def _tiles(parts: Mapping[str, Tensor], tile: tuple[int, int], kernel: int) -> Tensor:
-    """(P, tiles, N_out, N_in, f · f): two products for the whole population."""
+    """Tiles (P, tiles, N_out, N_in, f · f), by two products for the whole population."""
     inputs, outputs = tile
     width = parts["input biases"].shape[2]
     # (P, tiles, N_in · d): W and B of all input channels side by side.
@@ -177,7 +178,7 @@ def _tiles(parts: Mapping[str, Tensor], tile: tuple[int, int], kernel: int) -> T
 
 
 def generates(parameter: ParameterGeometry) -> bool:
-    """Weight matrices and kernels; biases and the numbers of normalisations are direct."""
+    """True for weight matrices and kernels; biases and the parameters of normalisations are direct."""
     return parameter.source is not None
 
 

@@ -1,13 +1,13 @@
 """ES-HyperNEAT encoding: a graph paints the connections of a network and so says where its hidden nodes are.
 
-(Risi & Stanley 2012.) Inputs lie on one face of the cube, outputs on the opposite one, and a bias, which is an input
-that is always 1, at its centre. Trees (see `_quadtree`) find the hidden nodes that inputs have connections to, then, at
-each iteration level, those that the hidden nodes found last have connections to, and last the hidden nodes that outputs
-have connections from. What lies on no path from an input to an output is dropped. Weights are the graph's output times
-the maximum weight.
+(Risi & Stanley 2012.) Inputs lie on one face of the cube, outputs on the opposite one, and a bias, an input that is
+always 1, at its centre. Trees (see `_quadtree`) find the hidden nodes that inputs have connections to, then, at each
+iteration level, those that the hidden nodes found last have connections to, and last the hidden nodes that outputs have
+connections from. Nodes and connections on no path from an input to an output are dropped. Weights are the graph's
+output times the maximum weight.
 
-Which nodes and connections there are is found without a gradient; their weights are differentiable in the numbers of
-the graph. The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
+Nodes and connections are found without a gradient; the weights are differentiable in the numbers of the graph. The
+genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,26 +30,27 @@ from hyperevo.pictures import FoundNetworkPicture, GraphPicture, Link, Picture, 
 from hyperevo.weights import Weights
 
 RESOLUTION = 240
-"""Points along each side of a painting."""
+"""Number of points along each side of a painting."""
 
 
 class Settings(TreeSettings):
     """Options of the ES-HyperNEAT encoding."""
 
     name: Literal["es-hyperneat"] = "es-hyperneat"
-    iteration_level: int = Field(1, ge=0)
-    """How often trees of the hidden nodes found last find further ones; at 0 no hidden node is connected to another."""
+    iteration_level: int = Field(1, ge=0, le=32)
+    """Number of times that trees of the hidden nodes found last look for further ones; at 0 hidden nodes are not
+    connected to each other."""
     maximum_weight: float = Field(3.0, gt=0)
-    """Weight per unit of the CPPN's output."""
+    """Weight that a CPPN output of 1 becomes."""
     bias: bool = True
-    """Whether there is an input that is always 1."""
+    """true: networks have a further input that is always 1."""
     delta: bool = False
-    """Give the CPPN the differences of the coordinates, x1 - x2 and so on, as inputs."""
+    """true: the CPPN has the differences of the coordinates, x1 - x2 and so on, as further inputs."""
     distance: bool = False
-    """Give the CPPN the distance between the two nodes as an input."""
+    """true: the CPPN has the distance between the two nodes as a further input."""
     link_expression: bool = False
-    """A second CPPN output says where a connection exists, of inputs, hidden nodes and the bias: where it is above
-    zero. Where trees divide and where they find nodes is still said by the first."""
+    """true: a second CPPN output says where a connection exists: where it is above zero. The first output alone decides
+    where trees divide and which cells they compare."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Found:
     """Connections of P networks before they are laid out; cells are those of the trees, NaN is no connection.
 
     inputs (P, inputs and bias, cells) and outputs (P, outputs, cells): from inputs and to outputs. hidden (T, cells):
-    from hidden node `cell` (T,) of network `owner` (T,). kept (P, cells): the hidden nodes on a path.
+    from hidden node `cell` (T,) of network `owner` (T,). kept (P, cells): mask of the hidden nodes on a path.
     """
 
     inputs: Tensor
@@ -69,7 +70,7 @@ class Found:
 
 
 class EsHyperneatEncoding(Encoding):
-    """Graphs to networks of their own hidden nodes.
+    """Map from graphs to networks with hidden nodes of their own.
 
     `input_names` and `output_names` say what a genome must read and write; the search builds its genomes to fit.
     """
@@ -94,7 +95,7 @@ class EsHyperneatEncoding(Encoding):
         self.output_names = ["weight", "weight expressed"] if settings.link_expression else ["weight"]
 
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
-        """The weights of P networks, and where their hidden nodes lie."""
+        """Weights of P networks, and positions of their hidden nodes."""
         graphs = as_graphs(genotypes)
         weights, nodes = self.connections(graphs, dtype)
         if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
@@ -108,7 +109,7 @@ class EsHyperneatEncoding(Encoding):
     @torch.no_grad()
     def connections(self, graphs: Sequence[Graph], dtype: torch.dtype = torch.float32) \
             -> tuple[dict[str, Tensor], Tensor]:
-        """The CPPN's values by parameter, NaN where there is no connection, and the cell of every hidden node
+        """Values of the CPPN by parameter, NaN where there is no connection, and the cell of every hidden node
         (P, hidden), -1 where a network has fewer than others."""
         return self._lay_out(self._discover(graphs, dtype))
 
@@ -124,13 +125,14 @@ class EsHyperneatEncoding(Encoding):
         return Found(inputs, outputs, hidden, owner, cell, kept)
 
     def _from_ends(self, cppns: Cppns, places: Tensor, outgoing: bool) -> Tensor:
-        """(P, places, cells): connections of inputs or of outputs, which lie at the same places in all networks."""
+        """Connections (P, places, cells) of inputs or of outputs; their positions are the same in all networks."""
         owner = np.repeat(np.arange(cppns.population), len(places))
         trees = Trees(owner, places.repeat(cppns.population, 1), outgoing)
         return grow(cppns, trees, self.settings).unflatten(0, (-1, len(places)))
 
     def _explore(self, cppns: Cppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Connections from hidden nodes (T, cells), of which network and from which cell, and all nodes found."""
+        """Connections from hidden nodes (T, cells), their networks (T,) and cells (T,), and the mask of all nodes found
+        (P, cells)."""
         new, parts = found, []
         for _ in range(self.settings.iteration_level):
             owner, cell = new.nonzero().unbind(1)
@@ -152,7 +154,7 @@ class EsHyperneatEncoding(Encoding):
         missing, chosen = nodes < 0, nodes.clamp(min=0)
 
         def own(values: Tensor, owner: Tensor | slice = slice(None)) -> Tensor:
-            """(networks, units, cells) → (networks, units, hidden)."""
+            """Values (networks, units, hidden) from values (networks, units, cells)."""
             cells = chosen[owner, None].expand(-1, values.shape[1], -1)
             return values.gather(2, cells).masked_fill_(missing[owner, None], torch.nan)
 
@@ -166,7 +168,7 @@ class EsHyperneatEncoding(Encoding):
         return (weights | {"recurrent.bias": inputs[:, :, -1].contiguous()} if self.settings.bias else weights), nodes
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:
-        """The same values, differentiable: every graph is asked once more for its connections."""
+        """Values of the connections once more, differentiable: every graph is asked for them again."""
         cells = self.cells.places.to(self.device)
         masks = {name: ~value.isnan() for name, value in weights.items()}
         painted: dict[str, list[Tensor]] = {name: [] for name in weights}
@@ -181,17 +183,18 @@ class EsHyperneatEncoding(Encoding):
         return {name: value.masked_scatter(masks[name], torch.cat(painted[name])) for name, value in weights.items()}
 
     def asked(self, graph: Graph, sources: Tensor, targets: Tensor) -> list[Tensor]:
-        """A graph's outputs, (connections,) each, between places (connections, axes). Differentiable in its numbers."""
+        """Outputs of a graph, (connections,) each, between positions (connections, axes); differentiable in the graph's
+        numbers."""
         inputs = [cppn_input(name, sources, targets, 1.0) if name != "distance" else (sources - targets).norm(dim=1)
                   for name in self.input_names]
         answers = activate(graph.to(self.device), inputs, range(len(self.output_names)))
         return [answer.reshape(-1).expand(len(sources)) for answer in answers]
 
     def matrix_outputs(self) -> None:
-        """All outputs may paint over all connections."""
+        """None: all outputs may paint over all connections."""
 
     def counts(self, genotype: Genotype | None = None) -> Counts:
-        """Genes of a graph, and connections of the network that it becomes."""
+        """Number of genes of a graph, and of connections in its network."""
         if genotype is None:
             return Counts(0, 0, 0)
         graph = as_graph(genotype)
@@ -218,7 +221,7 @@ class EsHyperneatEncoding(Encoding):
                                                   for kind, place in _painters(links, nodes).items()})
 
     def _links(self, values: Mapping[str, Tensor], nodes: Mapping[str, Tensor]) -> list[Link]:
-        """All connections of one network, the weakest first."""
+        """Connections of one network, the weakest first."""
         ends = {"input.weight": ("input", "hidden node"), "recurrent.bias": ("bias", "hidden node"),
                 "recurrent.weight": ("hidden node", "hidden node"), "readout.weight": ("hidden node", "output")}
         links: list[Link] = []
@@ -230,8 +233,8 @@ class EsHyperneatEncoding(Encoding):
         return sorted(links, key=lambda link: abs(link[2]))
 
     def _painting(self, graph: Graph, place: Place) -> Tensor:
-        """(outputs, RESOLUTION, RESOLUTION): weights from a place to every other, from the bottom upwards; with link
-        expression a second output is above zero where they are expressed."""
+        """Weights (outputs, RESOLUTION, RESOLUTION) from one position to every other, from the bottom upwards; with
+        link expression a second plane is above zero where they are expressed."""
         line = (torch.arange(RESOLUTION, dtype=torch.float64) + 0.5) * 2 / RESOLUTION - 1
         targets = torch.cartesian_prod(line, line).flip(1)
         outputs = self.asked(graph, torch.tensor([place], dtype=torch.float64).expand_as(targets), targets)
@@ -240,25 +243,25 @@ class EsHyperneatEncoding(Encoding):
 
 
 def _painters(links: Sequence[Link], nodes: Mapping[str, Tensor]) -> dict[str, Place]:
-    """The input and the hidden node with the most connections to others; there may be no hidden node."""
+    """Positions of the input and of the hidden node with the most connections; there may be no hidden node."""
     sources = [source for source, _, _ in links]
     return {kind: max((tuple(place) for place in nodes[kind].tolist()), key=sources.count)
             for kind in ("input", "hidden node") if len(nodes[kind])}
 
 
 def connected(weights: Tensor) -> Tensor:
-    """Where there are connections."""
+    """Mask of the connections."""
     return ~weights.isnan()
 
 
 def _on_face(coordinates: Tensor, end: float) -> Tensor:
-    """Places (units, axes + 1) of a sheet's units, x first, at the end of one further axis."""
+    """Positions (units, axes + 1) of a sheet's units, x first, at the end of one further axis."""
     return torch.cat([coordinates.flip(1), torch.full_like(coordinates[:, :1], end)], 1)
 
 
 def _reaching(links: Tensor, owner: Tensor, cell: Tensor, reaching: Tensor) -> Tensor:
-    """(P, cells): hidden nodes from which a path leads to one that is known to be `reaching`; links (T, cells) are
-    those of node `cell` of network `owner`."""
+    """Mask (P, cells) of hidden nodes from which a path leads to one known to be `reaching`; links (T, cells) are those
+    of node `cell` (T,) of network `owner` (T,)."""
     while True:
         more = (links & reaching[owner]).any(1) & ~reaching[owner, cell]
         if not bool(more.any()):
@@ -267,7 +270,7 @@ def _reaching(links: Tensor, owner: Tensor, cell: Tensor, reaching: Tensor) -> T
 
 
 def _numbered(kept: Tensor) -> tuple[Tensor, Tensor]:
-    """The cells of every network's nodes (P, hidden), -1 for none, and the number of every cell's node (P, cells)."""
+    """Cells of every network's nodes (P, hidden), -1 for none, and node index of every cell (P, cells)."""
     place = kept.cumsum(1) - 1
     owner, cell = kept.nonzero().unbind(1)
     nodes = place.new_full((len(kept), int(kept.sum(1).max())), -1)
@@ -276,8 +279,8 @@ def _numbered(kept: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pairs(mask: Tensor, targets: Tensor, sources: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Source and target places of the connections (targets, sources) of a mask, in its order; without sources, of those
-    from the centre."""
+    """Source and target positions of the connections in a mask (targets, sources), in its order; without sources, of
+    connections from the centre."""
     if sources is None:
         ends = targets[mask]
         return torch.zeros_like(ends), ends

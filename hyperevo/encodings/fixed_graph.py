@@ -1,6 +1,6 @@
 """Fixed graph: a CPPN whose graph stays as it is, and whose numbers are the genes.
 
-What NEAT found can so be trained by gradient, or moved by any search over numbers. Genotypes (P, genes) hold the
+A graph found by NEAT can be trained by gradient, or moved by any search over numbers. Genotypes (P, genes) hold the
 weights of all links and then the biases of all nodes; responses stay those of the graph.
 """
 
@@ -11,23 +11,18 @@ from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
-from safetensors.torch import load
 from torch import Tensor
 
-from hyperevo.encodings._graph_text import graph_from_text
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
-from hyperevo.errors import UserError, shortened, shown_path
-from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
+from hyperevo.errors import UserError, shown_path
+from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, read_champion, stack
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph
+from hyperevo.graph_text import graph_from_text
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
-from hyperevo.reading import read_bytes, read_text
 from hyperevo.weights import Weights
-
-MOST_BYTES = 2**24
-"""Bytes of a champion's file."""
 
 
 class Settings(CppnSettings):
@@ -35,11 +30,13 @@ class Settings(CppnSettings):
 
     name: Literal["fixed-graph"] = "fixed-graph"  # type: ignore[assignment]
     graph: str
-    """A run folder, whose champion is taken. The graph takes the place of the path: the folder is needed once."""
+    """Run folder whose champion is the graph. The resolved config holds the graph itself, so that the folder is needed
+    once."""
     start: Literal["evolved", "random"] = "evolved"
-    """What a gradient starts from: the graph's own numbers, the same for a whole population, or normal ones."""
+    """Numbers that a gradient starts from: the graph's own, equal for a whole population (evolved), or normal ones
+    (random)."""
     deviation: float = Field(0.5, gt=0)
-    """Standard deviation of random numbers."""
+    """Standard deviation of the random start."""
 
     @field_validator("graph")
     @classmethod
@@ -53,23 +50,20 @@ class Settings(CppnSettings):
 
 
 def _champion_as_text(run: Path) -> str:
-    """The graph of a run's champion as JSON; raises ValueError where there is none."""
+    """Graph of a run's champion as JSON; raises ValueError where there is none."""
     try:
-        state = read_text(run / "champion" / "state.json", MOST_BYTES)
-        tensors = load(read_bytes(run / "champion" / "tensors.safetensors", MOST_BYTES))
-        plain = json.loads(state)["genotype"]
-        if plain["kind"] != "graph":
-            raise ValueError("its champion is not a graph")
-        return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
-                           **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
+        champion = read_champion(run)
     except UserError as error:
-        raise ValueError(f"{shown_path(run)}: is not a finished run: {error}") from error
-    except Exception as error:  # whatever a damaged file makes of json and safetensors
-        raise ValueError(f"{run}: holds no champion that is a graph: {shortened(error)}") from error
+        raise ValueError(str(error)) from error
+    if not isinstance(champion, Graph):
+        raise ValueError(f"{shown_path(run)}: its champion is not a graph")
+    plain, tensors = pack_genotype(champion)
+    return json.dumps({"inputs": plain["inputs"], "outputs": plain["outputs"], "nodes": plain["nodes"],
+                       **{name: tensors[name].tolist() for name in ("weights", "biases", "responses")}})
 
 
 class FixedGraphEncoding(Encoding):
-    """Genotypes (P, genes) to the weights that one graph paints with their numbers."""
+    """Map from genotypes (P, genes) to the weights that one graph paints with their numbers."""
 
     settings: Settings
 
@@ -85,7 +79,7 @@ class FixedGraphEncoding(Encoding):
         self.genes = self.graph.genes
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size, genes) for a gradient to start from."""
+        """Genotypes (size, genes) for a gradient to start from."""
         if self.settings.start == "random":
             return torch.randn(size, self.genes, generator=generator) * self.settings.deviation
         return torch.cat([self.graph.weights, self.graph.biases]).float().expand(size, -1)
@@ -101,7 +95,7 @@ class FixedGraphEncoding(Encoding):
         return self.painter.figures(self.graphs(as_genes(stack(genotype)))[0])
 
     def express(self, genotypes: Genotypes) -> Weights:
-        """Genotypes (P, genes) → the weights of P networks."""
+        """Weights of P networks from genotypes (P, genes)."""
         return self.painter.express(self.graphs(as_genes(genotypes)))
 
 

@@ -17,16 +17,16 @@ from hyperevo.plots._style import SMALL, TEXT, bare, new_figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#56b4e9", "#882255", "#666666", "#117733", "#332288",
            "#999933", "#cc6677")
-"""Okabe and Ito's, then Paul Tol's; a name keeps its colour in all figures of a comparison."""
+"""Colours of Okabe and Ito, then of Paul Tol; a name keeps its colour in all figures of a comparison."""
 MARKERS = "osD^vPdXh<>p"
 LINES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 LETTERS = 32
-"""After so many, a name goes on in the next line."""
+"""Number of characters in a line of a name."""
 
 Points = Mapping[str, Sequence[tuple[float, float]]]
-"""By name, (x, y) of every seed."""
+"""Values (x, y) of every seed, by name."""
 Curves = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
-"""By name, x and y of every seed along its run."""
+"""Values x (points,) and y (points,) of every seed along its run, by name."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Style:
 
 
 def styles_of(shown: Iterable[str], names: Sequence[str]) -> dict[str, Style]:
-    """Styles of what is shown, by its place among all names of the comparison where they are given. When the colours
+    """Styles of the names shown, by index among all names of the comparison where they are given. When the colours
     begin again, each comes with another marker and another kind of line."""
     every, styles = list(names) or list(shown), {}
     for number, name in enumerate(every):
@@ -49,43 +49,43 @@ def styles_of(shown: Iterable[str], names: Sequence[str]) -> dict[str, Style]:
 
 
 def lines_figure(height: float, shown: Iterable[str], *texts: str) -> tuple[Figure, Axes]:
-    """A figure of one pair of axes that leaves room for the legend of what is shown."""
+    """Figure and its one pair of axes, with room for the legend of the names shown."""
     figure = new_figure(9.0 + 2.4 * (legend_columns(shown, height) - 1), height, *texts)
     return figure, figure.add_subplot()
 
 
 def legend_columns(shown: Iterable[str], height: float) -> int:
-    """Columns that a legend of what is shown needs in a figure of a height in inches."""
+    """Number of columns that a legend of these names needs in a figure of a height in inches."""
     # A line of text takes 1.2 times its size, and names are half a line apart.
     lines = sum(1.2 * (broken(name).count("\n") + 1) + 0.5 for name in shown)
     return ceil(lines * SMALL / 72 / (height - 1.2))
 
 
 def broken(name: str) -> str:
-    """A name in lines that fit a legend."""
+    """A name broken into lines that fit a legend."""
     return textwrap.fill(name, LETTERS, break_on_hyphens=False)
 
 
 def finish(axes: Axes, columns: int) -> None:
-    """Bare axes with their legend on the right."""
+    """Finish axes: bare, with their legend on the right."""
     bare(axes)
     axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, ncols=columns)
 
 
 def percent(share: float, _: float) -> str:
-    """A tick of an axis of shares, with as many digits as it takes to tell it from others."""
+    """Tick label of an axis of shares, with as many digits as tell it from others."""
     return f"{100 * share:.10g}%"
 
 
 def label_accuracies(axes: Axes, name: str, measure: Measure) -> None:
-    """The y axis of a figure of accuracies."""
+    """Label the y axis of a figure of accuracies."""
     axes.set_ylabel(name, fontsize=TEXT)
     if measure.is_share:
         axes.yaxis.set_major_formatter(percent)
 
 
 def log_ticks(axis: Axis) -> None:
-    """Ticks of a log axis that are a few numbers people can read, over several decades or a small part of one."""
+    """Put a few ticks with readable numbers on a log axis, over several decades or a small part of one."""
     low, high = axis.get_view_interval()
     if high < 4 * low:
         axis.set_major_locator(MaxNLocator(5))
@@ -95,7 +95,7 @@ def log_ticks(axis: Axis) -> None:
 
 
 def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of step functions, wherever one of them steps, from where all have begun to where the first ends."""
+    """Mean of step functions, wherever one of them steps, from where all have begun to where the first ends."""
     first, last = max(places[0] for places, _ in curves), min(places[-1] for places, _ in curves)
     every = np.unique(np.concatenate([places for places, _ in curves]))
     grid = every[(every >= first) & (every <= last)]

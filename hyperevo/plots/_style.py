@@ -36,9 +36,9 @@ def new_figure(width: float, height: float, label: str, headline: str, caption: 
     title = f"{label}: {headline}" if label else headline
     if label and "\n" in wrapped(title, width, HEADLINE * scale):
         title = f"{label}:\n{headline}"
-    figure.suptitle(wrapped(title, width, HEADLINE * scale), fontsize=HEADLINE * scale, color=INK)
+    figure.suptitle(wrapped(title, width, HEADLINE * scale), fontsize=HEADLINE * scale, color=INK, parse_math=False)
     if caption:
-        figure.supxlabel(wrapped(caption, width, TEXT * scale), fontsize=TEXT * scale, color=FAINT)
+        figure.supxlabel(wrapped(caption, width, TEXT * scale), fontsize=TEXT * scale, color=FAINT, parse_math=False)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side: accuracy against size and effort, what the first layer looks at, and how smooth it is."""
+"""Runs side by side: accuracy against size and effort, receptive fields of the first layer, and their smoothness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ from hyperevo.plots._style import (
 from hyperevo.plots.weights import _spread
 
 SEARCHED_NUMBERS = "searched numbers (encoded genes and direct parameters)"
-"""What encodings are compared by."""
+"""Axis label of the size by which encodings are compared."""
 
 
 def accuracy_against_genes(points: Points, front: Sequence[str], label: str = "", measure: Measure = ACCURACY,
@@ -78,7 +78,7 @@ def accuracy_against_genes(points: Points, front: Sequence[str], label: str = ""
 
 @dataclass(frozen=True)
 class Swept:
-    """One value of a key that is varied: where it lies on the axis, how it is written, accuracy of every seed."""
+    """One value of a varied key: its position on the axis, its text, and the accuracy of every seed."""
 
     place: float
     value: str
@@ -87,8 +87,8 @@ class Swept:
 
 def accuracy_across(series: Mapping[str, Sequence[Swept]], key: str, x: str, label: str = "",
                     measure: Measure = ACCURACY, log: bool = False) -> Figure:
-    """Accuracy over the values of `key`, at their places along `x`: the means over seeds, a line for each name, and
-    every seed as a ring. Where places are not the values themselves, the values stand above the axes."""
+    """Accuracy over the values of `key`, at their positions along `x`: the means over seeds, a line for each name, and
+    every seed as a ring. Values that are not positions themselves stand above the axes."""
     accuracy = f"test {measure.name}"
     figure, axes = lines_figure(5.6, series, label, f"{accuracy} against {key}", "every ring is one seed; the line "
                                  "joins their means")
@@ -113,8 +113,8 @@ def accuracy_across(series: Mapping[str, Sequence[Swept]], key: str, x: str, lab
 
 
 def _mark_values(axes: Axes, values: Mapping[float, str], key: str) -> None:
-    """Values at their places: as ticks, or above the axes with the name of their key, where ticks are something
-    else."""
+    """Mark values at their positions: as ticks, or, if ticks are something else, above the axes with the name of their
+    key."""
     if not key:
         axes.set_xticks(list(values), list(values.values()))
         return
@@ -155,14 +155,14 @@ def accuracy_along(curves: Curves, x: str, label: str = "", measure: Measure = A
 
 
 def _dot_at_end(points: int, size: float) -> dict[str, Any]:
-    """A curve of a single point would not be seen without."""
+    """Options of a line that mark its last point: a curve of one point would not be seen without."""
     return {"marker": "o", "markersize": size, "markevery": [points - 1]} if points else {}
 
 
 def receptive_fields_side_by_side(weights: Mapping[str, Tensor], target: Sheet, source: Sheet, label: str = "",
                                   tiles: int = 6, remark: str = "") -> Figure:
     """The first layer's weights (target units, source units) of one run per name: the same `tiles` × `tiles` units of
-    each, every run's weights divided by their own size, in one scale. A remark goes below."""
+    each, every run's weights divided by their standard deviation, in one scale. A remark goes below."""
     units, shown = _spread(target, tiles)
     scaled = {name: own[units] / own.std().clamp(min=1e-12) for name, own in weights.items()}
     rows = ceil(len(scaled) / 4)
@@ -197,7 +197,7 @@ def spectrum(weights: Tensor, source: Sheet) -> tuple[np.ndarray, np.ndarray]:
 
 def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names: Sequence[str] = (),
             remark: str = "") -> Figure:
-    """How smooth each encoding's weights are: the share of their power at every spatial frequency. A remark goes
+    """Smoothness of the weights by encoding: the share of their power at every spatial frequency. A remark goes
     below."""
     figure, axes = lines_figure(5.2, weights, label, "how smooth the weights are", "Fourier transform of every hidden "
                                  "unit's weights over the inputs; directions and units summed"
@@ -221,8 +221,8 @@ def spectra(weights: Mapping[str, Tensor], source: Sheet, label: str = "", names
 
 def fitness_distribution(kinds: Sequence[tuple[str, Mapping[str, np.ndarray]]], label: str = "",
                          names: Sequence[str] = ()) -> Figure:
-    """The fitness of every network of the last generation, by kind of fitness, which has axes of its own, and by run:
-    all networks as dots, their quartiles as a box."""
+    """Fitness of every network of the last generation, by kind of fitness, each on axes of its own, and by run: all
+    networks as dots, their quartiles as a box."""
     counts = [len(fitness) for _, fitness in kinds]
     figure = new_figure(9.0, 0.6 * sum(counts) + 1.2 * len(kinds) + 1.4, label, "fitness in the last generation",
                         "dots: networks; boxes: their middle half, with the median"

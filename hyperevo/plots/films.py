@@ -4,15 +4,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from hyperevo.abilities import Filmed
 from hyperevo.control import Sketch
-from hyperevo.errors import UserError
-from hyperevo.parts import Filmed, Target
+from hyperevo.errors import UserError, reason
+from hyperevo.parts import Target
 from hyperevo.plots._style import FAINT, GAP, INK, POSITIVE, TEXT, frame, new_figure
 from hyperevo.runs.files import whole
 from hyperevo.weights import Weights
@@ -25,6 +26,8 @@ FINENESS = 2
 PER_SECOND = 25
 MOST_STEPS = 2000
 """Steps after which a film of an episode ends."""
+CHANNELS = ((), (1,), (3,), (4,))
+"""Last axes of a drawing."""
 STRIP = 9
 """Pictures in a strip."""
 
@@ -67,10 +70,21 @@ def spread_shots(task: Filmed, target: Target, weights: Weights, seed: int) -> l
 
 
 def picture(scene: Sketch | np.ndarray) -> Image.Image:
-    """Picture of an environment's own drawing (H, W, 3), or of its sketch, no wider than a film."""
-    drawn = _sketched(scene) if isinstance(scene, Sketch) else Image.fromarray(np.ascontiguousarray(scene))
-    width = min(WIDTH, drawn.width // 2 * 2)
-    return drawn.resize((width, round(drawn.height * width / drawn.width / 2) * 2), Image.Resampling.BOX)
+    """Picture of an environment's own drawing (H, W, 3), or of its sketch, no wider than a film. Raises UserError for
+    anything else."""
+    drawn = _sketched(scene) if isinstance(scene, Sketch) else _photograph(scene)
+    width = max(min(WIDTH, drawn.width // 2 * 2), 2)
+    return drawn.resize((width, max(round(drawn.height * width / drawn.width / 2), 1) * 2), Image.Resampling.BOX)
+
+
+def _photograph(scene: Any) -> Image.Image:
+    """A drawing (H, W, 3), or with one channel, or with opacity as a fourth."""
+    pixels = np.asarray(scene)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or not pixels.size or pixels.shape[2:] not in CHANNELS:
+        raise UserError(f"the environment draws an array of shape {pixels.shape} and type {pixels.dtype}, and no "
+                        "picture (H, W, 3) of bytes")
+    flat = pixels.reshape(pixels.shape[:2]) if pixels.shape[2:] == (1,) else pixels
+    return Image.fromarray(np.ascontiguousarray(flat)).convert("RGB")
 
 
 def _sketched(sketch: Sketch) -> Image.Image:
@@ -108,10 +122,10 @@ def save_film(film: Sequence[Shot], path: Path, label: str = "") -> None:
                 return
             # A palette of 128 colours for each picture keeps a film of 500 pictures below a few megabytes.
             first, *others = (image.quantize(128, Image.Quantize.FASTOCTREE) for image in images)
-            first.save(temporary, "GIF", save_all=True, append_images=others, loop=0,
+            first.save(temporary, "GIF", save_all=True, append_images=others, loop=0, comment=b"hyperevo",
                        duration=[1000 // PER_SECOND] * len(others) + [1000])
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def check_film(path: Path) -> None:

@@ -1,7 +1,8 @@
 """All figures of a run folder, drawn without its data set or its search."""
 
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,20 +10,23 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.errors import UserError
-from hyperevo.parts import Filmed, Target
+from hyperevo.abilities import Filmed
+from hyperevo.errors import RunFailed, UserError, reason, shortened
+from hyperevo.parts import Target
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
-from hyperevo.plots.run_view import RunView, expressed, open_view
+from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
-from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.opened import unpacked
-from hyperevo.runs.own_files import frames
+from hyperevo.runs.own_files import frames, refuse_link, sweep_figures
+from hyperevo.runs.schemas import METRICS, SPECIES, GenotypeFile, ResultFile, checked, read_checked, read_log
+from hyperevo.seal import STATE
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -31,18 +35,25 @@ NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
 
 def run_figures(view: RunView) -> NamedFigures:
-    """(file name without suffix, function that draws the figure) for every figure that applies to a run."""
-    yield from _curves(view)
-    yield from _frames_of_episode(view)
-    yield from _maps(view)
-    yield from _encoding_figures(view)
-    yield from sample_figures(view)
+    """(file name without suffix, function that draws the figure) for every figure that applies to a run. A line says
+    which cannot be drawn."""
+    for figures in (_curves, _frames_of_episode, _maps, _encoding_figures, sample_figures):
+        try:
+            yield from figures(view)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # an environment or an encoding of a guest may raise anything
+            _say_undrawn(f"figures of {view.folder}", error)
+
+
+def _say_undrawn(what: str, error: Exception) -> None:
+    log.warning("%s: not drawn: %s: %s", what, type(error).__name__, shortened(error))
 
 
 def _curves(view: RunView) -> NamedFigures:
-    metrics, species = read_rows(view.folder / "metrics.csv"), read_rows(view.folder / "species.csv")
+    metrics, species = read_log(view.folder / "metrics.csv", METRICS), read_log(view.folder / "species.csv", SPECIES)
     result = view.folder / "result.json"
-    known = read_json(result) if result.is_file() else {}
+    known = read_checked(result, ResultFile) if result.is_file() else {}
     if metrics:
         yield "learning_curves", partial(learning_curves, metrics, known.get("test_accuracy"), view.label,
                                          fitness_name=view.task_settings.fitness_label(), measure=view.task.measure,
@@ -52,19 +63,19 @@ def _curves(view: RunView) -> NamedFigures:
 
 
 def _frames_of_episode(view: RunView) -> NamedFigures:
-    """The champion at work, where there is an environment, and all that it needs is installed."""
+    """Frames of the champion at work, for tasks with an environment whose packages are installed."""
     if not view.task_settings.watchable:
         return
     try:
         film = spread_shots(*_performer(view), 0)
-    except UserError as error:
+    except (UserError, RunFailed) as error:
         log.warning("no frames are drawn: %s", error)
         return
     yield "frames", partial(frame_strip, film, view.label)
 
 
 def _performer(view: RunView) -> tuple[Filmed, Target, Weights]:
-    """A run's task, its target, and the champion's weights."""
+    """Task of a run, its target, and the champion's weights."""
     task = build_task(view.task_settings, torch.device("cpu"))
     if not isinstance(task, Filmed):
         raise UserError(f"{view.folder}: task {view.task_settings.name} cannot be filmed")
@@ -75,6 +86,7 @@ def save_watched(run_folder: Path, out: Path | None, seed: int, trust: bool = Fa
     """Film an episode of a run's champion, by default into its folder `figures`, and draw the strip `frames.png` there;
     returns their paths. Raises UserError, in one line, where there is nothing to watch or it cannot be written."""
     path = out or run_folder / "figures" / "champion.gif"
+    refuse_link(run_folder / "figures")
     view = open_view(run_folder, trust)
     if not view.task_settings.watchable:
         raise UserError(f"{run_folder}: task {view.task_settings.name} has no environment to watch a network in")
@@ -115,11 +127,12 @@ def _maps(view: RunView) -> NamedFigures:
 
 
 def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
-    """(round, weights of one matrix over the image) of every champion that was kept on the way."""
+    """(round, weights of one matrix over the image) of every champion in the filmstrip."""
     found = []
     for folder in frames(view.folder):
-        genotype = unpacked(folder, *read_folder(folder))
-        weights = expressed(view.encoding, genotype)[parameter]
+        values, tensors = read_folder(folder)
+        checked(GenotypeFile, {"genotype": values}, folder / STATE)
+        weights = view.weights_of(unpacked(folder, values, tensors), folder)[parameter]
         found.append((int(folder.name), view.over_image(parameter, weights)))
     return found
 
@@ -138,11 +151,13 @@ def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
     line, where the folder is no run, has no champion yet, or cannot be written.
     """
     view, folder = open_view(run_folder, trust), run_folder / "figures"
+    refuse_link(folder)
+    sweep_figures(folder)
     return [*save_all(run_figures(view), folder), *_save_pages(view, folder)]
 
 
 def _save_pages(view: RunView, folder: Path) -> list[Path]:
-    """Figures that move."""
+    """Write the figures that move; returns their paths."""
     if writes(view) != "handwriting" or not changes(view):
         return []
     save_page(view, folder / "handwriting.html", BIAS, SAMPLES, usual_points(view), 0)
@@ -150,14 +165,33 @@ def _save_pages(view: RunView, folder: Path) -> list[Path]:
 
 
 def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
-    """Draw figures into a folder, as PNG files by their names; returns their paths. Raises UserError where the folder
-    cannot be written."""
-    paths = []
+    """Draw figures into a folder, as PNG files by their names; returns their paths. A line says which cannot be drawn.
+    Raises UserError where the folder cannot be written."""
+    paths: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in figures:
-            paths.append(folder / f"{name}.png")
-            save_figure(draw(), paths[-1])
+            path = _figure_path(folder, name, paths)
+            if _is_drawn(path, draw):
+                paths.append(path)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{folder}: cannot be written: {reason(error)}") from error
     return paths
+
+
+def _figure_path(folder: Path, name: str, taken: Sequence[Path]) -> Path:
+    """File of a figure. Parameters may be called anything: its name is one that a file can have."""
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:60]
+    path = folder / f"{plain}.png"
+    return folder / f"{plain}-{len(taken)}.png" if path in taken else path
+
+
+def _is_drawn(path: Path, draw: Callable[[], Figure]) -> bool:
+    try:
+        save_figure(draw(), path)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever one figure raises, the others are not to suffer
+        _say_undrawn(str(path), error)
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What the champion of a run writes by itself, text or pen strokes: to read, as figures, and as an animated page."""
+"""Samples of the champion of a run, text or pen strokes: to read, as figures, and as an animated page."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyperevo.data import decode, encode
 from hyperevo.dynamic import HyperLSTM, HyperRNN
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.pen_page import pen_page
 from hyperevo.plots.run_view import RunView, open_view
@@ -22,39 +22,39 @@ from hyperevo.runs.sample import changed_rows, draw_strokes, write_symbols
 from hyperevo.targets.sequence import SequenceNetwork, SequenceTarget
 
 LINES = 8
-"""Of generated text in the figure."""
+"""Number of lines of text in the figure."""
 SAMPLES = 8
-"""Drawings in the figure and on the page."""
+"""Number of drawings in the figure and on the page."""
 BIASES = (0.0, 0.5, 1.0)
-"""Of the samples beside test drawings."""
+"""Biases of the samples beside test drawings."""
 BIAS = 0.5
-"""Of the samples that are looked at in time."""
+"""Default bias of samples."""
 MOST_BIAS = 100
-"""Densities are points long before that; far beyond it numbers overflow."""
+"""Largest bias; densities are points long before, and numbers overflow far beyond it."""
 USUAL_POINTS = 40
-"""Of a drawing, where a run that is not finished has no test drawings to go by."""
+"""Default number of points of a drawing, for a run that is not finished and has no test drawings."""
 
 
 USUAL_LETTERS = 500
-"""Of a sample."""
+"""Default length of sampled text, in characters."""
 OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "count", "out")}
 
 
 def writes(view: RunView) -> str | None:
-    """The task that a run's network writes for, characters or handwriting; None for all other runs."""
+    """Task whose sequences a run's network writes, characters or handwriting; None for all other runs."""
     task = view.config.part("task").name
     return task if isinstance(view.target, SequenceTarget) and task in ("characters", "handwriting") else None
 
 
 def changes(view: RunView) -> bool:
-    """Whether the weights of a run's network change from step to step."""
+    """True where the weights of a run's network change from step to step."""
     return isinstance(champion_network(view).layers, HyperLSTM | HyperRNN)
 
 
 def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any], trust: bool = False) -> str | Path:
-    """What the champion of a run writes: its text, or the file that its drawings went to.
+    """Text that the champion of a run writes, or path of the file with its drawings.
 
-    options: of text temperature and prompt, of handwriting bias, count and out. Raises UserError, in one line, where
+    options: temperature and prompt for text; bias, count and out for handwriting. Raises UserError, in one line, where
     the run's network does not write, an option is for the other kind, or a value cannot be.
     """
     view = open_view(folder, trust)
@@ -90,11 +90,11 @@ def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length
         else:
             save_stroke_file(drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed)), path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def champion_network(view: RunView) -> SequenceNetwork:
-    """The champion as a module that reads step by step."""
+    """Champion as a module that reads step by step."""
     assert isinstance(view.target, SequenceTarget)
     return view.target.loaded(view.weights)
 
@@ -134,7 +134,7 @@ def sample_figures(view: RunView) -> Iterator[tuple[str, Callable[[], Figure]]]:
 
 
 def text_figure(view: RunView) -> Figure:
-    """Letters, and how much the weights changed that they were written with."""
+    """Figure of written letters, and the change of the weights at each of them."""
     prompt, written = _text(view, LETTERS * LINES, 1.0, "", torch.Generator().manual_seed(0))
     rows = changed_rows(champion_network(view), torch.cat([prompt, written[:-1]])[None])
     letters = [decode(np.array([number]), view.task.alphabet) for number in written.tolist()]
@@ -142,7 +142,7 @@ def text_figure(view: RunView) -> Figure:
 
 
 def time_figure(view: RunView, bias: float, drawings: int, length: int, seed: int) -> Figure:
-    """Drawings, each above a strip of how much the weights changed."""
+    """Figure of drawings, each above a strip of the change of the weights."""
     drawn, rows = _drawn(view, bias, drawings, length, seed)
     return strokes_in_time(drawn, None if rows is None else rows.norm(dim=3), view.label, _said(bias))
 
@@ -152,14 +152,14 @@ def _said(bias: float) -> str:
 
 
 def _drawn(view: RunView, bias: float, drawings: int, length: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """Drawings (N, length, 3), and how far rows of matrices moved when each point was drawn."""
+    """Drawings (N, length, 3), and changes of rows of matrices at each point; None where weights do not change."""
     drawn = drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed))
     read = torch.cat([torch.zeros_like(drawn[:, :1]), drawn[:, :-1]], 1)
     return drawn, changed_rows(champion_network(view), read)
 
 
 def drawings_figure(view: RunView) -> Figure:
-    """Drawings of the test, and beside them samples of as many points each."""
+    """Figure of test drawings, and beside them samples of as many points each."""
     test = read_tensors(view.folder / "champion" / "examples.safetensors")["drawings"]
     rows = [("test\ndrawings", test)]
     for bias in BIASES:
@@ -175,7 +175,7 @@ def _examples(view: RunView) -> Tensor | None:
 
 
 def usual_points(view: RunView) -> int:
-    """The median number of points of the run's test drawings."""
+    """Median number of points of the run's test drawings."""
     test = _examples(view)
     if test is None:
         return min(USUAL_POINTS, view.config.part("task").length)

@@ -1,4 +1,4 @@
-"""A run folder as its figures need it: config, task, champion and weights, without its data set or its search."""
+"""View of a run folder for its figures: config, task, champion and weights, without its data set or its search."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,28 +7,30 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hyperevo.components import TaskSettings
+from hyperevo.components import TaskSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.data import data_title
 from hyperevo.encodings import build_encoding
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, stack
 from hyperevo.geometry import Sheet
-from hyperevo.parts import Encoding, Target
+from hyperevo.parts import Encoding, Target, output_units
 from hyperevo.runs.checkpoint import latest_checkpoint
-from hyperevo.runs.compose import shaped_target
+from hyperevo.runs.compose import shaped_target, task_shape
 from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.opened import unpacked
+from hyperevo.runs.schemas import ChampionFile, checked
 from hyperevo.runs.task_facts import TaskFacts, read_task
+from hyperevo.seal import STATE
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
-"""Said below pictures of what reads shuffled pixels."""
+"""Remark below pictures of matrices that read shuffled pixels."""
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run folder as the figures need it; `weights` are the champion's, by parameter."""
+    """View of a run folder for its figures; `weights` are the champion's, by parameter."""
 
     folder: Path
     config: RunConfig
@@ -39,7 +41,7 @@ class RunView:
     champion: Genotype
     weights: dict[str, Tensor]
     has_readout: bool = True
-    """False while a run whose readout is fitted at the end goes on."""
+    """False for a run that goes on and whose readout is fitted at the end."""
     trust: bool = False
 
     @property
@@ -53,23 +55,31 @@ class RunView:
         return {name: sheets for name, sheets in self.target.matrices().items() if name in self.weights}
 
     def over_image(self, name: str, weights: Tensor) -> Tensor:
-        """Weights (target units, source units) of the matrix called `name`, those from shuffled pixels in the image's
-        order."""
+        """Weights (target units, source units) of the matrix called `name`, with source units in the image's order
+        where pixels are shuffled."""
         places = self._shuffled(name)
         return weights if places is None else weights[:, places.argsort()]
 
+    def weights_of(self, genotype: Genotype, folder: Path) -> dict[str, Tensor]:
+        """Weights of another genotype, which a folder holds; raises UserError where it does not fit."""
+        try:
+            return expressed(self.encoding, genotype)
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise UserError(f"{folder}: does not fit the config: {shortened(error)}") from error
+
     def remark(self, name: str) -> str:
-        """What is to be said below a picture of a matrix."""
+        """Remark below a picture of a matrix; empty where none is needed."""
         return "" if self._shuffled(name) is None else PUT_BACK
 
     def _shuffled(self, name: str) -> Tensor | None:
-        """Which pixel every source unit of a matrix is, if the matrix reads all pixels and they are shuffled."""
+        """Index (source units,) of the pixel that every source unit of a matrix is; None unless it reads all pixels
+        shuffled."""
         is_first = name == next(iter(self.matrices)) and self.matrices[name][1] == self.task.inputs
         return self.task_settings.input_order(self.task.inputs.units) if is_first else None
 
 
 def shown_data(config: RunConfig, data: str) -> str:
-    """A data set as titles name it, and whether its pixels are shuffled."""
+    """Name of a data set in titles, with a note where its pixels are shuffled."""
     shuffled = config.task.input_order(1) is not None
     return data_title(data) + (" with shuffled pixels" if shuffled else "")
 
@@ -78,6 +88,7 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
     """Read a run's champion and rebuild its encoding; raises UserError where there is no run or no champion yet, and
     UntrustedCode where that would run code that came with the folder."""
     config, task = read_run_config(folder, trust), read_task(folder)
+    _check_shape(folder, config, task)
     champion, note = _read_champion(folder, config)
     try:
         target = shaped_target(config.part("target"), task.inputs, task.outputs)
@@ -89,16 +100,27 @@ def open_view(folder: Path, trust: bool = False) -> RunView:
                         if name in fitted}
     except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(f"{folder}: the champion does not fit the config: {error}") from error
-    name = config.name or folder.resolve().name
+    name = shortened(config.name or folder.resolve().name)
     label = f"{name} (seed {config.seed}) on {shown_data(config, task.data)}{note}"
     return RunView(folder, config, task, label, encoding, target, champion, weights, set(fitted) <= set(weights), trust)
 
 
+def _check_shape(folder: Path, config: RunConfig, task: TaskFacts) -> None:
+    """Raise UserError where a task's shape is known without its data, and task.json has another."""
+    if component_of("task", config.task).shape is None:
+        return
+    inputs, outputs = task_shape(config)
+    if (inputs, output_units(outputs)) != (task.inputs, output_units(task.outputs)):
+        raise UserError(f"{folder / 'task.json'}: has {task.inputs.units} inputs and {output_units(task.outputs)} "
+                        f"outputs, and the config's task {inputs.units} and {output_units(outputs)}")
+
+
 def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
-    """The champion, and what titles say of a run that is not finished."""
+    """Champion, and a note in titles on a run that is not finished; raises UserError where there is no champion yet."""
     if (folder / "champion").is_dir():
         values, tensors = read_folder(folder / "champion")
-        return unpacked(folder / "champion", values.get("genotype"), tensors), ""
+        checked(ChampionFile, values, folder / "champion" / STATE)
+        return unpacked(folder / "champion", values["genotype"], tensors), ""
     checkpoint = latest_checkpoint(folder)
     if checkpoint.champion is None:
         raise UserError(f"{folder}: has no champion yet after round {checkpoint.round} of {config.run.rounds}; "
@@ -108,5 +130,5 @@ def _read_champion(folder: Path, config: RunConfig) -> tuple[Genotype, str]:
 
 @torch.no_grad()
 def expressed(encoding: Encoding, genotype: Genotype) -> dict[str, Tensor]:
-    """The weights of one genotype's network, by parameter."""
+    """Weights of one genotype's network, by parameter."""
     return encoding.express(stack(genotype)).network(0)

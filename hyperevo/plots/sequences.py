@@ -16,6 +16,7 @@ from hyperevo.plots._style import FAINT, INK, SMALL, TEXT, frame, new_figure
 GATE_COLOURS = ("#0072b2", "#009e73", "#d55e00", "#aa4499")
 """Colours of GATES, in their order (Okabe & Ito's, but for the last)."""
 GATE_NAMES = {"i": "input", "g": "candidate", "f": "forget", "o": "output"}
+RAISED = {"i": "ⁱ", "g": "ᵍ", "f": "ᶠ", "o": "ᵒ"}
 
 LETTERS = 64
 """Letters in a line of generated text."""
@@ -32,7 +33,7 @@ CHANGE = f"change of each matrix, from white to full colour at the {PERCENTILE}t
 
 def strip_names(gates: int) -> list[str]:
     """Names of the strips: the matrices of an LSTM's gates, or the only one of a simple network."""
-    return [f"$W_h^{gate}$, {GATE_NAMES[gate]} gate" for gate in GATES] if gates > 1 else ["$W_h$"]
+    return [f"Wₕ{RAISED[gate]}, {GATE_NAMES[gate]} gate" for gate in GATES] if gates > 1 else ["Wₕ"]
 
 
 def shades(change: Tensor) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""Figures that studies in experiments/ draw of their runs: who solved a task and when, champions at other sizes, curves
-beside tests."""
+"""Figures of studies in experiments/: seeds that solved a task, champions at other sizes, curves beside tests."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -49,8 +48,8 @@ def across_sizes(points: Mapping[str, Sequence[Sequence[float]]], sizes: Sequenc
 
 
 def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, label: str = "") -> Figure:
-    """The share of seeds that have solved a task by some point of their runs: by name, where each seed did, infinite
-    where it did not. Curves end where runs do, at `last`, or soon after the last of all seeds is through."""
+    """Share of seeds that have solved a task by some point of their runs, from each seed's point by name, infinite if
+    it never did. Curves end where runs do, at `last`, or soon after the last seed that solved it."""
     slowest = max(max(own) for own in solved.values())
     last = min(last, 1.15 * slowest)
     shown = {name: f"{name} ({int(np.isfinite(own).sum())} of {len(own)})" for name, own in solved.items()}
@@ -75,9 +74,8 @@ def success_along(solved: Mapping[str, Sequence[float]], last: float, x: str, la
 
 def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x: str, y: str, test: str,
                         label: str = "", remark: str = "", log: bool = False) -> Figure:
-    """Left, on a log axis where asked for, what runs were measured by on the way, `y` over `x`: the mean over seeds as
-    a thick line, every seed as a thin one. Right, closer up, where each seed ended, by name: its test as a mark, and
-    the mean as a bar."""
+    """Curves of runs on the left, `y` over `x`, on a log axis where asked for: the mean over seeds as a thick line,
+    every seed as a thin one. Tests on the right: each seed's value as a mark, by name, and the mean as a bar."""
     figure = new_figure(11.0, 4.9, label, f"{y} along the runs, and {test}",
                         f"{remark}; small: seeds; large: means" if remark else "small: seeds; large: means")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
@@ -112,7 +110,7 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
 
 def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[float]]], sides: tuple[str, str],
                      label: str = "", accuracy: str = "test accuracy") -> Figure:
-    """What one change does to every row: accuracies of all seeds before and after, their means joined by a line."""
+    """Effect of one change on every row: accuracies of all seeds before and after, their means joined by a line."""
     figure = new_figure(9.0, 0.45 * len(accuracies) + 2.4, label, f"{accuracy}, {sides[0]} and {sides[1]}",
                         "small marks: seeds; large ones: their means")
     axes = figure.add_subplot()
@@ -133,7 +131,7 @@ def before_and_after(accuracies: Mapping[str, tuple[Sequence[float], Sequence[fl
 
 
 def seeds_in_plane(points: Points, x: str, y: str, headline: str, label: str = "", remark: str = "") -> Figure:
-    """Two figures of every seed's champion, one mark each, by name."""
+    """Two values of every seed's champion against each other, one mark per seed, by name."""
     figure, axes = lines_figure(5.6, points, label, headline, remark)
     styles = styles_of(points, ())
     for place, (name, own) in enumerate(points.items()):
@@ -149,8 +147,8 @@ def seeds_in_plane(points: Points, x: str, y: str, headline: str, label: str = "
 
 def evaluations_to_solve(curve: Mapping[int, Sequence[float | None]], others: Mapping[str, Sequence[float | None]],
                          budget: float, label: str = "") -> Figure:
-    """Koutník's curve: by number of coefficients, and beside it by the name of another encoding, evaluations until each
-    seed solved the task, on a log axis; None where it did not within the budget."""
+    """Koutník's curve: evaluations until each seed solved the task, on a log axis, by number of coefficients, and
+    beside it by the name of another encoding; None for seeds that did not solve it within the budget."""
     figure = new_figure(9.0, 5.6, label, "evaluations to solve", "rings: seeds; large marks and lines: medians of "
                         "all; above: how many solved it")
     axes, noise = figure.add_subplot(), np.random.default_rng(0)

@@ -1,21 +1,24 @@
 """Checkpoints: a folder each, written whole, the last two kept."""
 
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from hyperevo.config import Values
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, pack_genotype, unpack_genotype
 from hyperevo.parts import State
-from hyperevo.runs.files import is_temporary, read_folder, write_folder
+from hyperevo.runs.files import KEPT, read_folder, remove_folder, write_folder
+from hyperevo.runs.schemas import CheckpointFile, checked
+from hyperevo.seal import STATE
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: its config, counters, the search's state, the logs' lengths, the champion."""
+    """Everything that a run needs to go on: config, counters, the search's state, lengths of the logs, and the
+    champion."""
 
     config: Values
     round: int
@@ -27,13 +30,19 @@ class Checkpoint:
     champion_round: int
     champion_score: float
     carried: tuple[Tensor, ...] | None = None
-    """The state of a target that reads on from batch to batch."""
+    """State of a target that reads on from batch to batch; None for others."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the logs, up to their lengths, and of the files that stay as they are; none in those of earlier
+    versions."""
+    limits_before: dict[str, Any] = field(default_factory=dict)
+    """Limits by key that the config had before the run was extended, where this is the extended run's first checkpoint.
+    """
     constants: str | None = None
-    """SHA-256 of the target's numbers that are not searched."""
+    """SHA-256 of the target's numbers that are not searched; None where there are none."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint/<round>` and remove all but the last two."""
+    """Write `checkpoint/<round>`, and remove all but the last two."""
     tensors = {f"search.{key}": value for key, value in checkpoint.search.items() if isinstance(value, Tensor)}
     plain = {key: value for key, value in checkpoint.search.items() if not isinstance(value, Tensor)}
     tensors |= {f"carried.{place}": part for place, part in enumerate(checkpoint.carried or ())}
@@ -44,21 +53,25 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
               "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
-              "constants": checkpoint.constants}
+              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before, "constants": checkpoint.constants}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
-    unfinished = [path for path in (folder / "checkpoint").iterdir() if is_temporary(path) and path.is_dir()]
-    for old in [*checkpoints(folder)[:-2], *unfinished]:
-        shutil.rmtree(old)
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Remove all checkpoints but the last two."""
+    for old in checkpoints(folder)[:-2]:
+        remove_folder(old, KEPT)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """A run's whole checkpoints, oldest first."""
+    """Folders of a run's whole checkpoints, oldest first."""
     return sorted(path for path in (folder / "checkpoint").glob("[0-9]" * 8)
-                  if path.is_dir() and not path.is_symlink())
+                  if (path / STATE).exists() and not path.is_symlink())
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
-    """The newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
+    """Newest checkpoint of a run; raises UserError naming the file where there is none or it is damaged."""
     found = checkpoints(folder)
     if not found:
         raise UserError(f"{folder / 'checkpoint'}: holds no checkpoint")
@@ -71,15 +84,19 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
 
 def _read(folder: Path) -> Checkpoint:
     values, tensors = read_folder(folder)
+    found = checked(CheckpointFile, values, folder / STATE)
+    if found.round != int(folder.name):
+        raise UserError(f"{folder / STATE}: round: is {found.round}, and the folder's name says {int(folder.name)}")
+    carried = _with_prefix(tensors, "carried.")
     try:
-        search = values["search"] | _with_prefix(tensors, "search.")
         champion = values["champion"] and unpack_genotype(values["champion"], _with_prefix(tensors, "champion."))
-        carried = _with_prefix(tensors, "carried.")
-        return Checkpoint(values["config"], values["round"], values["evaluations"], values["seconds"], search,
-                          values["lengths"], champion, values["champion_round"], values["champion_accuracy"],
-                          tuple(carried[place] for place in sorted(carried)) or None, values.get("constants"))
+        places = sorted(carried, key=int)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: is not a checkpoint: {error!r}") from error
+        raise UserError(f"{folder}: champion: {shortened(error)}") from error
+    return Checkpoint(found.config, found.round, found.evaluations, found.seconds,
+                      found.search | _with_prefix(tensors, "search."), found.lengths, champion, found.champion_round,
+                      found.champion_accuracy, tuple(carried[place] for place in places) or None,
+                      found.hashes, found.limits_before, found.constants)
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,24 +1,26 @@
-"""The four parts of a run, built from its config and checked against each other before any work begins."""
+"""Composition of a run: four parts built from its config and checked against each other before any work begins."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 
+from hyperevo.abilities import Acts, DropsOut, FollowsGradient, Teaches
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import SUBSTRATE, Sheet
-from hyperevo.parts import Acts, DropsOut, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.parts import Encoding, Parts, Search, Target, Task
+from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 
 Built = TypeVar("Built")
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one; a device that is named but not there is a UserError."""
+    """Device of a name, the GPU for `auto` where there is one; raises UserError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -34,14 +36,30 @@ def compose(config: RunConfig) -> Parts:
     """Build every part; raises UserError, which names both, where two of them do not fit."""
     device = choose_device(config.device)
     task = build_task(config.part("task"), device)
-    target = build_target(config.part("target"), task)
-    encoding = build_encoding(config.part("encoding"), target.geometry, device, target.start)
-    parts = Parts(device, task, target, encoding, build_search(config.part("search"), encoding, config.seed))
+    target = _upon("task", "target", config, lambda own: build_target(own, task))
+    check_weights(config.part("target"), target)
+    encoding = _upon("target", "encoding", config,
+                     lambda own: build_encoding(own, target.geometry, device, target.start))
+    check_genotypes(config.part("search"), encoding)
+    search = _upon("encoding", "search", config, lambda own: build_search(own, encoding, config.seed))
+    parts = Parts(device, task, target, encoding, search)
     check_fit(parts, config)
     _explained(parts.search.prepare)
     try_parts(parts, config)
     parts.search.plan(lambda evaluations: planned_rounds(config, evaluations, task.batch_size()))
     return parts
+
+
+def _upon(first: str, second: str, config: RunConfig, build: Callable[[ComponentSettings], Built]) -> Built:
+    """Part that is built upon another; what is wrong with it names both."""
+    try:
+        return build(config.part(second))
+    except UserError as error:
+        raise type(error)(f"{_named(config, first, second)}: {error}") from error
+
+
+def _named(config: RunConfig, first: str, second: str) -> str:
+    return f"{first} {config.part(first).name} and {second} {config.part(second).name}"
 
 
 # Building
@@ -80,7 +98,7 @@ def _checked(kind: str, settings: ComponentSettings, contract: type[Built], part
 
 
 def _explained(work: Callable[..., Built], *arguments: object) -> Built:
-    """Result of some work; what it finds wrong with values that a config gave is a UserError."""
+    """Result of some work, whose ValueErrors about a config's values become UserErrors."""
     try:
         return work(*arguments)
     except ValueError as error:
@@ -95,7 +113,10 @@ def check_fit(parts: Parts, config: RunConfig) -> None:
     check_target(parts.task, parts.target, config.part("target").name)
     check_encoding(parts.target, parts.encoding, config.part("target").name)
     if follows_gradient(parts.search):
-        check_gradient(parts.task)
+        try:
+            check_gradient(parts.task)
+        except UserError as error:
+            raise UserError(f"{_named(config, 'task', 'search')} do not fit: {error}") from error
 
 
 def check_target(task: Task, target: Target, name: str) -> None:
@@ -108,7 +129,7 @@ def check_target(task: Task, target: Target, name: str) -> None:
         wanted, given = ("at every step" if each else "once" for each in (task.every_step, target.every_step))
         raise UserError(f"{both} do not fit: the task wants an answer {wanted}, the target answers {given}")
     if target.fitted and not task.class_names:
-        raise UserError(f"target.ridge: a readout can be fitted to classes only, and task {task.settings.name} has "
+        raise UserError(f"{both} do not fit: target.ridge: a readout can be fitted to classes only, and the task has "
                         "none")
 
 
@@ -133,7 +154,7 @@ def check_gradient(task: Task) -> None:
 
 
 def follows_gradient(search: Search) -> bool:
-    """Whether a search wants gradients: of everything, or of what its genomes learn."""
+    """True where a search wants gradients, of everything or for what its genomes learn."""
     return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
 
 
@@ -147,7 +168,8 @@ def remarks(parts: Parts) -> list[str]:
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:
-    """Rounds until the first limit that is known beforehand; how many rounds take so many seconds is not."""
+    """Number of rounds until the first limit that is known beforehand: rounds, evaluations or images, but not
+    seconds."""
     limits, images = config.run, examples_per_batch * evaluations_per_round
     known = ((limits.rounds, 1), (limits.evaluations, evaluations_per_round), (limits.images, images))
     return min(-(-limit // per_round) for limit, per_round in known if limit is not None)
@@ -157,11 +179,11 @@ def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_b
 
 
 def gene_counts(parts: Parts, genotype: Genotype | None = None) -> dict[str, int]:
-    """Numbers that are searched, and the weights they become.
+    """Counts of what is searched, and of the weights that it becomes.
 
     `encoded_genes` go through the encoding (where genotypes are graphs: those of `genotype`, or of a first genome),
-    `direct_parameters` are evolved as they are, `generated_weights` come out of the encoding; `fitted_parameters`,
-    where there are any, are those of a readout in closed form.
+    `direct_parameters` are searched as they are, `generated_weights` come out of the encoding; `fitted_parameters`, if
+    there are any, are those of a readout in closed form.
     """
     return _gene_counts(parts.target, parts.encoding, parts.search, genotype)
 
@@ -183,7 +205,7 @@ def weight_origins(parts: Parts) -> dict[str, list[str]]:
 
 
 def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
-    """Inputs and outputs of a config's task; its data need not be at hand if the task says its shape."""
+    """Inputs and outputs of a config's task; its data are read only if the task's module defines no `shape`."""
     settings = config.part("task")
     shape = component_of("task", settings).shape
     if shape is not None:
@@ -195,7 +217,7 @@ def task_shape(config: RunConfig) -> tuple[Sheet, int | Sheet]:
 
 
 def count_without_data(config: RunConfig) -> dict[str, int]:
-    """`gene_counts` of a config, by its task's shape."""
+    """Counts of `gene_counts` for a config, from its task's shape."""
     target = shaped_target(config.part("target"), *task_shape(config))
     encoding = build_encoding(config.part("encoding"), target.geometry, torch.device("cpu"))
     return _gene_counts(target, encoding, build_search(config.part("search"), encoding, config.seed), None)

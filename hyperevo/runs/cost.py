@@ -1,4 +1,4 @@
-"""What a run costs in arithmetic: floating-point operations of its products and convolutions."""
+"""Cost of a run in arithmetic: floating-point operations of its products and convolutions."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from hyperevo.runs.evaluate import calibrated, fitting_half
 
 @torch.no_grad()
 def operations(encoding: Encoding, target: Target, genotypes: Genotypes, examples: Batch) -> tuple[int, int]:
-    """(per network, per example): floating-point operations of matrix products and convolutions to express one network
-    and to show it an example. Sines and other functions of single numbers are not counted, as is usual, nor is solving
-    for a fitted readout.
+    """(per network, per example): floating-point operations of matrix products and convolutions to express one network,
+    and to show it an example. Sines and other functions of single numbers are not counted, nor is solving for a fitted
+    readout.
 
-    genotypes: a population of one; examples: at least three inputs and what is wanted for them.
+    genotypes: a population of one; examples: at least three inputs and their wanted outputs.
     """
     inputs, wanted = examples
     all_, two = (_count(encoding, target, genotypes, (inputs[:count], wanted[:count])) for count in (len(inputs), 2))
@@ -52,12 +52,12 @@ class _Counter(TorchFunctionMode):
 
 PRODUCTS = {torch.mm: 0, torch.bmm: 0, torch.matmul: 0, Tensor.matmul: 0, Tensor.__matmul__: 0, torch.addmm: 1,
             torch.baddbmm: 1, torch.nn.functional.linear: 0}
-"""Functions that multiply matrices, and which of their arguments has the summed axis last."""
+"""Functions that multiply matrices, and the index of the argument whose last axis is summed over."""
 
 CONVOLUTIONS = {torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d}
 
 
 def total(evaluations: int, examples: int, per_network: int, per_example: int, learns: bool) -> int:
-    """Operations of a whole run: `evaluations` networks and `examples` shown to them; a gradient takes twice as many
-    again as the way forwards."""
+    """Operations of a whole run: `evaluations` networks expressed and `examples` shown to them, times three where it
+    learns, because a backward pass takes twice the operations of a forward pass."""
     return (evaluations * per_network + examples * per_example) * (3 if learns else 1)

@@ -1,4 +1,4 @@
-"""What a run ran on: kept beside its results."""
+"""Environment of a run, recorded beside its results: versions, device, threads and memory."""
 
 import ctypes
 import os
@@ -18,14 +18,14 @@ LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn
 
 
 def forget_peak_memory() -> None:
-    """From here on `peak_memory_gb` tells of what is held and what comes, where the system allows it: on Linux."""
+    """Reset the peak of `peak_memory_gb` to the memory held now, where the system allows it: on Linux."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_gb() -> float:
-    """The most memory this process has held since it was last forgotten, in 10⁹ bytes; 0 where the system does not
-    tell."""
+    """Largest memory that this process has held since the last `forget_peak_memory`, in 10⁹ bytes; 0 where the system
+    does not tell."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e9
@@ -45,7 +45,7 @@ def free_memory_gb(device: torch.device) -> float:
 
 def keep_freed_memory() -> None:
     """Ask glibc not to hand freed memory back to the system: every new tensor would be paged in anew, which can take
-    longer than computing it. Elsewhere there is nothing to ask."""
+    longer than computing it. Other C libraries are not asked."""
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
@@ -55,7 +55,7 @@ def keep_freed_memory() -> None:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device and threads."""
+    """Versions, device, cores and threads, for environment.json."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"hyperevo": __version__, "python": platform.python_version(), "platform": platform.platform(),
             "libraries": {library: version(library) for library in LIBRARIES}, "device": str(device),

@@ -6,26 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, Calibrates
 from hyperevo.genotypes import Genotypes
 from hyperevo.geometry import SUBSTRATE
-from hyperevo.parts import Acts, Batch, Calibrates, Encoding, Target, Task
+from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.weights import Weights
 
 BLOCK = 32
-"""Networks evaluated at a time, where memory allows: more are not faster, unless they are small."""
+"""Number of networks evaluated at a time, where memory allows: more are not faster, unless they are small."""
 
 FEW_NUMBERS = 2**20
-"""Up to so many weights and values of units, 4 MB, an operation takes about as long to start as to compute."""
+"""Number of weights and values of units, 4 MB, up to which an operation takes about as long to start as to compute."""
 
 
 @torch.no_grad()
 def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch,
              measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
              calibration: Batch | None = None, acting: Acts | None = None) -> Tensor:
-    """(P,) float32 on the CPU: `measure(outputs, wanted)` of every genotype on the same batch.
+    """Values (P,) of `measure(outputs, wanted)` for every genotype on the same batch, float32 on the CPU.
 
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
-    readout. acting: the task in whose environment networks act, where they are not just shown their inputs.
+    readout. acting: task in whose environment networks act, instead of reading the inputs.
 
     Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
     all, are evaluated once. On the CPU every thread has blocks of its own.
@@ -49,7 +50,7 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
 
 def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
               copies: int = 1, most: int | None = None) -> list[Tensor]:
-    """`work` of every block of networks that run on the same inputs, in order; see `block_size`."""
+    """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
     threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
     size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
     blocks = [slice(start, start + size) for start in range(0, networks, size)]
@@ -57,8 +58,8 @@ def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, in
 
 
 def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads: int) -> list[Tensor]:
-    """`work` of every block. Two networks on a thread each take less time than one after the other on two threads,
-    which wait for each other at every operation."""
+    """Results of `work` for every block, on `threads` threads. Two networks on a thread each take less time than one
+    after the other on two threads, which wait for each other at every operation."""
     torch.set_num_threads(1)  # here, and in every thread, or products may still be cut in two, with other rounding
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -68,12 +69,12 @@ def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads:
 
 
 def acting_in(task: Task) -> Acts | None:
-    """The task, if networks act in it."""
+    """The task if networks act in it; else None."""
     return task if isinstance(task, Acts) else None
 
 
 def calibrated(target: Target, weights: Weights, calibration: Batch | None) -> Weights:
-    """The weights, with what every network of such a target takes from examples where these are given."""
+    """Weights with what a `Calibrates` target takes from examples; unchanged without these, and for other targets."""
     return target.calibrate(weights, *calibration) if calibration is not None and isinstance(target, Calibrates) \
         else weights
 
@@ -87,11 +88,11 @@ def fitting_half(target: Target, batch: Batch) -> tuple[Batch | None, Batch]:
 
 
 def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1, most: int | None = None) -> int:
-    """Networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK, of small ones more;
-    1 where not even that many fit.
+    """Number of networks that fit into the memory at a time, a power of two up to `most`, by default BLOCK or more for
+    small networks; 1 where not even one fits.
 
-    Counted in float32: so many copies of every weight, which a gradient may need, and every unit's value for every
-    example, twice, for what is in the making.
+    Counted in float32: `copies` of every weight, which a gradient may need, and every unit's value for every example,
+    twice, for values in the making.
     """
     numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
     fitting = memory_gb * 1e9 / (4 * numbers)
@@ -103,18 +104,18 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
 
 
 def _power_of_two(most: int) -> int:
-    """The largest one up to `most`, if there is one."""
+    """Largest power of two up to `most`; 0 for 0."""
     return 1 << most.bit_length() >> 1
 
 
 def examples_at_once(target: Target, inputs: Tensor, memory_gb: float) -> int:
-    """Examples that one network can be shown at a time within the memory, counted as `block_size` counts."""
+    """Number of examples that one network can be shown at a time within the memory, counted as in `block_size`."""
     return max(int((memory_gb * 1e9 / 4 - target.size) / (2 * target.values(inputs))), 1)
 
 
 def _distinct(genotypes: Genotypes) -> tuple[Genotypes, list[int]]:
     """Genotypes without repetitions, and the index of each of the population among them. Only reproduction of graphs
-    leaves exact copies; tensors of genes are taken as they are."""
+    leaves exact copies; tensors of genes are not compared."""
     if not isinstance(genotypes, list):
         return genotypes, list(range(len(genotypes)))
     first: dict[object, int] = {}

@@ -3,93 +3,130 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
-result.json, figures/, run.log and run.lock. Only these are ever removed.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
+(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint
+records SHA-256 of all that resuming depends on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 
-from hyperevo.config import RunConfig, Values, assigned, check_config, config_text, config_values
-from hyperevo.errors import UserError
+from hyperevo.abilities import HasSpecies
+from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
+from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task
-from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint
+from hyperevo.parts import Parts, Task
+from hyperevo.reading import is_there
+from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
-from hyperevo.runs.files import read_json, write_bytes, write_json, write_text
+from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
-from hyperevo.runs.own_files import check_free, refuse_links, remove_run
+from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
+from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
-from hyperevo.runs.writer import Writer, lock_folder
+from hyperevo.runs.trial import check_state
+from hyperevo.runs.writer import FIXED, Locked, Writer, lock_folder
+from hyperevo.seal import check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
 def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
     """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot
-    be done."""
-    _set_threads(config)
+    be done, and FolderTaken where the folder holds something or another process writes it."""
     if folder is not None:
-        check_free(folder, overwrite)
+        with _told(folder):
+            check_free(folder, overwrite)
+    config, parts, memory_gb = _composed(config)
+    if folder is None:
+        return Run(config, parts, memory_gb)
+    with _told(folder), _closed(parts.search.close, parts.task.close):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(folder)
+        with _released(lock):
+            check_free(folder, overwrite)  # again: another process may have been quicker
+            return _created(config, parts, memory_gb, folder, lock)
+
+
+def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
+    """The config with the data's checksum, its parts, and the memory that evaluating may take."""
+    _set_threads(config)
     parts = compose(config)
     if config.data_checksum not in (None, parts.task.checksum):
         raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
                         f"{parts.task.data_name} here has {parts.task.checksum[:12]}…")
-    config = config.model_copy(update={"data_checksum": parts.task.checksum})
     memory_gb = config.run.memory_gb or round(free_memory_gb(parts.device) / 2, 3)
-    if folder is None:
-        return Run(config, parts, memory_gb)
-    return _created(config, parts, memory_gb, folder, overwrite)
+    return config.model_copy(update={"data_checksum": parts.task.checksum}), parts, memory_gb
 
 
-def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, overwrite: bool) -> Run:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    try:
-        check_free(folder, overwrite)  # again: another process may have been quicker
-        remove_run(folder)
-        _write_start(config, parts, memory_gb, folder)
-        run = Run(config, parts, memory_gb, Writer(folder, config, lock, isinstance(parts.search, HasSpecies)))
-        write_checkpoint_of(run, _writer(run))
-    except OSError as error:
-        lock.release()
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        lock.release()
-        raise
+def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock) -> Run:
+    remove_run(folder)
+    _write_start(config, parts, memory_gb, folder)
+    writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies))
+    run = Run(config, parts, memory_gb, writer)
+    with _closed(writer.close):
+        write_checkpoint_of(run, writer)
     return run
 
 
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Tell what cannot be read or written as UserError, in one line that names the file or the folder."""
+    try:
+        yield
+    except OSError as error:
+        where = shown_path(error.filename or folder)
+        raise UserError(f"{where}: cannot be read or written: {reason(error)}") from error
+
+
+@contextmanager
+def _closed(*closing: Callable[[], object]) -> Iterator[None]:
+    """Close what was opened where what is done with it first fails."""
+    try:
+        yield
+    except BaseException:
+        for close in closing:
+            close()
+        raise
+
+
+@contextmanager
+def _released(lock: FileLock) -> Iterator[None]:
+    """Let a folder go where what is done first in it fails."""
+    try:
+        yield
+    except BaseException:
+        lock.release()
+        raise
+
+
 def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
-    """Files that stay as they are while the run goes on."""
+    """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
     write_text(folder / "config.toml", config_text(config))
-    for path, content in copies.items():
-        (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / "code" / path, content)
-    if record:
+    for name, packed in [own for kind in PARTS for own in config.part(kind).kept().items()]:
+        write_folder(folder / name, *packed)
+    if record:  # before the files that it names, which are a run's own by that
         (folder / "code").mkdir(exist_ok=True)
         write_json(folder / "code" / "sources.json", record)
         remember(sources)
+    for path, content in copies.items():
+        (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "code" / path, content)
     write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
 
 
-def _writer(run: Run) -> Writer:
-    assert run.writer is not None
-    return run.writer
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -102,42 +139,45 @@ def _set_threads(config: RunConfig) -> None:
 
 
 def read_run_config(folder: Path, trust: bool = False) -> RunConfig:
-    """The resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it
-    names code of a guest that came with it."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such run folder")
-    if not (folder / "config.toml").is_file():
+    """Resolved config of a run folder; raises UserError where the folder is not a run, and UntrustedCode where it names
+    code of a guest that came with it."""
+    _check_is_there(folder)
+    if not is_there(folder / "config.toml"):
         raise UserError(f"{folder}: is not a run: it has no config.toml")
     return check_config(read_toml(folder / "config.toml"), str(folder / "config.toml"), code=Code(trust, folder=folder))
 
 
+def _check_is_there(folder: Path) -> None:
+    if not is_there(folder) or not folder.is_dir():
+        raise UserError(f"{shown_path(folder)}: no such run folder")
+
+
 LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
-"""Keys that may change from one part of a run to the next: how long it goes on."""
+"""Keys that may change when a run goes on: its limits."""
 
 
 def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
-    """A run at its newest checkpoint, ready to go on; rejects a config that was changed, by key.
+    """Run at its newest checkpoint, ready to go on; raises UserError, naming the key or the file, for what was changed.
 
     changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
     killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
     with its folder, did not run here before, and is not to be trusted.
     """
-    refuse_links(folder)
-    config = read_run_config(folder, trust)
-    if changes:
-        config = _extended(folder, config_values(config), changes, trust)
-    if not checkpoints(folder):
-        return create_run(config, folder, overwrite=True)
-    lock = lock_folder(folder)
-    try:
-        run = _opened(folder, config, Code(trust, folder=folder), lock, changes)
-        if changes:
-            write_text(folder / "config.toml", config_text(config))
-            (folder / "result.json").unlink(missing_ok=True)
-        return run
-    except BaseException:
-        lock.release()
-        raise
+    _check_is_there(folder)
+    with _told(folder):
+        refuse_links(folder)
+        config = read_run_config(folder, trust)
+        if not is_run(folder):
+            raise UserError(f"{folder}: holds a config and no run; `run {folder / 'config.toml'}` begins one")
+        lock = lock_folder(folder)
+        with _released(lock):
+            sweep(folder)
+            if not checkpoints(folder):
+                longer = _extended(folder, config_values(config), changes, trust)
+                longer, parts, memory_gb = _composed(longer)
+                with _closed(parts.search.close, parts.task.close):
+                    return _created(longer, parts, memory_gb, folder, lock)
+            return _opened(folder, config, Code(trust, folder=folder), lock, changes)
 
 
 def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool) -> RunConfig:
@@ -150,51 +190,108 @@ def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool)
 
 def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str]) -> Run:
     checkpoint = latest_checkpoint(folder)
-    _reject_changes(folder, config, assigned(checkpoint.config, changes), code)
+    prune(folder)
+    _reject_changes(folder, config, checkpoint, code)
+    for name in [name for name in FIXED if name in checkpoint.hashes]:
+        check_hash(folder / name, file_hash(folder / name), checkpoint.hashes[name])
+    # An extension that was cut short has its first checkpoint, and not its config.
+    before, config = config, _extended(folder, checkpoint.config, changes, code.trust)
+    parts = _recomposed(folder, config, checkpoint.constants)
+    with _closed(parts.search.close, parts.task.close):
+        # The same memory as before means the same blocks, and so the same bits.
+        memory_gb = float(read_checked(folder / "environment.json", EnvironmentFile)["memory_gb"])
+        writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies), checkpoint)
+        run = Run(config, parts, memory_gb, writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
+        with _closed(writer.close):
+            _bring_to(run, checkpoint)
+            if config != before:
+                _extend(run, writer, before)
+    return run
+
+
+def _bring_to(run: Run, checkpoint: Checkpoint) -> None:
+    """Set what a run has found, and its search, to a checkpoint."""
+    if checkpoint.champion is not None:
+        run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_score)
+    if checkpoint.carried is not None:
+        run.carried = Carried(tuple(part.to(run.parts.device) for part in checkpoint.carried))
+    _restore(run, checkpoint)
+
+
+def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts:
+    """Parts of a run that was begun; raises UserError where its data or its constants are others now."""
     _set_threads(config)
     parts = compose(config)
     remember(config.sources())
     _reject_other_alphabet(folder, parts.task)
-    if checkpoint.constants not in (None, constants_hash(parts.target)):
+    if constants not in (None, constants_hash(parts.target)):
         raise UserError(f"{folder}: the target's numbers that are not searched (buffers, and parameters with "
                         "requires_grad=False) are not those of the run; its module must make the same each time")
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
-    # The same memory as before means the same blocks, and so the same bits.
-    recorded = read_json(folder / "environment.json").get("memory_gb")
-    if not isinstance(recorded, int | float):
-        raise UserError(f"{folder / 'environment.json'}: has no memory_gb")
-    writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies), checkpoint.lengths)
-    run = Run(config, parts, float(recorded), writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
-    if checkpoint.champion is not None:
-        run.champion = Champion(checkpoint.champion, checkpoint.champion_round, checkpoint.champion_score)
-    if checkpoint.carried is not None:
-        run.carried = Carried(tuple(part.to(parts.device) for part in checkpoint.carried))
-    parts.search.restore(checkpoint.search, read_fitness(folder / "fitness.bin"))
-    return run
+    return parts
 
 
-def _reject_changes(folder: Path, config: RunConfig, before: Values, code: Code) -> None:
+def _restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Bring the search where the checkpoint was taken; raises UserError where that does not fit the config."""
+    log = run.folder / "fitness.bin"
+    told = read_fitness(log)
+    if len(told) != checkpoint.round:
+        raise UserError(f"{log}: holds {len(told)} rounds, and the checkpoint is of round {checkpoint.round}")
+    place = run.folder / "checkpoint" / f"{checkpoint.round:08d}"
+    try:
+        run.parts.search.restore(checkpoint.search, told)
+        if not checkpoint.hashes:  # of an earlier version: nothing says yet that it is whole
+            check_state(run.parts, checkpoint.champion)
+    except (UserError, RunFailed):
+        raise
+    except Exception as error:  # whatever a search makes of a state that is not one of its own
+        raise UserError(f"{place}: does not fit the config: {type(error).__name__}: {shortened(error)}") from error
+
+
+def _extend(run: Run, writer: Writer, before: RunConfig) -> None:
+    """Write the longer run's config. The checkpoint goes first: it knows both configs."""
+    limits = dict(flatten(config_values(before)))
+    write_checkpoint_of(run, writer, {key: limits[key] for key in LIMITS if key in limits})
+    write_text(run.folder / "config.toml", config_text(run.config))
+    (run.folder / "result.json").unlink(missing_ok=True)
+
+
+def _reject_changes(folder: Path, config: RunConfig, checkpoint: Checkpoint, code: Code) -> None:
     # An option that is newer than the checkpoint was then what it is by default.
-    then_config = check_config(before, str(folder / "checkpoint"), code=code)
+    then_config = check_config(checkpoint.config, str(folder / "checkpoint"), code=code)
     now, then = (dict(flatten(config_values(own))) for own in (config, then_config))
+    if checkpoint.limits_before and {key: now[key] for key in LIMITS if key in now} == checkpoint.limits_before:
+        now = {key: value for key, value in now.items() if key not in LIMITS} \
+            | {key: then[key] for key in LIMITS if key in then}
     for key in sorted(now.keys() | then.keys()):
         if now.get(key) != then.get(key):
-            raise UserError(f"{folder / 'config.toml'}: {key} was changed from {then.get(key)!r} to {now.get(key)!r} "
-                            "since the checkpoint; start a new run for that")
+            raise UserError(f"{folder / 'config.toml'}: {key} was changed from {shown(then.get(key))} to "
+                            f"{shown(now.get(key))} since the checkpoint; start a new run for that")
 
 
 def _reject_other_alphabet(folder: Path, task: Task) -> None:
-    now, then = alphabet_facts(task).get("alphabet"), read_json(folder / "task.json").get("alphabet")
+    now = alphabet_facts(task).get("alphabet")
+    then = read_checked(folder / "task.json", TaskFile).get("alphabet")
     if now is not None and now != then:
         other = next((symbol for symbol in now if symbol not in (then or ())), None)
         what = f"{task.data_name} here has {len(now)}" + (f", {other!r} among them" if other is not None else "")
         raise UserError(f"{folder}: was trained on another alphabet, of {len(then or ())} symbols: {what}")
 
 
+def tidy(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a run folder, unless another process writes it."""
+    with _told(folder):
+        refuse_links(folder)
+        with suppress(Locked):
+            lock = lock_folder(folder)
+            sweep(folder)
+            lock.release()
+
+
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder has its result."""
+    """True where the run in a folder has its result."""
     return (folder / "result.json").is_file()
 
 
@@ -218,11 +315,11 @@ def record_round(run: Run, writer: Writer, round_: Round) -> None:
     writer.row("timing.csv", {"round": round_.number, "seconds": round(round_.seconds, 6)})
 
 
-def write_checkpoint_of(run: Run, writer: Writer) -> None:
-    """Write all that the run needs to go on."""
+def write_checkpoint_of(run: Run, writer: Writer, limits_before: Values | None = None) -> None:
+    """Write everything that the run needs to go on. limits_before: those of a run that is extended here."""
     champion = run.champion
     writer.checkpoint(Checkpoint(
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),
         writer.lengths(), champion.genotype if champion else None, champion.round if champion else 0,
-        champion.validation_score if champion else 0.0, run.carried.state if run.carried else None,
-        run.constants))
+        champion.validation_score if champion else 0.0, run.carried.state if run.carried else None, writer.hashes(),
+        limits_before or {}, run.constants))

@@ -1,34 +1,44 @@
-"""Files of data that a run's config names, by their SHA-256: an edited file makes another run of the same config."""
+"""Data and runs that a run's config names, by their SHA-256: an edited file makes another run of the same config."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from hyperevo.config import PARTS, RunConfig
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, reason
 from hyperevo.parts import Target
 from hyperevo.runs.files import read_json
+from hyperevo.runs.schemas import InputsFile, checked
 
 CHUNK = 1 << 20
 
 
 def input_hashes(config: RunConfig) -> dict[str, str]:
-    """SHA-256 of every file or folder that the config names, by its name there; raises UserError where one cannot be
-    read."""
-    names = [name for kind in PARTS for name in config.part(kind).files()]
-    return {name: _hash(Path(name)) for name in names}
+    """SHA-256 of every file or folder that the config names, by its name there, and of the copies that the run keeps,
+    by the name of their folder; raises UserError where one cannot be read."""
+    parts = [config.part(kind) for kind in PARTS]
+    kept = {name: packed_hash(*packed) for part in parts for name, packed in part.kept().items()}
+    return kept | {name: _hash(Path(name)) for part in parts for name in part.files()}
+
+
+def packed_hash(plain: Any, tensors: Mapping[str, Tensor]) -> str:
+    """Hash of plain data and tensors."""
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def recorded_hashes(folder: Path) -> dict[str, str]:
     """Hashes that a run folder recorded; none where it names no files, or was made by an earlier version."""
     path = folder / "inputs.json"
-    if not path.is_file():
-        return {}
-    values = read_json(path)
-    if not isinstance(values, dict) or not all(isinstance(own, str) for own in values.values()):
-        raise UserError(f"{path}: does not hold a SHA-256 by file")
-    return values
+    return checked(InputsFile, read_json(path), path).root if path.is_file() else {}
 
 
 def constants_hash(target: Target) -> str | None:
@@ -53,5 +63,5 @@ def _hash(path: Path) -> str:
                 while chunk := opened.read(CHUNK):
                     digest.update(chunk)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     return digest.hexdigest()

@@ -7,20 +7,22 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Batch, DropsOut, Encoding, Lessons, Loss, ReadsOn, Target, Task
+from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.weights import Weights
 
 Fitness = Callable[..., Tensor]
-"""Of genotypes, inputs, labels and, where the target reads sequences, what it carries from the batch before."""
+"""Function of genotypes, inputs, wanted outputs and, for a target that reads on, its `Carried` state; gives fitness
+(P,)."""
 
 
 @dataclass
 class Carried:
-    """What a target that reads sequences takes from one step along the gradient to the next: its state, without the
-    past's gradient; and the number that dropout is drawn from at this step."""
+    """State of a target that reads on, from one step along the gradient to the next, detached from past steps; and the
+    seed of the dropout at this step."""
 
     state: tuple[Tensor, ...] | None = None
     draw: int = 0
@@ -46,11 +48,11 @@ def dropping(target: Target, seed: int, step: int) -> Carried | None:
 
 
 LEARNING_STREAM = 1 << 40
-"""Batches numbered from here on are for learning within generations, those below for judging."""
+"""Generation from which on batches are for learning within generations; smaller ones are for judging."""
 
 
 def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss: Loss | None = None) -> Fitness:
-    """Function of P genotypes, inputs, wanted outputs and, for a target that reads on, its `Carried` state: it gives
+    """Function of P genotypes, inputs, wanted outputs and, for a target that reads on, its `Carried` state; gives
     fitness (P,) less the decay of generated weights (of all weight matrices where none are generated)."""
     loss = loss or Loss()
     decayed = [name for name in encoding.generated() or encoding.geometry
@@ -69,7 +71,7 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
 
 def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
           memory_gb: float) -> Genotypes:
-    """The graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step."""
+    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
     first = LEARNING_STREAM + generation * lessons.steps
     for step in range(lessons.steps):
         work = partial(fitness, carried=dropping(target, seed, first + step))
@@ -78,7 +80,7 @@ def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: 
 
 
 def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:
-    """(numbers,): of every graph's own fitness, forwards and backwards a block of graphs at a time."""
+    """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs at a time."""
     def of_block(block: slice) -> Tensor:
         numbers, graphs = learning.leaf(block)
         values = fitness(graphs, *batch)
@@ -90,5 +92,5 @@ def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch,
 
 
 def _squares(weights: Weights, names: list[str]) -> Tensor | float:
-    """(P,): Σ w² over some parameters."""
+    """Sums (P,) of squares of the weights in some parameters."""
     return sum((weights.tensor(name).float().square().flatten(1).sum(1) for name in names), start=0.0)

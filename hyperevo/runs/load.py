@@ -11,8 +11,8 @@ from hyperevo.runs.compose import shaped_target, task_shape
 
 
 def load_fitting(source: str, overrides: Sequence[Override] = (), code: Code = OWN) -> LoadedConfig:
-    """`load_config`, and where that replaces the target, without the parameters of the old one that the file names for
-    other parts and the new one does not have; a note says which.
+    """Load a config as `load_config` does. Where an override replaces the target, names of the old target's parameters
+    in the file's other parts are left out if the new target lacks them; a note lists them.
 
     Raises UserError as `load_config` does, and where the new target does not fit the task.
     """
@@ -26,7 +26,7 @@ def load_fitting(source: str, overrides: Sequence[Override] = (), code: Code = O
 
 
 def _parameters_named(loaded: LoadedConfig) -> dict[str, tuple[str, ...]]:
-    """By key of the encoding, the names or patterns of parameters that the file gives."""
+    """Names or patterns of the target's parameters that the file gives, by key of the encoding."""
     encoding = loaded.config.part("encoding")
     keys = [key for key, info in type(encoding).model_fields.items() if TARGET_PARAMETERS in info.metadata]
     return {key: names for key, names in encoding if key in keys

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, unpack_genotype
 from hyperevo.modules import Standardise
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.files import read_folder, read_json, read_rows, read_tensors
+from hyperevo.runs.files import read_folder, read_tensors
 from hyperevo.runs.folder import finished, read_run_config
 from hyperevo.runs.result import PREPROCESSING, Result
+from hyperevo.runs.schemas import METRICS, ChampionFile, ResultFile, checked, read_checked, read_log
 from hyperevo.runs.task_facts import read_task
+from hyperevo.seal import STATE
 
 
 class OpenedRun:
@@ -33,14 +35,14 @@ class OpenedRun:
     @property
     def metrics(self) -> dict[str, list[float]]:
         """Columns of metrics.csv, one value a round; not-a-number where a round has none."""
-        rows = read_rows(self.folder / "metrics.csv")
+        rows = read_log(self.folder / "metrics.csv", METRICS)
         return {key: [float(row[key] or nan) for row in rows] for key in (rows[0] if rows else ())}
 
     @cached_property
     def result(self) -> Result:
         """Content of result.json; raises UserError where the run is not finished."""
         self._check_finished()
-        result = Result(read_json(self.folder / "result.json"))
+        result = Result(read_checked(self.folder / "result.json", ResultFile))
         result.folder, result.weights = self.folder, self.weights
         return result
 
@@ -49,7 +51,8 @@ class OpenedRun:
         """The champion's genotype, a tensor (genes,) or a graph; raises UserError where the run is not finished."""
         self._check_finished()
         values, tensors = read_folder(self.folder / "champion")
-        return unpacked(self.folder / "champion", values.get("genotype"), tensors)
+        checked(ChampionFile, values, self.folder / "champion" / STATE)
+        return unpacked(self.folder / "champion", values["genotype"], tensors)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -70,8 +73,8 @@ class OpenedRun:
         try:
             network = target.module(self.weights)
         except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.folder}: the champion's weights do not fit the config: {reason}") from error
+            raise UserError(f"{self.folder}: the champion's weights do not fit the config: "
+                            f"{shortened(error)}") from error
         if first is not None:
             network = nn.Sequential(OrderedDict(preprocessing=first, network=network))
         return network.eval()
@@ -86,7 +89,7 @@ class OpenedRun:
         try:
             return Standardise(**tensors) if tensors else None
         except TypeError as error:
-            raise UserError(f"{path}: does not say what the task does to its inputs: {error}") from error
+            raise UserError(f"{path}: does not say what the task does to its inputs: {shortened(error)}") from error
 
     def _check_finished(self) -> None:
         if not finished(self.folder):
@@ -95,7 +98,7 @@ class OpenedRun:
     def __repr__(self) -> str:
         if finished(self.folder):
             return repr(self.result)
-        done = len(read_rows(self.folder / "metrics.csv"))
+        done = len(read_log(self.folder / "metrics.csv", METRICS))
         return f"{self.config.name}: not finished, round {done} of {self.config.run.rounds}, {self.folder}"
 
     def _repr_html_(self) -> str:
@@ -107,4 +110,4 @@ def unpacked(folder: Path, plain: object, tensors: dict[str, Tensor]) -> Genotyp
     try:
         return unpack_genotype(plain, tensors)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: holds no genotype: {error!r}") from error
+        raise UserError(f"{folder}: holds no genotype: {shortened(error)}") from error

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hyperevo.errors import shortened
 from hyperevo.runs.rounds import spent
 from hyperevo.runs.state import Round, Run
 
@@ -16,10 +18,15 @@ SECONDS_BETWEEN_UPDATES = 0.1
 """Least time between two updates of a notebook's line."""
 
 
+def plain_console(**options: Any) -> Console:
+    """A console that shows text as it is: no square bracket is markup, and no colon the name of a picture."""
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
 @contextmanager
 def shown(run: Run) -> Iterator[Show]:
     """Function that shows a round: below a notebook's cell, or on stderr if that is a terminal; elsewhere nothing."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     if console.is_jupyter:
         yield _notebook_line(run)
     elif console.is_terminal:
@@ -32,9 +39,10 @@ def shown(run: Run) -> Iterator[Show]:
 @contextmanager
 def bar(run: Run, console: Console) -> Iterator[Show]:
     """Function that moves a progress bar on a terminal; the bar goes when the context ends."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+               TextColumn("{task.fields[text]}", markup=False), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        place = progress.add_task(run.config.name, total=1.0, text="")
+        place = progress.add_task(shortened(run.config.name), total=1.0, text="")
         progress.update(place, completed=spent(run))
         yield lambda round_: progress.update(place, completed=round_.spent, text=round_text(round_, run))
 
@@ -42,14 +50,15 @@ def bar(run: Run, console: Console) -> Iterator[Show]:
 def _notebook_line(run: Run) -> Show:
     from IPython.display import display  # there, if this is a notebook
 
-    handle = display({"text/plain": run.config.name}, raw=True, display_id=True)
+    name = shortened(run.config.name)
+    handle = display({"text/plain": name}, raw=True, display_id=True)
     last = [0.0]
 
     def show(round_: Round) -> None:
         now = time.monotonic()
         if now - last[0] >= SECONDS_BETWEEN_UPDATES or round_.spent >= 1:
             last[0] = now
-            handle.update({"text/plain": f"{run.config.name}: {round_text(round_, run)}"}, raw=True)
+            handle.update({"text/plain": f"{name}: {round_text(round_, run)}"}, raw=True)
 
     return show
 

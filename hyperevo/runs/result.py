@@ -1,7 +1,8 @@
-"""Result of a run: the test examples, looked at once, and what the champion came to."""
+"""Result of a run: its champion on the test examples, which are looked at once."""
 
 import html
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
 from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
-from hyperevo.runs.files import write_folder, write_json, write_tensors
+from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
 from hyperevo.weights import Weights
@@ -28,7 +29,7 @@ PREPROCESSING = "preprocessing.safetensors"
 """File in `champion/`: the state of the module that turns raw examples into what the network reads."""
 
 EXAMPLES = 10
-"""Test examples that are kept, of tasks that have something to show."""
+"""Number of test examples that are kept, of tasks that show any."""
 
 
 class Result(dict[str, Any]):
@@ -36,7 +37,7 @@ class Result(dict[str, Any]):
 
     folder: Path | None = None
     weights: Mapping[str, Tensor]
-    """The champion's, by their names in the `state_dict`."""
+    """Weights of the champion, by their names in the `state_dict`."""
 
     @property
     def measure(self) -> Measure:
@@ -63,28 +64,51 @@ class Result(dict[str, Any]):
 
 
 def finish(run: Run) -> Result:
-    """Look at the test examples, once, and write the champion and the result into the folder, if there is one."""
+    """Look at the test examples, once, and write the champion and the result into the folder, if there is one.
+
+    Raises RunFailed where there is no champion; and, with the champion already written, where its test score is not
+    finite.
+    """
     champion, parts = run.champion, run.parts
     if champion is None:
-        raise RunFailed("the run ended without a validation")
+        raise RunFailed(f"no candidate had a finite {parts.task.measure.name} on {parts.task.data_name}, and so there "
+                        "is no champion")
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
                     acting_in(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
-    result = Result({**_outcome(run, champion, float(test[0]), examples), "operations": _operations(run, population),
-                     **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-                     **retested(run.config, parts, champion.genotype), **parts.task.describe(parts.target, networks),
-                     **_of_everyone(parts, examples, calibration, run.memory_gb)})
-    result.weights = parts.target.state_dict(networks.network(0))
+    weights = parts.target.state_dict(networks.network(0))
+    if run.writer is not None:
+        with run.writer.writing():
+            _write_champion(run, champion, networks, weights, examples)
+    if not torch.isfinite(test[0]):
+        raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
+                        f"{parts.task.data_name} is not finite")
+    result = Result(_plain({**_outcome(run, champion, float(test[0]), examples),
+                            "operations": _operations(run, population),
+                            **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                            **retested(run.config, parts, champion.genotype),
+                            **parts.task.describe(parts.target, networks),
+                            **_of_everyone(parts, examples, calibration, run.memory_gb)}))
+    result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
-        _write_champion(run, champion, networks, result.weights, examples)
-        write_json(run.folder / "result.json", result)
+        with run.writer.writing():
+            write_json(run.folder / "result.json", result)
     log.info("test %s %.4f on %s after %d evaluations", parts.task.measure.name, result["test_accuracy"],
              result["data"], run.evaluations)
     return result
+
+
+def _plain(values: Any) -> Any:
+    """Values for JSON, with None in place of numbers that are not finite."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _outcome(run: Run, champion: Champion, test: float, examples: Batch) -> dict[str, object]:
@@ -106,17 +130,15 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
 @torch.no_grad()
 def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Mapping[str, Tensor],
                     examples: Batch) -> None:
-    task, folder = run.parts.task, run.folder / "champion"
+    task = run.parts.task
     plain, tensors = pack_genotype(champion.genotype)
-    write_folder(folder, {"genotype": plain, "round": champion.round,
-                          "validation_accuracy": champion.validation_score}, tensors)
-    write_tensors(folder / "weights.safetensors", weights)
     first = task.preprocessing()
-    # Empty where there is none: a run that lacks the file was made before it was kept.
-    write_tensors(folder / PREPROCESSING, {} if first is None else first.state_dict())
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
-    if shown:
-        write_tensors(folder / "examples.safetensors", shown)
+    # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
+    also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
+            **({"examples.safetensors": shown} if shown else {})}
+    write_folder(run.folder / "champion", {"genotype": plain, "round": champion.round,
+                                           "validation_accuracy": champion.validation_score}, tensors, also)
 
 
 def _operations(run: Run, population: Genotypes) -> int:
@@ -129,8 +151,8 @@ def _operations(run: Run, population: Genotypes) -> int:
 
 
 def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:
-    """Test score of the best genotype of each of the population, where the search keeps it: of all the seeds that a
-    gradient trained."""
+    """Test scores of the best genotype of every member, such as the seeds that a gradient trained, where the search
+    keeps them."""
     selected = parts.search.selected()
     if selected is None:
         return {}

@@ -2,17 +2,18 @@
 
 import torch
 
+from hyperevo.abilities import Resizes
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.genotypes import Genotype, stack
-from hyperevo.parts import Parts, Resizes, Task
+from hyperevo.parts import Parts, Task
 from hyperevo.runs.compose import build_target
 
 
 @torch.no_grad()
 def retested(config: RunConfig, parts: Parts, champion: Genotype) -> dict[str, dict[str, dict[str, float]]]:
-    """Facts about the network, by resolution; nothing where the task has no resolutions, and nothing of those where a
-    genotype does not paint a network."""
+    """Facts about the champion's network by resolution; empty where the task has no resolutions, without those at which
+    the genotype does not paint a network."""
     task = parts.task
     if not isinstance(task, Resizes):
         return {}

@@ -11,10 +11,11 @@ from types import FrameType
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
-from hyperevo.parts import Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Teaches
+from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """A signal ended the run after a whole generation; its checkpoint is written."""
+    """A signal ended the run after a whole round; its checkpoint is written."""
 
     def __init__(self, signum: int):
         super().__init__(signal.Signals(signum).name)
@@ -36,7 +37,7 @@ class Interrupted(Exception):
 
 
 def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
-    """Go through the remaining rounds and finish: returns the content of result.json.
+    """Go through the remaining rounds and finish; returns the content of result.json.
 
     Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. SIGINT and
     SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
@@ -74,14 +75,15 @@ def one_round(run: Run) -> Round:
     champion = run.champion.validation_score if run.champion else None
     round_ = Round(run.round, generation, spent(run), fitness, failed, score, champion, seconds, learned)
     if run.writer is not None:
-        record_round(run, run.writer, round_)
-        write_checkpoint_of(run, run.writer)
+        with run.writer.writing():
+            record_round(run, run.writer, round_)
+            write_checkpoint_of(run, run.writer)
     return round_
 
 
 def spent(run: Run) -> float:
-    """Share of the rounds or the budget that a run has used up, whichever ends it first; all where its champion is as
-    good as is wanted."""
+    """Share of the rounds or the budget that a run has used up, the larger one; 1 where the champion has the wanted
+    score."""
     wanted, champion = run.config.run.until, run.champion
     if wanted is not None and champion is not None and champion.validation_score >= wanted:
         return 1.0
@@ -89,7 +91,8 @@ def spent(run: Run) -> float:
 
 
 def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float, examples_per_batch: int) -> float:
-    """Share of the limits of a config that so many rounds, evaluations of a batch's examples, and seconds are."""
+    """Share of a config's limits, the largest one, that so many rounds, evaluations of a batch's examples, and seconds
+    use up."""
     limits = config.run
     used = ((rounds, limits.rounds), (evaluations, limits.evaluations), (seconds, limits.seconds),
             (evaluations * examples_per_batch, limits.images))
@@ -97,7 +100,7 @@ def share_spent(config: RunConfig, rounds: int, evaluations: int, seconds: float
 
 
 def _plan_by_clock(run: Run) -> None:
-    """With a budget in seconds, re-estimate the rounds from the speed so far, so that schedules end on time."""
+    """Re-estimate the rounds from the speed so far, for a budget in seconds, so that schedules end on time."""
     limit = run.config.run.seconds
     if limit is None or not run.seconds:
         return
@@ -107,14 +110,14 @@ def _plan_by_clock(run: Run) -> None:
 
 
 def _evolve(run: Run) -> tuple[Tensor, int]:
-    """One generation: fitness (P,), and how many networks failed."""
+    """Evaluate and tell one generation: fitness (P,), and the number of networks that failed."""
     parts, search = run.parts, run.parts.search
     teacher = search if isinstance(search, Teaches) else None
     lessons = None if teacher is None else teacher.lessons()
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
     fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                       run.memory_gb, fitting, acting_in(parts.task)))
+                                      run.memory_gb, fitting, acting_in(parts.task)), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:
@@ -124,7 +127,7 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
 
 
 def _taught(run: Run, lessons: Lessons) -> Genotypes:
-    """The graphs of a generation after their steps along the gradient."""
+    """Graphs of a generation after their steps along the gradient."""
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
@@ -134,7 +137,8 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
-    """A round's steps along the gradient: mean fitness (P,) over them."""
+    """Take a round's steps along the gradient: mean fitness (P,) over them, and 0 failed networks. Raises RunFailed
+    where the loss is not finite."""
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
@@ -165,25 +169,33 @@ def _carried(run: Run) -> Carried | None:
     return run.carried
 
 
-def finite(fitness: Tensor) -> tuple[Tensor, int]:
-    """Fitness (P,) in which networks whose outputs overflowed are worse than all others, and their number. Raises
+def finite(fitness: Tensor, task: Task) -> tuple[Tensor, int]:
+    """Fitness (P,) in which networks whose fitness is not finite are worse than all others, and their number. Raises
     RunFailed where no network's fitness is finite."""
     good = torch.isfinite(fitness)
     if not good.any():
-        raise RunFailed("no network of the population has a finite fitness; smaller weights may help")
+        hint = "" if isinstance(task, Acts) else "; smaller weights may help"
+        raise RunFailed(f"no network of the population has a finite fitness on {task.data_name}{hint}")
     worst = fitness[good].min() - 1
     return torch.where(good, fitness, worst), int((~good).sum())
 
 
-def _validate(run: Run) -> float:
-    """Validation score of the search's best candidate; it becomes the champion where it beats the last one."""
+def _validate(run: Run) -> float | None:
+    """Validate the search's candidates: score of the best one, which becomes the champion if it beats the last one;
+    None where no candidate's is finite. A score that is not finite is worse than all others."""
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
                       run.memory_gb, calibration_of(parts), acting_in(parts.task))
+    scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())
     score = float(scores[best])
+    if not math.isfinite(score):
+        if run.champion is None and run.round <= run.config.run.validate_every:
+            log.warning("no candidate of round %d has a finite %s on %s, so that there is no champion yet", run.round,
+                        parts.task.measure.name, parts.task.data_name)
+        return None
     if run.champion is None or score > run.champion.validation_score:
         run.champion = Champion(_chosen(candidates, best), run.round, score)
     return score
@@ -196,13 +208,13 @@ def _chosen(genotypes: Genotypes, index: int) -> Genotype:
 
 
 def calibration_of(parts: Parts) -> Batch:
-    """As many training examples as the target takes anything from; none for most targets."""
+    """Training examples from which the target takes statistics or a readout; none for most targets."""
     return parts.task.calibration(parts.target.calibration_examples)
 
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM; after the first, the next has its usual effect."""
+    """Context that collects SIGINT and SIGTERM; after the first one, earlier handlers are back."""
     received: list[int] = []
     before: dict[int, object] = {}
 

@@ -1,4 +1,4 @@
-"""What a network that learned to predict sequences writes by itself: it reads what it wrote, step by step."""
+"""Sequences written by a network that learned to predict them: it reads what it wrote, step by step."""
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ def draw_strokes(network: SequenceNetwork, drawings: int, length: int, bias: flo
 
 @torch.no_grad()
 def changed_rows(network: SequenceNetwork, inputs: Tensor) -> Tensor | None:
-    """How far every row of the last layer's hidden-to-gate matrices moves while a network reads inputs, (N, T) or (N,
-    T, features) → (N, T, gates, hidden); None where weights stay as they are."""
+    """Change (N, T, gates, hidden) of every row of the last layer's hidden-to-gate matrices while a network reads
+    inputs, (N, T) or (N, T, features); None where weights stay as they are."""
     if not isinstance(network.layers, HyperLSTM | HyperRNN):
         return None
     _, _, seen = network.layers.trace(network.steps(inputs))

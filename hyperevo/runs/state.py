@@ -1,4 +1,4 @@
-"""A run in memory: its config and parts, how far it is, and what it has found."""
+"""A run in memory: its config, parts, progress and champion."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
-from hyperevo.parts import HasSpecies, Parts
+from hyperevo.parts import Parts
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
 from hyperevo.runs.writer import Writer
@@ -19,7 +20,7 @@ class Round:
     """One round of ask, evaluate and tell.
 
     spent: share of the run's rounds or budget that is used up, whichever ends it first; 1 after the last round.
-    learned: whether the round was steps along a gradient, and fitness is minus their loss.
+    learned: True where the round was steps along a gradient, and fitness is minus their loss.
     """
 
     number: int
@@ -74,14 +75,14 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Folder of a run that has one."""
+        """Folder of the run; raises ValueError where it has none."""
         if self.writer is None:
             raise ValueError("this run has no folder")
         return self.writer.folder
 
     @property
     def examples_seen(self) -> int:
-        """Examples shown to networks in training, each counted once for each of them."""
+        """Number of examples shown to networks in training; an example counts once for every network."""
         return self.evaluations * self.examples_per_batch
 
     @cached_property
@@ -90,7 +91,7 @@ class Run:
         return constants_hash(self.parts.target)
 
     def species_sizes(self) -> dict[int, int]:
-        """Members by species, where the search has species."""
+        """Number of members by species; empty where the search has none."""
         return self.parts.search.species_sizes() if isinstance(self.parts.search, HasSpecies) else {}
 
     def close(self) -> None:

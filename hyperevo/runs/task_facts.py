@@ -5,11 +5,11 @@ from pathlib import Path
 
 from hyperevo.config import Values
 from hyperevo.data import Alphabet
-from hyperevo.errors import UserError
+from hyperevo.errors import UserError, shortened
 from hyperevo.geometry import Frame, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.parts import Task, output_units
-from hyperevo.runs.files import read_json
+from hyperevo.runs.schemas import TaskFile, read_checked
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,15 @@ def alphabet_facts(task: Task) -> dict[str, list[str | int]]:
 
 def read_task(folder: Path) -> TaskFacts:
     """Facts in a run's task.json; raises UserError naming the file where it is missing, damaged or lacks a key."""
-    values = read_json(folder / "task.json")
+    path = folder / "task.json"
+    values = read_checked(path, TaskFile)
     try:
-        return TaskFacts(str(values["data"]), _sheet(values["inputs"]),
-                         _sheet(values["outputs"]) if "outputs" in values else int(values["classes"]),
-                         tuple(str(name) for name in values["class_names"]), Measure.read(values),
+        return TaskFacts(shortened(values["data"]), _sheet(values["inputs"]),
+                         _sheet(values["outputs"]) if "outputs" in values else values["classes"],
+                         tuple(map(shortened, values["class_names"])), Measure.read(values),
                          _alphabet(values.get("alphabet", [])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'task.json'}: does not describe a task: {error!r}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: does not describe a task: {shortened(error)}") from error
 
 
 def _sheet(sizes: list[int] | Values) -> Sheet:

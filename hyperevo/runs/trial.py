@@ -5,22 +5,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, FollowsGradient, Steps
 from hyperevo.config import RunConfig
 from hyperevo.control import forward_own
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Acts, Batch, FollowsGradient, Parts, Steps
+from hyperevo.genotypes import Genotype, Genotypes, stack
+from hyperevo.parts import Batch, Parts
 from hyperevo.runs.evaluate import calibrated, fitting_half
 from hyperevo.runs.learn import Carried
 from hyperevo.weights import Weights
 
 EXAMPLES = 8
-"""Examples of a trial; half of them fit a readout, where there is one."""
+"""Number of examples in a trial; half of them fit a readout, where there is one."""
 
 
 def try_parts(parts: Parts, config: RunConfig) -> None:
     """Express one genotype, show its network a few examples, and take fitness and score. Raises UserError, in one line
-    that names the parts, for whatever goes wrong."""
+    that names the parts, for any error."""
     genotype = _tried(lambda: parts.search.ask()[:1], config)
     _tried(lambda: _act(parts, genotype) if isinstance(parts.task, Acts) else _read(parts, genotype, config), config)
 
@@ -36,6 +37,22 @@ def _tried(work: Callable[[], Genotypes | None], config: RunConfig) -> Genotypes
         raise UserError(f"{names} do not work together: {type(error).__name__}{f': {reason}' if reason else ''}") \
             from error
     return result if result is not None else torch.empty(0)
+
+
+@torch.no_grad()
+def check_state(parts: Parts, champion: Genotype | None) -> None:
+    """Express the population of a search that was restored, and the champion; raises whatever is wrong with them."""
+    population = parts.search.ask()
+    for start in range(0, len(population), EXAMPLES):
+        _check_weights(parts, population[start : start + EXAMPLES])
+    if champion is not None:
+        _check_weights(parts, stack(champion))
+
+
+def _check_weights(parts: Parts, genotypes: Genotypes) -> None:
+    if isinstance(genotypes, Tensor) and not torch.isfinite(genotypes).all():
+        raise ValueError("genes are no finite numbers")
+    parts.encoding.express(genotypes).network(0)
 
 
 @torch.no_grad()

@@ -4,38 +4,54 @@ import csv
 import io
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from hyperevo.config import RunConfig
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError, reason
 from hyperevo.genotypes import Genotype, pack_genotype
-from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
+from hyperevo.runs.checkpoint import Checkpoint, checkpoints, write_checkpoint
 from hyperevo.runs.files import AppendLog, write_folder
+from hyperevo.seal import file_hash
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
+FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json", "start/state.json",
+         "start/tensors.safetensors")
+"""Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"
 
 
+class Locked(UserError):
+    """A folder that another process writes."""
+
+
 def log_handler(path: Path) -> logging.Handler:
-    """Handler that writes messages into a run's run.log, which is made with the first of them."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    """Handler that writes messages into a run's run.log, which is made with the first of them. A message that cannot be
+    written is no reason to end a run."""
+    if path.is_symlink():
+        raise UserError(f"{path}: is a symbolic link; a run's own files are none")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    vars(handler)["handleError"] = lambda record: None
     return handler
 
 
-def lock_folder(folder: Path) -> FileLock:
-    """Lock of a run folder, held until it is released or its process ends; raises UserError where another process holds
-    it."""
-    lock = FileLock(folder / LOCK)
+def lock_folder(folder: Path, name: str = LOCK, what: str = "run") -> FileLock:
+    """Lock of a folder, held until it is released or its process ends; raises Locked where another process holds it.
+    """
+    if (folder / name).is_symlink():
+        raise UserError(f"{folder / name}: is a symbolic link; a run's own files are none")
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{folder}: another process is writing this run") from None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be locked: {error.strerror or error}") from error
+        raise Locked(f"{folder}: another process is writing this {what}") from None
+    except (OSError, NotImplementedError) as error:
+        cause = reason(error) if isinstance(error, OSError) else error
+        raise UserError(f"{folder}: cannot be locked: {cause}") from error
     return lock
 
 
@@ -43,13 +59,21 @@ class Writer:
     """Writes a run's rounds into its folder."""
 
     def __init__(self, folder: Path, config: RunConfig, lock: FileLock, has_species: bool,
-                 lengths: Mapping[str, int] | None = None):
-        """lengths: those of the logs at the checkpoint that the run goes on from."""
+                 last: Checkpoint | None = None):
+        """last: the checkpoint that the run goes on from; raises UserError where a file is not as it says."""
         self.folder, self.config, self._lock = folder, config, lock
         names = (*LOGS, "species.csv") if has_species else LOGS
-        self._logs = {name: AppendLog(folder / name, None if lengths is None else lengths.get(name, 0))
-                      for name in names}
+        lengths, hashes = (last.lengths, last.hashes) if last else ({}, {})
+        self._fixed = {name: file_hash(folder / name) for name in FIXED if (folder / name).is_file()}
+        self._logs: dict[str, AppendLog] = {}
         self._frames = filmstrip_rounds(config)
+        with ExitStack() as opened:
+            for name in names:
+                self._logs[name] = AppendLog(folder / name, lengths.get(name, 0), hashes.get(name))
+                opened.callback(self._logs[name].close)
+            for name in ("checkpoint", "filmstrip")[: 1 + bool(self._frames)]:
+                (folder / name).mkdir(exist_ok=True)
+            opened.pop_all()
 
     def row(self, file: str, values: Mapping[str, object]) -> None:
         """Add a row to a CSV log, after a head where it is the first."""
@@ -65,20 +89,35 @@ class Writer:
         self._logs["fitness.bin"].append(record)
 
     def frame(self, round_: int, champion: Genotype) -> None:
-        """Keep the champion for the filmstrip, after the rounds that are in it."""
+        """Keep the champion for the filmstrip, if this round is one of its frames."""
         if round_ in self._frames:
-            write_folder(self.folder / "filmstrip" / f"{round_:06d}", *pack_genotype(champion))
+            plain, tensors = pack_genotype(champion)
+            write_folder(self.folder / "filmstrip" / f"{round_:06d}", plain, tensors)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""
         write_checkpoint(self.folder, checkpoint)
 
     def lengths(self) -> dict[str, int]:
-        """Bytes of every log."""
+        """Number of bytes in every log."""
         return {name: log.length() for name, log in self._logs.items()}
 
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every log, and of the files that stay as they are."""
+        return self._fixed | {name: log.sha256() for name, log in self._logs.items()}
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell what cannot be written as RunFailed, in one line that says from which round `resume` goes on."""
+        try:
+            yield
+        except OSError as error:
+            found = checkpoints(self.folder)
+            then = f"`resume` goes on from round {int(found[-1].name)}" if found else "no checkpoint is left there"
+            raise RunFailed(f"{self.folder}: cannot be written: {reason(error)}; {then}") from error
+
     def close(self) -> None:
-        """Close the logs and let the folder go."""
+        """Close the logs and release the folder's lock."""
         for log in self._logs.values():
             log.close()
         self._lock.release()

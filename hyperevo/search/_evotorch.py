@@ -11,31 +11,39 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.abilities import FixedLength
 from hyperevo.errors import UserError
-from hyperevo.parts import Encoding, FixedLength, Search
+from hyperevo.parts import Encoding, Search
+from hyperevo.randomness import generator_for
+from hyperevo.search._start import StartSettings, start_genes
 
 
-class PopulationSettings(ComponentSettings):
+class PopulationSettings(StartSettings):
     """Options that all searches share."""
 
     population: int = Field(60, ge=2)
-    """Genotypes in a generation."""
+    """Number of genotypes in a generation."""
+
+    def numbers_held(self, genes: int) -> int:
+        """The population, twice: as it is and in the making."""
+        return 2 * self.population * genes
 
 
 class GaussianSettings(PopulationSettings):
     """Options that all searches with a Gaussian share."""
 
+    words = ("zero", "sample")
     deviation: float = Field(0.1, gt=0)
     """Standard deviation of the first population around its centre."""
-    start: Literal["zero", "sample"] = "zero"
-    """First centre: all genes 0, or a sample of the genotypes that a gradient search starts from."""
+    start: str = "zero"
+    """First centre: zero, all genes 0; sample, a sample of the genotypes that a gradient search starts from; or a run
+    folder, whose champion it is. The run keeps a copy of that: the folder is needed once."""
     centre: float = Field(0.0, ge=0)
     """Standard deviation of noise added to the first centre; needed where the start is a stationary point, as zero is
     for layered encodings."""
@@ -54,14 +62,17 @@ def import_evotorch() -> Any:
     return evotorch
 
 
+Make = Callable[[Any, Any, Any], Any]
+
+
 class EvotorchSearch(Search):
     """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
 
-    def __init__(self, settings: PopulationSettings, make: Callable[[Any, Any, Tensor], Any], first_centre: Tensor,
-                 seed: int):
-        """`make(evotorch, problem, first_centre)` returns the algorithm."""
+    def __init__(self, settings: PopulationSettings, make: Make, start: Tensor | None, genes: int, seed: int):
+        """`make(evotorch, problem, start)` returns the algorithm; start: (genes,) a centre or a genotype to start from.
+        """
         self.settings, self.generation = settings, 0
-        self._make, self._first, self._genes, self._seed = make, first_centre, len(first_centre), seed
+        self._make, self._start, self._genes, self._seed = make, start, genes, seed
         self._population: Tensor | None = None
 
     def prepare(self) -> None:
@@ -71,29 +82,28 @@ class EvotorchSearch(Search):
 
     def _begin(self) -> Tensor:
         evotorch = import_evotorch()
-        self._told: SimpleQueue = SimpleQueue()
-        self._asked: SimpleQueue = SimpleQueue()
+        self._told: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._asked: SimpleQueue[Tensor | Exception] = SimpleQueue()
         problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
                                    vectorized=True, seed=self._seed, dtype=torch.float32)
         with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
             warnings.filterwarnings("ignore", message="To copy construct from a tensor", category=UserWarning)
-            self._algorithm = self._make(evotorch, problem, self._first)
+            self._algorithm = self._make(evotorch, problem, self._start)
         self._last = torch.empty(0, self._genes)
         self._best = 0
-        ends = (self._algorithm, self._told, self._asked)
+        ends = (self._algorithm, self._asked)
         threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
         return self._receive()
 
     def _hand_out(self, population: Any) -> Tensor:
         """The fitness function that evotorch calls, in its thread."""
-        self._asked.put((self._algorithm.step_count, population.clone().as_subclass(Tensor)))
+        self._asked.put(population.clone().as_subclass(Tensor))
         return _next_fitness(self._told)
 
     def _receive(self) -> Tensor:
-        message = self._asked.get()
-        if isinstance(message, Exception):
-            raise message
-        self.generation, population = message
+        population = self._asked.get()
+        if isinstance(population, Exception):
+            raise population
         return population
 
     def ask(self) -> Tensor:
@@ -111,6 +121,7 @@ class EvotorchSearch(Search):
         self._last, self._best = population, int(fitness.argmax())
         self._told.put(fitness)
         self._population = self._receive()
+        self.generation += 1
 
     def candidates(self) -> Tensor:
         """Genotypes worth validating (C, genes): the centre where the search has one, else the best of the last tell.
@@ -144,14 +155,14 @@ class EvotorchSearch(Search):
                 f"{self._genes:,} genes, generation {self.generation})")
 
 
-def _next_fitness(told: SimpleQueue) -> Tensor:
+def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
     fitness = told.get()
     if fitness is None:
         raise _Closed
     return fitness
 
 
-def _step_until_closed(algorithm: Any, told: SimpleQueue, asked: SimpleQueue) -> None:
+def _step_until_closed(algorithm: Any, asked: SimpleQueue[Tensor | Exception]) -> None:
     try:
         with torch.no_grad():
             while True:
@@ -166,8 +177,8 @@ MOST_GENES_OF_A_COVARIANCE = 10_000
 """Most genes that a search with a full covariance takes: more would cost gigabytes and hours."""
 
 
-def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, seed: int,
-                   settings: PopulationSettings, covariance: bool = False) -> EvotorchSearch:
+def build_evotorch(make: Make, encoding: Encoding, seed: int, settings: PopulationSettings,
+                   covariance: bool = False) -> EvotorchSearch:
     """Build a search over an encoding's genes; `covariance` says that it keeps a full covariance matrix. Raises
     UserError for genotypes that are graphs, and for ones too long for such a matrix."""
     if not isinstance(encoding, FixedLength) or not encoding.genes:
@@ -176,12 +187,28 @@ def build_evotorch(make: Callable[[Any, Any, Tensor], Any], encoding: Encoding, 
     if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
         raise UserError(f"search.name: a covariance of {encoding.genes:,} genes is too large; use search.name=snes, or "
                         "cmaes with separable=true")
-    gaussian = settings if isinstance(settings, GaussianSettings) else GaussianSettings()
-    return EvotorchSearch(settings, make, _first_centre(encoding, seed, gaussian), seed)
+    start = start_genes(settings, encoding)
+    if isinstance(settings, GaussianSettings):
+        start = _first_centre(encoding, start, seed, settings)
+    return EvotorchSearch(settings, make, start, encoding.genes, seed)
 
 
-def _first_centre(encoding: FixedLength, seed: int, settings: GaussianSettings) -> Tensor:
+def _first_centre(encoding: FixedLength, start: Tensor | None, seed: int, settings: GaussianSettings) -> Tensor:
     noise = torch.randn(encoding.genes, generator=torch.Generator().manual_seed(seed)) * settings.centre
-    if settings.start == "zero":
+    if start is None and settings.start == "zero":
         return noise
-    return noise + encoding.sample(1, torch.Generator().manual_seed(seed))[0].cpu()
+    return noise + (encoding.sample(1, torch.Generator().manual_seed(seed))[0].cpu() if start is None else start)
+
+
+def begin_around(algorithm: Any, start: Tensor | None, deviation: float, seed: int) -> Any:
+    """An algorithm whose first population is a genotype (genes,) and neighbours of it; as it was if there is none."""
+    if start is not None:
+        size = len(algorithm.population)
+        noise = torch.randn(size, len(start), generator=generator_for(seed, 0, START_STREAM)) * deviation
+        noise[0] = 0
+        algorithm.population.set_values(start + noise)
+    return algorithm
+
+
+START_STREAM = 0x73746172
+"""Keeps the first population's noise apart from other draws by seed."""

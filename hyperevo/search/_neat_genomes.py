@@ -101,7 +101,7 @@ class Structure(NamedTuple):
 _FUNCTIONS = [(activation, aggregation) for activation in NAMES for aggregation in NAMES]
 """Pairs by index: activation · len(NAMES) + aggregation, both indices into NAMES."""
 
-_structures: dict[tuple, Structure] = {}
+_structures: dict[tuple[Any, ...], Structure] = {}
 STRUCTURES_KEPT = 20_000
 
 
@@ -213,9 +213,40 @@ def write_back(genome: DefaultGenome, config: GenomeConfig, graph: Graph) -> Non
         node.bias, node.response = bias, response
 
 
+def fill_genome(genome: Any, graph: Graph, config: GenomeConfig, innovation: int = 1) -> Any:
+    """Give a new genome of neat-python's the genes of a CPPN: outputs have keys from 0 on, other nodes those after, and
+    links the innovation numbers from `innovation` on. Returns it; raises ValueError where two outputs are one node."""
+    topology = graph.topology
+    if len(set(topology.outputs)) < len(topology.outputs):
+        raise ValueError("two outputs of a graph are one node, which no genome can say")
+    hidden = [place for place in range(len(topology.nodes)) if place not in topology.outputs]
+    node_keys = {place: key for key, place in enumerate([*topology.outputs, *hidden])}
+    keys = [*range(-1, -1 - topology.inputs, -1), *[node_keys[place] for place in range(len(topology.nodes))]]
+    genome.nodes = {key: _node_gene(graph, place, key, config) for place, key in node_keys.items()}
+    genome.connections = {}
+    weights = iter(graph.weights.tolist())
+    for key, node in zip(keys[topology.inputs :], topology.nodes, strict=True):
+        for source in node.sources:
+            link = config.connection_gene_type((keys[source], key), innovation=innovation + len(genome.connections))
+            link.weight, link.enabled = next(weights), True
+            genome.connections[link.key] = link
+    return genome
+
+
+def _node_gene(graph: Graph, place: int, key: int, config: GenomeConfig) -> Any:
+    node, gene = graph.topology.nodes[place], config.node_gene_type(key)
+    gene.activation, gene.aggregation, gene.time_constant = node.activation, node.aggregation, 1.0
+    gene.bias, gene.response = float(graph.biases[place]), float(graph.responses[place])
+    return gene
+
+
 def float64(values: Sequence[float] | Sequence[list[float]]) -> Tensor:
     """Numbers as a float64 tensor, the precision of genes."""
     return torch.tensor(values, dtype=torch.float64)
+
+
+PACKED = ("genomes", "node_keys", "node_numbers", "link_keys", "link_weights")
+"""Names of the tensors that genomes are packed into."""
 
 
 def pack_genomes(genomes: Sequence[DefaultGenome]) -> dict[str, Tensor]:

@@ -59,11 +59,11 @@ class _Genome(_Section):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         for name in MATRICES:
-            least, most = (getattr(self, f"{name}_{end}_value") for end in ("min", "max"))
+            least, most = (vars(self)[f"{name}_{end}_value"] for end in ("min", "max"))
             if least > most:
                 raise ValueError(f"{name}_min_value = {least} is above {name}_max_value = {most}")
         for name in ("activation", "aggregation"):
-            default, options = (getattr(self, f"{name}_{key}") for key in ("default", "options"))
+            default, options = (vars(self)[f"{name}_{key}"] for key in ("default", "options"))
             if default not in ("none", "random", *options.split(" ")):
                 raise ValueError(f"{name}_default = {shortened(default)} is not among {name}_options")
         return self
@@ -117,7 +117,7 @@ def read_sections(text: str, path: str) -> dict[str, Any]:
         raise ValueError(f"the section [{missing[0]}] is missing")
     found = {section: _checked(section, dict(parser.items(section))) for section in SECTIONS}
     for key in ("elitism", "min_species_size"):
-        if (value := getattr(found["DefaultReproduction"], key)) > found["NEAT"].pop_size:
+        if (value := vars(found["DefaultReproduction"])[key]) > found["NEAT"].pop_size:
             raise ValueError(f"[DefaultReproduction] {key} = {value}: is more than pop_size = {found['NEAT'].pop_size}")
     return found
 

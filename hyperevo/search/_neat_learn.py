@@ -16,7 +16,7 @@ from hyperevo.graph import Graph
 class LearnSettings(Options):
     """Options of learning within a generation."""
 
-    steps: int = Field(0, ge=0)
+    steps: int = Field(0, ge=0, le=10_000)
     """Steps along the gradient of every genome before it is evaluated; 0 is evolution alone."""
     learning_rate: float = Field(0.01, gt=0)
     """Learning rate of Adam, which starts anew with every generation."""

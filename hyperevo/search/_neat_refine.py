@@ -16,7 +16,7 @@ from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 class RefineSettings(Options):
     """Options of the evolution strategy that refines champions between NEAT generations."""
 
-    rounds: int = Field(40, ge=0)
+    rounds: int = Field(40, ge=0, le=1_000_000)
     """Rounds on the best species' champion after every NEAT generation; 0 is plain NEAT."""
     population: int = Field(60, ge=2)
     """Perturbed copies of the champion per round."""

@@ -4,20 +4,26 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from hyperevo.components import ComponentSettings, nearest
+from hyperevo.components import nearest
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.search._neat_learn import LearnSettings
 from hyperevo.search._neat_python import read_ini
 from hyperevo.search._neat_refine import RefineSettings
+from hyperevo.search._neat_start import read_run
+from hyperevo.search._start import StartSettings
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of the search by NEAT."""
 
+    reads = read_run
     name: Literal["neat"] = "neat"
     ini: str | None = None
     """Path of a neat-python INI file that replaces all values here but `refine` and `learn`. A run keeps its text, so
     that the file is needed only once."""
+    start: str = ""
+    """Run folder of NEAT whose last population is the first one; or its champion and mutants of that, where its
+    checkpoints are gone. The run keeps a copy: the folder is needed once."""
     population: int = Field(60, ge=2)
     """Genomes in a generation."""
     functions: tuple[str, ...] = ("sin", "gauss", "sigmoid", "tanh", "abs", "identity", "relu", "square", "cos", "step")
@@ -108,6 +114,10 @@ class Settings(ComponentSettings):
     """Evolution strategy on the champions' numbers, between NEAT generations."""
     learn: LearnSettings = LearnSettings()
     """Steps along the gradient that genomes take before they are judged."""
+
+    def numbers_held(self, genes: int) -> int:
+        """Some thousand numbers for every genome."""
+        return 4000 * self.population
 
     @field_validator("locality", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ class Settings(GaussianSettings):
 
     name: Literal["cmaes"] = "cmaes"
     separable: bool = False
-    """Adapt the diagonal of the covariance only."""
+    """true: adapt the diagonal of the covariance only, for many genes."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:

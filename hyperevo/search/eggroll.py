@@ -16,32 +16,36 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Neighbours
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._restored import restored, restored_optimizer
+from hyperevo.search._start import StartSettings, start_genes
 from hyperevo.weights import Factored
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 NOISE_STREAM = 0x6567_6772_6F6C_6C00
-"""Keeps the noise apart from the images of the same seed and generation."""
+"""Random stream of the noise, apart from the images of the same seed and generation."""
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of EGGROLL. Sizes are in units of a gene of the direct encoding."""
 
     name: Literal["eggroll"] = "eggroll"
     population: int = Field(1000, ge=2, multiple_of=2)
-    """Genotypes in a generation, in pairs with opposite noise."""
+    """Number of genotypes in a generation, in pairs with opposite noise."""
     rank: int = Field(1, ge=1)
     """r, the rank of the noise on a weight matrix."""
     deviation: float = Field(0.3, gt=0)
     """σ, the standard deviation of the noise."""
+    start: str = ""
+    """Run folder whose champion is the first centre; by default it is drawn. The run keeps a copy of it: the folder is
+    needed once."""
     centre: float = Field(1.0, ge=0)
-    """Standard deviation of the first centre around 0, which is a saddle of networks with layers."""
+    """Standard deviation of a first centre drawn around 0; 0 itself is a saddle of networks with layers."""
     learning_rate: float = Field(0.1, gt=0)
     """Learning rate of the optimizer that moves the centre."""
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -53,11 +57,13 @@ class Settings(ComponentSettings):
 class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int):
+    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int,
+                 start: Tensor | None = None):
+        """start: the first centre (genes,) where it is not drawn."""
         self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
         genes = sum(parameter.size for parameter in geometry.values())
         generator = torch.Generator().manual_seed(seed)
-        self._centre = torch.randn(genes, generator=generator) * settings.centre
+        self._centre = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._centre], lr=settings.learning_rate, maximize=True)
         self._population = self._neighbours()
 
@@ -73,11 +79,11 @@ class EggrollSearch(Search):
         return Neighbours(self._centre.clone(), noise)
 
     def ask(self) -> Neighbours:
-        """The population to evaluate next; the same until it is told."""
+        """Population to evaluate next; the same until it is told."""
         return self._population
 
     def tell(self, fitness: Tensor) -> None:
-        """Fitness (P,) of the population asked for last; raises ValueError for another number of values."""
+        """Take the fitness (P,) of the population asked for last; raises ValueError for another number of values."""
         if fitness.shape != (len(self._population),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
         shaped = centred_ranks(fitness.detach().to("cpu", torch.float32))
@@ -90,16 +96,16 @@ class EggrollSearch(Search):
         self._population = self._neighbours()
 
     def candidates(self) -> Tensor:
-        """The genotype worth validating, (1, genes): the centre."""
+        """Genotype worth validating, (1, genes): the centre."""
         return self._centre.clone()[None]
 
     def statistics(self) -> dict[str, float]:
-        """Numbers for the metrics: σ, and the size of the centre's genes."""
+        """Numbers for metrics.csv: σ, and the root mean square of the centre's genes."""
         return {"step_size": self._decayed(self.settings.deviation),
                 "centre_size": float(self._centre.square().mean().sqrt())}
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the search depends on: tensors and the generation. Noise is drawn again."""
+        """Plain data on which the rest of the search depends. Noise is drawn again."""
         moments = self._optimizer.state[self._centre]
         return {"generation": self.generation, "centre": self._centre.clone(),
                 **{f"optimizer.{key}": value.clone() for key, value in moments.items() if isinstance(value, Tensor)}}
@@ -107,10 +113,8 @@ class EggrollSearch(Search):
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
         self.generation = state["generation"]
-        self._centre.copy_(state["centre"])
-        moments = {key.removeprefix("optimizer."): value.clone() for key, value in state.items()
-                   if key.startswith("optimizer.")}
-        self._optimizer.state[self._centre] = moments
+        self._centre.copy_(restored(state, "centre", self._centre))
+        self._optimizer.state[self._centre] = restored_optimizer(state, self._optimizer, self._centre)
         self._population = self._neighbours()
 
     def __repr__(self) -> str:
@@ -132,7 +136,8 @@ def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: floa
 
 
 def centred_ranks(fitness: Tensor) -> Tensor:
-    """(P,) → (P,) from -½ for the lowest to ½ for the highest; equal values share the mean of their ranks."""
+    """Ranks (P,) of fitness (P,), from -½ for the lowest to ½ for the highest; equal values share the mean of their
+    ranks."""
     ordered = fitness.sort().values
     twice = torch.searchsorted(ordered, fitness) + torch.searchsorted(ordered, fitness, right=True) - 1
     return twice / (2 * (len(fitness) - 1)) - 0.5
@@ -153,4 +158,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
     if not isinstance(encoding, DirectEncoding):
         raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
                         f"not {encoding.settings.name}")
-    return EggrollSearch(settings, encoding.geometry, seed)
+    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding))

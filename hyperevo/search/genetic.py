@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, build_evotorch
+from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, begin_around, build_evotorch
 
 
 class Settings(PopulationSettings):
@@ -13,22 +13,26 @@ class Settings(PopulationSettings):
 
     name: Literal["genetic"] = "genetic"
     population: int = Field(60, ge=4, multiple_of=2)
-    """Genotypes in a generation."""
+    """Number of genotypes in a generation."""
+    start: str = ""
+    """Run folder whose champion is in the first population, with genotypes around it, `mutation` wide; without one,
+    genes are drawn from -1 to 1. The run keeps a copy of it: the folder is needed once."""
     tournament: int = Field(4, ge=2)
-    """Genotypes drawn for a tournament, whose best becomes a parent."""
+    """Number of genotypes drawn for a tournament; the best of them becomes a parent."""
     mutation: float = Field(0.05, gt=0)
     """Standard deviation of the noise added to every gene of a child."""
     elitist: bool = True
-    """The next population is the best of parents and children, not the children alone."""
+    """true: the next population is the best of parents and children; false: the children alone."""
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
     """The search over an encoding's genes."""
 
-    def make(evotorch: Any, problem: Any, _: Any) -> Any:
+    def make(evotorch: Any, problem: Any, start: Any) -> Any:
         operators = [evotorch.operators.OnePointCrossOver(problem, tournament_size=settings.tournament),
                      evotorch.operators.GaussianMutation(problem, stdev=settings.mutation)]
-        return evotorch.algorithms.GeneticAlgorithm(problem, operators=operators, popsize=settings.population,
-                                                    elitist=settings.elitist)
+        algorithm = evotorch.algorithms.GeneticAlgorithm(problem, operators=operators, popsize=settings.population,
+                                                         elitist=settings.elitist)
+        return begin_around(algorithm, start, settings.mutation, seed)
 
     return build_evotorch(make, encoding, seed, settings)

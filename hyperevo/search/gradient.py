@@ -14,40 +14,52 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.abilities import FixedLength, Loss
 from hyperevo.errors import UserError
-from hyperevo.parts import Encoding, FixedLength, Loss, Search
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._restored import restored, restored_optimizer
+from hyperevo.search._start import StartSettings, start_genes
 
 
-class Settings(ComponentSettings):
+class Settings(StartSettings):
     """Options of the gradient search."""
 
     name: Literal["gradient"] = "gradient"
     population: int = Field(1, ge=1)
-    """Genotypes trained side by side, each from a start of its own. They see the same images."""
+    """Number of genotypes trained side by side, each from a start of its own. They see the same images."""
+    start: str = ""
+    """Run folder whose champion all genotypes start from; by default each starts from a sample of its own. The run
+    keeps a copy of it: the folder is needed once."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """sgd is Nesterov's."""
+    """Optimizer of the genes; sgd has Nesterov's momentum."""
     learning_rate: float = Field(1e-3, gt=0)
-    """The largest one of a schedule that moves it."""
+    """Learning rate; the largest one of the schedules one-cycle and cosine, the first one of steps."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of sgd."""
+    """Momentum of the optimizer sgd; others do not use it."""
     schedule: Literal["constant", "one-cycle", "cosine", "steps"] = "constant"
-    """one-cycle: up to the learning rate in the first 30 % of all steps, then down to 0, both as a cosine."""
+    """Course of the learning rate: constant; one-cycle, up in the first 30 % of all steps and then down to 0, both as a
+    cosine; cosine, down to 0; steps, as the key `steps` gives it."""
     steps: tuple[tuple[int, float], ...] = ()
-    """For the schedule `steps`: [step, learning rate from there on]."""
+    """Pairs [step, learning rate from that step on] of the schedule steps, in order."""
     clip: float | None = Field(None, gt=0)
-    """Largest norm of one genotype's gradient."""
+    """Largest norm of one genotype's gradient, to which longer ones are scaled down; by default gradients are not
+    limited."""
     weight_decay: float = Field(0.0, ge=0)
-    """On genes; adamw's is apart from the gradient."""
+    """Weight decay of the genes, as a part of the gradient; with adamw it is apart from the gradient."""
     generated_decay: float = Field(0.0, ge=0)
-    """On the weights that an encoding generates (on weight matrices and kernels of a direct one)."""
-    steps_per_round: int = Field(50, ge=1)
-    """Steps between two entries of the metrics, each with a checkpoint."""
+    """Weight decay of the weights that an encoding generates, or of the weight matrices and kernels of the direct
+    encoding."""
+    steps_per_round: int = Field(50, ge=1, le=100_000)
+    """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 multiplies in half precision, where the device is quicker for it; genes stay float32."""
+    """Precision of products: bfloat16 is faster on some devices; genes stay float32."""
     compile: bool = False
-    """Let torch.compile join the small operations; the first step then takes long."""
+    """true: torch.compile joins small operations; the first step then takes long."""
+
+    def numbers_held(self, genes: int) -> int:
+        """Genotypes, their best, their gradients and an optimiser's two moments."""
+        return 5 * self.population * genes
 
     @model_validator(mode="after")
     def _steps_belong_to_their_schedule(self) -> "Settings":
@@ -68,7 +80,7 @@ OPTIMIZERS: dict[str, Callable[[list[Tensor], Settings], torch.optim.Optimizer]]
 }
 
 WARM_UP = 0.3
-"""The share of a one-cycle schedule in which the learning rate rises, from a 25th of its height."""
+"""Share of a one-cycle schedule in which the learning rate rises, from a 25th of its maximum."""
 
 
 class GradientSearch(Search):
@@ -85,11 +97,11 @@ class GradientSearch(Search):
 
     @property
     def evaluations_per_round(self) -> int:
-        """Networks that are shown a batch in every round: all genotypes at every step."""
+        """Number of networks that are shown a batch in every round: all genotypes at every step."""
         return len(self._genes) * self.settings.steps_per_round
 
     def plan(self, rounds: Callable[[int], int]) -> None:
-        """Learn how long the run is: schedules end with it."""
+        """Learn the length of the run: schedules end with it."""
         self.total_steps = rounds(self.evaluations_per_round) * self.settings.steps_per_round
 
     def loss(self) -> Loss:
@@ -97,11 +109,11 @@ class GradientSearch(Search):
         return Loss(self.settings.generated_decay, self.settings.precision, self.settings.compile)
 
     def ask(self) -> Tensor:
-        """The genotypes (P, genes), a leaf that wants a gradient."""
+        """Genotypes (P, genes), a leaf that requires a gradient."""
         return self._genes
 
     def learning_rate(self) -> float:
-        """Of the coming step."""
+        """Learning rate of the coming step."""
         settings = self.settings
         share = min(self.generation / max(self.total_steps, 1), 1.0)
         if settings.schedule == "steps":
@@ -115,7 +127,8 @@ class GradientSearch(Search):
         return settings.learning_rate
 
     def tell(self, fitness: Tensor) -> None:
-        """Fitness (P,) of the genotypes, higher is better, with its graph: take one step along its gradient."""
+        """Take the fitness (P,) of the genotypes, higher is better, with its graph, and one step along its gradient;
+        raises ValueError for another number of values."""
         if fitness.shape != (len(self._genes),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._genes)}")
         self._optimizer.zero_grad(set_to_none=True)
@@ -131,25 +144,26 @@ class GradientSearch(Search):
         self.generation += 1
 
     def candidates(self) -> Tensor:
-        """All genotypes are worth validating, (P, genes)."""
+        """All genotypes (P, genes), which are to be validated."""
         return self._genes.detach().clone()
 
     def validated(self, scores: Tensor) -> None:
-        """Validation score (P,) of the candidates: every one of the population keeps its own best genotype."""
+        """Take the validation scores (P,) of the candidates: every member of the population keeps its own best
+        genotype."""
         better = scores > self._best_accuracies
         self._best[better] = self._genes.detach()[better]
         self._best_accuracies = torch.where(better, scores, self._best_accuracies)
 
     def selected(self) -> Tensor:
-        """Every one's best genotype by validation accuracy, (P, genes)."""
+        """Best genotype of every member by validation score, (P, genes)."""
         return self._best.clone()
 
     def statistics(self) -> dict[str, float]:
-        """Numbers for the metrics: the learning rate and the mean norm of the last gradients."""
+        """Numbers for metrics.csv: the learning rate and the mean norm of the last gradients."""
         return {"learning_rate": self.learning_rate(), "gradient_norm": float(self._norms.mean())}
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the search depends on: tensors and the step."""
+        """Plain data on which the rest of the search depends: tensors and the step."""
         moments = self._optimizer.state[self._genes]
         return {"generation": self.generation, "genes": self._genes.detach().clone(), "best": self._best.clone(),
                 "best_accuracies": self._best_accuracies.clone(), "norms": self._norms.clone(),
@@ -158,13 +172,13 @@ class GradientSearch(Search):
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
         self.generation = state["generation"]
+        device = self._genes.device
         with torch.no_grad():
-            self._genes.copy_(state["genes"])
-        self._best, self._best_accuracies, self._norms = (
-            state[key].to(self._genes.device).clone() for key in ("best", "best_accuracies", "norms"))
-        self._optimizer.state[self._genes] = {
-            key.removeprefix("optimizer."): value.clone() if value.dim() == 0 else value.clone().to(self._genes.device)
-            for key, value in state.items() if key.startswith("optimizer.")}
+            self._genes.copy_(restored(state, "genes", self._genes))
+        self._best = restored(state, "best", self._best)
+        self._best_accuracies = restored(state, "best_accuracies", self._best_accuracies).to(device)
+        self._norms = restored(state, "norms", self._norms).to(device)
+        self._optimizer.state[self._genes] = restored_optimizer(state, self._optimizer, self._genes.detach())
 
     def __repr__(self) -> str:
         population, genes = self._genes.shape
@@ -176,6 +190,9 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> GradientSearch:
     if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: the genotypes of encoding {encoding.settings.name!r} are graphs; a gradient "
                         "needs a fixed one: set encoding.graph")
+    champion = start_genes(settings, encoding)
+    if champion is not None:
+        return GradientSearch(settings, champion.repeat(settings.population, 1).to(encoding.device))
     generators = [generator_for(seed, place) for place in range(settings.population)]
     start = torch.cat([encoding.sample(1, generator) for generator in generators])
     return GradientSearch(settings, start.to(encoding.device))

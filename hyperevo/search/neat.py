@@ -3,8 +3,8 @@
 One round of ask and tell is either a NEAT generation (the whole population, phase 0) or a refinement round (phase 1).
 After a NEAT generation the champions of the best species are refined in turn: an evolution strategy (separable NES)
 moves the weights and biases of one champion for some rounds and writes them back into its genes (Lamarckian). Then
-neat-python reproduces and speciates. Evolution finds the graph, the strategy its numbers; there is no gradient, unless
-`learn` wants one: then all genomes take steps along it before they are judged, and may keep what they learned.
+neat-python reproduces and speciates. Evolution finds the graph, the strategy its numbers, without a gradient. With
+`learn` all genomes also take steps along the gradient before they are judged, and may keep what they learned.
 
 neat-python draws from Python's global `random`. Here it draws from a stream of this search's own, swapped in for the
 time of every call, so nothing outside is disturbed and a restored search continues bit by bit.
@@ -22,11 +22,12 @@ import torch
 from neat.reporting import ReporterSet
 from torch import Tensor
 
+from hyperevo.abilities import PaintsGraphs
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
-from hyperevo.parts import Encoding, PaintsGraphs, Search
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
@@ -46,18 +47,20 @@ from hyperevo.search._neat_refine import Refinement, limits_of, step_keys
 from hyperevo.search._neat_seeds import check_seed_options, check_separable, seed_genome
 from hyperevo.search._neat_settings import Settings
 from hyperevo.search._neat_species import SpeciesSet, threshold_between
+from hyperevo.search._neat_start import started_population
 from hyperevo.search._neat_state import refinement_from, refinement_state, restore_species, species_state
+from hyperevo.search._start import RunStart
 
 logger = logging.getLogger(__name__)
 
 FITNESS_SCALE = 1e6
-"""neat-python takes the range of fitness for at least 1.0 where species share it; ours is often a tenth of that."""
+"""Factor on fitness: neat-python takes its range for at least 1.0 where species share it, and ours is often a tenth."""
 
 SPECIES_STEP = 1.1
-"""How much the compatibility threshold moves per generation towards the wished number of species."""
+"""Factor by which the compatibility threshold moves per generation, towards the wished number of species."""
 
 NOISE_STREAM = 0x6E656174
-"""Keeps the noise of a round apart from other draws by seed and round."""
+"""Random stream of the noise of a round, apart from other draws of the same seed and round."""
 
 NEAT_PHASE, REFINE_PHASE = 0, 1
 
@@ -68,7 +71,7 @@ class NeatSearch(Search):
 
     def __init__(self, settings: Settings, input_names: Sequence[str], output_names: Sequence[str], seed: int,
                  matrix_outputs: Sequence[int] | None = None):
-        """`matrix_outputs` are the outputs that paint values over all connections; by default, all may."""
+        """matrix_outputs: indices of the outputs that paint values over all connections; by default all may."""
         self.settings, self.seed = settings, seed
         self.input_names, self.output_names = list(input_names), list(output_names)
         # neat-python's classes carry no types to speak of.
@@ -100,9 +103,7 @@ class NeatSearch(Search):
     def _start_population(self) -> None:
         with self._random.lent():
             self.genome_config.innovation_tracker = self._reproduction.innovation_tracker
-            self.population = {key: seed_genome(key, self.settings, self.genome_config, self.input_names,
-                                                self.output_names)
-                               for key in islice(self._reproduction.genome_indexer, self.config.pop_size)}
+            self.population = {genome.key: genome for genome in self._first_genomes()}
             check_separable(self._settle(), self.genome_config)
             if self.settings.ini is None and self.settings.compatibility_threshold is None:
                 self._threshold = threshold_between(list(self.population.values()), self.genome_config,
@@ -110,8 +111,15 @@ class NeatSearch(Search):
             self._species.speciate(self.config, self.population, self.neat_generation)
         self._population_changed()
 
+    def _first_genomes(self) -> list[Genome]:
+        keys, size = iter(self._reproduction.genome_indexer), self.config.pop_size
+        if isinstance(self.settings.start, RunStart):
+            return started_population(self.settings.start, keys, self.genome_config, size)
+        return [seed_genome(key, self.settings, self.genome_config, self.input_names, self.output_names)
+                for key in islice(keys, size)]
+
     def _settle(self) -> Pool:
-        """Put the population into one pool, with all outputs of their function."""
+        """Put the population into one pool, and give all outputs the output function, if one is set."""
         genomes = list(self.population.values())
         pool = gather(genomes)
         if self.settings.ini is None and self.settings.output_function is not None:
@@ -127,11 +135,11 @@ class NeatSearch(Search):
 
     @property
     def phase(self) -> int:
-        """0 where the whole population is asked for next, 1 where a champion is refined."""
+        """Phase of the next ask: 0 for the whole population, 1 for the refinement of a champion."""
         return NEAT_PHASE if self._refinement is None else REFINE_PHASE
 
     def ask(self) -> list[Graph]:
-        """The graphs whose fitness is wanted next. Asking twice gives the same."""
+        """Graphs whose fitness is wanted next; asking twice gives the same graphs."""
         if self._refinement is not None:
             return self._refinement.population(self._noise(self._refinement))
         with without_garbage_collection():
@@ -139,22 +147,23 @@ class NeatSearch(Search):
 
     @property
     def teaches(self) -> bool:
-        """Whether genomes learn along the gradient."""
+        """True where genomes learn along the gradient."""
         return self.settings.learn.steps > 0
 
     def lessons(self) -> Learning | None:
-        """The steps along the gradient that are to be taken before the next tell; None where there are none."""
+        """Steps along the gradient to be taken before the next tell; None where there are none."""
         if self._refinement is not None or self.settings.learn.steps == 0:
             return None
         graphs = self.ask()
         return Learning(graphs, [limits_of(graph, self.genome_config) for graph in graphs], self.settings.learn)
 
     def tell(self, fitness: Tensor) -> None:
-        """Fitness (P,) of what was asked for, in its order; what is not finite counts as worst."""
+        """Take the fitness (P,) of the graphs asked for, in their order; values that are not finite count as worst.
+        Raises ValueError for another number of values."""
         self._tell(fitness, None)
 
     def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
-        """Fitness (P,) of the graphs that the genomes asked for have learned to be."""
+        """Take the fitness (P,) of the learned graphs, in the order of the genomes asked for."""
         self._tell(fitness, as_graphs(learned))
 
     def _tell(self, fitness: Tensor, learned: Sequence[Graph] | None) -> None:
@@ -174,15 +183,16 @@ class NeatSearch(Search):
         return list(self._candidates)
 
     def statistics(self) -> dict[str, float | int]:
-        """What the last tell was about: its phase, the species, sizes of genomes."""
+        """Numbers about the last tell for metrics.csv: its phase, the species, sizes of genomes."""
         return dict(self._statistics)
 
     def species_sizes(self) -> dict[int, int]:
-        """Members by species of the generation last told."""
+        """Number of members, by species, of the generation last told."""
         return dict(self._sizes)
 
     def _noise(self, refinement: Refinement) -> Tensor:
-        """Of the coming round: a function of the seed and the number of tells, so there is no state to keep."""
+        """Noise (refine.population, numbers) of the coming round: a function of the seed and the number of tells, so
+        that no state is kept."""
         generator = generator_for(self.seed, self.generation, NOISE_STREAM)
         return torch.randn(self.settings.refine.population, len(refinement.centre), generator=generator,
                            dtype=torch.float64)
@@ -206,7 +216,7 @@ class NeatSearch(Search):
         self._packed = None
 
     def _plan_refinement(self) -> list[list[int]]:
-        """[genome, rounds] for the champions of the best species."""
+        """Pairs [genome, rounds] for the champions of the best species."""
         settings, plan = self.settings.refine, []
         champions = [max(species.members.values(), key=lambda genome: (genome.fitness, genome.key))
                      for _, species in sorted(self._species.species.items())]
@@ -292,7 +302,7 @@ class NeatSearch(Search):
 
     @property
     def _wished_species(self) -> int:
-        """0 where the compatibility threshold is fixed, as an INI file's is."""
+        """Number of species that is aimed at; 0 where the compatibility threshold is fixed, as with an INI file."""
         return self.settings.target_species if self.settings.ini is None else 0
 
     def _move_threshold(self) -> None:
@@ -301,7 +311,7 @@ class NeatSearch(Search):
             self._threshold *= SPECIES_STEP if species > wished else 1 / SPECIES_STEP
 
     def _population_changed(self) -> None:
-        """New genes since the last checkpoint; and steps of genes that no genome holds any more are forgotten."""
+        """Forget the packed genes of the last checkpoint, and the step sizes of genes that no genome holds any more."""
         self._packed = None
         if not self._steps:
             return
@@ -312,7 +322,7 @@ class NeatSearch(Search):
     # Checkpoints
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the search depends on: tensors, numbers, text, lists and dictionaries."""
+        """Plain data on which the rest of the search depends: tensors, numbers, text, lists and dictionaries."""
         if self._packed is None:
             self._packed = pack_genomes(list(self.population.values()))
         version, words, spare = self._random.state
@@ -368,21 +378,21 @@ class NeatSearch(Search):
 
 
 def _finite(fitness: Tensor) -> Tensor:
-    """Infinite and undefined values are as low as the lowest finite one."""
+    """Fitness (P,) with infinite and undefined values replaced by the lowest finite one."""
     finite = torch.isfinite(fitness)
     worst = fitness[finite].min() if bool(finite.any()) else torch.zeros((), dtype=fitness.dtype)
     return torch.where(finite, fitness, worst)
 
 
 def _shared(fitness: Tensor) -> Tensor:
-    """Fitness as neat-python's sharing can feel it: enlarged, and without the far tail of failed children, which would
-    make all the others look alike."""
+    """Fitness (P,) for neat-python's sharing: scaled up, and without the far tail of failed children, which would make
+    all others look alike."""
     best, median = fitness.max(), fitness.median()
     return fitness.clamp(min=float(best - 3 * (best - median))) * FITNESS_SCALE
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:
-    """The search for a CPPN encoding's graphs."""
+    """The search over the graphs of a CPPN encoding; raises UserError for encodings of other genotypes."""
     if not isinstance(encoding, PaintsGraphs):
         raise UserError("search.name: neat evolves graphs and needs encoding.name = cppn, "
                         f"not {encoding.settings.name}")

@@ -13,7 +13,7 @@ class Settings(GaussianSettings):
 
     name: Literal["pgpe"] = "pgpe"
     population: int = Field(60, ge=2, multiple_of=2)
-    """Even: every sample has a mirrored twin."""
+    """Number of genotypes in a generation, even: every sample has a mirrored twin."""
     learning_rate: float = Field(0.05, gt=0)
     """Learning rate of the centre."""
     deviation_learning_rate: float = Field(0.1, gt=0)

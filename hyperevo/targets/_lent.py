@@ -27,7 +27,7 @@ class Lent:
 
     @contextmanager
     def borrowed(self, device: torch.device) -> Iterator[nn.Module]:
-        """A copy on the device that nobody else has until it is given back."""
+        """Copy on the device that nobody else uses until it is given back."""
         try:
             module = self._idle.pop()
         except IndexError:

@@ -19,10 +19,10 @@ class Settings(ComponentSettings):
 
     name: Literal["convnet"] = "convnet"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 16), min_length=1)
-    """Output channels of every convolution."""
-    kernel: int = Field(7, ge=1)
-    """Rows and columns of all kernels. Feature maps keep their size but for the pooling."""
-    pool: int = Field(2, ge=1)
+    """Number of output channels of every convolution."""
+    kernel: int = Field(7, ge=1, le=1023)
+    """Rows and columns of all kernels; only pooling makes feature maps smaller."""
+    pool: int = Field(2, ge=1, le=1023)
     """Rows and columns of the max pooling after every convolution."""
 
 
@@ -37,15 +37,15 @@ class ConvNetTarget(Target):
         self.geometry: dict[str, ParameterGeometry] = {}
         self.units = 0
         before, rows, columns = self.image
-        self.layers = [f"convolution{number}" for number in range(1, len(settings.channels) + 1)]
-        for name, after in zip(self.layers, settings.channels, strict=True):
+        self.convolutions = [f"convolution{number}" for number in range(1, len(settings.channels) + 1)]
+        for name, after in zip(self.convolutions, settings.channels, strict=True):
             kernel = (before, settings.kernel, settings.kernel)
             self.geometry[f"{name}.weight"] = ParameterGeometry(Sheet((after,)), Sheet(kernel), (after, *kernel))
             self.geometry[f"{name}.bias"] = ParameterGeometry(Sheet((after,)))
             self.units += after * rows * columns
             before, rows, columns = after, rows // settings.pool, columns // settings.pool
         if not rows or not columns:
-            raise ValueError(f"target.pool: {len(self.layers)} poolings by {settings.pool} leave nothing of "
+            raise ValueError(f"target.pool: {len(self.convolutions)} poolings by {settings.pool} leave nothing of "
                              f"{self.image[1]} × {self.image[2]} pixels")
         readout = output_sheet(outputs)
         self.geometry["readout.weight"] = ParameterGeometry(readout, Sheet((before, rows, columns)))
@@ -54,7 +54,7 @@ class ConvNetTarget(Target):
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, pixels), the same for all networks → outputs (P, N, classes), not normalised."""
         population, maps, groups = weights.population, inputs.unflatten(-1, self.image), 1
-        for name in self.layers:
+        for name in self.convolutions:
             kernels, biases = weights.tensor(f"{name}.weight"), weights.tensor(f"{name}.bias")
             kernels = kernels.reshape(-1, *self.geometry[f"{name}.weight"].tensor_shape[1:])
             maps = conv2d(maps, kernels, biases.reshape(-1), padding="same", groups=groups)

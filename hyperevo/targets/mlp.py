@@ -21,7 +21,7 @@ def tanh_in_place(values: Tensor) -> Tensor:
 
 
 def sin_in_place(values: Tensor) -> Tensor:
-    """sin, in place where no gradient is wanted, which needs what it was computed from."""
+    """sin; in place unless a gradient is wanted, which needs the argument."""
     return values.sin() if torch.is_grad_enabled() else values.sin_()
 
 
@@ -38,18 +38,19 @@ class Settings(ComponentSettings):
     activation: Literal["tanh", "relu", "sin", "identity"] = "tanh"
     """Function of the hidden units."""
     biases: bool = True
-    """Biases of hidden and output units; without them the parameters are weight matrices alone."""
+    """true: hidden and output units have biases; false: the parameters are weight matrices alone."""
     ridge: float | None = Field(None, gt=0)
-    """Penalty of a readout that is fitted in closed form to half of the images of every generation, and judged on the
-    other half, in place of one from the genotype. At the end, and for validation, 10,000 training images fit it."""
+    """Penalty of a ridge regression that fits the readout in closed form; by default the readout comes from the
+    genotype. In a generation the readout is fitted to half of the images and judged on the other half, for validation
+    and test it is fitted to 10,000 training images."""
 
 
 class MlpTarget(Target):
-    """P perceptrons at once. `geometry` names and places their parameters, `fitted` those of a fitted readout; `units`
-    counts the values of one example."""
+    """P perceptrons at once. `geometry` holds the positions of their parameters, `fitted` those of a fitted readout;
+    `units` counts the values of one example."""
 
     own_inputs = True
-    """Networks may have inputs of their own."""
+    """True: every network may have inputs of its own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         readout = output_sheet(outputs)
@@ -75,7 +76,8 @@ class MlpTarget(Target):
         return self._layer(weights, self._features(weights, inputs), "readout").transpose(1, 2)
 
     def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor) -> Weights:
-        """The weights with every network's own readout where it is fitted: to inputs (N, features) of classes (N,)."""
+        """Weights with every network's fitted readout added, from inputs (N, features) of classes (N,); unchanged
+        without ridge."""
         if self.ridge is None:
             return weights
         features = self._features(weights, inputs).transpose(1, 2)
@@ -83,7 +85,7 @@ class MlpTarget(Target):
         return Weights({**weights, "readout.weight": matrix, "readout.bias": biases})
 
     def _features(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """(P, units, N) of the last hidden layer, or the inputs with N last without any."""
+        """Values (P, units, N) of the last hidden layer; without hidden layers the inputs, N last."""
         values = inputs.transpose(-1, -2)
         for layer in self.layers[:-1]:
             values = self.activation(self._layer(weights, values, layer))

@@ -45,8 +45,8 @@ class Settings(ComponentSettings):
 
     name: Literal["module"] = "module"
     module: str
-    """`package.module:name` or `file.py:name` of a class or function that returns the module. The module must take
-    examples (N, *shape) and return (N, outputs)."""
+    """`package.module:name` or `file.py:name` of the module, or of a class or function that returns it. The module must
+    take examples (N, *shape) and return (N, outputs)."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments for the class or function that returns the module."""
     shape: tuple[int, ...] | None = None
@@ -181,7 +181,7 @@ class ModuleTarget(Target):
 
     @cached_property
     def _mappable(self) -> bool:
-        """Whether `torch.vmap` takes the module: it has no rule for recurrent layers, for one."""
+        """True where `torch.vmap` takes the module: it has no rule for recurrent layers, for one."""
         if self._habits.writes or any(isinstance(part, nn.RNNBase) for part in self.original.modules()):
             return False
         module, inputs = copied(self.original), torch.zeros(2, *self.shape, dtype=self._habits.dtype)

@@ -19,14 +19,14 @@ class Settings(ComponentSettings):
     """Options of the recurrent network."""
 
     name: Literal["recurrent"] = "recurrent"
-    hidden: int = Field(32, ge=1)
-    """Units of the state. They lie on a sheet as near to a square as their number allows."""
+    hidden: int = Field(32, ge=1, le=1_000_000)
+    """Number of units of the state; they lie on a sheet as near to a square as their number allows."""
     activation: Literal["tanh", "relu", "sin"] = "tanh"
     """φ, the function of the state's units."""
 
 
 class RecurrentTarget(Target):
-    """P networks at once. A step reads one row of the task's inputs; inputs that are a line or a frame are one step."""
+    """P networks at once. A step reads one row of the task's inputs; inputs on a line or in a frame are one step."""
 
     forms: frozenset[Form] = frozenset({"values", "sequences", "observations"})
 
@@ -44,7 +44,7 @@ class RecurrentTarget(Target):
         self.units = (inputs.units // self.step_sheet.units) * settings.hidden + readout.units
 
     def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
-        """The first state, (P, hidden, episodes), on the device and in the dtype of `like`."""
+        """First state (P, hidden, episodes), all zeros, on the device and in the dtype of `like`."""
         return like.new_zeros(population, self.geometry["recurrent.bias"].target.units, episodes)
 
     def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:

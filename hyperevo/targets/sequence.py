@@ -1,8 +1,8 @@
 """Recurrent layers that read a sequence and answer at every step, or after the last: torch's LSTM, an LSTM with layer
 normalisation, and dynamic hypernetworks, whose weights change at every step (Ha, Dai & Le 2016; `hyperevo.dynamic`).
 
-Dropout is drawn while a gradient is followed, and only then: of what the layers read and answer and, but for torch's
-LSTM, which has none, of what they remember.
+Dropout is drawn only while a gradient is followed. It acts on inputs and outputs of the layers and, except for torch's
+LSTM, on their state.
 """
 
 import copy
@@ -25,7 +25,7 @@ from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
 STEPS_AT_ONCE = 128
-"""Steps of a long sequence whose inputs meet their weights in one product; the next begin where they ended."""
+"""Steps of a long sequence that are read in one piece; the next piece starts from the state of this one."""
 
 State = tuple[Tensor, ...]
 """Parts of the state, (P, layers, N, size) each."""
@@ -37,26 +37,28 @@ class Settings(ComponentSettings):
     name: Literal["sequence"] = "sequence"
     layer: Literal["lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn"] = "lstm"
     """Kind of recurrent layer; the weights of the two hyper layers change at every step."""
-    hidden: int = Field(128, ge=1)
-    """Units of every layer."""
-    layers: int = Field(1, ge=1)
-    """Recurrent layers, each reading the one below it."""
-    hyper: int = Field(128, ge=1)
-    """Units of the network that changes the weights of a hyper layer."""
-    embedding: int | None = Field(None, ge=1)
-    """N_z of a hyper layer; the variant's where not given."""
+    hidden: int = Field(128, ge=1, le=32_768)
+    """Number of units of every layer."""
+    layers: int = Field(1, ge=1, le=64)
+    """Number of recurrent layers; each reads the one below it."""
+    hyper: int = Field(128, ge=1, le=32_768)
+    """Number of units of the network that changes the weights of a hyper layer."""
+    embedding: int | None = Field(None, ge=1, le=32_768)
+    """N_z, numbers of an embedding in a hyper layer; by default the variant's."""
     layer_norm: bool = True
-    """Of a hyper layer."""
+    """true: hyper layers have layer normalisation; other layers ignore this."""
     variant: Literal["paper", "reference"] = "paper"
-    """How the layers start and what they add to the forget gate: see `hyperevo.dynamic`."""
+    """Details in which the paper and its reference code differ, such as initial values and the bias of the forget gate:
+    see `hyperevo.dynamic`."""
     keep: float = Field(1.0, gt=0, le=1)
-    """The chance of every number to be kept, where there is dropout."""
+    """Probability that dropout keeps a value; 1 for no dropout."""
     answer: Literal["every step", "last step"] = "every step"
-    """Steps that have an answer: every one, or the last alone."""
+    """Steps with an answer: every one, or the last alone."""
 
 
 class SequenceNetwork(nn.Module):
-    """Layers and a readout. Inputs are (N, T) symbols or (N, T, features); answers (N, T, outputs) or (N, outputs)."""
+    """Layers and a readout. Inputs are (N, T) symbols or (N, T, features); answers are (N, T, outputs) or
+    (N, outputs)."""
 
     def __init__(self, settings: Settings, features: int, outputs: int):
         super().__init__()
@@ -65,13 +67,13 @@ class SequenceNetwork(nn.Module):
         self.readout = nn.Linear(settings.hidden, outputs)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The answers and the state after the last step, (layers, N, size) each."""
+        """Answers, and the parts of the state after the last step, (layers, N, size) each."""
         values, after = self.layers(self._dropped(self.steps(inputs)), state)
         answers = self.readout(self._dropped(values[-1] if self.last else values))
         return answers if self.last else answers.transpose(0, 1), tuple(after)
 
     def steps(self, inputs: Tensor) -> Tensor:
-        """What the first layer reads, (T, N, features); a symbol is 1 in its own place and 0 elsewhere."""
+        """Input of the first layer (T, N, features); symbols become one-hot vectors."""
         if not inputs.is_floating_point():
             inputs = F.one_hot(inputs, self.features)
         return inputs.to(self.readout.weight.dtype).transpose(0, 1)
@@ -81,7 +83,7 @@ class SequenceNetwork(nn.Module):
 
 
 class Answering(nn.Module):
-    """A network's answers alone, to whole sequences, or to images whose rows are steps."""
+    """Answers of a network, without its state, to whole sequences or to images whose rows are steps."""
 
     def __init__(self, network: SequenceNetwork, features: int):
         super().__init__()
@@ -111,7 +113,8 @@ def _layers(settings: Settings, features: int) -> nn.Module:
 
 @torch.no_grad()
 def _start_lstm(layers: nn.LSTM, forget_bias: float) -> None:
-    """As the other layers start: orthogonal weights, biases 0 but for the forget gate's, the second of torch's four."""
+    """Give torch's LSTM the initial values of the other layers: orthogonal weights, and biases of 0 except for the
+    forget gate's, the second of torch's four."""
     for name, parameter in layers.named_parameters():
         if parameter.dim() == 2:
             orthogonal(parameter, 4)
@@ -122,7 +125,7 @@ def _start_lstm(layers: nn.LSTM, forget_bias: float) -> None:
 
 
 class SequenceTarget(Target):
-    """P networks that read the same sequences. `units` are numbers a step."""
+    """P networks that read the same sequences. `units` counts the values of one step."""
 
     forms: frozenset[Form] = frozenset({"values", "sequences", "symbols"})
 
@@ -135,41 +138,41 @@ class SequenceTarget(Target):
         # torch's LSTM adds two biases to every gate where one will do; the second stays 0.
         self.constants = {name: torch.zeros(parameter.shape) for name, parameter in self.network.named_parameters()
                           if ".bias_hh" in name}
-        """Parameters of the module that are no weights, and stay as they are."""
+        """Parameters of the module that are no weights and keep their values."""
         self.geometry = {name: place for name, place in module_geometry(self.network, Sheet((self.features,))).items()
                          if name not in self.constants}
         # Every layer's sums at four gates and its state, and as much for a network that changes them.
         self.units = settings.layers * 6 * (settings.hidden + settings.hyper * settings.layer.startswith("hyper"))
 
     def _made(self, generator: torch.Generator) -> SequenceNetwork:
-        """A network as training begins with it."""
+        """A network with the initial values of training."""
         # Modules draw from torch's own generator, which is left as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             return SequenceNetwork(self.settings, self.features, self.outputs)
 
     def start(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Every parameter as training begins with it: as its layer wants it, and not as its place alone would say."""
+        """Initial values of every parameter, as its layer draws them, not as its geometry alone would give them."""
         network = self._made(generator).state_dict()
         return {name: network[name] for name in self.geometry}
 
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
-        """None: nothing would be seen in a picture of matrices that read step by step."""
+        """No matrices: a picture would show nothing of matrices that read step by step."""
         return {}
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        """One network that answers, without its state."""
+        """One network's answers as an ordinary module, without its state."""
         return Answering(self.loaded(weights).requires_grad_(), self.features)
 
     def loaded(self, weights: Mapping[str, Tensor]) -> SequenceNetwork:
-        """A module of its own with one network's weights, for going on step by step."""
+        """Module with one network's weights, for reading on step by step."""
         network = copy.deepcopy(self.network)
         own = {name: weights[name].reshape(place.tensor_shape) for name, place in self.geometry.items()}
         network.load_state_dict({**own, **self.constants})
         return network.eval()
 
     def values(self, inputs: Tensor) -> int:
-        """Numbers that the networks keep of one of these examples while they read it."""
+        """Number of values that the networks keep while they read one of these examples."""
         steps = self._sequences(inputs).shape[1]
         return min(steps, STEPS_AT_ONCE) * self.units + steps * self.outputs
 
@@ -190,9 +193,9 @@ class SequenceTarget(Target):
 
     def read(self, weights: Weights, inputs: Tensor, state: State | None = None, draw: int | None = None) \
             -> tuple[Tensor, State]:
-        """As `forward`, from a state on, zeros where there is none → answers, and the state after the last step.
+        """Answers as from `forward`, and the state after the last step, starting from a state; None for zeros.
 
-        draw: seeds the dropout, every network's alike; without it there is none.
+        draw: seed of the dropout, equal for every network; None for no dropout.
         """
         inputs = self._sequences(inputs)
         values = {name: weights.tensor(name).reshape(-1, *place.tensor_shape)

@@ -25,24 +25,22 @@ class Settings(ComponentSettings):
 
     name: Literal["substrate"] = "substrate"
     activation: Literal["tanh", "relu", "sin"] = "tanh"
-    """φ, the function of the hidden nodes."""
-    steps: int = Field(10, ge=1)
-    """T, updates of all hidden nodes."""
+    """φ, function of the hidden nodes."""
+    steps: int = Field(10, ge=1, le=10_000)
+    """T, number of updates of all hidden nodes; fewer where nothing changes any more."""
 
 
 class SubstrateTarget(Target):
-    """P networks at once, of input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), recurrent.bias
-    (P, hidden), which need not be there, and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than
-    others have zeros in place of the missing ones' weights. There may be no hidden node at all."""
+    """P networks at once, with input.weight (P, hidden, inputs), recurrent.weight (P, hidden, hidden), optionally
+    recurrent.bias (P, hidden), and readout.weight (P, outputs, hidden). Networks with fewer hidden nodes than others
+    have weights of 0 for the missing ones. There may be no hidden node at all."""
 
     own_inputs = True
-    """Networks may have inputs of their own."""
+    """True: every network may have inputs of its own."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
-        # Outputs have as many axes as inputs, so that one more lies between them.
-        ends = output_sheet(outputs).sizes if len(inputs.sizes) > 1 else (output_units(outputs),)
         self.settings, self.activation = settings, ACTIVATIONS[settings.activation]
-        self.geometry = {SUBSTRATE: ParameterGeometry(Sheet((1,) * (len(inputs.sizes) - 2) + ends), inputs)}
+        self.geometry = {SUBSTRATE: ParameterGeometry(_opposite(inputs, output_sheet(outputs)), inputs)}
         self.units = settings.steps * inputs.units + output_units(outputs)
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
@@ -65,6 +63,14 @@ class SubstrateTarget(Target):
         ends = self.geometry[SUBSTRATE]
         assert ends.source is not None
         return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, hidden nodes as found)"
+
+
+def _opposite(inputs: Sheet, outputs: Sheet) -> Sheet:
+    """Sheet of the outputs with as many axes as the inputs have, so that one more lies between them."""
+    axes = inputs.coordinates.shape[1]
+    if outputs.coordinates.shape[1] == axes:
+        return outputs
+    return Sheet((1,) * (axes - len(outputs.sizes)) + outputs.sizes if axes > 1 else (outputs.units,))
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SubstrateTarget:

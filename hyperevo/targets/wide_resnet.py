@@ -22,10 +22,10 @@ class Settings(ComponentSettings):
     """Options of the wide residual network."""
 
     name: Literal["wide-resnet"] = "wide-resnet"
-    depth: int = Field(40, ge=10)
-    """Layers: 6 per block in each of the three groups, and 4."""
-    width: int = Field(1, ge=1)
-    """Times 16, 32 and 64 channels."""
+    depth: int = Field(40, ge=10, le=1204)
+    """Number of layers, 6 n + 4 for n blocks in each of the three groups."""
+    width: int = Field(1, ge=1, le=64)
+    """Factor on the 16, 32 and 64 channels of the three groups."""
 
     @field_validator("depth")
     @classmethod
@@ -36,7 +36,7 @@ class Settings(ComponentSettings):
 
 
 class Block(nn.Module):
-    """Two 3 × 3 convolutions around which what comes in is led past."""
+    """Two 3 × 3 convolutions with a shortcut around them."""
 
     def __init__(self, before: int, after: int, stride: int, first: bool):
         super().__init__()

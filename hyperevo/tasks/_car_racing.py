@@ -1,5 +1,5 @@
-"""CarRacing-v3 with the same pixels for a fraction of the time. Nearly all of a step of gymnasium's goes into drawing:
-into 700 pieces of grass and road of which some 40 are in the window, and into pictures that nobody looks at."""
+"""CarRacing-v3 with the same pixels for a fraction of the time. Nearly all time of a step in gymnasium goes into
+drawing: 700 pieces of grass and road, of which some 40 are in the window, and pictures that nobody looks at."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ class QuickCarRacing(Glimpsed, CarRacing):
     """CarRacing that returns no picture where it is told that a step is `unseen`."""
 
     _pieces: tuple[Circles, Circles] | None = None
-    """Around the pieces of grass, and of road."""
+    """Bounding circles of the pieces of grass, and of the pieces of road."""
 
     def reset(self, **options: Any) -> Any:
-        """As CarRacing's."""
+        """Begin an episode on a new road; arguments and results are those of CarRacing."""
         self._pieces, self.unseen = None, False
         return super().reset(**options)
 
     def close(self) -> None:
-        """As CarRacing's, which leaves its bodies in the world that holds them: 80 kB an episode stay for ever."""
+        """Close the environment and destroy its bodies; CarRacing leaves them in its world, 80 kB an episode."""
         self._destroy()
         super().close()
 
     def look(self) -> np.ndarray:
-        """The picture that the last step did not return."""
+        """Picture after the last step."""
         return super()._render("state_pixels")
 
     def _render(self, mode: str) -> Any:
@@ -52,14 +52,14 @@ class QuickCarRacing(Glimpsed, CarRacing):
 
 
 def _around(pieces: Any) -> Circles:
-    """Of pieces with four corners (x, y) each."""
+    """Bounding circles of pieces with four corners (x, y) each."""
     corners = np.array(pieces)
     centres = corners.mean(1)
     return centres, np.linalg.norm(corners - centres[:, None], axis=2).max(1)
 
 
 def _in_window(circles: Circles, zoom: float, translation: Any, angle: float) -> np.ndarray:
-    """Numbers of the circles that reach into the window, or nearly so."""
+    """Indices of the circles that reach into the window, or nearly so."""
     centres, radii = circles
     sine, cosine = np.sin(angle), np.cos(angle)
     x = (cosine * centres[:, 0] - sine * centres[:, 1]) * zoom + translation[0]

@@ -1,153 +1,342 @@
 """Episodes of gymnasium's environments: made, seen, stepped. Nothing here needs torch: worker processes import it."""
 
+import importlib
+import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from hyperevo.errors import RunFailed, UserError
+from hyperevo.components import nearest
+from hyperevo.errors import RunFailed, UserError, shortened, shown
+from hyperevo.guests import Source
+from hyperevo.tasks._spaces import (
+    NESTED,
+    NotANumber,
+    Picture,
+    Reading,
+    WrongValue,
+    assembled,
+    check_answerable,
+    kind,
+    reading,
+)
 
-Picture = Literal["colours", "grey", "saturation"]
 Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Of some episodes after an action: what is seen (n, …), and (n,) the rewards, the steps taken, and who is done."""
+"""Results of an action in n episodes: observations (n, …), and (n,) rewards, steps taken, and bools that say who is
+done."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Which environment, and what is made of the pictures that it shows."""
+    """An environment, by its name and options, and the form of its pictures: colours or one plane, and pixels along a
+    side.
+
+    name: its id in gymnasium, and before it and a colon the module that registers it, whose code is `source`.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     picture: Picture = "colours"
     pixels: int | None = None
+    source: Source | None = None
 
 
 def make(world: World, render_mode: str | None = None) -> Any:
-    """The environment; raises UserError, in a line that says why, where gymnasium cannot make it."""
+    """The environment; raises UserError, with gymnasium's reason in one line, where gymnasium cannot make it."""
     if render_mode is not None:
         # SDL looks for a screen before it draws into memory, and complains in its own words where there is none.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    import gymnasium
     try:
         with warnings.catch_warnings():
             # Box2D's types warn when they are imported, and where warnings are errors the interpreter crashes at that.
             warnings.simplefilter("ignore", DeprecationWarning)
-            import gymnasium
-            return gymnasium.make(_specified(world.name), render_mode=render_mode, disable_env_checker=True,
-                                  **world.options)
-    except Exception as error:  # gymnasium's own errors, and whatever an environment raises at its options
-        raise UserError(f"task.environment: {world.name}: {' '.join(str(error).split()) or repr(error)}") from error
+            warnings.filterwarnings("ignore", ".*render_mode")  # who cannot draw is told when a picture is wanted
+            # Not every environment takes a mode.
+            drawn: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+            return gymnasium.make(_specified(world), disable_env_checker=True, **drawn, **world.options)
+    except UserError:  # of the code that registers it
+        raise
+    except gymnasium.error.Error as error:
+        raise UserError(f"task.environment: {world.name}: {str(error).strip() or repr(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever an environment raises at its options
+        raise UserError(f"task.environment: {world.name}: {_raised(error).removeprefix('raised ')}") from error
 
 
-def _specified(name: str) -> Any:
-    """What gymnasium makes an environment of: its name, or the registration of one that draws the same quicker."""
+def _specified(world: World) -> Any:
+    """Specification or id for `gymnasium.make`; a registration that draws the same pictures faster, if there is one."""
     import gymnasium
-    registered = gymnasium.registry.get(name)
-    if registered is None or registered.entry_point != "gymnasium.envs.box2d.car_racing:CarRacing":
+    name = world.name.rpartition(":")[2]
+    known = gymnasium.registry if world.source is None else _registered_by(world.source)
+    if name not in known and known is not gymnasium.registry:
+        others = nearest(name, known) if known else "nothing is"
+        raise UserError(f"task.environment: {world.name} is not registered there; {others}")
+    registered = known.get(name)
+    if registered is None:
         return name
-    return replace(registered, entry_point="hyperevo.tasks._car_racing:QuickCarRacing")
+    if registered.entry_point == "gymnasium.envs.box2d.car_racing:CarRacing":
+        return replace(registered, entry_point="hyperevo.tasks._car_racing:QuickCarRacing")
+    return registered
 
 
-def seen(world: World, observation: np.ndarray) -> np.ndarray:
-    """What a network is shown: a picture (H, W, 3) as bytes, (3, H, W) in colours and (H, W) in one plane, or else
-    float32 as it is."""
-    if observation.dtype != np.uint8 or observation.ndim < 2:
-        return observation.astype(np.float32)
-    if observation.ndim == 2 or observation.shape[2] == 1:
-        return np.asarray(_resized(Image.fromarray(observation.reshape(observation.shape[:2])), world.pixels))
-    picture = Image.fromarray(np.ascontiguousarray(observation))
-    if world.picture == "colours":
-        return np.asarray(_resized(picture, world.pixels)).transpose(2, 0, 1)
-    plane = picture.convert("L") if world.picture == "grey" else picture.convert("HSV").getchannel(1)
-    return np.asarray(_resized(plane, world.pixels))
+_REGISTERED: dict[tuple[str, str], Mapping[str, Any]] = {}
+"""Specifications by id that code registered, by its path and SHA-256: another version of it may register others."""
 
 
-def _resized(picture: Image.Image, pixels: int | None) -> Image.Image:
-    """The picture as a square of so many pixels a side, each the mean of what it covers."""
-    return picture if pixels is None else picture.resize((pixels, pixels), Image.Resampling.BOX)
+def _registered_by(source: Source) -> Mapping[str, Any]:
+    """Specifications by id that code registers; that of an installed package may be any of gymnasium's."""
+    import gymnasium
+    source.load()
+    return gymnasium.registry if source.installed else _REGISTERED[_key(source)]
+
+
+def _key(source: Source) -> tuple[str, str]:
+    return str(source.file.resolve()), source.sha256
+
+
+@contextmanager
+def registering(source: Source) -> Iterator[Callable[[ModuleType], object]]:
+    """Context in which code runs that registers environments; its function notes which, and imports what they name:
+    gymnasium would look for that in Python's own places."""
+    import gymnasium
+    before = dict(gymnasium.registry)
+
+    def note(module: ModuleType) -> None:
+        own = {name: spec for name, spec in gymnasium.registry.items() if spec is not before.get(name)}
+        for spec in own.values():
+            spec.entry_point = _entry(spec.entry_point, module, source)
+        _REGISTERED[_key(source)] = own
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Overriding environment", UserWarning)
+        yield note
+
+
+def _entry(entry: Any, module: ModuleType, source: Source) -> Any:
+    """Object that an entry point names, `module:name`; the name itself if it cannot be imported, which gymnasium says
+    when the environment is made."""
+    if not isinstance(entry, str):
+        return entry
+    where, _, name = entry.partition(":")
+    if source.is_file and where == source.file.stem and name in vars(module):
+        return vars(module)[name]
+    try:
+        return vars(importlib.import_module(where))[name]
+    except (ImportError, KeyError):
+        return entry
 
 
 class Glimpsed:
-    """An environment that draws its picture only where it is looked at."""
+    """An environment that draws its picture only when it is asked for."""
 
     unseen = False
-    """True where the picture after the coming step is not wanted; it is None then."""
+    """True where the picture after the coming step is not wanted; the observation is None then."""
 
     def look(self) -> np.ndarray:
-        """Picture (H, W, 3) of now."""
+        """Current picture (H, W, 3)."""
         raise NotImplementedError
+
+
+class Episode:
+    """One episode: an environment of its own, from the reset with a seed until it is closed.
+
+    It depends on nothing but its seed and its actions. Whatever its environment does wrong is a RunFailed, in one line
+    with the environment's name, what it did, and the seed.
+    """
+
+    def __init__(self, world: World, seed: int, render_mode: str | None = None):
+        self.world, self.seed, self.steps = world, seed, 0
+        self.environment = make(world, render_mode)
+        unwrapped = self.environment.unwrapped
+        self._glimpsed = unwrapped if isinstance(unwrapped, Glimpsed) else None
+        self._reading = reading(self.environment.observation_space, world.picture, world.pixels)
+        space = self.environment.action_space
+        # Nearly always the one value is the action.
+        self._actions = space if kind(space) in NESTED or space.shape == () and kind(space) == "Box" else None
+
+    def reset(self) -> np.ndarray:
+        """First observation, as networks read it."""
+        try:
+            given = self.environment.reset(seed=self.seed)
+            if not isinstance(given, tuple) or len(given) != 2:
+                raise WrongValue(f"returned {_outline(given)}, not (observation, info)")
+            return self._reading.read(given[0])
+        except (Exception, SystemExit) as error:
+            raise self._fault("reset", error) from error
+
+    def step(self, action: Sequence[Any], times: int) -> tuple[np.ndarray, float, int, bool]:
+        """Next observation, as networks read it, after an action, a value for each leaf of its space, was taken so many
+        times or until the episode was over; the sum of rewards, the steps taken, and whether it is over.
+
+        A reward or an observation that is not a number ends the episode, and the sum is then NaN.
+        """
+        total, taken, over = 0.0, 0, False
+        try:
+            own = action[0] if self._actions is None else assembled(self._actions, iter(action))
+            while taken < times and not over:
+                taken += 1
+                if self._glimpsed is not None:
+                    self._glimpsed.unseen = taken < times
+                observation, reward, over = _outcome(self.environment.step(own))
+                total += reward
+                over = over or math.isnan(total)
+            observed = self._read(observation)
+            if observed is None and not over:
+                total, over = math.nan, True
+        except (Exception, SystemExit) as error:
+            raise self._fault(f"step {self.steps + taken}", error) from error
+        self.steps += taken
+        return self._nothing() if observed is None else observed, total, taken, over
+
+    def _read(self, observation: Any) -> np.ndarray | None:
+        """Observation as networks read it; None where there is a NaN in it."""
+        if observation is None and self._glimpsed is not None:
+            observation = self._glimpsed.look()
+        with suppress(NotANumber):
+            return self._reading.read(observation)
+        return None
+
+    def _nothing(self) -> np.ndarray:
+        return np.zeros(self._reading.shape, np.uint8 if self._reading.in_bytes else np.float32)
+
+    def picture(self) -> Any:
+        """Picture of now; raises UserError where the environment draws none."""
+        try:
+            drawn = self.environment.render()
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{self.world.name}: render {_raised(error)}") from error
+        if drawn is None:
+            raise UserError(f"{self.world.name}: render draws nothing")
+        return drawn
+
+    def close(self) -> None:
+        """End the episode."""
+        try:
+            self.environment.close()
+        except (Exception, SystemExit) as error:
+            raise self._fault("close", error) from error
+
+    def _fault(self, did: str, error: BaseException) -> RunFailed:
+        return RunFailed(f"{self.world.name}: {did} {_raised(error)} (episode with seed {self.seed})")
+
+
+def _raised(error: BaseException) -> str:
+    return str(error) if isinstance(error, WrongValue) else \
+        shortened(f"raised {type(error).__name__}: {error}").removesuffix(":")
+
+
+def _outline(given: Any) -> str:
+    """Kind of a returned value."""
+    name = type(given).__name__
+    return f"{len(given)} values" if isinstance(given, tuple) else f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _outcome(given: Any) -> tuple[Any, float, bool]:
+    """Observation, reward, and whether the episode is over, of what a step returned."""
+    if not isinstance(given, tuple) or len(given) != 5:
+        raise WrongValue(f"returned {_outline(given)}, not (observation, reward, terminated, truncated, info)")
+    observation, reward, terminated, truncated, _ = given
+    over = bool(_scalar("terminated", terminated)) | bool(_scalar("truncated", truncated))
+    return observation, _scalar("reward", reward), over
+
+
+def _scalar(name: str, value: Any) -> float:
+    if isinstance(value, float | int):  # as nearly always
+        return float(value)
+    values = np.asarray(value)
+    if values.size != 1 or values.dtype.kind not in "biuf":
+        raise WrongValue(f"returned {name} = {shown(value)}, not a {'number' if name == 'reward' else 'truth value'}")
+    return float(values.item())
 
 
 class Episodes:
     """Episodes side by side, by number. Each has an environment of its own, made for it and closed when it is over, so
-    that it depends on nothing but its seed and its actions: none begins by itself where another ended."""
+    that none begins by itself where another ended."""
 
     def __init__(self, world: World):
         self.world = world
-        self._running: dict[int, Any] = {}
+        self._running: dict[int, Episode] = {}
 
     def reset(self, seeds: Sequence[int], numbers: Sequence[int] | None = None) -> np.ndarray:
-        """Begin episodes with these seeds in place of all others; what is seen (n, …)."""
+        """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
         self.close()
-        self._running = {number: make(self.world) for number in (range(len(seeds)) if numbers is None else numbers)}
-        return np.stack([seen(self.world, environment.reset(seed=int(seed))[0])
-                         for environment, seed in zip(self._running.values(), seeds, strict=True)])
+        for number, seed in zip(range(len(seeds)) if numbers is None else numbers, seeds, strict=True):
+            self._running[number] = Episode(self.world, int(seed))
+        return np.stack([episode.reset() for episode in self._running.values()])
 
-    def step(self, numbers: Sequence[int], actions: np.ndarray, times: int) -> Stepped:
-        """Take each one's action so many times, or until its episode is over. Episodes that are left out end."""
+    def step(self, numbers: Sequence[int], actions: Sequence[np.ndarray], times: int) -> Stepped:
+        """Take each episode's action, of which every array (n, …) holds a part, `times` times, or until the episode is
+        over. Episodes that are left out end. Raises RunFailed where an environment fails."""
         for number in self._running.keys() - set(numbers):
             self._running.pop(number).close()
-        try:
-            stepped = [take(self._running[number], action, times)
-                       for number, action in zip(numbers, actions, strict=True)]
-        except Exception as error:
-            raise RunFailed(f"{self.world.name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        stepped = [self._running[number].step(action, times)
+                   for number, *action in zip(numbers, *actions, strict=True)]
         observations, rewards, taken, over = zip(*stepped, strict=True)
-        return (np.stack([seen(self.world, observation) for observation in observations]), np.array(rewards),
-                np.array(taken), np.array(over))
+        return np.stack(observations), np.array(rewards), np.array(taken), np.array(over)
 
     def close(self) -> None:
-        """End all episodes."""
+        """End all episodes; raises RunFailed, when all are closed, where one's environment could not be."""
+        faults = []
         while self._running:
-            self._running.popitem()[1].close()
+            try:
+                self._running.popitem()[1].close()
+            except RunFailed as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
 
-def take(environment: Any, action: Any, times: int) -> tuple[np.ndarray, float, int, bool]:
-    """What is seen after an action was taken so many times, or until the episode was over; the sum of rewards, the
-    steps taken, and whether it is over."""
-    reward, drawn = 0.0, environment.unwrapped
-    for step in range(1, times + 1):
-        if isinstance(drawn, Glimpsed):
-            drawn.unseen = step < times
-        observation, more, terminated, truncated, _ = environment.step(action)
-        reward += float(more)
-        if terminated or truncated:
-            break
-    if observation is None and isinstance(drawn, Glimpsed):
-        observation = drawn.look()
-    return observation, reward, step, bool(terminated or truncated)
+USUAL_SPEED = 30.0
+"""Steps a second of environments that do not say."""
 
 
-def spaces(world: World) -> tuple[tuple[int, ...], Any, int | None, float, bool]:
-    """(shape of what is seen, action space, most steps of an episode, steps a second when watched, whether bytes are
-    seen). Raises UserError
-    where networks cannot read the one or answer the other, or where there are no pictures to make anything of."""
+@dataclass(frozen=True)
+class Facts:
+    """Sizes and limits of an environment.
+
+    shape: of what is seen, of bytes or of float32. actions: space of the actions. most_steps: steps of an episode at
+    most, None where nobody says. steps_per_second: when it is watched.
+    """
+
+    shape: tuple[int, ...]
+    in_bytes: bool
+    actions: Any
+    most_steps: int | None
+    steps_per_second: float
+
+
+def facts(world: World) -> Facts:
+    """Facts about an environment. Raises UserError where networks cannot read what it shows or answer it, or where
+    there are no pictures to make anything of."""
     environment = make(world)
-    observations, actions = environment.observation_space, environment.action_space
-    steps = None if environment.spec is None else environment.spec.max_episode_steps
-    speed = float(environment.metadata.get("render_fps") or 30)
-    environment.close()
-    if type(observations).__name__ != "Box":
-        raise UserError(f"task.environment: {world.name} shows {observations}; networks read a Box only")
-    if type(actions).__name__ not in ("Box", "Discrete"):
-        raise UserError(f"task.environment: {world.name} takes {actions}; networks answer a Box or a Discrete only")
-    pictures = observations.dtype == np.uint8 and len(observations.shape) in (2, 3)
-    for key, changed in (("picture", world.picture != "colours"), ("pixels", world.pixels is not None)):
-        if changed and not pictures:
-            raise UserError(f"task.{key}: {world.name} shows no pictures, but {observations}")
-    shown = seen(world, np.zeros(observations.shape, observations.dtype))
-    return shown.shape, actions, steps, speed, shown.dtype == np.uint8
+    try:
+        observations, actions = environment.observation_space, environment.action_space
+        own = reading(observations, world.picture, world.pixels)
+        check_answerable(actions)
+        steps = None if environment.spec is None else environment.spec.max_episode_steps
+        speed = environment.metadata.get("render_fps")
+    except (Exception, SystemExit) as error:  # whatever its properties raise
+        raise UserError(f"task.environment: {world.name} {_raised(error)}") from error
+    try:
+        environment.close()
+    except (Exception, SystemExit) as error:
+        raise UserError(f"task.environment: {world.name}: close {_raised(error)}") from error
+    _check_pictures(world, own, observations)
+    is_speed = isinstance(speed, int | float) and 0 < speed < math.inf
+    return Facts(own.shape, own.in_bytes, actions, steps, float(speed) if is_speed else USUAL_SPEED)
 
+
+def _check_pictures(world: World, own: Reading, space: Any) -> None:
+    for key, changed in (("picture", world.picture != "colours"), ("pixels", world.pixels is not None)):
+        if changed and not own.channels:
+            raise UserError(f"task.{key}: {world.name} shows no pictures, but {shortened(space)}")
+    for channels in own.channels:
+        if world.picture != "colours" and channels != 3 and (world.picture, channels) != ("grey", 1):
+            raise UserError(f"task.picture: {world.picture} is made of three channels, and {world.name} shows pictures "
+                            f"with {channels}")

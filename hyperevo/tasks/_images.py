@@ -1,8 +1,9 @@
-"""Tasks on images: which are seen when; and classification, shared by the tasks that differ only in their data set.
+"""Tasks on images: the images of every generation, and classification, shared by tasks that differ in their data set
+only.
 
-Every generation is scored on the same fresh training images, drawn from (seed, generation) alone, so a resumed run
-and runs of different encodings see the same images. The last 5,000 training images choose the champion; the test
-images are looked at once, at the end.
+Every generation is scored on the same fresh training images, drawn from (seed, generation) alone, so a resumed run and
+runs of different encodings see the same images. The last 5,000 training images choose the champion; the test images are
+looked at once, at the end.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from hyperevo.components import TaskSettings, load_component
 from hyperevo.data import ImageData, load_images
@@ -21,80 +21,99 @@ from hyperevo.measure import ACCURACY
 from hyperevo.modules import Standardise
 from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
-
-ORDER_STREAM = 0x6F726465
-"""Keeps the order of an epoch's images apart from other draws by seed and number."""
+from hyperevo.tasks._classes import ACCURACY_HAS_NO_GRADIENT, accuracy, minus_cross_entropy
+from hyperevo.tasks._draws import Draws, Sampling
 
 HELD_OUT_STREAM = 0x68656C64
-"""Seeds what is drawn for validation and test images, which are the same in every run."""
+"""Seed of everything drawn for validation and test images, equal in every run."""
 
 
-class ExampleSettings(TaskSettings):
-    """Which images a task shows."""
+class SamplingSettings(TaskSettings):
+    """Options of the images of a generation."""
 
-    images: int = Field(500, ge=1)
-    """Training images per generation."""
-    sampling: Literal["fresh", "epochs"] = "fresh"
-    """Images drawn anew for every generation, or all training images in turn, in a new order every epoch; what does not
-    fill a batch at the end of an epoch is left out."""
-    pad: int = Field(0, ge=0)
-    """Training images get a border of so many empty pixels and are cropped back to their size at a random place."""
+    images: int = Field(500, ge=1, le=10_000_000)
+    """Number of training images per generation."""
+    sampling: Sampling = "fresh"
+    """Images drawn anew for every generation (fresh), or all training images in turn, in a new order every epoch
+    (epochs), where an incomplete last batch is left out."""
+    pad: int = Field(0, ge=0, le=1000)
+    """Width in pixels of an empty border around training images, from which a part of their own size is cropped at
+    random."""
     flip: bool = False
-    """Half of the training images are mirrored."""
+    """true: mirror every training image with a chance of one half."""
+
+    def held_out(self, data: ImageData) -> int:
+        """Number of training images, the last ones, that choose the champion."""
+        return data.held_out
+
+
+class ExampleSettings(SamplingSettings):
+    """Options of the images that a task shows."""
+
     validation: int = Field(5000, ge=1)
-    """Training images held out to choose the champion."""
+    """Number of training images held out to choose the champion."""
+
+    def held_out(self, data: ImageData) -> int:
+        """Number of training images, the last ones, that choose the champion."""
+        return self.validation
 
     def without_data(self) -> TaskSettings:
-        """Options for scikit-learn's digits, as far as they are those of any images."""
+        """Options for scikit-learn's digits: those given here that every image task has."""
         digits = load_component("task", "digits").Settings
         return digits(**{key: value for key, value in self.model_dump(exclude_unset=True).items()
                          if key in digits.model_fields and key not in ("name", "validation")})
 
 
-class ImageSettings(ExampleSettings):
-    """Options of an image classification task."""
+class ClassificationSettings(SamplingSettings):
+    """Options of the classification of images."""
 
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     """Fitness on the images of a generation: minus the mean cross-entropy, or the share that is classified
     correctly."""
     scale_outputs: float = Field(0.0, ge=0)
-    """Above zero: before the cross-entropy every network's outputs are scaled to this standard deviation over the
-    batch, so that fitness feels which class leads, not how large the weights are. Accuracy is the same either way."""
+    """Standard deviation over the batch to which every network's outputs are scaled before the cross-entropy, so that
+    fitness measures which class leads and not the size of the weights; 0 leaves them as they are. Accuracy is equal
+    either way."""
     shuffle_pixels: int | None = Field(None, ge=0)
-    """Seed of one shuffling of the pixels, the same for all images: the same task for a network that does not know
-    where a pixel is, and another for one whose weights depend on it."""
+    """Seed of one permutation of the pixels, equal for all images; by default none. The task stays equal for a network
+    that does not know where a pixel is, and changes for one whose weights depend on it."""
 
     def input_order(self, units: int) -> Tensor | None:
-        """Pixel (units,) of an image that every input of a network reads, if they are shuffled."""
+        """Index (units,) of the pixel that every input of a network reads; None where pixels are not shuffled."""
         if self.shuffle_pixels is None:
             return None
         return torch.randperm(units, generator=torch.Generator().manual_seed(self.shuffle_pixels))
 
     def fitness_label(self) -> str:
-        """Axis label, and the scale of the outputs where they are scaled."""
+        """Axis label of the fitness."""
         if self.fitness == "accuracy":
             return "fitness (accuracy)"
         return "fitness (minus cross-entropy)"
 
     def fitness_remark(self) -> str:
-        """Scale of the outputs before the cross-entropy, if they are scaled."""
+        """Scale of the outputs before the cross-entropy; empty where they are not scaled."""
         return f"outputs scaled to a deviation of {self.scale_outputs:g}" if self.scale_outputs else ""
 
 
-class ImageTask(Task):
-    """Batches of images and what is wanted for them; `_prepare`, `fitness` and `score` are those of each task."""
+class ImageSettings(ExampleSettings, ClassificationSettings):
+    """Options of an image classification task."""
 
-    settings: ExampleSettings
+
+class ImageTask(Task):
+    """Batches of images and wanted outputs; every task defines its `_prepare`, `fitness` and `score`."""
+
+    settings: SamplingSettings
     measure = ACCURACY
     examples = "images"
 
-    def __init__(self, settings: ExampleSettings, data: ImageData, device: torch.device | str = "cpu"):
-        held_out = len(data.train_images) - settings.validation
+    def __init__(self, settings: SamplingSettings, data: ImageData, device: torch.device | str = "cpu"):
+        validation = settings.held_out(data)
+        held_out = len(data.train_images) - validation
         if held_out < settings.images:
-            raise ValueError(f"task.images: {settings.images} a generation and task.validation {settings.validation} "
+            raise ValueError(f"task.images: {settings.images} a generation and task.validation {validation} "
                              f"are more than the {len(data.train_images)} training images of {data.name}")
         self.settings, self.data_name, self.checksum = settings, data.name, data.checksum
-        self._order: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
+        self._draws = Draws(held_out, settings.images, settings.sampling)
         self.device = torch.device(device)
         self.inputs, self.outputs = Sheet(data.train_images.shape[1:]), data.classes
         pixels = torch.from_numpy(data.train_images).reshape(len(data.train_images), -1)
@@ -106,7 +125,7 @@ class ImageTask(Task):
         self._test = data.test_images, data.test_labels
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        """What is taken away from the pixels, and what they are divided by after."""
+        """Mean (pixels,) to be subtracted from pixels in [0, 1], and deviation, () or (pixels,), to divide them by."""
         images = self._train[0]
         if len(self.inputs.sizes) < 3:
             return images.double().mean(0).float() / self._range, torch.ones((), device=self.device)
@@ -119,34 +138,25 @@ class ImageTask(Task):
         return means.float().repeat_interleave(repeats), spreads.float().repeat_interleave(repeats)
 
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
-        """What networks read and what is wanted for it; what is random in it is drawn from the generator."""
+        """Inputs (N, pixels) and wanted outputs of images (N, pixels) and labels (N,); random parts are drawn from the
+        generator."""
         raise NotImplementedError
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """Training images (N, pixels) of one generation and what is wanted for them: a function of the seed and the
+        """Training images (N, pixels) of one generation and their wanted outputs: a function of the seed and the
         generation."""
         generator = generator_for(seed, generation)
-        if self.settings.sampling == "epochs":
-            chosen = self._in_turn(seed, generation)
-        else:
-            chosen = torch.randint(len(self._train[0]), (self.settings.images,), generator=generator)
+        chosen = self._draws.indices(seed, generation, generator)
         pixels = self._train[0][chosen.to(self.device)]
         return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)], generator)
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches all training images make."""
-        return len(self._train[0]) // self.settings.images
-
-    def _in_turn(self, seed: int, generation: int) -> Tensor:
-        epoch, place = divmod(generation, self.batches_per_epoch)
-        if self._order[0] != (seed, epoch):
-            generator = generator_for(seed, epoch, ORDER_STREAM)
-            self._order = (seed, epoch), torch.randperm(len(self._train[0]), generator=generator)
-        return self._order[1][place * self.settings.images : (place + 1) * self.settings.images]
+        """Number of batches in an epoch."""
+        return self._draws.per_epoch
 
     def _augmented(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """The images (N, pixels) moved and mirrored, all at once."""
+        """Images (N, pixels) moved and mirrored, all at once."""
         pad, (rows, columns), count = self.settings.pad, self.inputs.sizes[-2:], len(pixels)
         if not pad and not self.settings.flip:
             return pixels
@@ -161,17 +171,17 @@ class ImageTask(Task):
         return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
 
     def batch_size(self) -> int:
-        """Images in a generation."""
+        """Number of images in a generation."""
         return self.settings.images
 
     def calibration(self, examples: int) -> Batch:
-        """The first training images, as many as asked for where there are, and what is wanted for them: for networks
-        that take running statistics from them, or fit a readout."""
+        """The first training images, at most `examples`, and their wanted outputs, for networks that fit running
+        statistics or a readout."""
         pixels, labels = (part[:examples] for part in self._train)
         return self._prepare(pixels, labels, _held_out())
 
     def test(self) -> Batch:
-        """All test images and what is wanted for them; for the end of a run."""
+        """All test images and their wanted outputs; for the end of a run."""
         images, labels = self._test
         return self._prepare(torch.from_numpy(images).reshape(len(images), -1), torch.from_numpy(labels).long(),
                              _held_out())
@@ -185,17 +195,17 @@ class ImageClassification(ImageTask):
     """Images in, class out. Inputs are pixels in [0, 1] with the mean training image taken away; colour images have the
     mean of every channel taken away and are divided by its standard deviation."""
 
-    settings: ImageSettings
+    settings: ClassificationSettings
 
-    def __init__(self, settings: ImageSettings, data: ImageData, class_names: Sequence[str],
+    def __init__(self, settings: ClassificationSettings, data: ImageData, class_names: Sequence[str],
                  device: torch.device | str = "cpu"):
         super().__init__(settings, data, device)
         self.class_names = tuple(class_names)
         if settings.fitness == "accuracy":
-            self.without_gradient = "task.fitness: accuracy has no gradient for the search to follow; use cross-entropy"
+            self.without_gradient = ACCURACY_HAS_NO_GRADIENT
 
     def preprocessing(self) -> Standardise:
-        """Bytes of an image to what networks read."""
+        """Bytes of an image to a network's inputs."""
         return Standardise(self._range, self._mean, self._spread, self._places)
 
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
@@ -204,7 +214,7 @@ class ImageClassification(ImageTask):
 
     @cached_property
     def _places(self) -> Tensor | None:
-        """Where every pixel comes from, if they are shuffled."""
+        """Index (pixels,) of the pixel that every input reads, on the device; None where pixels are not shuffled."""
         places = self.settings.input_order(self.inputs.units)
         return None if places is None else places.to(self.device)
 
@@ -212,16 +222,11 @@ class ImageClassification(ImageTask):
         """outputs (P, N, classes), labels (N,) → (P,), higher is better: minus the mean cross-entropy, or accuracy."""
         if self.settings.fitness == "accuracy":
             return self.score(outputs, labels)
-        if self.settings.scale_outputs:
-            spread = outputs.std(dim=(1, 2), keepdim=True).clamp(min=1e-6)
-            outputs = outputs * (self.settings.scale_outputs / spread)
-        population, images, _ = outputs.shape
-        losses = cross_entropy(outputs.flatten(0, 1), labels.repeat(population), reduction="none")
-        return -losses.view(population, images).mean(1)
+        return minus_cross_entropy(outputs, labels, self.settings.scale_outputs)
 
     def score(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs (P, N, classes), labels (N,) → (P,): the share of images whose largest output is their class."""
-        return (outputs.argmax(2) == labels).float().mean(1)
+        return accuracy(outputs, labels)
 
 
 def load(settings: ImageSettings, name: str, class_names: Sequence[str], device: torch.device | str) \

@@ -1,5 +1,5 @@
-"""Worker processes that step episodes. What networks do is computed in one process, all at once: who steps which
-episode changes nothing, and the same bits come of any number of workers."""
+"""Worker processes that step episodes. Networks are computed in one process, all at once: the division of episodes
+among workers changes nothing, and any number of workers gives the same bits."""
 
 import multiprocessing
 import signal
@@ -14,39 +14,42 @@ import numpy as np
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.tasks._episodes import Episodes, Stepped, World
 
+SECONDS_BETWEEN_LOOKS = 1.0
+"""Time between two looks whether a process that has not answered is still there."""
+
 
 class Workers:
-    """Episodes as `Episodes` has them, dealt to worker processes in turn. They start with the first episodes, and end
-    with `close` or with this process."""
+    """Episodes as in `Episodes`, dealt to worker processes in turn. The processes start with the first episodes, and
+    end with `close` or with this process."""
 
     def __init__(self, world: World, count: int):
         self.world, self.count = world, count
         self._workers: list[tuple[Any, Connection]] = []
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Begin episodes with these seeds in place of all others; what is seen (n, …)."""
+        """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
         self._workers = self._workers or [_start(self.world, number) for number in range(self.count)]
         dealt = self._deal(range(len(seeds)))
         return self._ask(dealt, lambda own: ("reset", [int(seeds[place]) for place in own], own))[0]
 
-    def step(self, numbers: Sequence[int], actions: np.ndarray, times: int) -> Stepped:
-        """As `Episodes.step`."""
+    def step(self, numbers: Sequence[int], actions: Sequence[np.ndarray], times: int) -> Stepped:
+        """Take each episode's action; arguments, result and errors are those of `Episodes.step`."""
         dealt = self._deal(numbers)
         seen, rewards, taken, over = self._ask(dealt, lambda own: ("step", [numbers[place] for place in own],
-                                                                   actions[own], times))
+                                                                   [part[own] for part in actions], times))
         return seen, rewards, taken, over
 
     def _deal(self, numbers: Sequence[int]) -> list[list[int]]:
-        """Of every worker, the places of its episodes among these."""
+        """Indices, among these episodes, of the episodes of every worker."""
         return [[place for place, number in enumerate(numbers) if number % self.count == worker]
                 for worker in range(self.count)]
 
     def _ask(self, dealt: list[list[int]], message: Callable[[list[int]], tuple[Any, ...]]) -> tuple[np.ndarray, ...]:
-        """The arrays that workers answer with, in the order of the episodes."""
+        """Arrays that workers answer with, in the order of the episodes; raises RunFailed where a worker fails."""
         asked = [(worker, own) for worker, own in enumerate(dealt) if own]
         for worker, own in asked:
             self._with(worker, partial(Connection.send, obj=message(own)))
-        answers = [self._with(worker, Connection.recv) for worker, _ in asked]
+        answers = [self._with(worker, partial(_received, self._workers[worker][0])) for worker, _ in asked]
         for answer in answers:
             if isinstance(answer, str):
                 self.close()
@@ -72,6 +75,14 @@ class Workers:
             process.join(5)
             process.kill()
         self._workers = []
+
+
+def _received(process: Any, connection: Connection) -> Any:
+    """Next message of a process; raises EOFError where it has died, also if a child of its own holds the connection."""
+    while not connection.poll(SECONDS_BETWEEN_LOOKS):
+        if not process.is_alive() and not connection.poll():
+            raise EOFError
+    return connection.recv()
 
 
 def _start(world: World, number: int) -> tuple[Any, Connection]:

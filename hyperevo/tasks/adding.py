@@ -17,10 +17,10 @@ from hyperevo.parts import Batch, Task
 from hyperevo.randomness import generator_for
 
 NEAR = 0.04
-"""A sum this near to the right one is right, as in the paper."""
+"""Error below which a sum counts as right, as in the paper."""
 
 HELD_OUT = {"validation": 1, "test": 2}
-"""Streams of sequences that are the same in every run; generations have others."""
+"""Random streams of held-out sequences, equal in every run; generations have others."""
 
 
 
@@ -28,15 +28,15 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["adding"] = "adding"
-    length: int = Field(20, ge=2)
-    """Numbers in a sequence; one of its first half and one of its second are marked."""
-    images: int = Field(200, ge=1)
-    """Sequences per generation."""
-    validation: int = Field(1000, ge=1)
-    """Sequences that choose the champion, and as many that test it."""
+    length: int = Field(20, ge=2, le=1_000_000)
+    """Count of numbers in a sequence; one of its first half and one of its second are marked."""
+    images: int = Field(200, ge=1, le=1_000_000)
+    """Number of sequences per generation."""
+    validation: int = Field(1000, ge=1, le=1_000_000)
+    """Number of sequences that choose the champion; as many others test it."""
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (minus squared error)"
 
 
@@ -70,12 +70,12 @@ class Adding(Task):
         return self._draw(count, torch.Generator().manual_seed(2**62 + HELD_OUT[part]))
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The sequences of one generation and their sums: a function of the seed and the generation."""
+        """Sequences of one generation and their sums: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         return self._draw(self.settings.images, generator)
 
     def calibration(self, examples: int) -> Batch:
-        """Sequences of training."""
+        """Training sequences (examples, T, 2), and their sums."""
         return self._draw(examples, torch.Generator().manual_seed(2**62))
 
     def test(self) -> Batch:
@@ -92,7 +92,7 @@ class Adding(Task):
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read, and how many outputs they have."""
+    """Sheet of the inputs, and number of outputs."""
     return Sheet((settings.length, 2)), 1
 
 

@@ -1,5 +1,5 @@
-"""Visual discrimination (Stanley, D'Ambrosio & Gauci 2009): a field with a small and a large box in, the most active of
-as many outputs marks the middle of the large one.
+"""Visual discrimination (Stanley, D'Ambrosio & Gauci 2009): a field with a small and a large box in, one output per
+unit of the field out; the most active output marks the middle of the large box.
 
 On a field of 11 × 11 the boxes are 1 × 1 and 3 × 3. In a trial the large one lies half a field to the right of the
 small one, below it, or both, and what leaves the field comes back on the other side. The same field is seen at any
@@ -21,14 +21,17 @@ from hyperevo.parts import Batch, Target, Task
 from hyperevo.weights import Weights
 
 FIELD = 11
-"""Units of a side where the small box is one unit."""
+"""Units along a side of the field where the small box is one unit."""
+
+LARGEST = 11 * FIELD
+"""Largest field, in units of a side: a layer between two such fields has 214 million weights."""
 
 MOVES = torch.tensor([[0, 1], [1, 0], [1, 1]])
 """Right, down, and both."""
 
 MOST_PAIRS = 10_000
 ROWS = 64
-"""Pairs whose outputs are compared at a time."""
+"""Number of pairs whose outputs are compared at a time."""
 
 
 
@@ -36,17 +39,17 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["boxes"] = "boxes"
-    size: int = Field(FIELD, ge=FIELD, multiple_of=FIELD)
-    """Units of a side of the field."""
+    size: int = Field(FIELD, ge=FIELD, le=LARGEST, multiple_of=FIELD)
+    """Number of units along a side of the field, a multiple of 11."""
     retests: tuple[int, ...] = (11, 33, 55)
-    """Resolutions at which the champion is tested on every pair of boxes that do not overlap, where its network is one
-    layer."""
+    """Resolutions at which the champion is tested on every pair of boxes that do not overlap; only networks of one
+    layer are."""
 
     @field_validator("retests")
     @classmethod
     def _are_multiples(cls, retests: tuple[int, ...]) -> tuple[int, ...]:
-        if wrong := [size for size in retests if size < FIELD or size % FIELD]:
-            raise ValueError(f"{wrong[0]} is not a multiple of {FIELD}")
+        if wrong := [size for size in retests if not FIELD <= size <= LARGEST or size % FIELD]:
+            raise ValueError(f"{wrong[0]} is not a multiple of {FIELD} up to {LARGEST}")
         return retests
 
 
@@ -71,12 +74,12 @@ class Boxes(Task):
         self.validation = self._trials()
 
     def _corners(self, side: int) -> Tensor:
-        """The first row and column of a box at every place (places, 2), which are whole units of this field."""
+        """First row and column (positions, 2) of a box at every position on this field, in whole units."""
         line = torch.arange(self.size - side * self.unit + 1)
         return torch.cartesian_prod(line, line)
 
     def _fields(self, corners: Tensor, side: int) -> Tensor:
-        """(N, size²) with a box at every one of the corners (N, 2)."""
+        """Fields (N, size²) with a box at every one of the corners (N, 2)."""
         line = torch.arange(self.size) - corners[:, :, None]  # (N, 2, size): how far inside
         rows, columns = ((line >= 0) & (line < side * self.unit)).unbind(1)
         fields = (rows[:, :, None] & columns[:, None, :]).flatten(1)
@@ -90,7 +93,7 @@ class Boxes(Task):
         return large.to(self.device) + (3 * self.unit - 1) / 2
 
     def _trials(self) -> Batch:
-        """The 25 places of the small box and the three moves to the large one."""
+        """Trials of the 25 positions of the small box and the three moves to the large one."""
         line = torch.arange(1, FIELD, 2)
         small = torch.cartesian_prod(line, line)[:, None].expand(-1, len(MOVES), -1)
         # All of the large box lies on the field.
@@ -111,7 +114,7 @@ class Boxes(Task):
         return self._pairs(self._small[pairs[:, 0]], self._large[pairs[:, 1]])
 
     def _overlap(self, small: Tensor, large: Tensor) -> Tensor:
-        """Whether boxes with corners (..., 2) share a unit."""
+        """True (...,) for boxes with corners (..., 2) that share a unit."""
         apart = small - large
         return ((apart > -self.unit) & (apart < 3 * self.unit)).all(-1)
 
@@ -131,15 +134,17 @@ class Boxes(Task):
         return (places - centres).abs() / self.unit
 
     def resized(self, size: int) -> "Boxes":
-        """The task at another resolution."""
+        """Task at another resolution."""
         return Boxes(self.settings.model_copy(update={"size": size}), self.device)
 
     @torch.no_grad()
     def retest(self, target: Target, weights: Weights) -> dict[str, float]:
-        """Of one network of one layer, and every pair of boxes that do not overlap: how many there are, the share whose
-        answer is at most one unit of the field of 11 off, and the mean distance in such units. Nothing of others.
+        """Facts about one network (P = 1) of one layer on all pairs of boxes that do not overlap; empty for other
+        networks.
 
-        A layer's answer to two boxes is the sum of its answers to each, so that millions of pairs take two products.
+        pairs: their number; accuracy: the share whose answer is at most one unit of the field of 11 off; distance: the
+        mean distance in such units. A layer's answer to two boxes is the sum of its answers to each, so that millions
+        of pairs take two products.
         """
         if list(target.layers) != ["readout"]:
             return {}
@@ -154,15 +159,15 @@ class Boxes(Task):
 
 
 def _most_active(small: np.ndarray, large: np.ndarray) -> np.ndarray:
-    """small (N, outputs) + large (outputs,) → (N,): the largest output's number, a few rows at a time, which stay in
-    the processor's cache: numpy takes a third of torch's time here."""
+    """Index (N,) of the largest output of small (N, outputs) + large (outputs,). A few rows at a time stay in the
+    processor's cache: numpy takes a third of torch's time here."""
     sums = np.empty((ROWS, len(large)), small.dtype)
     rows = [small[start : start + ROWS] for start in range(0, len(small), ROWS)]
     return np.concatenate([np.add(own, large, out=sums[: len(own)]).argmax(1) for own in rows])
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read, and how many outputs they have."""
+    """Sheet of the inputs, and number of outputs."""
     return Sheet((settings.size, settings.size)), settings.size**2
 
 

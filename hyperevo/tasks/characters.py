@@ -26,14 +26,14 @@ from hyperevo.reading import is_there
 SYMBOLS = {"ptb": 50, "enwik8": 205, "tinyshakespeare": 65}
 
 IGNORED = -100
-"""The wanted symbol where none is: torch's cross-entropy leaves it out."""
+"""Wanted symbol that torch's cross-entropy leaves out."""
 
 READ_BEFORE = 200
-"""Symbols of validation and test texts that a sequence reads before those that count, so that cutting a text into
-sequences hardly changes the measure."""
+"""Symbols of validation and test texts that a sequence reads before its own part, so that cutting a text into sequences
+hardly changes the measure."""
 
 MOST_SEQUENCES, LEAST_STEPS = 128, 500
-"""Into how many sequences such a text is cut at most, and how many symbols each is to have at least."""
+"""Largest number of sequences that such a text is cut into, and smallest number of symbols in each."""
 
 
 
@@ -42,18 +42,18 @@ class Settings(TaskSettings):
 
     name: Literal["characters"] = "characters"
     text: str = "ptb"
-    """A data set, ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
-    sequences: int = Field(32, ge=1)
-    """Streams that are read side by side."""
-    length: int = Field(100, ge=1)
-    """Characters of each that a batch holds; gradients go back no further."""
+    """Data set ptb, enwik8 or tinyshakespeare, or the path of a text file in UTF-8."""
+    sequences: int = Field(32, ge=1, le=1_000_000)
+    """Number of streams that are read side by side, the sequences of a batch."""
+    length: int = Field(100, ge=1, le=1_000_000)
+    """Number of characters of a sequence in a batch; gradients go back no further."""
 
     def files(self) -> tuple[str, ...]:
         """The text, if it is a file."""
         return () if self.text in SYMBOLS else (self.text,)
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (minus nats per character)"
 
     def data_set(self) -> str:
@@ -77,7 +77,7 @@ class Characters(Task):
         self.inputs, self.outputs = Sheet((settings.length, len(data.alphabet))), len(data.alphabet)
         self._train = _tensor(data.train)
         self._stream = (len(self._train) - settings.length) // settings.sequences
-        """Symbols of a stream; what is left over lets streams begin later."""
+        """Number of symbols of a stream; symbols left over let streams begin later."""
         self.batches_per_epoch = (self._stream - 1) // settings.length
         if self.batches_per_epoch < 1:
             raise ValueError(f"task.sequences: {settings.sequences} sequences of {settings.length} characters are more "
@@ -86,7 +86,8 @@ class Characters(Task):
         self._test = data.test
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The symbols of one generation and those that follow them: a function of the seed and the generation."""
+        """Symbols (N, T) of one generation and those that follow them (N, T): a function of the seed and the
+        generation."""
         epoch, place = divmod(generation, self.batches_per_epoch)
         generator = generator_for(seed, epoch)
         later = int(torch.randint(self.settings.length, (), generator=generator))
@@ -95,25 +96,25 @@ class Characters(Task):
         return chosen[:, :-1], chosen[:, 1:]
 
     def continues(self, generation: int) -> bool:
-        """Whether the batch of a generation begins where the one before ended."""
+        """True where a generation's batch begins where the batch before ended."""
         return generation % self.batches_per_epoch > 0
 
     def batch_size(self) -> int:
-        """Sequences in a generation."""
+        """Number of sequences in a generation."""
         return self.settings.sequences
 
     def calibration(self, examples: int) -> Batch:
-        """Sequences of training, as many as asked for, the same again where there are not so many."""
+        """Training sequences, exactly `examples`; they are repeated where a batch has fewer."""
         inputs, wanted = self.batch(0, 0)
         places = torch.arange(examples) % len(inputs)
         return inputs[places], wanted[places]
 
     def test(self) -> Batch:
-        """The whole test text, as `validation` has its own; for the end of a run."""
+        """The whole test text, cut into sequences; for the end of a run."""
         return _cut(_tensor(self._test), self.device)
 
     def count(self, wanted: Tensor) -> int:
-        """How many symbols are asked for."""
+        """Number of symbols that are asked for."""
         return int((wanted != IGNORED).sum())
 
     def fitness(self, outputs: Tensor, wanted: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ def read_text(text: str) -> TextData:
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read and how many outputs they have; a file is read for that."""
+    """Sheet of the inputs, and number of outputs; a text file is read for its alphabet."""
     symbols = SYMBOLS.get(settings.text) or len(read_text(settings.text).alphabet)
     return Sheet((settings.length, symbols)), symbols
 

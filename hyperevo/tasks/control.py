@@ -16,16 +16,17 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
+from hyperevo.abilities import Scene
 from hyperevo.components import TaskSettings, nearest
 from hyperevo.control import LAST, environment, environment_names, film, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
 from hyperevo.measure import MEAN_RETURN
-from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
+from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
 
 HELD_OUT = {"validation": 1, "test": 2}
-"""Streams of first states that are the same in every run; generations have others."""
+"""Random streams of first states that are held out, equal in every run; generations have others."""
 
 
 class Settings(TaskSettings):
@@ -33,20 +34,22 @@ class Settings(TaskSettings):
 
     name: Literal["control"] = "control"
     environment: str = "cartpole"
-    """One of `hyperevo.control`."""
+    """Name of the environment, a file of `hyperevo.control`."""
     fitness: Literal["return", "damped"] = "return"
-    """The mean sum of rewards, or f."""
-    episodes: int = Field(4, ge=1)
-    """Episodes of every network in a generation."""
+    """Mean sum of rewards (return), or, for two poles, a fitness that also rewards standing still (damped; Gruau et al.
+    1996)."""
+    episodes: int = Field(4, ge=1, le=1_000_000)
+    """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
-    """After so many an episode of a generation ends; by default after the environment's own number."""
-    validation: int = Field(20, ge=1)
-    """Episodes of the environment's own number of steps that choose the champion, and as many that test it."""
+    """Largest number of steps of an episode in a generation; by default the environment's own."""
+    validation: int = Field(20, ge=1, le=1_000_000)
+    """Number of episodes that choose the champion, with the environment's own number of steps; as many others test it,
+    unless the environment has starts of its own for that."""
 
     watchable: ClassVar[bool] = True
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return f"fitness ({self.fitness})"
 
     def data_set(self) -> str:
@@ -69,7 +72,7 @@ class Settings(TaskSettings):
 
 
 class Control(Task):
-    """First states (N, values), and how many steps an episode from each lasts at most (N,)."""
+    """First states (N, values), and the largest number of steps (N,) of an episode from each."""
 
     settings: Settings
 
@@ -78,7 +81,7 @@ class Control(Task):
     checksum = "drawn"
     form = "observations"
     steps_per_second = 30.0
-    """As it is watched."""
+    """Steps a second in a film."""
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.environment = settings, environment(settings.environment)
@@ -99,12 +102,12 @@ class Control(Task):
         return self._starts(self.settings.validation, self.environment.MOST_STEPS, generator)
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The first states of one generation: a function of the seed and the generation."""
+        """First states of one generation: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         return self._starts(self.settings.episodes, self.steps_per_example, generator)
 
     def calibration(self, examples: int) -> Batch:
-        """What networks read at the first step of an episode (N, observations)."""
+        """Observations (examples, observations) of first states, and the largest numbers of steps."""
         starts, most_steps = self._starts(examples, self.steps_per_example, torch.Generator().manual_seed(2**62))
         return self.environment.observe(starts), most_steps
 
@@ -115,8 +118,8 @@ class Control(Task):
         return self._held_out("test")
 
     def play(self, target: Target, weights: Weights, starts: Tensor, most_steps: Tensor) -> Tensor:
-        """(P, N, 2): sum of rewards and number of steps of every network's episodes from first states (N, values); and
-        in (P, N, 3) the sum of the last wobbles, where fitness wants it."""
+        """Outcomes (P, N, 2) of every network's episodes from first states (N, values): sum of rewards and number of
+        steps; (P, N, 3) for fitness damped, with the sum of the last wobbles."""
         play = wobbling_rollout if self.settings.fitness == "damped" else rollout
         played = play(self.environment, target, weights, starts, int(most_steps.max()))
         return torch.stack([part.to(starts.dtype) for part in played], 2)
@@ -129,7 +132,7 @@ class Control(Task):
             yield step, total, partial(self.environment.sketch, state), last
 
     def fitness(self, played: Tensor, most_steps: Tensor) -> Tensor:
-        """(P, N, 2 or 3) → (P,): the mean sum of rewards, or the mean f."""
+        """Fitness (P,) of outcomes (P, N, 2 or 3): the mean sum of rewards, or the mean f."""
         if self.settings.fitness == "return":
             return self.score(played, most_steps)
         _, steps, wobbles = played.unbind(-1)
@@ -137,22 +140,23 @@ class Control(Task):
         return (0.1 * steps / most_steps + 0.9 * still).mean(1)
 
     def score(self, played: Tensor, most_steps: Tensor) -> Tensor:
-        """(P, N, 2 or 3) → (P,): the mean sum of rewards."""
+        """Score (P,) of outcomes (P, N, 2 or 3): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
     def describe(self, target: Target, networks: Weights) -> dict[str, float]:
-        """Of one network: from how many of the environment's further starts it does not fail, where there are any."""
+        """Number of the environment's further starts from which one network (P = 1) does not fail; empty where there
+        are none."""
         return {"generalisation": int(self.generalisation(target, networks)[0])} \
             if self.environment.generalisation_starts is not None else {}
 
     def generalisation(self, target: Target, weights: Weights) -> Tensor:
-        """(P,): from how many of the environment's further starts every network goes on for as long as it is let."""
+        """Number (P,) of the environment's further starts from which a network lasts for all steps."""
         starts, most_steps = self.test()
         return (self.play(target, weights, starts, most_steps)[..., 1] >= most_steps).sum(1)
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read at a step, and how many outputs they have."""
+    """Sheet of the observations, and number of outputs."""
     own = environment(settings.environment)
     return Sheet((own.OBSERVATIONS,)), own.OUTPUTS
 

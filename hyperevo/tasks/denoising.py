@@ -24,12 +24,12 @@ class Settings(ExampleSettings):
     data: Literal["mnist", "fashion", "digits"] = "mnist"
     """Data set of the images."""
     noise: float = Field(0.3, ge=0, lt=1)
-    """The share of an image's pixels that are set to 0."""
+    """Chance of every pixel of an image to be set to 0."""
     fitness: Literal["cross-entropy", "squared-error"] = "cross-entropy"
-    """Fitness is minus this, by pixel, of the sigmoid of the outputs against the whole image."""
+    """Loss per pixel of the sigmoid of the outputs against the whole image; fitness is minus this."""
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return f"fitness (minus {self.fitness.replace('squared-', 'squared ')})"
 
     def data_set(self) -> str:
@@ -43,7 +43,8 @@ class Settings(ExampleSettings):
 
 
 class Denoising(ImageTask):
-    """Pixels in [0, 1], each set to 0 with a chance of `noise`, in; one output per pixel, whose sigmoid it is."""
+    """Pixels in [0, 1], each set to 0 with a chance of `noise`, in; outputs whose sigmoids are the whole image's pixels
+    out."""
 
     measure = VARIANCE_EXPLAINED
     settings: Settings
@@ -62,8 +63,8 @@ class Denoising(ImageTask):
         return images * kept.to(self.device), images
 
     def shown(self, target: Target, networks: Weights, batch: Batch) -> dict[str, Tensor]:
-        """What the first network makes of the images of a batch, for figures: pixels in [0, 1] as it sees them, as it
-        restores them, and whole."""
+        """Images of a batch for figures, pixels in [0, 1]: as the first network sees them, as it restores them, and
+        whole."""
         seen, whole = batch
         return {"seen": seen, "restored": target.forward(networks, seen)[0].sigmoid(), "whole": whole}
 
@@ -81,7 +82,7 @@ class Denoising(ImageTask):
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """Inputs and number of outputs."""
+    """Sheet of the inputs, and number of outputs."""
     inputs, _ = load_component("task", settings.data).shape(settings)
     return inputs, inputs.units
 

@@ -1,4 +1,4 @@
-"""The 8 × 8 digits that scikit-learn brings: what a machine without data or network falls back to."""
+"""The 8 × 8 digits that come with scikit-learn, for machines without data or network."""
 
 from typing import Literal
 

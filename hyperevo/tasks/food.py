@@ -1,8 +1,8 @@
 """Food gathering (D'Ambrosio & Stanley 2007; Stanley, D'Ambrosio & Gauci 2009): a robot sees in n directions and moves
 in n directions, and has to get to its food.
 
-The sensor whose slice of the circle the food lies in is active, the more the nearer it is. The robot moves into the
-direction of the most active effector, which has to be alone in being active to be fast:
+The sensor whose slice of the circle holds the food is active, the more the nearer the food is. The robot moves in the
+direction of the most active effector; it is fast only if no other effector is active:
 
     speed = S · o_max · o_max / Σ o        o: the logistic function of the outputs
 
@@ -11,7 +11,7 @@ tested with more sensors and effectors than they were evolved with.
 """
 
 from math import pi
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -25,13 +25,14 @@ from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.weights import Weights
 
 DISTANCE, REACH, SPEED, SIGHT = 100.0, 10.0, 10.0, 200.0
-"""How far away the food is at first, and how near the robot must get; S; and where a sensor sees nothing any more."""
+"""Distance of the food at first; distance at which it is found; S, the largest speed; distance from which sensors see
+nothing."""
 
 TICKS = 1000
-"""A robot that has not got to its food by then has not found it."""
+"""Number of ticks in which a robot must find its food."""
 
 STRIDE = 16
-"""Ticks between looks at who is still on its way."""
+"""Number of ticks between two checks of who is still on the way."""
 
 TEST_TRIALS = 200
 
@@ -41,16 +42,16 @@ class Settings(TaskSettings):
     """Options of the task."""
 
     name: Literal["food"] = "food"
-    directions: int = Field(8, ge=2)
-    """Sensors, and effectors."""
+    directions: int = Field(8, ge=2, le=10_000)
+    """Number of sensors, and of effectors."""
     layout: Literal["ring", "rows"] = "ring"
-    """Places of sensors and effectors: two rings, each unit at its own direction, or two rows."""
-    retests: tuple[int, ...] = (8, 16, 32, 64, 128)
+    """Positions of sensors and effectors: two rings, each unit at its own direction, or two rows."""
+    retests: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = (8, 16, 32, 64, 128)
     """Numbers of directions that the champion is tested with."""
 
 
 class Food(Task):
-    """Food (N, 2) as the robot sees it at first, east and north, and the ticks it has (N,)."""
+    """Positions of the food (N, 2) as the robot sees it at first, east and north, and the ticks it has (N,)."""
 
     settings: Settings
 
@@ -82,16 +83,16 @@ class Food(Task):
         return self.validation
 
     def calibration(self, examples: int) -> Batch:
-        """What networks read at first (N, directions)."""
+        """Sensor values (examples, directions) at the first tick, and the ticks."""
         food, ticks = self._food(torch.arange(examples) * self._slice)
         return self._seen(food), ticks
 
     def test(self) -> Batch:
-        """Food anywhere around; for the end of a run."""
+        """Food in random directions; for the end of a run."""
         return self._food(2 * pi * torch.rand(TEST_TRIALS, generator=torch.Generator().manual_seed(0)))
 
     def _seen(self, food: Tensor) -> Tensor:
-        """Food (…, 2) → what sensors say (…, directions)."""
+        """Sensor values (…, directions) for food (…, 2)."""
         nearness = (1 - food.norm(dim=-1) / SIGHT).clamp(min=0)
         bearing = torch.atan2(food[..., 0], food[..., 1])
         sensor = (bearing / self._slice).round().long() % self.settings.directions
@@ -99,7 +100,7 @@ class Food(Task):
         return seen.scatter_(-1, sensor[..., None], nearness[..., None])
 
     def _move(self, outputs: Tensor) -> Tensor:
-        """Outputs (…, directions) → the way a robot goes in a tick (…, 2), east and north."""
+        """Movement (…, 2) of a robot in a tick, east and north, for outputs (…, directions)."""
         active = outputs.sigmoid()
         most, effector = active.max(-1)
         speed, bearing = SPEED * most.square() / active.sum(-1), effector * self._slice
@@ -107,8 +108,7 @@ class Food(Task):
 
     @torch.no_grad()
     def play(self, target: Target, weights: Weights, food: Tensor, ticks: Tensor) -> Tensor:
-        """(P, N): the ticks that every network takes to get to food (N, 2); all of them and one more where it does not.
-        """
+        """Ticks (P, N) that every network takes to get to food (N, 2); all of them and one more where it does not."""
         networks, food = Actors(target, weights, len(food)), food.expand(weights.population, -1, -1)
         taken = food.new_full(food.shape[:2], TICKS + 1)
         for tick in range(1, TICKS + 1):
@@ -120,20 +120,23 @@ class Food(Task):
         return taken
 
     def fitness(self, taken: Tensor, ticks: Tensor) -> Tensor:
-        """(P, N) → (P,): 10 for food that is found, and up to 1 for how soon, as in the paper, scaled to at most 1."""
+        """Fitness (P,) of ticks taken (P, N): 10 for food that is found, and up to 1 for how soon, as in the paper,
+        scaled to at most 1."""
         found, left = taken <= ticks, (ticks - taken).clamp(min=0) / TICKS
         return (10.0 * found + left).mean(1) / 11
 
     def score(self, taken: Tensor, ticks: Tensor) -> Tensor:
-        """The same: robots that find all food differ in how soon, and the first to find it would stay champion."""
+        """Score (P,), equal to the fitness: by the share of food found alone, the first robot to find all would stay
+        champion."""
         return self.fitness(taken, ticks)
 
     def resized(self, directions: int) -> "Food":
-        """The task with another number of directions."""
+        """Task with another number of directions."""
         return Food(self.settings.model_copy(update={"directions": directions}), self.device)
 
     def retest(self, target: Target, weights: Weights) -> dict[str, float]:
-        """Of one network: the share of food found anywhere around, and the mean ticks to get to it."""
+        """Facts about one network (P = 1). accuracy: share of food found in random directions; ticks: mean number to
+        get to it."""
         food, ticks = self.test()
         taken = self.play(target, weights, food, ticks)[0]
         found = taken <= ticks
@@ -142,7 +145,7 @@ class Food(Task):
 
 
 def shape(settings: Settings) -> tuple[Sheet, Sheet]:
-    """Where sensors and effectors lie."""
+    """Sheets of the sensors and of the effectors."""
     if settings.layout == "rows":
         return Sheet((settings.directions,)), Sheet((settings.directions,))
     return Ring((settings.directions,), 0.5), Ring((settings.directions,))

@@ -3,29 +3,38 @@
 Every generation has fresh seeds of episodes, drawn from (seed, generation) alone, the same for all networks.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from hyperevo.abilities import Scene
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Frame, Sheet
+from hyperevo.guests import CodeName, name_in
 from hyperevo.measure import MEAN_RETURN
 from hyperevo.modules import Standardise
-from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
+from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.randomness import generator_for
-from hyperevo.tasks._episodes import Episodes, Picture, World, make, seen, spaces, take
+from hyperevo.tasks._actions import actions_of
+from hyperevo.tasks._episodes import Episode, Episodes, World, facts, registering
+from hyperevo.tasks._spaces import Picture, leaves, width
 from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Weights
 
+log = logging.getLogger(__name__)
+
 HELD_OUT = {"validation": 1, "test": 2}
-"""Streams of seeds that are the same in every run; generations have others."""
+"""Random streams of seeds that are held out, equal in every run; generations have others."""
 
 
 class Settings(TaskSettings):
@@ -33,30 +42,48 @@ class Settings(TaskSettings):
 
     name: Literal["gymnasium"] = "gymnasium"
     environment: str = "CartPole-v1"
-    """Its id; `module:id` imports the module that registers it."""
+    """Id of the environment; before it and a colon the module or file that registers it, as in `mine:MyEnv-v0` or
+    `mine.py:MyEnv-v0`."""
     options: dict[str, bool | int | float | str] = {}
     """Keyword arguments of the environment, such as `{continuous = false}`."""
-    episodes: int = Field(4, ge=1)
-    """Episodes of every network in a generation."""
+    episodes: int = Field(4, ge=1, le=1_000_000)
+    """Number of episodes of every network in a generation."""
     most_steps: int | None = Field(None, ge=1)
-    """After so many an episode of a generation ends; by default after the environment's own number."""
+    """Largest number of steps of an episode in a generation; by default the environment's own."""
     patience: int | None = Field(None, ge=1)
-    """An episode of a generation ends after so many steps in which no action earned anything."""
+    """Number of steps without a positive reward after which an episode of a generation ends; by default none."""
     repeat: int = Field(1, ge=1)
-    """Steps that an action is kept for; each counts as one."""
+    """Number of steps that every action is kept for; each counts as a step."""
     picture: Picture = "colours"
-    """What is seen of pictures: all colours, or one plane."""
-    pixels: int | None = Field(None, ge=1)
-    """Pictures are made squares of so many pixels a side."""
-    validation: int = Field(20, ge=1)
-    """Episodes of the environment's own number of steps that choose the champion, and as many that test it."""
-    workers: int = Field(0, ge=0)
-    """Processes that step the episodes; with 0 this one does."""
+    """Part of a picture that networks see: all channels, or one plane of three, its grey values or its saturation."""
+    pixels: int | None = Field(None, ge=1, le=4096)
+    """Number of pixels along each side of the square that pictures are scaled to; by default they keep their size."""
+    validation: int = Field(20, ge=1, le=1_000_000)
+    """Number of episodes that choose the champion, with the environment's own number of steps; as many others test
+    it."""
+    workers: int = Field(0, ge=0, le=1024)
+    """Number of worker processes that step the episodes; with 0 the run's own process does."""
 
     watchable: ClassVar[bool] = True
 
+    @field_validator("environment")
+    @classmethod
+    def _with_its_code(cls, environment: str, info: ValidationInfo) -> str:
+        if ":" not in environment:
+            return environment
+        try:
+            named = name_in(environment, info.context)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        named.source = replace(named.source, around=registering)
+        return named
+
+    def code(self) -> tuple[CodeName, ...]:
+        """Code that registers the environment."""
+        return (self.environment,) if isinstance(self.environment, CodeName) else ()
+
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (return)"
 
     def data_set(self) -> str:
@@ -65,12 +92,13 @@ class Settings(TaskSettings):
 
     @property
     def world(self) -> World:
-        """The environment, and what is made of its pictures."""
-        return World(self.environment, self.options, self.picture, self.pixels)
+        """The environment with its options and code, and the form of its pictures."""
+        source = self.environment.source if isinstance(self.environment, CodeName) else None
+        return World(str(self.environment), self.options, self.picture, self.pixels, source)
 
 
 class Gymnasium(Task):
-    """Seeds of episodes (N,), and of each the most steps and the patience, (N, 2)."""
+    """Seeds of episodes (N,), and the limits of each (N, 2): the largest number of steps, and the patience."""
 
     settings: Settings
 
@@ -81,17 +109,17 @@ class Gymnasium(Task):
 
     def __init__(self, settings: Settings, device: torch.device | str = "cpu"):
         self.settings, self.device, self.data_name = settings, torch.device(device), settings.environment
-        shape, self.actions, own, self.steps_per_second, shows_bytes = spaces(settings.world)
+        own = facts(settings.world)
         self.without_gradient = NO_GRADIENT.format(settings.environment)
-        self.inputs, self.outputs = _sheet(shape), _outputs(self.actions)
-        if own is None and settings.most_steps is None:
+        self.inputs, self.outputs = _sheet(own.shape), _outputs(own.actions)
+        if own.most_steps is None and settings.most_steps is None:
             raise UserError(f"task.most_steps: {settings.environment} does not say when an episode ends; give a number")
-        self.own_steps = own or settings.most_steps or 1
-        self._bytes = shows_bytes
+        self.own_steps = own.most_steps or settings.most_steps or 1
+        self.actions, self.steps_per_second, self._bytes = own.actions, own.steps_per_second, own.in_bytes
         self.steps_per_example = settings.most_steps or self.own_steps
         self.validation = self._held_out("validation")
         self._crew = Workers(settings.world, settings.workers) if settings.workers else Episodes(settings.world)
-        self._turn = threading.Lock()
+        self._turn, self._noted = threading.Lock(), False
 
     def _seeds(self, episodes: int, generator: torch.Generator, most_steps: int, patience: int | None = None) -> Batch:
         limits = torch.tensor([most_steps, patience or most_steps])
@@ -102,40 +130,36 @@ class Gymnasium(Task):
         return self._seeds(self.settings.validation, generator, self.own_steps)
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The seeds of one generation's episodes: a function of the seed and the generation."""
+        """Seeds of one generation's episodes: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         return self._seeds(self.settings.episodes, generator, self.steps_per_example, self.settings.patience)
 
     def calibration(self, examples: int) -> Batch:
-        """What networks read at the first step of an episode (N, observations)."""
+        """Observations (examples, features) at the first step of episodes, and the limits."""
         seeds, limits = self._seeds(examples, torch.Generator().manual_seed(2**62), self.own_steps)
         if not examples:
             return torch.empty(0, self.inputs.units, device=self.device), limits
-        return self._shown(Episodes(self.settings.world).reset(seeds.tolist())), limits
+        episodes = Episodes(self.settings.world)
+        shown = self._shown(episodes.reset(seeds.tolist()))
+        episodes.close()
+        return shown, limits
 
     def test(self) -> Batch:
         """Seeds that no generation has; for the end of a run."""
         return self._held_out("test")
 
     def _shown(self, observations: np.ndarray) -> Tensor:
-        """Observations (n, …) → (n, features), bytes as shares of 255."""
+        """Observations (n, …) as (n, features), bytes as shares of 255."""
         flat = torch.tensor(observations.reshape(len(observations), -1), device=self.device)
         return flat.float().div_(255) if observations.dtype == np.uint8 else flat
 
-    def act(self, outputs: Tensor) -> np.ndarray:
-        """Actions (n, …) that outputs (n, classes) mean: the largest one's number; or, for a box, tanh of each from its
-        lowest to its highest value, and the output itself where it has none."""
-        if type(self.actions).__name__ == "Discrete":
-            return outputs.argmax(-1).cpu().numpy() + self.actions.start
-        outputs = outputs.nan_to_num()  # engines do not survive actions that are no numbers
-        low, high = (torch.from_numpy(end.reshape(-1)).to(outputs) for end in (self.actions.low, self.actions.high))
-        middle, reach = (low + high) / 2, (high - low) / 2
-        actions = torch.where(torch.isfinite(reach), middle + reach * outputs.tanh(), outputs)
-        return actions.cpu().numpy().reshape(-1, *self.actions.shape).astype(self.actions.dtype)
+    def act(self, outputs: Tensor) -> list[np.ndarray]:
+        """Actions that outputs (n, outputs) mean, an array (n, …) for each part of the space."""
+        return actions_of(self.actions, outputs)
 
     @torch.no_grad()
     def play(self, target: Target, weights: Weights, seeds: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2): sum of rewards and number of steps of every network's episodes with seeds (N,)."""
+        """Outcomes (P, N, 2) of every network's episodes with seeds (N,): sum of rewards and number of steps."""
         most_steps, patience = limits.amax(0).tolist()
         players = Actors(target, weights, len(seeds))
         # Episode n of network p has the number p · N + n.
@@ -145,12 +169,13 @@ class Gymnasium(Task):
             returns, steps = np.zeros(shown.shape[:2]), np.zeros(shown.shape[:2], int)
             idle, running = np.zeros(shown.shape[:2], int), np.ones(shown.shape[:2], bool)
             for first in range(0, most_steps, self.settings.repeat):
-                actions = self.act(players.outputs(shown).flatten(0, 1)).reshape(*shown.shape[:2], *self.actions.shape)
+                actions = [part[running.ravel()] for part in self.act(players.outputs(shown).flatten(0, 1))]
                 observations, reward, taken, over = self._crew.step(
-                    np.flatnonzero(running).tolist(), actions[running], min(self.settings.repeat, most_steps - first))
+                    np.flatnonzero(running).tolist(), actions, min(self.settings.repeat, most_steps - first))
                 shown[torch.from_numpy(running).to(self.device)] = self._shown(observations)
                 returns[running] += reward
                 steps[running] += taken
+                self._note(seeds, running, reward, steps)
                 idle[running] = np.where(reward > 0, 0, idle[running] + taken)
                 running[running] = ~over & (idle[running] < patience)
                 if not running.any():
@@ -159,11 +184,11 @@ class Gymnasium(Task):
         return torch.from_numpy(np.stack([returns, steps], 2)).float()
 
     def fitness(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Fitness (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return played[..., 0].mean(1)
 
     def score(self, played: Tensor, limits: Tensor) -> Tensor:
-        """(P, N, 2) → (P,): the mean sum of rewards."""
+        """Score (P,) of outcomes (P, N, 2): the mean sum of rewards."""
         return self.fitness(played, limits)
 
     def preprocessing(self) -> Standardise | None:
@@ -173,21 +198,37 @@ class Gymnasium(Task):
     @torch.no_grad()
     def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every action and after the last."""
-        environment, players = make(self.settings.world, "rgb_array"), Actors(target, weights, 1)
-        observation, _ = environment.reset(seed=seed)
-        total, step, over = 0.0, 0, False
-        while not over and step < self.own_steps:
-            yield step, total, environment.render, False
-            shown = self._shown(seen(self.settings.world, observation)[None])[None]
-            action = self.act(players.outputs(shown)[0])[0]
-            observation, reward, taken, over = take(environment, action, self.settings.repeat)
-            step, total = step + taken, total + reward
-        yield step, total, environment.render, True
-        environment.close()
+        episode, players = Episode(self.settings.world, seed, "rgb_array"), Actors(target, weights, 1)
+        try:
+            observation, total, step, over = episode.reset(), 0.0, 0, False
+            while not over and step < self.own_steps:
+                yield step, total, episode.picture, False
+                outputs = players.outputs(self._shown(observation[None])[None])[0]
+                observation, reward, taken, over = episode.step([part[0] for part in self.act(outputs)],
+                                                                self.settings.repeat)
+                step, total = step + taken, total + reward
+            yield step, total, episode.picture, True
+        finally:
+            with suppress(RunFailed):  # all has been seen
+                episode.close()
+
+    def _note(self, seeds: Tensor, running: np.ndarray, reward: np.ndarray, steps: np.ndarray) -> None:
+        """Say once that a network counts as worst, and why."""
+        wrong = np.isnan(reward)
+        if self._noted or not wrong.any():
+            return
+        self._noted = True
+        network, episode = np.argwhere(running)[wrong][0]
+        log.warning("%s: step %d gave a reward or an observation that is not a number (episode with seed %d); networks "
+                    "in whose episodes that happens count as worst", self.data_name, steps[network, episode],
+                    seeds[episode])
 
     def close(self) -> None:
         """End the episodes, and the processes that step them."""
-        self._crew.close()
+        try:
+            self._crew.close()
+        except RunFailed as error:  # what was to be had of them is there
+            log.warning("%s", error)
 
 
 def _sheet(shape: tuple[int, ...]) -> Sheet:
@@ -195,13 +236,13 @@ def _sheet(shape: tuple[int, ...]) -> Sheet:
 
 
 def _outputs(actions: Any) -> int:
-    return int(actions.n) if type(actions).__name__ == "Discrete" else int(np.prod(actions.shape))
+    return sum(map(width, leaves(actions)))
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read at a step, and how many outputs they have."""
-    seen_shape, actions, *_ = spaces(settings.world)
-    return _sheet(seen_shape), _outputs(actions)
+    """Sheet of the observations, and number of outputs."""
+    own = facts(settings.world)
+    return _sheet(own.shape), _outputs(own.actions)
 
 
 def build(settings: Settings, device: torch.device) -> Gymnasium:

@@ -1,4 +1,4 @@
-"""Pen strokes: offsets of the pen in, after every point a density over where the next one is (Graves 2013).
+"""Pen strokes: offsets of the pen in, after every point a density of the next offset out (Graves 2013).
 
 An output is the parameters of a mixture of K Gaussians in two dimensions and of a Bernoulli variable, the pen lifted
 after the point:
@@ -42,22 +42,22 @@ class Settings(TaskSettings):
 
     name: Literal["handwriting"] = "handwriting"
     strokes: str = "omniglot"
-    """The data set omniglot, the path of a stroke-3 file (.npz), or the folder of IAM-OnDB as it comes."""
-    drawings: int = Field(32, ge=1)
-    """Drawings in a batch."""
-    length: int = Field(200, ge=2)
-    """Points of a drawing that are read; what comes after them is left out."""
-    mixtures: int = Field(20, ge=1)
-    """Gaussians."""
+    """Data set omniglot, the path of a stroke-3 file (.npz), or the folder of IAM-OnDB as it comes."""
+    drawings: int = Field(32, ge=1, le=1_000_000)
+    """Number of drawings in a batch."""
+    length: int = Field(200, ge=2, le=1_000_000)
+    """Largest number of points of a drawing; later points are left out."""
+    mixtures: int = Field(20, ge=1, le=1_000_000)
+    """Number of Gaussians in the density of the next point."""
     scaling: float = Field(0.1, ge=0, lt=1)
-    """Training drawings are made wider and higher, or less so, by up to this share."""
+    """Largest share by which the width and the height of a training drawing are changed at random."""
 
     def files(self) -> tuple[str, ...]:
         """The strokes, if they are a file or a folder."""
         return () if self.strokes in DATA_SETS else (self.strokes,)
 
     def fitness_label(self) -> str:
-        """Axis label."""
+        """Axis label of the fitness."""
         return "fitness (minus nats per point)"
 
     def data_set(self) -> str:
@@ -66,7 +66,7 @@ class Settings(TaskSettings):
 
 
 class Mixture(NamedTuple):
-    """A density over the next point; all (..., K), but the logit of the lifted pen (...)."""
+    """Density of the next point; all (..., K), except the logit of the lifted pen (...)."""
 
     log_weights: Tensor
     x: Tensor
@@ -78,15 +78,15 @@ class Mixture(NamedTuple):
 
 
 def mixture(outputs: Tensor, bias: float = 0.0) -> Mixture:
-    """Outputs (..., 6 K + 1) → the density. A bias above 0 makes it narrower, and its likelier parts more likely
-    (Graves 2013, equations 61 and 62)."""
+    """Density from outputs (..., 6 K + 1). A bias above 0 makes it narrower, and its likelier parts more likely (Graves
+    2013, equations 61 and 62)."""
     weights, x, y, width, height, correlation = outputs[..., :-1].unflatten(-1, (6, -1)).unbind(-2)
     return Mixture((weights * (1 + bias)).log_softmax(-1), x, y, width - bias, height - bias,
                    LEAST_SPREAD * correlation.tanh(), outputs[..., -1])
 
 
 def log_density(density: Mixture, points: Tensor) -> Tensor:
-    """ln p of points (..., 3), in nats."""
+    """Log densities (...) of points (..., 3), in nats."""
     across = (points[..., 0, None] - density.x) * (-density.log_width).exp()
     along = (points[..., 1, None] - density.y) * (-density.log_height).exp()
     rest = 1 - density.correlation.square()
@@ -98,7 +98,7 @@ def log_density(density: Mixture, points: Tensor) -> Tensor:
 
 
 def draw_points(density: Mixture, generator: torch.Generator) -> Tensor:
-    """Points (N, 3), one of each of N densities."""
+    """Random points (N, 3), one from each of N densities."""
     chosen = torch.multinomial(density.log_weights.exp(), 1, generator=generator)
     x, y, log_width, log_height, correlation = (part.gather(1, chosen)[:, 0] for part in
                                                 (density.x, density.y, *density[3:6]))
@@ -109,8 +109,8 @@ def draw_points(density: Mixture, generator: torch.Generator) -> Tensor:
 
 
 class Handwriting(Task):
-    """Batches of drawings: what was drawn so far (N, T, 3) and the points that follow (N, T, 3), not-a-number where a
-    drawing has ended."""
+    """Batches of drawings: points drawn so far (N, T, 3) and the points that follow (N, T, 3), NaN where a drawing has
+    ended."""
 
     settings: Settings
 
@@ -134,30 +134,31 @@ class Handwriting(Task):
         return inputs, wanted
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """The drawings of one generation: a function of the seed and the generation."""
+        """Drawings of one generation: a function of the seed and the generation."""
         generator = generator_for(seed, generation)
         chosen = torch.randint(len(self._train), (self.settings.drawings,), generator=generator)
         scale = 1 + self.settings.scaling * (2 * torch.rand(len(chosen), 1, 2, generator=generator) - 1)
         return self._prepared(self._train[chosen] * F.pad(scale, (0, 1), value=1.0))
 
     def batch_size(self) -> int:
-        """Drawings in a generation."""
+        """Number of drawings in a generation."""
         return self.settings.drawings
 
     def calibration(self, examples: int) -> Batch:
-        """The first drawings of training."""
-        return self._prepared(self._train[:max(examples, 1)])
+        """The first drawings of training, as many as asked for where there are."""
+        inputs, wanted = self._prepared(self._train[:max(examples, 1)])
+        return inputs[:examples], wanted[:examples]
 
     def test(self) -> Batch:
-        """All drawings of the test; for the end of a run."""
+        """All test drawings; for the end of a run."""
         return self._prepared(_padded(self._test, self.settings.length))
 
     def shown(self, target: Target, networks: Weights, batch: Batch) -> dict[str, Tensor]:
-        """The drawings of a batch, for figures."""
+        """Drawings of a batch, for figures."""
         return {"drawings": batch[1]}
 
     def _log_densities(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """(P, N, T), 0 where nothing is wanted."""
+        """Log densities (P, N, T) of the wanted points; 0 where a drawing has ended."""
         there = ~wanted[..., 0].isnan()
         return log_density(mixture(outputs), wanted.nan_to_num(0.0)) * there
 
@@ -171,7 +172,7 @@ class Handwriting(Task):
 
 
 def _padded(drawings: Sequence[np.ndarray], length: int) -> Tensor:
-    """(drawings, points, 3), not-a-number after the end of a drawing."""
+    """Points (drawings, points, 3), NaN after the end of a drawing."""
     longest = min(max(map(len, drawings)), length)
     points = torch.full((len(drawings), longest, 3), torch.nan)
     for number, drawing in enumerate(drawings):
@@ -192,7 +193,7 @@ def read_strokes(strokes: str) -> StrokeData:
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read, and how many outputs they have."""
+    """Sheet of the inputs, and number of outputs."""
     return Sheet((settings.length, 3)), 6 * settings.mixtures + 1
 
 

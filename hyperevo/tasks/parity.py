@@ -1,4 +1,4 @@
-"""Parity: is the number of inputs that are on odd? All patterns of n bits, in every generation the same."""
+"""Parity: output the parity of the number of bits that are 1. Every generation shows all patterns of n bits."""
 
 import hashlib
 from itertools import product
@@ -19,11 +19,11 @@ class Settings(TaskSettings):
 
     name: Literal["parity"] = "parity"
     bits: int = Field(3, ge=2, le=16)
-    """Inputs; a network sees all 2^bits patterns."""
+    """Number of input bits; a network sees all 2^bits patterns."""
 
 
 class Parity(Task):
-    """Bits as -1 and 1 on a line in, one output. `validation` and test are the patterns of training: there are no
+    """Bits as -1 and 1 on a line in, one output. Validation and test show the patterns of training: there are no
     others."""
 
     settings: Settings
@@ -40,7 +40,7 @@ class Parity(Task):
         self.checksum = hashlib.sha256(self.data_name.encode()).hexdigest()
 
     def batch(self, seed: int, generation: int) -> Batch:
-        """All patterns (N, bits) and whether their bits are odd (N,), the same for every seed and generation."""
+        """All patterns (N, bits) and their parities (N,), the same for every seed and generation."""
         return self.validation
 
     def test(self) -> Batch:
@@ -58,7 +58,7 @@ class Parity(Task):
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read, and how many outputs they have."""
+    """Sheet of the inputs, and number of outputs."""
     return Sheet((settings.bits,)), 1
 
 

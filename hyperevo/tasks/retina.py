@@ -28,11 +28,11 @@ class Settings(TaskSettings):
 
     name: Literal["retina"] = "retina"
     layout: Literal["sheet", "line"] = "sheet"
-    """Pixels as they are seen, or column by column on a line, so that they lie along x alone."""
+    """Positions of the pixels: in two rows as they are seen (sheet), or column by column along x alone (line)."""
 
 
 class Retina(Task):
-    """All patterns (256, 8), pixels 1 or -1 as they lie, and whether there is a left and a right object (256, 2)."""
+    """All patterns (256, 8) of pixels 1 or -1, and bools for a left and a right object (256, 2)."""
 
     settings: Settings
 
@@ -76,10 +76,11 @@ class Retina(Task):
         return ((outputs > 0) == shown).all(2).float().mean(1)
 
     def describe(self, target: Target, weights: Weights) -> dict[str, float]:
-        """Of one network: how many of its connections are there, and the share of pairs of an input of one half and the
-        output of the other between which no path of connections leads; 1 where the halves are modules."""
+        """Facts about one network (P = 1). connections: number of weights that are not 0; separation: share of pairs of
+        an input of one half and the output of the other that no path of connections joins, 1 where the halves are
+        modules. Empty for networks without known layers."""
         links = {name: (value[0] != 0).float() for name, value in weights.dense().items() if name.endswith(".weight")}
-        if not target.layers and not links.keys() >= RECURRENT:
+        if not target.layers and not (links.keys() >= RECURRENT and links["input.weight"].shape[1] == ROWS * COLUMNS):
             return {}
         reached = _reached(links, target.layers)
         if self.settings.layout == "line":
@@ -94,7 +95,7 @@ RECURRENT = {"input.weight", "recurrent.weight", "readout.weight"}
 
 
 def _reached(links: dict[str, Tensor], layers: Sequence[str]) -> Tensor:
-    """(outputs, inputs): 1 where a path leads from an input to an output, through layers or, without any, through
+    """Mask (outputs, inputs): 1 where a path leads from an input to an output, through layers or, without any, through
     hidden nodes that may be linked to each other."""
     if not layers:
         reached, before = links["input.weight"], None
@@ -108,12 +109,12 @@ def _reached(links: dict[str, Tensor], layers: Sequence[str]) -> Tensor:
 
 
 def _shows(outer: Tensor, inner: Tensor) -> Tensor:
-    """Whether pixels that are on in the two columns of a half make an object."""
+    """True where the pixels that are on in the two columns of a half make an object."""
     return (outer + inner >= 3) | ((outer >= 1) & (inner == 0))
 
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
-    """What networks read, and how many outputs they have."""
+    """Sheet of the inputs, and number of outputs."""
     return Sheet((ROWS, COLUMNS) if settings.layout == "sheet" else (ROWS * COLUMNS,)), 2
 
 

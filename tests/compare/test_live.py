@@ -7,7 +7,7 @@ from rich.console import Console
 
 from hyperevo.compare import live
 from hyperevo.compare.plan import plan
-from hyperevo.runs import create_run, execute
+from hyperevo.runs import create_run, execute, progress
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=2", "run.validate_every=1",
          "search={name='gradient', steps_per_round=2}", "threads=1"]
@@ -23,7 +23,7 @@ def entries(tmp_path):
 
 def test_the_last_table_tells_what_failed(entries, monkeypatch):
     text = io.StringIO()
-    monkeypatch.setattr(live, "Console", lambda stderr: Console(file=text, force_terminal=True, width=80))
+    monkeypatch.setattr(progress, "Console", lambda **options: Console(file=text, force_terminal=True, width=80))
     with live.shown_live(entries) as follow:
         follow({entries[1].folder: "a mistake"})
     last = text.getvalue().rpartition("1 of 2 runs finished")[2]

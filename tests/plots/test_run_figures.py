@@ -13,14 +13,15 @@ from hyperevo.geometry import Sheet
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots import run_figures as module
 from hyperevo.plots import save_run_figures
-from hyperevo.plots.run_figures import open_view, read_rows, save_figure
+from hyperevo.plots.run_figures import open_view, save_figure
 from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
-from hyperevo.runs.files import write_folder, write_json
+from hyperevo.runs.files import read_rows, write_folder, write_json
 from hyperevo.runs.task_facts import read_task
 from hyperevo.targets import mlp
 
 ENCODINGS = {"dct": {"coefficients": [3]}, "direct": {}, "coordinate": {"hidden": [3], "direct": ["readout.bias"]},
              "cppn": {"patterns": ["readout.weight"], "delta": True}}
+CLASSES = "abcdefghij"
 COMMON = {"learning_curves", "receptive_fields", "readout_maps", "filmstrip"}
 EXPECTED = {"dct": {"dct_coefficients_hidden.weight", "dct_coefficients_readout.weight"}, "direct": set(),
             "coordinate": set(),
@@ -35,7 +36,7 @@ def make_config(name):
 
 
 def make_genotype(config):
-    encoding = build_encoding(config.encoding, mlp.build(config.target, Sheet((4, 5)), 3).geometry,
+    encoding = build_encoding(config.encoding, mlp.build(config.target, Sheet((8, 8)), 10).geometry,
                               torch.device("cpu"))
     if encoding.genes:
         return torch.randn(encoding.genes, generator=torch.Generator().manual_seed(0))
@@ -49,9 +50,10 @@ def make_genotype(config):
 def make_run(folder, name, finished=True):
     """A run folder as hyperevo.runs writes it, made by hand; returns its config."""
     config = make_config(name)
-    folder.mkdir()
+    for own in ("", "filmstrip", "checkpoint"):
+        (folder / own).mkdir()
     (folder / "config.toml").write_text(config_text(config))
-    write_json(folder / "task.json", {"data": "digits", "inputs": [4, 5], "classes": 3, "class_names": ["a", "b", "c"]})
+    write_json(folder / "task.json", {"data": "digits", "inputs": [8, 8], "classes": 10, "class_names": [*CLASSES]})
     lines = ["round,evaluations,best,mean,deviation,validation_accuracy,champion_accuracy"]
     lines += [f"{number},{number * 10},-{1 / number},-2,0.5,{'0.4,0.4' if number % 2 == 0 else ','}"
               for number in range(1, 10)]
@@ -69,7 +71,10 @@ def add_champion(folder, config, genotype, finished):
     if finished:
         plain, tensors = pack_genotype(genotype)
         write_folder(folder / "champion", {"genotype": plain, "round": 4, "validation_accuracy": 0.4}, tensors)
-        write_json(folder / "result.json", {"test_accuracy": 0.39})
+        write_json(folder / "result.json", {
+            "name": "run", "data": "digits", "test_accuracy": 0.39, "test_images": 297, "validation_accuracy": 0.4,
+            "champion_round": 4, "rounds": 9, "evaluations": 90, "images": 90, "seconds": 1.0, "seed": 5,
+            "encoded_genes": 1, "direct_parameters": 1, "generated_weights": 1})
     else:
         write_checkpoint(folder, Checkpoint(config_values(config), 4, 40, 1.0, {}, {}, genotype, 4, 0.4))
 
@@ -98,7 +103,7 @@ def test_every_figure_that_applies_is_written_whole(tmp_path, name):
 
 def test_outputs_that_are_no_classes_have_projective_fields_and_a_measure_of_their_own(tmp_path):
     make_run(tmp_path / "run", "direct")
-    write_json(tmp_path / "run" / "task.json", {"data": "digits", "inputs": [4, 5], "classes": 3, "class_names": [],
+    write_json(tmp_path / "run" / "task.json", {"data": "digits", "inputs": [8, 8], "classes": 10, "class_names": [],
                                                 "measure": "variance explained"})
     figures = dict(module.run_figures(open_view(tmp_path / "run")))
     assert figures.keys() == COMMON - {"readout_maps"} | {"projective_fields"}
@@ -124,8 +129,8 @@ def test_shuffled_pixels_are_drawn_where_they_are_in_the_image(tmp_path):
     task = config.task.model_copy(update={"shuffle_pixels": 7})
     (tmp_path / "run" / "config.toml").write_text(config_text(config.model_copy(update={"task": task})))
     view = open_view(tmp_path / "run")
-    image, weights = torch.randn(20), view.weights["hidden.weight"]
-    read = image[torch.randperm(20, generator=torch.Generator().manual_seed(7))]  # as the task shuffles it
+    image, weights = torch.randn(64), view.weights["hidden.weight"]
+    read = image[torch.randperm(64, generator=torch.Generator().manual_seed(7))]  # as the task shuffles it
     torch.testing.assert_close(view.over_image("hidden.weight", weights) @ image, weights @ read)
     readout = view.weights["readout.weight"]
     assert torch.equal(view.over_image("readout.weight", readout), readout)
@@ -163,16 +168,16 @@ def test_a_run_without_a_champion(tmp_path):
 
 @pytest.mark.parametrize(("damage", "problem"), [
     (lambda run: (run / "task.json").unlink(), "/task.json: cannot be read"),
-    (lambda run: (run / "task.json").write_text('{"data": "digits"}'), "/task.json: does not describe a task"),
+    (lambda run: (run / "task.json").write_text('{"data": "digits"}'), "/task.json: inputs: Field required"),
     (lambda run: (run / "task.json").write_text('{"data'), "/task.json: is cut short or damaged"),
     (lambda run: (run / "config.toml").unlink(), ": is not a run: it has no config.toml"),
     (lambda run: (run / "champion" / "tensors.safetensors").write_bytes(b"short"),
      "/champion/tensors.safetensors: is cut short or damaged"),
-    (lambda run: (run / "champion" / "state.json").write_text("{}"), "/champion: holds no genotype"),
+    (lambda run: (run / "champion" / "state.json").write_text("{}"), "/champion/state.json: genotype: Field required"),
     (lambda run: (run / "figures").write_text("a file where the folder should be"), "/figures: cannot be written"),
     (lambda run: (run / "task.json").write_text(
         json.dumps({"data": "digits", "inputs": [9, 9], "classes": 3, "class_names": ["a", "b", "c"]})),
-     ": the champion does not fit the config"),
+     "/task.json: has 81 inputs and 3 outputs, and the config's task 64 and 10"),
 ])
 def test_a_damaged_run_is_a_one_line_error(tmp_path, damage, problem):
     make_run(tmp_path / "run", "direct")
@@ -184,6 +189,9 @@ def test_a_damaged_run_is_a_one_line_error(tmp_path, damage, problem):
 
 def test_a_figure_that_fails_leaves_nothing(tmp_path):
     class Failing:
+        def findobj(self, kind):
+            return []
+
         def savefig(self, path, **options):
             path.write_bytes(b"half")
             raise RuntimeError("no more")
@@ -202,4 +210,4 @@ def test_a_line_cut_short_is_left_out(tmp_path):
 def test_read_task(tmp_path):
     make_run(tmp_path / "run", "direct")
     task = read_task(tmp_path / "run")
-    assert (task.data, task.inputs, task.outputs, task.class_names) == ("digits", Sheet((4, 5)), 3, ("a", "b", "c"))
+    assert (task.data, task.inputs, task.outputs, task.class_names) == ("digits", Sheet((8, 8)), 10, tuple(CLASSES))

@@ -1,51 +1,163 @@
-"""Every encoding of fixed length under every kind of search: a new file of either is tested without an edit."""
+"""Every task with every target, every task with a gradient, every encoding with every search: a pair runs two rounds,
+or is refused in one line that names both. A new file of any kind is tested without an edit."""
 
+import numpy as np
 import pytest
-from safetensors.torch import load_file
+import torch
 
+from hyperevo.abilities import Acts
 from hyperevo.components import component_names
 from hyperevo.config import load_config
+from hyperevo.data import ImageData
 from hyperevo.errors import UserError
+from hyperevo.parts import output_units
 from hyperevo.runs import create_run, execute
+from hyperevo.runs.compose import build_task
+from hyperevo.tasks import _images, food
 from hyperevo.weights import Weights
 
 GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
     "nodes": [["sin", "sum", [0, 1, 2, 3]], ["identity", "sum", [5, 4]], ["identity", "sum", [5, 2]],
               ["identity", "sum", [5, 0]], ["identity", "sum", [5, 3]]],
-    "weights": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "biases": [0, 0, 0, 0, 0]}"""
-ENCODINGS = [name for name in component_names("encoding") if name not in ("cppn", "es-hyperneat")]
-OWN_SEARCHES = {"eggroll": {"direct"}, "neat": set()}
-"""Searches that go with some encodings only."""
-PAIRS = [(encoding, search) for encoding in ENCODINGS for search in component_names("search")
-         if encoding in OWN_SEARCHES.get(search, ENCODINGS)]
+    "weights": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "biases": [0, 0, 0, 0, 0]}""".replace("\n", " ")
+
+FEW = "images=20, validation=20"
+OPTIONS = {
+    "task": {"adding": f"length=4, {FEW}", "arrays": "path='{table}', label='kind', examples=20",
+             "boxes": "retests=[11]", "cifar10": FEW,
+             "denoising": f"data='digits', {FEW}", "characters": "text='{text}', sequences=4, length=10",
+             "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
+             "gymnasium": "most_steps=5, episodes=1, validation=1",
+             "image-folder": "path='{images}', size=[8, 8], images=20",
+             "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
+    "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
+               "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
+               "sequence": "hidden=3, answer='{answer}'", "wide-resnet": "depth=10"},
+    "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
+                 "es-hyperneat": "maximum_depth=2"},
+    "search": {**dict.fromkeys(component_names("search"), "population=4"),
+               "gradient": "steps_per_round=2, population=2"}}
+"""Small sizes, and what cannot be left out."""
 
 
-OPTIONS = {"embedding": ", embedding=3, tile=[4, 4]", "fixed-graph": f", graph='''{GRAPH}'''".replace("\n", " "),
-           "gradient": ", steps_per_round=2"}
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Published images that are few and small, and robots that soon give up."""
+    real = _images.load_images
+    monkeypatch.setattr(_images, "load_images", lambda name: real(name) if name == "digits" else made_up(name))
+    monkeypatch.setattr(food, "TICKS", 10)
 
 
-def small_config(encoding, search):
-    return load_config("dct-mnist", [
-        "task.name=digits", "task.images=30", "target.hidden=[[3,3]]", "run.rounds=2", "run.validate_every=1",
-        f"encoding={{name='{encoding}'{OPTIONS.get(encoding, '')}}}", "threads=1",
-        f"search={{name='{search}', population=4{OPTIONS.get(search, '')}}}"]).config
+def made_up(name):
+    random, shape = np.random.default_rng(0), (3, 8, 8) if name == "cifar10" else (8, 8)
+    images, labels = random.integers(0, 256, (90, *shape), np.uint8), random.integers(0, 10, 90, np.uint8)
+    return ImageData(name, images[:60], labels[:60], images[60:], labels[60:], 10, 255, "made up")
 
 
-@pytest.mark.parametrize(("encoding", "search"), PAIRS)
-def test_a_run_ends_with_a_result(encoding, search, tmp_path):
-    run = create_run(small_config(encoding, search), tmp_path / "run")
-    result, task = execute(run), run.parts.task
+@pytest.fixture
+def configure(small_files):
+    """A function of the names of four parts: their config at small sizes."""
+    def described(kind, name, **values):
+        return f"{kind}={{name='{name}', {OPTIONS[kind].get(name, '').format(**values)}}}".replace(", }", "}")
+
+    def config(task, target, encoding, search):
+        given = described("task", task, **small_files)
+        own = build_task(load_config("dct-mnist", [given]).config.task, torch.device("cpu"))
+        values = {**small_files, "inputs": own.inputs.units, "outputs": output_units(own.outputs),
+                  "answer": "every step" if own.every_step else "last step"}
+        own.close()
+        return load_config("dct-mnist", [
+            given, described("target", target, **values),
+            described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
+            "run.validate_every=1", "threads=1"]).config
+
+    return config
+
+
+def runs_or_is_refused(config, first, second):
+    """Whether two rounds ran, and ended with the weights that were tested; else the line that refuses the run names two
+    of its parts."""
+    try:
+        run = create_run(config, None)
+        result = execute(run)
+    except UserError as error:
+        assert f"{first} {config.part(first).name} and {second} {config.part(second).name}" in str(error)
+        assert "\n" not in str(error) and "do not work together" not in str(error)
+        return False
+    assert result["rounds"] == 2 and np.isfinite(result["test_accuracy"])
     assert result["encoded_genes"] + result["direct_parameters"] > 0
-    champion = load_file(tmp_path / "run" / "champion" / "weights.safetensors")
-    images, labels = task.test()
-    outputs = run.parts.target.forward(Weights({name: value[None] for name, value in champion.items()}), images)
-    assert float(task.score(outputs, labels)) == pytest.approx(result["test_accuracy"], abs=1 / len(labels))
+    task, target = run.parts.task, run.parts.target
+    if not isinstance(task, Acts):
+        inputs, wanted = task.test()
+        outputs = target.forward(Weights({name: value[None] for name, value in result.weights.items()}), inputs)
+        assert float(task.score(outputs, wanted)) == pytest.approx(result["test_accuracy"], abs=1 / len(wanted))
+    return True
+
+
+def beside(target):
+    """An encoding and a search for a target."""
+    return ("es-hyperneat", "neat") if target == "substrate" else ("direct", "snes")
+
+
+RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"}}
+IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
+"""Tasks that convolutions can read."""
+
+
+@pytest.mark.parametrize("target", component_names("target"))
+@pytest.mark.parametrize("task", component_names("task"))
+def test_every_task_with_every_target(configure, task, target):
+    ran = runs_or_is_refused(configure(task, target, *beside(target)), "task", "target")
+    if task in RUN_WITH:
+        assert ran == (target in RUN_WITH[task])
+    elif target in ("mlp", "module", "recurrent", "substrate"):
+        assert ran
+    elif target in ("convnet", "wide-resnet"):
+        assert ran == (task in IMAGES)
+
+
+@pytest.mark.parametrize("task", component_names("task"))
+def test_every_task_with_a_gradient(configure, task):
+    target = "sequence" if task in RUN_WITH else "mlp"
+    ran = runs_or_is_refused(configure(task, target, "direct", "gradient"), "task", "search")
+    assert ran == (task not in ("boxes", "control", "food", "gymnasium"))
+
+
+@pytest.mark.parametrize("target", component_names("target"))
+def test_every_target_with_a_gradient(configure, target):
+    if target == "substrate":
+        assert not runs_or_is_refused(configure("digits", target, "es-hyperneat", "gradient"), "encoding", "search")
+    else:
+        assert runs_or_is_refused(configure("digits", target, "direct", "gradient"), "target", "search")
+
+
+FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
+"""Encodings of fixed length."""
+
+
+@pytest.mark.parametrize("search", component_names("search"))
+@pytest.mark.parametrize("encoding", component_names("encoding"))
+def test_every_encoding_with_every_search(configure, encoding, search):
+    target = "substrate" if encoding == "es-hyperneat" else "mlp"
+    ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
+    own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
+    assert ran == (encoding in own.get(search, FIXED))
+
+
+@pytest.mark.parametrize("target", component_names("target"))
+@pytest.mark.parametrize("encoding", component_names("encoding"))
+def test_every_encoding_with_every_target(configure, encoding, target):
+    graphs = encoding not in FIXED
+    config = configure("digits", target, encoding, "neat" if graphs else "snes")
+    ran = runs_or_is_refused(config, "target", "encoding")
+    assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph")
 
 
 def test_evolved_graphs_have_no_gradient(tmp_path):
     config = load_config("cppn-mnist", ["task.name=digits", "search={name='gradient'}"]).config
     with pytest.raises(UserError, match="a gradient needs a fixed one: set encoding.graph"):
         create_run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("search", ["cmaes", "xnes"])

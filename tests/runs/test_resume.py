@@ -11,6 +11,7 @@ from hyperevo.config import load_config
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import writer as writer_module
+from hyperevo.seal import sealed
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2",
          "search.population=12", "threads=1"]
@@ -131,7 +132,7 @@ def test_run_killed_before_its_first_checkpoint_is_made_anew(tmp_path):
     run = create_run(config, tmp_path / "run")
     run.close()
     shutil.rmtree(tmp_path / "run" / "checkpoint" / "00000000")
-    (tmp_path / "run" / "checkpoint" / ".00000000.12345").mkdir()
+    (tmp_path / "run" / "checkpoint" / ".00000000.12345.hyperevo").mkdir()
     execute(open_run(tmp_path / "run"))
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
@@ -140,6 +141,6 @@ def test_options_that_are_newer_than_a_checkpoint_are_what_they_are_by_default(t
     run_until(small_config(tmp_path, "snes"), tmp_path / "run", 2)
     state = tmp_path / "run" / "checkpoint" / "00000002" / "state.json"
     values = json.loads(state.read_text())
-    del values["config"]["search"]["centre"]
-    state.write_text(json.dumps(values))
+    del values["config"]["search"]["centre"], values["sha256"]
+    state.write_bytes(sealed(values))
     assert execute(open_run(tmp_path / "run"))["rounds"] == 6

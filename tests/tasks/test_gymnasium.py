@@ -2,6 +2,7 @@
 
 import importlib.util
 import multiprocessing
+import sys
 from itertools import islice
 
 import gymnasium
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from hyperevo import guests
+from hyperevo.compare.plan import config_key
 from hyperevo.components import load_component
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
@@ -16,10 +19,13 @@ from hyperevo.encodings.dct import Settings as DctSettings
 from hyperevo.encodings.direct import Settings as DirectSettings
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Frame
-from hyperevo.runs import create_run, execute
+from hyperevo.guests import UntrustedCode
+from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.evaluate import evaluate
+from hyperevo.runs.folder import read_run_config
 from hyperevo.targets import mlp, recurrent
-from hyperevo.tasks._episodes import Episodes, World, make, seen, take
+from hyperevo.tasks._episodes import Episode, Episodes, World
+from hyperevo.tasks._spaces import drawn
 from hyperevo.tasks.gymnasium import Settings, build
 
 CPU = torch.device("cpu")
@@ -147,8 +153,11 @@ class Breaking(gymnasium.Env):
         assert action in (-1, 0)
         raise ValueError("the wheel\\ncame off")
 
-class Many(Breaking):
-    action_space = gymnasium.spaces.MultiDiscrete([2, 2])
+class Words(Breaking):
+    observation_space = gymnasium.spaces.Text(5)
+
+class Programs(Breaking):
+    action_space = gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(2), gymnasium.spaces.Text(5)])
 
 class Shown(Breaking):
     observation_space = gymnasium.spaces.Box(0, 255, (6, 9, 3), np.uint8)
@@ -168,7 +177,8 @@ class Shown(Breaking):
 gymnasium.register("Shown-v0", Shown, max_episode_steps=5)
 gymnasium.register("Breaking-v0", Breaking, max_episode_steps=5)
 gymnasium.register("Endless-v0", Breaking)
-gymnasium.register("Many-v0", Many, max_episode_steps=5)
+gymnasium.register("Words-v0", Words, max_episode_steps=5)
+gymnasium.register("Programs-v0", Programs, max_episode_steps=5)
 """
 
 
@@ -195,8 +205,8 @@ def test_networks_of_pictures_act_together_as_alone(breaking, name):
 
 
 @pytest.mark.parametrize(("workers", "how", "message"), [
-    (0, "raise", "breaking:Breaking-v0: ValueError: the wheel came off"),
-    (1, "raise", "breaking:Breaking-v0: ValueError: the wheel came off"),
+    (0, "raise", r"breaking:Breaking-v0: step 1 raised ValueError: the wheel came off \(episode with seed \d+\)$"),
+    (1, "raise", r"breaking:Breaking-v0: step 1 raised ValueError: the wheel came off \(episode with seed \d+\)$"),
     (2, "die", r"worker process 1 of 2 for breaking:Breaking-v0 died \(exit code 7\); `hyperevo resume` goes on"),
 ])
 def test_what_breaks_is_one_line(breaking, workers, how, message):
@@ -212,9 +222,8 @@ def test_what_breaks_is_one_line(breaking, workers, how, message):
 @pytest.mark.parametrize(("options", "message"), [
     ({"environment": "CartPol-v1"}, "task.environment: CartPol-v1: .*Did you mean: `CartPole`"),
     ({"environment": "CartPole-v7"}, "task.environment: CartPole-v7: .*version"),
-    ({"environment": "no_such_module:Any-v0"}, "task.environment: no_such_module:Any-v0: .*no_such_module"),
-    ({"environment": "FrozenLake-v1"}, r"task.environment: FrozenLake-v1 shows Discrete\(16\); networks read a Box"),
-    ({"environment": "breaking:Many-v0"}, "task.environment: breaking:Many-v0 takes MultiDiscrete.*; networks answer"),
+    ({"environment": "breaking:Words-v0"}, r"task.environment: breaking:Words-v0 shows Text\(.*; networks read Box"),
+    ({"environment": "breaking:Programs-v0"}, "task.environment: breaking:Programs-v0 takes Tu.*; networks answer B"),
     ({"environment": "breaking:Endless-v0"}, "task.most_steps: breaking:Endless-v0 does not say when"),
     ({"options": {"colour": 3}}, "task.environment: CartPole-v1: .*colour"),
     ({"picture": "grey"}, "task.picture: CartPole-v1 shows no pictures, but Box"),
@@ -224,6 +233,107 @@ def test_what_cannot_be_is_one_line(breaking, options, message):
     with pytest.raises(UserError, match=f"^{message}") as told:
         build(Settings(**options), CPU)
     assert "\n" not in str(told.value)
+
+
+OWN = """
+from pathlib import Path
+import gymnasium
+Path("ran").write_text("yes")
+gymnasium.register("own/Walk-v0", "{entry}", max_episode_steps=3)
+"""
+WALK = """
+import gymnasium
+import numpy as np
+
+class Walk(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        return np.ones(2, np.float32), {}
+
+    def step(self, action):
+        return np.ones(2, np.float32), REWARD, False, False, {}
+"""
+
+
+def write_own(folder, kind, reward=1.0):
+    """An environment of the user's own, and the setting that names it. Its class is named by text, as gymnasium's
+    documentation does."""
+    walk = WALK.replace("REWARD", str(reward))
+    if kind == "package":
+        (folder / "mine").mkdir(exist_ok=True)
+        (folder / "mine" / "__init__.py").write_text(OWN.format(entry="mine.walks:Walk"))
+        (folder / "mine" / "walks.py").write_text(walk)
+        return "mine:own/Walk-v0"
+    (folder / "mine.py").write_text(OWN.format(entry="mine:Walk") + walk)
+    return "mine.py:own/Walk-v0" if kind == "file" else "mine:own/Walk-v0"
+
+
+def walking(environment, *more):
+    return load_config("cartpole-dct", [f"task={{name='gymnasium', environment='{environment}', episodes=2}}",
+                                        "run.rounds=2", "run.until=100", "search.population=4", *more])
+
+
+@pytest.mark.parametrize("kind", ["file", "module", "package"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_environment_of_ones_own_runs_and_goes_with_the_run(kind, workers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = walking(write_own(tmp_path, kind), f"task.workers={workers}").config
+    before = config_key(config)  # which a comparison asks for first
+    assert execute(create_run(config, tmp_path / "run"))["test_accuracy"] == 3.0
+    assert str(tmp_path) not in sys.path
+    names = {path.name for path in (tmp_path / "run" / "code" / "0").rglob("*.py")}
+    assert names == ({"__init__.py", "walks.py"} if kind == "package" else {"mine.py"})
+    assert config_key(config) == before
+    # Elsewhere, where another version of the same name lies, a run is opened with its own.
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write_own(tmp_path / "elsewhere", kind, reward=2.0)
+    other = walking(config.task.environment).config.task
+    assert Episodes(other.world).reset([0]).shape == (1, 2)
+    mine, theirs = (_reward(settings.world) for settings in (read_run_config(tmp_path / "run", trust=True).task, other))
+    assert (mine, theirs) == (1.0, 2.0)
+
+
+def _reward(world):
+    episode = Episode(world, 0)
+    episode.reset()
+    return episode.step([0], 1)[1]
+
+
+def test_an_environment_that_came_with_a_run_does_not_run_unasked(tmp_path, monkeypatch, own_home):
+    monkeypatch.chdir(tmp_path)
+    execute(create_run(walking(write_own(tmp_path, "file")).config, tmp_path / "run"))
+    (tmp_path / "ran").unlink()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_home / "another"))  # as if it had run elsewhere
+    monkeypatch.setattr(guests, "_LOADED", {})
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(UntrustedCode, match="mine.py: is code that has not run here before"):
+        open_run(tmp_path / "run")
+    assert not (tmp_path / "ran").exists()
+    open_run(tmp_path / "run", trust=True).close()
+
+
+@pytest.mark.parametrize(("content", "line"), [
+    ("import gymnasium", "task.environment: mine.py:own/Walk-v0 is not registered there; nothing is"),
+    ("import gymnasium\ngymnasium.register('own/Walk-v1', 'nowhere:Walk')",
+     "task.environment: mine.py:own/Walk-v0 is not registered there; did you mean 'own/Walk-v1'"),
+    ("raise ValueError('not\\ntoday')", "mine.py: ValueError: not today"),
+    ("import gymnasium\ngymnasium.register('own/Walk-v0', 'nowhere:Walk')",
+     "task.environment: mine.py:own/Walk-v0: .*nowhere"),
+])
+def test_an_environment_of_ones_own_that_cannot_be_made_is_one_line(content, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(UserError, match=f"^{line}") as told:
+        build(walking("mine.py:own/Walk-v0").config.task, CPU)
+    assert "\n" not in str(told.value)
+
+
+def test_a_module_that_is_not_there_is_one_line():
+    with pytest.raises(UserError, match="task.environment: no_such_module: no such module"):
+        walking("no_such_module:Any-v0")
 
 
 def test_without_its_extras_a_line_says_what_to_install(monkeypatch):
@@ -242,26 +352,25 @@ def test_pictures_are_planes_of_means():
     picture[:2, :3] = (255, 0, 0)  # red is saturated
     picture[2:, :3] = 102  # grey is not
     picture[:, 3:] = (102, 204, 102)  # grass is half
-    plane = seen(World("", picture="saturation", pixels=2), picture)
+    plane = drawn(picture, "saturation", 2)
     assert plane.tolist() == [[255, 127], [0, 127]] and plane.dtype == np.uint8
-    assert seen(World("", picture="grey", pixels=2), picture)[1, 0] == 102
-    assert seen(World("", pixels=2), picture).shape == (3, 2, 2)
-    assert seen(World(""), picture[:, :, :1]).shape == (4, 6)
-    assert seen(World(""), np.ones(3)).dtype == np.float32
+    assert drawn(picture, "grey", 2)[1, 0] == 102
+    assert drawn(picture, "colours", 2).shape == (3, 2, 2)
+    assert drawn(picture[:, :, :1], "colours", None).shape == (4, 6)
 
 
 @NEEDS_BOX2D
 @pytest.mark.slow
 def test_car_racing_is_drawn_as_gymnasium_draws_it():
-    quick = make(World("CarRacing-v3"))
-    own, random = gymnasium.make("CarRacing-v3"), np.random.default_rng(0)
+    episode, random = Episode(World("CarRacing-v3"), 3), np.random.default_rng(0)
+    own, quick = gymnasium.make("CarRacing-v3"), episode.environment
     assert type(own.unwrapped) is not type(quick.unwrapped)
-    seen_first = [environment.reset(seed=3)[0] for environment in (own, quick)]
-    assert np.array_equal(*seen_first)
+    assert np.array_equal(episode.reset().transpose(1, 2, 0), own.reset(seed=3)[0])
     for _ in range(25):
         action = np.array([random.uniform(-1, 1), random.uniform(), 0], np.float32)
-        found, expected = take(quick, action, 3), take(own, action, 3)
-        assert np.array_equal(found[0], expected[0]) and found[1:] == expected[1:]
+        found, expected = episode.step([action], 3), [own.step(action) for _ in range(3)]
+        assert np.array_equal(found[0].transpose(1, 2, 0), expected[-1][0])
+        assert found[1:] == (sum(reward for _, reward, *_ in expected), 3, False)
     world = quick.unwrapped.world
     assert world.bodies
     quick.close()
@@ -300,7 +409,7 @@ def test_lunar_lander_lands_in_a_run(tmp_path):
 def test_an_episode_depends_on_its_seed_alone():
     episodes = Episodes(World("Pendulum-v1"))
     first = episodes.reset([5, 6])
-    episodes.step([0], np.ones((1, 1), np.float32), 4)
+    episodes.step([0], [np.ones((1, 1), np.float32)], 4)
     assert np.array_equal(episodes.reset([6, 5]), first[::-1])
     episodes.close()
 
