@@ -84,10 +84,10 @@ class ReadsOn(Protocol):
 
 @runtime_checkable
 class DropsOut(Protocol):
-    """A target with dropout, or other random numbers, while a gradient is followed."""
+    """A target that may answer otherwise while a gradient is followed, as with dropout."""
 
     drops: bool
-    """True where its networks have any."""
+    """True where its networks do."""
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
         """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
