@@ -275,7 +275,7 @@ def compare(
     entries = terminal.plan_comparison(names, overrides, seeds, budget, vary or [], out, Code(runs or trust))
     with terminal.comparing(out) if runs else nullcontext():
         failed = terminal.run_comparison(entries, jobs, ray, trust) if runs else {}
-        terminal.report_comparison(entries, out)
+        terminal.report_comparison(entries, out, trust)
     if failed:
         raise SystemExit(1)
 

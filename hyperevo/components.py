@@ -210,7 +210,11 @@ def _component(kind: str, name: str, module: ModuleType, attribute: str, where: 
     if not callable(given.get("build")):
         raise UserError(f"{where}: defines no function {BUILDS[kind]}, which makes the {kind}")
     base = TaskSettings if kind == "task" else ComponentSettings
-    settings = _settings(given.get("Settings", base), base, name, where, source is not None)
+    settings = given.get("Settings", base)
+    if not isinstance(settings, type) or not issubclass(settings, ComponentSettings):
+        raise UserError(f"{where}: its Settings are not a hyperevo.Settings")
+    if not module.__name__.startswith("hyperevo."):
+        settings = _named(settings, base, name, given["build"])
     component = Component(kind, name, settings, given["build"], given.get("shape"),
                           given.get("generates", lambda parameter: True), source, _meaning(given, attribute))
     return _COMPONENTS.setdefault(settings, component)
@@ -221,21 +225,19 @@ def _meaning(given: Mapping[str, Any], attribute: str) -> str:
     return " ".join((text or "").strip().partition("\n\n")[0].split())
 
 
-_GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str], type[ComponentSettings]] = {}
+_GUEST_SETTINGS: dict[tuple[type[ComponentSettings], str, Callable[..., Any]], type[ComponentSettings]] = {}
+"""Models by settings, name and builder: guests of one name, in different folders, may all have no settings."""
 
 
-def _settings(settings: Any, base: type[ComponentSettings], name: str, where: str, guest: bool) \
+def _named(settings: type[ComponentSettings], base: type[ComponentSettings], name: str, build: Callable[..., Any]) \
         -> type[ComponentSettings]:
-    """The settings' model, with the name of a guest, which it need not declare."""
-    if not isinstance(settings, type) or not issubclass(settings, ComponentSettings):
-        raise UserError(f"{where}: its Settings are not a hyperevo.Settings")
-    if settings.model_fields["name"].default and not guest:
-        return settings
-    if (settings, name) not in _GUEST_SETTINGS:
+    """A guest's settings as the model of its kind, with its name, which it need not declare."""
+    key = settings, name, build
+    if key not in _GUEST_SETTINGS:
         bases = (settings,) if issubclass(settings, base) else (settings, base)
-        _GUEST_SETTINGS[settings, name] = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__,
-                                                       name=(str, name))
-    return _GUEST_SETTINGS[settings, name]
+        _GUEST_SETTINGS[key] = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__,
+                                            name=(str, name))
+    return _GUEST_SETTINGS[key]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

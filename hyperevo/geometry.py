@@ -99,7 +99,7 @@ class ParameterGeometry:
     @property
     def tensor_shape(self) -> tuple[int, ...]:
         """Shape of the parameter in a `state_dict`."""
-        return self.tensor or self.shape
+        return self.shape if self.tensor is None else self.tensor
 
     @property
     def deviation(self) -> float:
@@ -125,7 +125,8 @@ def near_square(units: int) -> Sheet:
 
 
 def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str, ParameterGeometry]:
-    """Geometry of every parameter of a module, by its name in the `state_dict`; a shared parameter appears once.
+    """Geometry of every parameter of a module, by its name in the `state_dict`. A shared parameter appears once, one
+    without elements not at all.
 
     Units of a linear layer lie on a sheet as near to a square as their count allows; where the layer reads as many
     values as `inputs` has units, its inputs lie on that sheet. Channels of a convolution lie on a line, and gates of a
@@ -135,9 +136,11 @@ def module_geometry(module: nn.Module, inputs: Sheet | None = None) -> dict[str,
     geometry: dict[str, ParameterGeometry] = {}
     for prefix, part in module.named_modules():
         for name, parameter in part.named_parameters(prefix, recurse=False):
+            if parameter.numel() == 0:
+                continue
             geometry[name] = _place(part, name.removeprefix(f"{prefix}."), tuple(parameter.shape), inputs)
     # Parameters that several parts share are kept under their first name, as `named_parameters` has it.
-    return {name: geometry[name] for name, _ in module.named_parameters()}
+    return {name: geometry[name] for name, _ in module.named_parameters() if name in geometry}
 
 
 def _initial(part: nn.Module, name: str) -> float:
@@ -146,10 +149,11 @@ def _initial(part: nn.Module, name: str) -> float:
 
 
 def _place(part: nn.Module, name: str, shape: tuple[int, ...], inputs: Sheet | None) -> ParameterGeometry:
-    if isinstance(part, nn.Linear):
+    # A linear layer may have further parameters: its shape tells what one is.
+    if isinstance(part, nn.Linear) and shape in ((part.out_features, part.in_features), (part.out_features,)):
         target = near_square(part.out_features)
         source = inputs if inputs is not None and inputs.units == part.in_features else near_square(part.in_features)
-        return ParameterGeometry(target, source if name == "weight" else None)
+        return ParameterGeometry(target, source if len(shape) == 2 else None)
     units = getattr(part, "hidden_size", None)
     if isinstance(units, int) and len(shape) in (1, 2) and shape[0] % units == 0:
         target = Sheet((shape[0] // units, units)) if shape[0] > units else Sheet((units,))

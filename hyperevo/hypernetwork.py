@@ -2,11 +2,13 @@
 
 import fnmatch
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
 
 from hyperevo.encodings.embedding import EmbeddingEncoding, Settings
 from hyperevo.geometry import module_geometry
@@ -21,37 +23,42 @@ class StaticHyperNetwork(nn.Module):
 
     def __init__(self, module: nn.Module, layers: Sequence[str] = ("*",), embedding: int = 64,
                  hidden: int | None = None, tile: tuple[int, int] = (16, 16), seed: int = 0):
-        """`layers`: names of the convolutions and linear layers whose weights are generated, or patterns of names, such
-        as "conv2.*"; raises ValueError where a pattern matches none. embedding, hidden: N_z and d; tile: N_in and
-        N_out. The module becomes a submodule, and the parameters that are generated are removed from it."""
+        """layers: names of the convolutions and linear layers whose weights are generated, or patterns of names, such
+        as "conv2.*"; a weight with `requires_grad=False` is not, and one that several layers share is for all of them.
+        Raises ValueError where a pattern matches none. embedding, hidden: N_z and d; tile: N_in and N_out.
+
+        The module becomes a submodule, and the parameters that are generated are removed from it. Weights are generated
+        in the dtype that they have there, by generators in float32, or in float64 if any of them is."""
         super().__init__()
-        chosen = _chosen(module, layers)
-        geometry = {name: place for name, place in module_geometry(module).items() if name in chosen}
+        self._names = _chosen(module, layers)
+        geometry = {name: place for name, place in module_geometry(module).items() if name in self._names}
+        dtype = reduce(torch.promote_types, (module.get_parameter(name).dtype for name in self._names), torch.float32)
         self.encoding = EmbeddingEncoding(
             Settings(embedding=embedding, hidden=hidden, tile=tile, plain=True), geometry)
         [genes] = self.encoding.sample(1, torch.Generator().manual_seed(seed))
         pieces = iter(genes.split([_count(shape) for own in self.encoding.generators for shape in own.parts.values()]))
         self.generators: Any = nn.ModuleList(nn.ParameterDict({
-            part.replace(" ", "_"): nn.Parameter(next(pieces).view(shape)) for part, shape in own.parts.items()})
+            part.replace(" ", "_"): nn.Parameter(next(pieces).view(shape).to(dtype, copy=True))
+            for part, shape in own.parts.items()})
             for own in self.encoding.generators)
         self.module = module
-        for name in chosen:
-            owner, _, parameter = name.rpartition(".")
-            # The name stays, for `functional_call` to fill.
-            delattr(module.get_submodule(owner), parameter)
-            module.get_submodule(owner).register_buffer(parameter, None, persistent=False)
+        self._owned = [name for names in self._names.values() for name in names if _made_way(module, name)]
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Call the module with weights generated from the current parameters."""
-        return functional_call(self.module, self.generated(), inputs, options)
+        weights = self.generated()
+        own = {name: weights[name] for name in self._owned}
+        return functional_call(self.module, own, inputs, options, tie_weights=False)
 
     def generated(self) -> dict[str, Tensor]:
-        """The generated weights by name, in the module's shapes; differentiable."""
+        """The generated weights by name, in the module's shapes; differentiable. Shared ones are under all names."""
         weights = self.encoding.generate([{part: own[part.replace(" ", "_")][None] for part in generator.parts}
                                           for own, generator in zip(self.generators, self.encoding.generators,
                                                                     strict=True)])
-        return {name: weights.tensor(name)[0].reshape(place.tensor_shape)
-                for name, place in self.encoding.geometry.items()}
+        # Contiguous, as they are in the plain module: products then have the same bits there.
+        shaped = {name: weights.tensor(name)[0].reshape(place.tensor_shape).contiguous()
+                  .to(self.module.get_buffer(name).dtype) for name, place in self.encoding.geometry.items()}
+        return {name: shaped[first] for first, names in self._names.items() for name in names}
 
     @property
     def embeddings(self) -> dict[str, Tensor]:
@@ -73,17 +80,48 @@ def _count(shape: tuple[int, ...]) -> int:
     return torch.Size(shape).numel()
 
 
-def _chosen(module: nn.Module, layers: Sequence[str]) -> list[str]:
-    """Names of the weights of all layers that match a pattern; raises ValueError where a pattern matches none."""
-    kinds = (nn.Linear, nn.modules.conv._ConvNd)
-    known = {name: f"{name}.weight" if name else "weight" for name, part in module.named_modules()
-             if isinstance(part, kinds)}
-    parameters = {name for name, _ in module.named_parameters()}
-    chosen = []
+def _chosen(module: nn.Module, layers: Sequence[str]) -> dict[str, list[str]]:
+    """All names of the weights of layers that match a pattern, by the first of them; raises ValueError where a pattern
+    matches none."""
+    names = _names_by_weight(module)
+    known = {name: weight for name, part in module.named_modules(remove_duplicate=False)
+             if isinstance(part, (nn.Linear, nn.modules.conv._ConvNd))
+             and (weight := _weight(part)) is not None and weight.requires_grad}
+    chosen: dict[str, list[str]] = {}
     for pattern in layers:
-        named = [known[name] for name in fnmatch.filter(known, pattern) if known[name] in parameters]
-        if not named:
+        matching = fnmatch.filter(known, pattern)
+        if not matching:
             raise ValueError(f"layers: no convolution or linear layer is called {pattern!r}; there are: "
                              f"{', '.join(known) or 'none'}")
-        chosen += [name for name in named if name not in chosen]
+        for name in matching:
+            if is_lazy(known[name]):
+                raise ValueError(f"layers: {name!r} has no shape before the module's first call")
+            own = names[id(known[name])]
+            chosen[own[0]] = own
     return chosen
+
+
+def _names_by_weight(module: nn.Module) -> dict[int, list[str]]:
+    """All names of every parameter, by its identity."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return names
+
+
+def _weight(part: nn.Module) -> nn.Parameter | None:
+    """Weight of a layer; None where something else computes it."""
+    return dict(part.named_parameters(recurse=False)).get("weight")
+
+
+def _made_way(module: nn.Module, name: str) -> bool:
+    """Put a buffer without elements in a parameter's place, for `functional_call` to fill; it keeps the dtype. False
+    where that was done, as the layer has another name."""
+    owner, _, last = name.rpartition(".")
+    part = module.get_submodule(owner)
+    parameter = dict(part.named_parameters(recurse=False)).get(last)
+    if parameter is None:
+        return False
+    delattr(part, last)
+    part.register_buffer(last, parameter.new_empty(0), persistent=False)
+    return True

@@ -1,5 +1,9 @@
 """Random numbers by a run's seed and a number that counts: rounds, epochs, networks. There is no state to keep."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
 import torch
 
 
@@ -14,3 +18,18 @@ def mixed(seed: int, number: int, stream: int = 0) -> int:
 def generator_for(seed: int, number: int, stream: int = 0) -> torch.Generator:
     """A generator on the CPU with the mixed seed."""
     return torch.Generator().manual_seed(mixed(seed, number, stream))
+
+
+_DRAWING = Lock()
+
+
+@contextmanager
+def drawing(seed: int | None, device: torch.device) -> Iterator[None]:
+    """Context in which torch's own generators, from which dropout is drawn, begin at a seed; they are left as they
+    were. One thread at a time may be in it, and without a seed it does nothing."""
+    if seed is None:
+        yield
+        return
+    with _DRAWING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -7,7 +7,6 @@ config's are. Any of them works alone, and in any loop:
     es.tell(hyperevo.fitness(code, net, task, es.ask(), batch=generation))
 """
 
-import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -37,10 +36,11 @@ from hyperevo.runs.compose import (
     check_gradient,
     check_target,
     choose_device,
+    remarks,
 )
 from hyperevo.runs.environment import free_memory_gb
 from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
-from hyperevo.runs.learn import differentiable_fitness
+from hyperevo.runs.learn import differentiable_fitness, dropping
 from hyperevo.runs.load import load_fitting
 from hyperevo.runs.opened import OpenedRun
 from hyperevo.runs.own_tasks import function_task, memory_task
@@ -94,7 +94,7 @@ def _target_of(module: nn.Module, task: Task, shape: tuple[int, ...] | None = No
         raise UserError(f"target.{key}: unknown key; {nearest(key, ['shape'])}")
     name = type(module).__name__
     try:
-        return fitting_target(copy.deepcopy(module).cpu(), name, task.inputs, task.outputs, shape)
+        return fitting_target(module, name, task.inputs, task.outputs, shape)
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -155,7 +155,7 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
     population, examples = _population(genotypes), task.batch(seed, batch)
     if isinstance(population, Tensor) and population.requires_grad and torch.is_grad_enabled():
         check_gradient(task)
-        return differentiable_fitness(encoding, target, task)(population, *examples)
+        return differentiable_fitness(encoding, target, task)(population, *examples, dropping(target, seed, batch))
     fitting, judged = fitting_half(target, examples)
     return finite(evaluate(encoding, target, population, judged, task.fitness, _memory(encoding, memory_gb), fitting,
                            acting_in(task)), task)[0]
@@ -214,6 +214,8 @@ def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mappi
     for note in loaded.notes:
         warnings.warn(note, stacklevel=2)
     created = create_run(loaded.config, None if out is None else Path(out), overwrite)
+    for remark in remarks(created.parts):
+        warnings.warn(remark, stacklevel=2)
     with _logging(created), shown(created) if progress else nullcontext(lambda round_: None) as show:
         def observe(round_: Round) -> bool:
             show(round_)

@@ -27,7 +27,7 @@ from hyperevo.guests import Code
 from hyperevo.measure import Measure
 from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
-from hyperevo.runs.compose import choose_device
+from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.own_files import FolderTaken
 from hyperevo.runs.progress import bar, plain_console, round_text
@@ -69,6 +69,7 @@ def execute_with_progress(run: Run) -> Result:
     config = run.config
     title = shortened(f"{config.name} on {run.parts.task.data_name}")
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
+    say(remarks(run.parts))
     console = plain_console(stderr=True)
     with _log_to(run.folder / "run.log"):
         if not console.is_terminal:
@@ -238,14 +239,14 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
                     "seeds", "where weights come from")
 
 
-def report_comparison(entries: Sequence[Entry], out: Path) -> None:
+def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
     """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
     varied = " and ".join(key for key, _ in entries[0].varied)
     title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
-    written = write_comparison(entries, out, title)
+    written = write_comparison(entries, out, title, trust)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for name in TERMINAL_COLUMNS:

@@ -42,21 +42,25 @@ def real_data(request, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def text_file(tmp_path_factory) -> Path:
-    """A text of ten letters."""
-    path = tmp_path_factory.mktemp("text") / "mine.txt"
-    path.write_text("".join(np.random.default_rng(0).choice(list("abcdefgh \n"), 6000)))
-    return path
-
-
-@pytest.fixture(scope="session")
-def stroke_file(tmp_path_factory) -> Path:
-    """Twenty short drawings in stroke-3 form."""
-    path, random = tmp_path_factory.mktemp("strokes") / "mine.npz", np.random.default_rng(1)
+def small_files(tmp_path_factory, table_file, image_folder) -> dict[str, Path]:
+    """Small data in every format that tasks read: a text, pen strokes, a table, a folder of images; and a module."""
+    folder, random = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
+    (folder / "text.txt").write_text("".join(random.choice(list("abcdefgh \n"), 6000)))
     lengths = random.integers(4, 12, 20)
     points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
-    np.savez(path, points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
-    return path
+    np.savez(folder / "strokes.npz", points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
+    (folder / "module.py").write_text(MODULE)
+    return {"text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
+            "images": image_folder, "module": folder / "module.py"}
+
+
+MODULE = """
+from torch import nn
+def convolution():
+    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(192, 4))
+def linear(inputs, outputs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
+"""
 
 
 @pytest.fixture(scope="session")

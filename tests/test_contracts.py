@@ -21,12 +21,6 @@ GRAPH = """{"inputs": 5, "outputs": [1, 2, 3, 4], "responses": [1, 1, 1, 1, 1],
               ["identity", "sum", [5, 0]], ["identity", "sum", [5, 3]]],
     "weights": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "biases": [0, 0, 0, 0, 0]}"""
 
-MODULE = """
-from torch import nn
-def network():
-    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(192, 4))
-"""
-
 VARIANTS = {
     ("encoding", "dct"): [{"coefficients": [2]}, {"direct": ["*.bias"]}],
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
@@ -37,7 +31,7 @@ VARIANTS = {
     ("search", "eggroll"): [{"population": 20}, {"population": 20, "rank": 2, "optimizer": "sgd", "decay": 0.9}],
     ("target", "mlp"): [{"hidden": [[2, 3]]}, {"hidden": [[2, 3], [3, 3]], "activation": "relu", "biases": False},
                         {"ridge": 1.0}],
-    ("target", "module"): [{"module": "{module}:network"}],
+    ("target", "module"): [{"module": "{module}:convolution"}],
     ("target", "sequence"): [{"hidden": 5, "hyper": 3, "layer": layer, "answer": answer}
                              for layer in ("lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn")
                              for answer in ("every step", "last step")],
@@ -72,22 +66,21 @@ def filled(options, files):
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), ALL)
-def test_it_holds_to_its_contract(kind, name, options, request, text_file, stroke_file, table_file, image_folder,
-                                  tmp_path):
+def test_it_holds_to_its_contract(kind, name, options, request, small_files):
     if name in REAL_DATA.get(kind, ()):
         folder = request.getfixturevalue("real_data")
         if any(file.problem for file in verify(name)):
             pytest.skip(f"{folder} has no {name} as it was published")
-    (tmp_path / "mine.py").write_text(MODULE)
-    files = {"text": text_file, "strokes": stroke_file, "table": table_file, "images": image_folder,
-             "module": tmp_path / "mine.py"}
-    assert check(name, kind, **filled(options, files)) == []
+    assert check(name, kind, **filled(options, small_files)) == []
 
 
 def test_a_part_that_cannot_be_built_is_an_error_and_not_left_out():
-    with pytest.raises(UserError, match="fixed-graph: graph: field required; options are given as graph=VALUE"):
+    with pytest.raises(UserError, match="check fixed-graph: encoding.graph: field required"):
         check("fixed-graph")
-    assert [str(found) for found in check("embedding", tile=[0, 4])] != []
+    with pytest.raises(UserError, match="check embedding: encoding.tile.0: input should be greater than 0"):
+        check("embedding", tile=[0, 4])
+    [found] = check("convnet", pool=64)
+    assert str(found) == "build: target.pool: 2 poolings by 64 leave nothing of 8 × 8 pixels"
 
 
 @pytest.mark.parametrize("name", component_names("search"))

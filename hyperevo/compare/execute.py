@@ -9,8 +9,9 @@ from typing import Any
 from hyperevo.compare.plan import Entry
 from hyperevo.config import Values, check_config, config_values
 from hyperevo.errors import RunFailed, UserError
-from hyperevo.guests import Code
+from hyperevo.guests import Code, UntrustedCode
 from hyperevo.runs import Interrupted, Round, create_run, execute, finished, open_run
+from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.rounds import signals
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,10 @@ def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
     line for each that failed, by folder; the others are not held up.
 
     jobs: number of runs at a time; address: a Ray cluster to run them on; trust: run code that came with run folders.
+    Raises UntrustedCode, before any run goes on, where one needs such code and it may not run.
     """
     missing = [entry for entry in entries if not finished(entry.folder)]
+    _check_trust([entry.folder for entry in missing], trust)
     if jobs > 1 or address is not None:
         return _run_through_ray(missing, jobs, address, observe, trust)
     failed: dict[Path, str] = {}
@@ -42,6 +45,19 @@ def run_all(entries: Sequence[Entry], jobs: int = 1, address: str | None = None,
             failed[entry.folder] = reason
         observe(failed)
     return failed
+
+
+def _check_trust(folders: Sequence[Path], trust: bool) -> None:
+    """Raise UntrustedCode where a run that was begun needs code that came with it and may not run."""
+    for folder in folders:
+        try:
+            sources = read_run_config(folder, trust).sources() if (folder / "config.toml").is_file() else []
+        except UntrustedCode:
+            raise
+        except UserError:  # of one run, said when it is its turn
+            continue
+        for source in sources:
+            source.check_trust()
 
 
 def complete(values: Values, folder: str, code: Code, trust: bool = False,
@@ -108,8 +124,8 @@ def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequ
 
 def _elsewhere(entry: Entry) -> Code:
     """Code that a run names, for a process with another working directory."""
-    return Code(True, places={source.spelled: str(source.file.absolute()) for source in entry.config.sources()
-                              if not source.installed})
+    return Code(True, places={source.spelled: (str(source.root.absolute()), source.main)
+                              for source in entry.config.sources() if not source.installed})
 
 
 def _reason(ray: Any, reference: Any) -> str | None:

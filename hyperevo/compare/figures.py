@@ -59,7 +59,7 @@ class _FirstMatrix:
     sheets: tuple[Sheet, Sheet]
 
 
-def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> NamedFigures:
+def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], trust: bool = False) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a comparison.
 
     Names keep their colours in all of them, also while some of them have no finished seed.
@@ -68,7 +68,7 @@ def comparison_figures(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> Name
     if rows:
         yield from _accuracies(rows, names)
         yield from _sweeps(rows)
-        yield from _weights(rows, names)
+        yield from _weights(rows, names, trust)
         yield from _fitness(rows, names)
 
 
@@ -146,9 +146,9 @@ def _number(value: str) -> float | None:
         return None
 
 
-def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
+def _weights(rows: Sequence[Row], names: Sequence[str], trust: bool) -> NamedFigures:
     """Figures of the first matrix of all rows that have it on the most common pair of sheets; kernels are left out."""
-    first = {row.name: found for row in rows if (found := _first_matrix(row)) is not None}
+    first = {row.name: found for row in rows if (found := _first_matrix(row, trust)) is not None}
     flat = [own.sheets for own in first.values() if len(own.sheets[1].sizes) <= 2]
     if not flat:
         return
@@ -163,8 +163,8 @@ def _weights(rows: Sequence[Row], names: Sequence[str]) -> NamedFigures:
                              "shuffled pixels in the order in which they are read" if shuffled else "")
 
 
-def _first_matrix(row: Row) -> _FirstMatrix | None:
-    view = open_view(_first_finished(row).entry.folder)
+def _first_matrix(row: Row, trust: bool) -> _FirstMatrix | None:
+    view = open_view(_first_finished(row).entry.folder, trust)
     if not view.matrices:
         return None
     name, sheets = next(iter(view.matrices.items()))
@@ -206,7 +206,8 @@ def caption(name: str) -> str:
     return CAPTIONS.get(name, SWEPT if name.startswith("accuracy_against_") else "")
 
 
-def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
+def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path, trust: bool = False) -> list[Path]:
     """Draw every figure that applies into a folder, as PNG files; returns their paths. Raises UserError where the
-    folder cannot be written or a finished run cannot be read."""
-    return save_all(comparison_figures(rows, outcomes), folder)
+    folder cannot be written or a finished run cannot be read, and UntrustedCode where one needs code that came with it
+    and may not run."""
+    return save_all(comparison_figures(rows, outcomes, trust), folder)

@@ -41,10 +41,11 @@ class Written:
     paths: list[Path]
 
 
-def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written:
+def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: bool = False) -> Written:
     """Write results.csv, table.md, table.tex, figures/*.png and report.html, from the runs as they are on disk.
 
-    Raises RunFailed where no run is finished, UserError where the folder cannot be written.
+    Raises RunFailed where no run is finished, UserError where the folder cannot be written, and UntrustedCode where a
+    figure needs code that came with a run and may not run; with `trust` it may.
     """
     outcomes = read_outcomes(entries)
     finished = rows(outcomes)
@@ -58,7 +59,7 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str) -> Written
         write_results(outcomes, paths[0])
         write_text(paths[1], "".join(f"{plain_markdown(note)}\n\n" for note in said) + markdown(HEAD, lines))
         write_text(paths[2], "".join(f"% {one_line(note)}\n" for note in said) + latex(HEAD, lines))
-        figures = save_figures(finished, outcomes, out / "figures")
+        figures = save_figures(finished, outcomes, out / "figures", trust)
         write_report(outcomes, paths[3], title, notes, figures)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {reason(error)}") from error

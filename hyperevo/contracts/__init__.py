@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from hyperevo.components import (
     FOLDERS,
@@ -21,7 +20,7 @@ from hyperevo.components import (
     load_component,
     nearest,
 )
-from hyperevo.config import PARTS
+from hyperevo.config import PARTS, part_settings
 from hyperevo.contracts import _data, _encoding, _environment, _search, _target, _task
 from hyperevo.contracts._rules import Finding, Rule, attributes, findings, raised
 from hyperevo.data import DataMissing
@@ -82,7 +81,7 @@ def _case(kind: str, name: str, options: Mapping[str, Any]) -> Any:
         if not is_guest_name(name):
             raise
         return Finding("module", str(error))
-    settings = _settings(component, options)
+    settings = part_settings(kind, {"name": name, **options}, f"check {name}", {}, OWN)
     try:
         return BUILDERS[kind](component, settings)
     except DataMissing:
@@ -91,16 +90,6 @@ def _case(kind: str, name: str, options: Mapping[str, Any]) -> Any:
         return Finding("build", str(error))
     except (Exception, SystemExit) as error:  # code of a guest may raise anything
         return Finding("build", raised(error))
-
-
-def _settings(component: Component, options: Mapping[str, Any]) -> ComponentSettings:
-    try:
-        return component.settings.model_validate(dict(options), context={"code": OWN})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise UserError(f"{component.name}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; options are given "
-                        f"as {key}=VALUE") from error
 
 
 def _task_case(component: Component, settings: ComponentSettings) -> _task.Case:

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from hyperevo.abilities import Calibrates, ReadsOn, Steps
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._encoding import genotypes_of
 from hyperevo.contracts._rules import (
@@ -23,9 +24,8 @@ from hyperevo.contracts._rules import (
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.geometry import SUBSTRATE, Frame, Sheet
-from hyperevo.parts import Calibrates, Encoding, Form, ReadsOn, Steps, Target
+from hyperevo.parts import Encoding, Form, Target
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.result import plain_weights
 from hyperevo.weights import Weights
 
 OUTPUTS, EXAMPLES = 4, 6
@@ -164,7 +164,7 @@ def passes_gradients(case: Case) -> Iterator[str]:
 def becomes_a_module(case: Case) -> Iterator[str]:
     """One network as a module answers as `forward` does."""
     weights, inputs = case.weights(), case.inputs(form_of(case.part))
-    module = case.part.module(plain_weights(case.part, weights))
+    module = case.part.module(case.part.state_dict(weights.network(0)))
     if not isinstance(module, nn.Module):
         yield f"gives {type(module).__name__}, not a torch.nn.Module"
     elif far_apart(module.eval()(inputs), case.part.forward(weights.networks(slice(1)), inputs)[0]):

@@ -37,6 +37,8 @@ class Checkpoint:
     limits_before: dict[str, Any] = field(default_factory=dict)
     """Limits by key that the config had before the run was extended, where this is the extended run's first checkpoint.
     """
+    constants: str | None = None
+    """SHA-256 of the target's numbers that are not searched; None where there are none."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -51,7 +53,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     values = {"config": checkpoint.config, "round": checkpoint.round, "evaluations": checkpoint.evaluations,
               "seconds": checkpoint.seconds, "search": plain, "lengths": checkpoint.lengths, "champion": champion,
               "champion_round": checkpoint.champion_round, "champion_accuracy": checkpoint.champion_score,
-              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before}
+              "hashes": checkpoint.hashes, "limits_before": checkpoint.limits_before, "constants": checkpoint.constants}
     write_folder(folder / "checkpoint" / f"{checkpoint.round:08d}", values, tensors)
     prune(folder)
 
@@ -94,7 +96,7 @@ def _read(folder: Path) -> Checkpoint:
     return Checkpoint(found.config, found.round, found.evaluations, found.seconds,
                       found.search | _with_prefix(tensors, "search."), found.lengths, champion, found.champion_round,
                       found.champion_accuracy, tuple(carried[place] for place in places) or None,
-                      found.hashes, found.limits_before)
+                      found.hashes, found.limits_before, found.constants)
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

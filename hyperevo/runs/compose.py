@@ -5,13 +5,14 @@ from typing import TypeVar
 
 import torch
 
+from hyperevo.abilities import Acts, DropsOut, FollowsGradient, Teaches
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import SUBSTRATE, Sheet
-from hyperevo.parts import Acts, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.parts import Encoding, Parts, Search, Target, Task
 from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 
@@ -155,6 +156,15 @@ def check_gradient(task: Task) -> None:
 def follows_gradient(search: Search) -> bool:
     """True where a search wants gradients, of everything or for what its genomes learn."""
     return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
+
+
+def remarks(parts: Parts) -> list[str]:
+    """Lines about what a part does not do in this run."""
+    target = parts.target
+    if isinstance(target, DropsOut) and target.drops and not follows_gradient(parts.search):
+        return ["target: dropout, and whatever else the network does in training mode only, is off: it acts where a "
+                "gradient is followed"]
+    return []
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:

@@ -15,17 +15,18 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task
+from hyperevo.parts import Parts, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
-from hyperevo.runs.inputs import input_hashes
+from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
 from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
@@ -195,7 +196,7 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
         check_hash(folder / name, file_hash(folder / name), checkpoint.hashes[name])
     # An extension that was cut short has its first checkpoint, and not its config.
     before, config = config, _extended(folder, checkpoint.config, changes, code.trust)
-    parts = _recomposed(folder, config)
+    parts = _recomposed(folder, config, checkpoint.constants)
     with _closed(parts.search.close, parts.task.close):
         # The same memory as before means the same blocks, and so the same bits.
         memory_gb = float(read_checked(folder / "environment.json", EnvironmentFile)["memory_gb"])
@@ -217,12 +218,15 @@ def _bring_to(run: Run, checkpoint: Checkpoint) -> None:
     _restore(run, checkpoint)
 
 
-def _recomposed(folder: Path, config: RunConfig) -> Parts:
-    """Parts of a run that was begun; raises UserError where its data are others now."""
+def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts:
+    """Parts of a run that was begun; raises UserError where its data or its constants are others now."""
     _set_threads(config)
     parts = compose(config)
     remember(config.sources())
     _reject_other_alphabet(folder, parts.task)
+    if constants not in (None, constants_hash(parts.target)):
+        raise UserError(f"{folder}: the target's numbers that are not searched (buffers, and parameters with "
+                        "requires_grad=False) are not those of the run; its module must make the same each time")
     if parts.task.checksum != config.data_checksum:
         raise UserError(f"{folder}: was made on other data: {parts.task.data_name} here has checksum "
                         f"{parts.task.checksum[:12]}…, the run {str(config.data_checksum)[:12]}…")
@@ -318,4 +322,4 @@ def write_checkpoint_of(run: Run, writer: Writer, limits_before: Values | None =
         config_values(run.config), run.round, run.evaluations, run.seconds, run.parts.search.state(),
         writer.lengths(), champion.genotype if champion else None, champion.round if champion else 0,
         champion.validation_score if champion else 0.0, run.carried.state if run.carried else None, writer.hashes(),
-        limits_before or {}))
+        limits_before or {}, run.constants))

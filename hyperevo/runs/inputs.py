@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hyperevo.config import PARTS, RunConfig
 from hyperevo.errors import UserError, reason
+from hyperevo.parts import Target
 from hyperevo.runs.files import read_json
 from hyperevo.runs.schemas import InputsFile, checked
 
@@ -37,6 +39,18 @@ def recorded_hashes(folder: Path) -> dict[str, str]:
     """Hashes that a run folder recorded; none where it names no files, or was made by an earlier version."""
     path = folder / "inputs.json"
     return checked(InputsFile, read_json(path), path).root if path.is_file() else {}
+
+
+def constants_hash(target: Target) -> str | None:
+    """SHA-256 of the numbers in a target's networks that nobody searches; None where there are none."""
+    if not target.constants:
+        return None
+    digest = hashlib.sha256()
+    for name, value in sorted(target.constants.items()):
+        plain = (value.to_dense() if value.layout != torch.strided else value).detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _hash(path: Path) -> str:

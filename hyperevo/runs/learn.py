@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Batch, Encoding, Lessons, Loss, ReadsOn, Target, Task
+from hyperevo.parts import Batch, Encoding, Target, Task
+from hyperevo.randomness import mixed
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.weights import Weights
 
@@ -24,11 +27,24 @@ class Carried:
     state: tuple[Tensor, ...] | None = None
     draw: int = 0
 
-    def read(self, target: ReadsOn, weights: Weights, inputs: Tensor) -> Tensor:
-        """Outputs of these inputs, read on from the state, which becomes the state after them."""
+    def outputs(self, target: Target, weights: Weights, inputs: Tensor) -> Tensor:
+        """Outputs of these inputs with dropout; of a target that reads on, read on from the state."""
+        if isinstance(target, ReadsOn):
+            return self._read(target, weights, inputs)
+        if isinstance(target, DropsOut) and target.drops:
+            return target.forward_dropping(weights, inputs, self.draw)
+        return target.forward(weights, inputs)
+
+    def _read(self, target: ReadsOn, weights: Weights, inputs: Tensor) -> Tensor:
+        """Outputs from the state on, which becomes the one after these inputs."""
         outputs, after = target.read(weights, inputs, self.state, self.draw)
         self.state = tuple(part.detach() for part in after)
         return outputs
+
+
+def dropping(target: Target, seed: int, step: int) -> Carried | None:
+    """Seed of the dropout at a step; None for a target without."""
+    return Carried(draw=mixed(seed, step)) if isinstance(target, DropsOut) and target.drops else None
 
 
 LEARNING_STREAM = 1 << 40
@@ -47,8 +63,7 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype is not None):
             fitting, (inputs, wanted) = fitting_half(target, (inputs, wanted))
             weights = calibrated(target, encoding.express(genotypes), fitting)
-            outputs = carried.read(target, weights, inputs) if carried and isinstance(target, ReadsOn) \
-                else target.forward(weights, inputs)
+            outputs = target.forward(weights, inputs) if carried is None else carried.outputs(target, weights, inputs)
         return task.fitness(outputs.float(), wanted) - loss.generated_decay / 2 * _squares(weights, decayed)
 
     return torch.compile(fitness, dynamic=False) if loss.compile else fitness
@@ -59,7 +74,8 @@ def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: 
     """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
     first = LEARNING_STREAM + generation * lessons.steps
     for step in range(lessons.steps):
-        lessons.step(_gradient(lessons, fitness, target, task.batch(seed, first + step), memory_gb))
+        work = partial(fitness, carried=dropping(target, seed, first + step))
+        lessons.step(_gradient(lessons, work, target, task.batch(seed, first + step), memory_gb))
     return lessons.graphs()
 
 

@@ -75,8 +75,6 @@ class OpenedRun:
         except (RuntimeError, ValueError, KeyError) as error:
             raise UserError(f"{self.folder}: the champion's weights do not fit the config: "
                             f"{shortened(error)}") from error
-        for parameter in network.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
         if first is not None:
             network = nn.Sequential(OrderedDict(preprocessing=first, network=network))
         return network.eval()

@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
-from hyperevo.parts import Batch, Parts, Target
+from hyperevo.parts import Batch, Parts
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
@@ -79,7 +79,7 @@ def finish(run: Run) -> Result:
                     acting_in(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
-    weights = plain_weights(parts.target, networks)
+    weights = parts.target.state_dict(networks.network(0))
     if run.writer is not None:
         with run.writer.writing():
             _write_champion(run, champion, networks, weights, examples)
@@ -125,13 +125,6 @@ def _as_read(measure: Measure, **scores: float) -> dict[str, float]:
     """Scores that are no shares also under the measure's own name, such as test_bits_per_character."""
     return {} if measure.is_share else {f"{part}_{measure.name.replace(' ', '_')}": measure.drawn(score)
                                         for part, score in scores.items()}
-
-
-def plain_weights(target: Target, networks: Weights) -> dict[str, Tensor]:
-    """Weights of the first network in the shapes of a `state_dict`, with the target's constants."""
-    places = {**target.geometry, **target.fitted}
-    return {name: value.reshape(places[name].tensor_shape) if name in places else value
-            for name, value in networks.network(0).items()} | dict(target.constants)
 
 
 @torch.no_grad()

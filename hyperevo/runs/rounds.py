@@ -11,16 +11,17 @@ from types import FrameType
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
-from hyperevo.parts import Acts, Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Task, Teaches
+from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
-from hyperevo.runs.compose import planned_rounds
+from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory
 from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
 from hyperevo.runs.folder import record_round, write_checkpoint_of
-from hyperevo.runs.learn import Carried, differentiable_fitness, learn
+from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
 
@@ -42,6 +43,8 @@ def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Re
     SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
     """
     forget_peak_memory()
+    for remark in remarks(run.parts):
+        log.warning(remark)
     try:
         with signals() as received:
             stopped = False
@@ -142,7 +145,7 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     seen = []
     for _ in range(search.steps_per_round):
         inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), inputs, wanted, *_carried(run))
+        fitness = run.fitness(parts.search.ask(), inputs, wanted, _carried(run))
         parts.search.tell(fitness)
         seen.append(fitness.detach())
         run.evaluations += len(fitness)
@@ -153,15 +156,17 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     return mean, 0
 
 
-def _carried(run: Run) -> list[Carried]:
-    """State of a target that reads on, reset unless this batch continues the one before; empty for other targets."""
-    if not isinstance(run.parts.target, ReadsOn):
-        return []
-    run.carried, generation = run.carried or Carried(), run.parts.search.generation
+def _carried(run: Run) -> Carried | None:
+    """Seed of the dropout at this step and state of a target that reads on, reset unless this batch continues the one
+    before; None for a target with neither."""
+    generation, target = run.parts.search.generation, run.parts.target
+    if not isinstance(target, ReadsOn):
+        return dropping(target, run.config.seed, generation)
+    run.carried = run.carried or Carried()
     run.carried.draw = mixed(run.config.seed, generation)
     if not (isinstance(run.parts.task, Continues) and run.parts.task.continues(generation)):
         run.carried.state = None
-    return [run.carried]
+    return run.carried
 
 
 def finite(fitness: Tensor, task: Task) -> tuple[Tensor, int]:

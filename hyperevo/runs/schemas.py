@@ -68,6 +68,7 @@ class CheckpointFile(_File):
     champion_accuracy: float
     hashes: dict[str, Hash] = {}
     limits_before: dict[str, Any] = {}
+    constants: Hash | None = None
 
 
 class RingFile(_File):

@@ -1,13 +1,16 @@
 """A run in memory: its config, parts, progress and champion."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
-from hyperevo.parts import HasSpecies, Parts
+from hyperevo.parts import Parts
+from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
 from hyperevo.runs.writer import Writer
 
@@ -81,6 +84,11 @@ class Run:
     def examples_seen(self) -> int:
         """Number of examples shown to networks in training; an example counts once for every network."""
         return self.evaluations * self.examples_per_batch
+
+    @cached_property
+    def constants(self) -> str | None:
+        """SHA-256 of the target's numbers that are not searched."""
+        return constants_hash(self.parts.target)
 
     def species_sizes(self) -> dict[int, int]:
         """Number of members by species; empty where the search has none."""

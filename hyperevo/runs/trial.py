@@ -5,12 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, FollowsGradient, Steps
 from hyperevo.config import RunConfig
 from hyperevo.control import forward_own
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import Genotype, Genotypes, stack
-from hyperevo.parts import Acts, Batch, FollowsGradient, Parts, ReadsOn, Steps
+from hyperevo.parts import Batch, Parts
 from hyperevo.runs.evaluate import calibrated, fitting_half
+from hyperevo.runs.learn import Carried
 from hyperevo.weights import Weights
 
 EXAMPLES = 8
@@ -77,6 +79,8 @@ def _read(parts: Parts, genotype: Genotypes, config: RunConfig) -> None:
         raise ValueError(f"fitness is of shape {tuple(fitness.shape)}, and one value a network is wanted, (1,)")
     if follows and not fitness.requires_grad:
         raise ValueError("no gradient of the fitness reaches the genes")
+    if follows and isinstance(genotype, Tensor):
+        torch.autograd.grad(fitness.sum(), genotype)
     with torch.no_grad():
         score = parts.task.score(outputs.detach(), fitting_half(parts.target, batch)[1][1])
         if score.shape != (1,):
@@ -87,6 +91,9 @@ def _read(parts: Parts, genotype: Genotypes, config: RunConfig) -> None:
 def _outputs(parts: Parts, genotype: Genotypes, batch: Batch) -> tuple[Tensor, Weights]:
     fitting, (inputs, _) = fitting_half(parts.target, batch)
     weights = calibrated(parts.target, parts.encoding.express(genotype), fitting)
-    if isinstance(parts.target, ReadsOn) and isinstance(parts.search, FollowsGradient):
-        return parts.target.read(weights, inputs, None, 0)[0].float(), weights
-    return parts.target.forward(weights, inputs).float(), weights
+    shown = inputs.clone()
+    outputs = Carried().outputs(parts.target, weights, shown) if isinstance(parts.search, FollowsGradient) \
+        else parts.target.forward(weights, shown)
+    if not torch.equal(shown.nan_to_num(), inputs.nan_to_num()):
+        raise ValueError("the target writes into its inputs, which are other networks' too")
+    return outputs.float(), weights

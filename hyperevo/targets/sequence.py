@@ -6,8 +6,7 @@ LSTM, on their state.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -21,6 +20,7 @@ from hyperevo.dynamic import VARIANTS, HyperLSTM, HyperRNN, LayerNormLSTM
 from hyperevo.dynamic.updates import orthogonal
 from hyperevo.geometry import Sheet, module_geometry
 from hyperevo.parts import Form, Target, output_units
+from hyperevo.randomness import drawing
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
@@ -162,7 +162,7 @@ class SequenceTarget(Target):
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
         """One network's answers as an ordinary module, without its state."""
-        return Answering(self.loaded(weights), self.features)
+        return Answering(self.loaded(weights).requires_grad_(), self.features)
 
     def loaded(self, weights: Mapping[str, Tensor]) -> SequenceNetwork:
         """Module with one network's weights, for reading on step by step."""
@@ -216,22 +216,11 @@ class SequenceTarget(Target):
             return vmap(one, in_dims=(0, None if state is None else 0))(values, state)
         results = []
         for place in range(population):
-            with _drawing(draw, inputs.device):
+            with drawing(draw, inputs.device):
                 results.append(one({name: value[place] for name, value in values.items()},
                                    None if state is None else tuple(part[place] for part in state)))
         answers, after = zip(*results, strict=True)
         return torch.stack(answers), tuple(torch.stack(part) for part in zip(*after, strict=True))
-
-
-@contextmanager
-def _drawing(draw: int | None, device: torch.device) -> Iterator[None]:
-    """Context in which dropout is drawn from a seed, with torch's own generators restored at the end."""
-    if draw is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(draw)
-        yield
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> SequenceTarget:

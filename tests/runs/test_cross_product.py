@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from hyperevo.abilities import Acts
 from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.data import ImageData
 from hyperevo.errors import UserError
-from hyperevo.parts import Acts, output_units
+from hyperevo.parts import output_units
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import build_task
 from hyperevo.tasks import _images, food
@@ -30,19 +31,13 @@ OPTIONS = {
              "image-folder": "path='{images}', size=[8, 8], images=20",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
-               "module": "module='{module}:network', arguments={{inputs={inputs}, outputs={outputs}}}",
+               "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
                "sequence": "hidden=3, answer='{answer}'", "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
                  "es-hyperneat": "maximum_depth=2"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
-
-MODULE = """
-from torch import nn
-def network(inputs, outputs):
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -60,20 +55,19 @@ def made_up(name):
 
 
 @pytest.fixture
-def configure(text_file, stroke_file, table_file, image_folder, tmp_path):
+def configure(small_files):
     """A function of the names of four parts: their config at small sizes."""
     def described(kind, name, **values):
         return f"{kind}={{name='{name}', {OPTIONS[kind].get(name, '').format(**values)}}}".replace(", }", "}")
 
     def config(task, target, encoding, search):
-        (tmp_path / "mine.py").write_text(MODULE)
-        files = {"text": text_file, "strokes": stroke_file, "table": table_file, "images": image_folder}
-        own = build_task(load_config("dct-mnist", [described("task", task, **files)]).config.task, torch.device("cpu"))
-        values = {"module": tmp_path / "mine.py", "inputs": own.inputs.units, "outputs": output_units(own.outputs),
+        given = described("task", task, **small_files)
+        own = build_task(load_config("dct-mnist", [given]).config.task, torch.device("cpu"))
+        values = {**small_files, "inputs": own.inputs.units, "outputs": output_units(own.outputs),
                   "answer": "every step" if own.every_step else "last step"}
         own.close()
         return load_config("dct-mnist", [
-            described("task", task, **files), described("target", target, **values),
+            given, described("target", target, **values),
             described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
             "run.validate_every=1", "threads=1"]).config
 

@@ -50,7 +50,7 @@ def test_batches_go_on_from_the_state_before_until_the_text_is_through(text):
     begun = []
     for generation in range(run.parts.task.batches_per_epoch + 1):
         run.parts.search.generation = generation
-        [carried] = _carried(run)
+        carried = _carried(run)
         begun.append(carried.state is None)
         carried.state = (torch.zeros(1),)
     assert begun == [True, *[False] * (run.parts.task.batches_per_epoch - 1), True]

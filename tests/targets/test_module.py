@@ -158,7 +158,8 @@ def network(classes=2):
     return nn.Sequential(nn.Flatten(), nn.Linear(12, classes))
 def pair():
     return 1, 2
-class Odd(nn.Module):
+made = network(3)
+class Odd(nn.Linear):
     def forward(self, images):
         return images
 """
@@ -172,6 +173,8 @@ def test_a_module_from_a_file(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
     assert target.shape == (1, 3, 4) and list(target.geometry) == ["1.weight", "1.bias"]
     assert target.geometry["1.weight"].source.sizes == (3, 4) and target.units == 12 + 3
+    made = build(Settings(module=f"{file}:made"), Sheet((3, 4)), 3)
+    assert list(made.geometry) == list(target.geometry)
     assert build(Settings(module="torch.nn:Linear", arguments={"in_features": 12, "out_features": 3}, shape=(12,)),
                  Sheet((3, 4)), 3).units == 3
 
@@ -185,7 +188,9 @@ def test_a_module_from_a_file(tmp_path):
     ({"module": "mine.py:network", "arguments": {"colour": 3}}, "target.arguments: .*colour"),
     ({"module": "mine.py:network", "shape": (3,)}, "target.shape: the module does not take examples of shape"),
     ({"module": "mine.py:network"}, "has 2 outputs, and the task needs 3"),
-    ({"module": "mine.py:Odd"}, "must answer a tensor"),
+    ({"module": "mine.py:Odd", "arguments": {"in_features": 2, "out_features": 3}}, "must answer a tensor"),
+    ({"module": "torch.nn:Flatten"}, "has no parameters to search"),
+    ({"module": "mine.py:made", "arguments": {"classes": 3}}, "is a module already, and takes none"),
 ])
 def test_what_does_not_fit_is_one_line(options, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyperevo import guests
 from hyperevo.compare.plan import config_key
 from hyperevo.components import load_component
 from hyperevo.config import load_config
@@ -305,7 +306,8 @@ def test_an_environment_that_came_with_a_run_does_not_run_unasked(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     execute(create_run(walking(write_own(tmp_path, "file")).config, tmp_path / "run"))
     (tmp_path / "ran").unlink()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(own_home / "another"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_home / "another"))  # as if it had run elsewhere
+    monkeypatch.setattr(guests, "_LOADED", {})
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UntrustedCode, match="mine.py: is code that has not run here before"):
         open_run(tmp_path / "run")
