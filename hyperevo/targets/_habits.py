@@ -267,8 +267,8 @@ def _units(module: nn.Module, inputs: Tensor) -> int:
 
 
 def _training(trial: _Trial, values: Mapping[str, Tensor]) -> tuple[bool, bool]:
-    """Whether a module answers otherwise in training mode, apart from its statistics; and whether the same each
-    time."""
+    """(True where a module answers otherwise in training mode, apart from its statistics; true where it does so alike each
+    time)."""
     answers = []
     for training in (False, True, True):
         torch.manual_seed(0)
