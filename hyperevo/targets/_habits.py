@@ -267,8 +267,8 @@ def _units(module: nn.Module, inputs: Tensor) -> int:
 
 
 def _training(trial: _Trial, values: Mapping[str, Tensor]) -> tuple[bool, bool]:
-    """(True where a module answers otherwise in training mode, apart from its statistics; true where it does so alike each
-    time)."""
+    """(True where a module answers otherwise in training mode, apart from its statistics; true where it does so alike
+    each time)."""
     answers = []
     for training in (False, True, True):
         torch.manual_seed(0)
