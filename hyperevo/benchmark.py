@@ -14,11 +14,12 @@ import neat
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings import build_encoding, cppn, dct, direct, embedding
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, Node, Topology, activate
-from hyperevo.parts import FixedLength, Target
+from hyperevo.parts import Target
 from hyperevo.runs.environment import environment, keep_freed_memory, peak_memory_gb
 from hyperevo.runs.evaluate import evaluate
 from hyperevo.search._neat_benchmark import bookkeeping

@@ -33,7 +33,7 @@ def reason(error: OSError | ValueError) -> str:
     """Cause of a file operation's failure in words."""
     if isinstance(error, OSError) and error.errno in FULL:
         return "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
-    return (error.strerror if isinstance(error, OSError) else None) or one_line(error)
+    return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
 
 
 def shortened(text: object) -> str:

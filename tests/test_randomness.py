@@ -1,9 +1,12 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperevo.randomness import generator_for, mixed
+from hyperevo.randomness import drawing, generator_for, mixed
 from hyperevo.search import eggroll, neat
 from hyperevo.tasks import _images
 
@@ -33,3 +36,17 @@ def test_a_generator_draws_from_the_mixed_seed(stream):
 @given(st.integers(0, 2**80), st.integers(0, 2**80))
 def test_no_batch_is_drawn_with_a_held_out_seed(seed, number):
     assert 0 <= mixed(seed, number) < 2**61
+
+
+def test_threads_draw_one_after_the_other_and_leave_the_generator_as_it_was():
+    def drawn(seed):
+        with drawing(seed, torch.device("cpu")):
+            first = torch.rand(())
+            time.sleep(0.005)  # long enough for another thread, if it may
+            return float(first), float(torch.rand(()))
+
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        pairs = list(pool.map(drawn, [7, 8] * 8))
+    assert len(set(pairs)) == 2 and pairs[0] == drawn(7) and pairs[1] == drawn(8)
+    assert torch.equal(before, torch.get_rng_state())

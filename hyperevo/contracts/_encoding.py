@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength, PaintsGraphs
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import (
     NETWORKS,
@@ -22,7 +23,7 @@ from hyperevo.encodings import build_encoding
 from hyperevo.genotypes import Genotypes, as_graphs, first_of
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph
-from hyperevo.parts import Encoding, FixedLength, PaintsGraphs, Target
+from hyperevo.parts import Encoding, Target
 from hyperevo.runs.compose import build_search, shaped_target
 from hyperevo.weights import Weights
 

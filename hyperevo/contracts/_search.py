@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import FollowsGradient, HasSpecies
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import Rule, bits, check_attributes, check_repr, other_global_seeds
 from hyperevo.encodings import build_encoding
 from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph
-from hyperevo.parts import Encoding, FollowsGradient, HasSpecies, Search, State
+from hyperevo.parts import Encoding, Search, State
 from hyperevo.runs.checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from hyperevo.runs.compose import build_search
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from hyperevo.abilities import Calibrates, ReadsOn, Steps
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._encoding import genotypes_of
 from hyperevo.contracts._rules import (
@@ -23,7 +24,7 @@ from hyperevo.contracts._rules import (
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.geometry import SUBSTRATE, Frame, Sheet
-from hyperevo.parts import Calibrates, Encoding, Form, ReadsOn, Steps, Target
+from hyperevo.parts import Encoding, Form, Target
 from hyperevo.runs.compose import shaped_target
 from hyperevo.weights import Weights
 

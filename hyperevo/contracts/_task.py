@@ -9,6 +9,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from hyperevo.abilities import Acts, Continues, Filmed, Resizes
 from hyperevo.components import Component, find_component
 from hyperevo.contracts._encoding import genotypes_of
 from hyperevo.contracts._rules import (
@@ -23,7 +24,7 @@ from hyperevo.contracts._rules import (
 )
 from hyperevo.encodings import build_encoding
 from hyperevo.genotypes import as_genes
-from hyperevo.parts import Acts, Batch, Continues, Filmed, Resizes, Target, Task, output_units
+from hyperevo.parts import Batch, Target, Task, output_units
 from hyperevo.runs.compose import build_target
 from hyperevo.weights import Weights
 

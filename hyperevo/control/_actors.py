@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.parts import Steps, Target
+from hyperevo.abilities import Steps
+from hyperevo.parts import Target
 from hyperevo.weights import Factored, Weight, Weights
 
 

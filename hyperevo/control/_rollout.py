@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Steps
 from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
-from hyperevo.parts import Steps, Target
+from hyperevo.parts import Target
 from hyperevo.weights import Weights
 
 STRIDE = 16

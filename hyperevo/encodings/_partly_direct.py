@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength
 from hyperevo.components import ComponentSettings, ParameterNames, nearest
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, Genotypes, as_genes
 from hyperevo.geometry import ParameterGeometry
-from hyperevo.parts import Counts, Encoding, FixedLength
+from hyperevo.parts import Counts, Encoding
 from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
 

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from hyperevo.abilities import Filmed
 from hyperevo.control import Sketch
 from hyperevo.errors import UserError, reason
-from hyperevo.parts import Filmed, Target
+from hyperevo.parts import Target
 from hyperevo.plots._style import FAINT, GAP, INK, POSITIVE, TEXT, frame, new_figure
 from hyperevo.runs.files import whole
 from hyperevo.weights import Weights

@@ -10,8 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from hyperevo.abilities import Filmed
 from hyperevo.errors import RunFailed, UserError, reason, shortened
-from hyperevo.parts import Filmed, Target
+from hyperevo.parts import Target
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.encodings import draw_picture, figure_name

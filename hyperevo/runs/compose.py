@@ -5,13 +5,14 @@ from typing import TypeVar
 
 import torch
 
+from hyperevo.abilities import Acts, DropsOut, FollowsGradient, Teaches
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import SUBSTRATE, Sheet
-from hyperevo.parts import Acts, DropsOut, Encoding, FollowsGradient, Parts, Search, Target, Task, Teaches
+from hyperevo.parts import Encoding, Parts, Search, Target, Task
 from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 

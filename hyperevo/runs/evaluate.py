@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, Calibrates
 from hyperevo.genotypes import Genotypes
 from hyperevo.geometry import SUBSTRATE
-from hyperevo.parts import Acts, Batch, Calibrates, Encoding, Target, Task
+from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.weights import Weights
 
 BLOCK = 32

@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import HasSpecies, Parts, Task
+from hyperevo.parts import Parts, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
@@ -32,7 +33,7 @@ from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
-from hyperevo.runs.writer import FIXED, Locked, Writer, lock_folder
+from hyperevo.runs.writer import FIXED, Writer, lock_folder
 from hyperevo.seal import check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
@@ -41,12 +42,12 @@ def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) 
     """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot
     be done, and FolderTaken where the folder holds something or another process writes it."""
     if folder is not None:
-        with _told(folder):
+        with _told(folder, "written"):
             check_free(folder, overwrite)
     config, parts, memory_gb = _composed(config)
     if folder is None:
         return Run(config, parts, memory_gb)
-    with _told(folder), _closed(parts.search.close, parts.task.close):
+    with _told(folder, "written"), _closed(parts.search.close, parts.task.close):
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(folder)
         with _released(lock):
@@ -76,13 +77,13 @@ def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lo
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _told(folder: Path, tried: str = "read or written") -> Iterator[None]:
     """Tell what cannot be read or written as UserError, in one line that names the file or the folder."""
     try:
         yield
     except OSError as error:
         where = shown_path(error.filename or folder)
-        raise UserError(f"{where}: cannot be read or written: {reason(error)}") from error
+        raise UserError(f"{where}: cannot be {tried}: {reason(error)}") from error
 
 
 @contextmanager
@@ -218,7 +219,7 @@ def _bring_to(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts:
-    """Parts of a run that was begun; raises UserError where its data, or numbers that are not searched, are others now."""
+    """Parts of a run that was begun; raises UserError where its data or its constants are others now."""
     _set_threads(config)
     parts = compose(config)
     remember(config.sources())
@@ -280,13 +281,13 @@ def _reject_other_alphabet(folder: Path, task: Task) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a run folder, unless another process writes it."""
-    with _told(folder):
-        refuse_links(folder)
-        with suppress(Locked):
-            lock = lock_folder(folder)
+    """Remove what killed processes left unfinished in a run folder, unless another process writes it, or nobody can."""
+    refuse_links(folder)
+    with suppress(UserError), _told(folder):
+        lock = lock_folder(folder)
+        with suppress(OSError):
             sweep(folder)
-            lock.release()
+        lock.release()
 
 
 def finished(folder: Path) -> bool:

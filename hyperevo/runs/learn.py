@@ -7,8 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Batch, DropsOut, Encoding, Lessons, Loss, ReadsOn, Target, Task
+from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.weights import Weights

@@ -2,10 +2,11 @@
 
 import torch
 
+from hyperevo.abilities import Resizes
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.genotypes import Genotype, stack
-from hyperevo.parts import Parts, Resizes, Task
+from hyperevo.parts import Parts, Task
 from hyperevo.runs.compose import build_target
 
 

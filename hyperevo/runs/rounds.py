@@ -11,10 +11,11 @@ from types import FrameType
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
-from hyperevo.parts import Acts, Batch, Continues, FollowsGradient, Lessons, Parts, ReadsOn, Task, Teaches
+from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
-from hyperevo.parts import HasSpecies, Parts
+from hyperevo.parts import Parts
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
 from hyperevo.runs.writer import Writer

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Acts, FollowsGradient, Steps
 from hyperevo.config import RunConfig
 from hyperevo.control import forward_own
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import Genotype, Genotypes, stack
-from hyperevo.parts import Acts, Batch, FollowsGradient, Parts, Steps
+from hyperevo.parts import Batch, Parts
 from hyperevo.runs.evaluate import calibrated, fitting_half
 from hyperevo.runs.learn import Carried
 from hyperevo.weights import Weights

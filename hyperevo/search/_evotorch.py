@@ -17,8 +17,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength
 from hyperevo.errors import UserError
-from hyperevo.parts import Encoding, FixedLength, Search
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._start import StartSettings, start_genes
 

@@ -14,8 +14,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from hyperevo.abilities import FixedLength, Loss
 from hyperevo.errors import UserError
-from hyperevo.parts import Encoding, FixedLength, Loss, Search
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._restored import restored, restored_optimizer
 from hyperevo.search._start import StartSettings, start_genes

@@ -22,11 +22,12 @@ import torch
 from neat.reporting import ReporterSet
 from torch import Tensor
 
+from hyperevo.abilities import PaintsGraphs
 from hyperevo.encodings._separable import stays_separable
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
-from hyperevo.parts import Encoding, PaintsGraphs, Search
+from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hyperevo.errors import UserError
 from hyperevo.targets._lent import copied
+from hyperevo.targets._modes import mode
 
 SPREAD = 0.05
 """Standard deviation of the numbers that are added to parameters for a second network."""
@@ -24,18 +26,20 @@ class Habits:
     """Habits of a module.
 
     dtype: of the inputs that it takes. units: number of values that its leaves compute for one example. outputs: number
-    of outputs. writes: whether it writes into its inputs or parameters. drops: whether it draws random numbers in
-    training mode, as dropout does.
+    of outputs. writes: whether it writes into its inputs or parameters. trains: whether it answers otherwise in
+    training mode, as with dropout, apart from statistics. repeats: whether it answers the same there each time, from
+    one seed.
     """
 
     dtype: torch.dtype
     units: int
     outputs: int
     writes: bool
-    drops: bool
+    trains: bool
+    repeats: bool
 
 
-class Refused(ValueError):
+class Refused(UserError, ValueError):
     """Line that says why a module cannot be a target."""
 
 
@@ -53,8 +57,10 @@ def habits_of(module: nn.Module, shape: tuple[int, ...]) -> Habits:
 
 def _tried(module: nn.Module, shape: tuple[int, ...]) -> Habits:
     trial = _Trial(module, _accepted(module, shape))
-    one, other = tensors_of(module), _another(module)
+    one, other = tensors_of(module), tensors_of(module) | _another(module)
     outputs = trial.call(one).shape[1]
+    if tensors_of(trial.module).keys() != one.keys():
+        raise Refused("target.module: has other parameters and buffers once it was called; make them beforehand")
     if trial.drew:
         raise Refused("target.module: draws random numbers in evaluation mode too, so that no result could be repeated "
                       "(F.dropout, for one, must be told training=self.training)")
@@ -62,10 +68,10 @@ def _tried(module: nn.Module, shape: tuple[int, ...]) -> Habits:
     if not _same(answer, _Trial(module, trial.inputs).call(other)):
         raise Refused("target.module: remembers what it computed for another network, outside of its parameters and "
                       "buffers")
-    _check_loading(module, other, trial.inputs, answer)
+    _check_loading(module, trial.inputs, answer)
     units = max(_units(module, trial.inputs), outputs)
-    drops = _draws_in_training(trial, one)
-    return Habits(trial.inputs.dtype, units, outputs, trial.writes, drops)
+    trains, repeats = _training(trial, one)
+    return Habits(trial.inputs.dtype, units, outputs, trial.writes, trains, repeats)
 
 
 @contextmanager
@@ -148,11 +154,10 @@ def _answered(module: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _another(module: nn.Module) -> dict[str, Tensor]:
-    """Values of another network: those parameters that can be searched differ."""
+    """Values of another network's parameters, of those that can be searched."""
     generator = torch.Generator().manual_seed(0)
-    searched = {name for name, value in module.named_parameters() if value.is_floating_point()}
-    return {name: value + (SPREAD * torch.randn(value.shape, generator=generator)).to(value.dtype)
-            if name in searched else value for name, value in tensors_of(module).items()}
+    return {name: value.detach() + (SPREAD * torch.randn(value.shape, generator=generator)).to(value.dtype)
+            for name, value in module.named_parameters() if value.is_floating_point()}
 
 
 def _same(first: Tensor, second: Tensor) -> bool:
@@ -167,10 +172,10 @@ def _check_kinds(state: Mapping[str, Any]) -> None:
             raise Refused(f"target.module: {name!r} in its state_dict is {kind}, which safetensors cannot hold")
 
 
-def _check_loading(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor, answer: Tensor) -> None:
-    """Raise `Refused` where a module that loads the `state_dict` of a network with these values answers otherwise."""
+def _check_loading(module: nn.Module, inputs: Tensor, answer: Tensor) -> None:
+    """Raise `Refused` where a module that loads the `state_dict` of another network answers otherwise than that."""
     filled, other = copied(module), copied(module)
-    fill(filled, values)
+    fill(filled, _another(module))
     with explained("target.module: does not load its own state_dict"):
         other.load_state_dict(filled.state_dict())
     if not _same(other(inputs.clone()), answer):
@@ -191,8 +196,11 @@ def check_closures(module: nn.Module) -> None:
 
 
 def check_memory(module: nn.Module) -> None:
-    """Raise `Refused` where a parameter or buffer lies in another one's memory: what is loaded into one would change
-    the other."""
+    """Raise `Refused` where a parameter or buffer lies in another one's memory, or its numbers in each other's: what is
+    loaded into one would change the other."""
+    for name, value in module.state_dict().items():
+        if isinstance(value, Tensor) and value.layout == torch.strided and _is_expanded(value):
+            raise Refused(f"target.module: {name!r} is expanded, and nothing can be loaded into it")
     spans = []
     for name, value in tensors_of(module).items():
         if value.layout == torch.strided and value.numel() and not value.is_meta:
@@ -204,20 +212,23 @@ def check_memory(module: nn.Module) -> None:
                           "and the same")
 
 
+def _is_expanded(value: Tensor) -> bool:
+    return any(stride == 0 and size > 1 for size, stride in zip(value.shape, value.stride(), strict=True))
+
+
 @torch.enable_grad()
 def check_gradient(module: nn.Module, shape: tuple[int, ...]) -> None:
     """Raise `Refused` where no gradient can be followed through a module, or where that with respect to parameters that
     are put in from outside is not that of its own."""
     with explained("target.module: no gradient can be followed through it"):
         values, inputs = _another(module), _accepted(module, shape)
-        searched = [name for name, value in module.named_parameters() if value.is_floating_point()]
-        leaves = {name: values[name].clone().requires_grad_() for name in searched}
-        slopes = _slopes(functional_call(copied(module), {**values, **leaves}, (inputs.clone(),)), leaves)
+        outside = {name: value.requires_grad_() for name, value in values.items()}
+        slopes = _slopes(functional_call(copied(module), outside, (inputs.clone(),)), outside)
         own = copied(module)
         fill(own, values)
-        inside = {name: value.requires_grad_() for name, value in own.named_parameters() if name in leaves}
+        inside = {name: value.requires_grad_() for name, value in own.named_parameters() if name in values}
         wanted = _slopes(own(inputs.clone()), inside)
-    if not all(_same(slopes[name], wanted[name]) for name in searched):
+    if not all(_same(slopes[name], wanted[name]) for name in values):
         raise Refused("target.module: its gradient is not that of the weights put into it: torch.utils.checkpoint, for "
                       "one, computes again with the module's own")
 
@@ -255,8 +266,15 @@ def _units(module: nn.Module, inputs: Tensor) -> int:
     return sum(counted) // len(inputs)
 
 
-def _draws_in_training(trial: _Trial, values: Mapping[str, Tensor]) -> bool:
-    trial.module.train()
-    with suppress(Exception):  # a module that cannot be trained may still be evolved
-        trial.call(values)
-    return trial.drew
+def _training(trial: _Trial, values: Mapping[str, Tensor]) -> tuple[bool, bool]:
+    """(True where a module answers otherwise in training mode, apart from its statistics; true where it does so alike
+    each time)."""
+    answers = []
+    for training in (False, True, True):
+        torch.manual_seed(0)
+        with suppress(Exception), mode(trial.module, by_batch=True, training=training):
+            answers.append(trial.call(values))
+    if len(answers) < 3:  # a module that cannot be trained may still be evolved
+        return trial.drew, True
+    plain, trained, again = answers
+    return trial.drew or not _same(plain, trained), _same(trained, again)

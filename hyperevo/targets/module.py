@@ -3,11 +3,12 @@
 Parameters with `requires_grad=False` keep their values, as do those that are no floating-point numbers. A network whose
 normalisation keeps running statistics (BatchNorm) uses those of the batch while fitness is measured, and its own, taken
 from training data by `calibrate`, where it is validated, tested and exported; spectral norm's vectors likewise. While a
-gradient is followed, a module with dropout is in training mode; everywhere else modules are in evaluation mode.
+gradient is followed, a module with dropout, or anything else that acts in training mode alone, is in that mode;
+everywhere else modules are in evaluation mode.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -16,8 +17,6 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from hyperevo.components import ComponentSettings
 from hyperevo.errors import RunFailed, UserError
@@ -37,6 +36,7 @@ from hyperevo.targets._habits import (
     tensors_of,
 )
 from hyperevo.targets._lent import Lent, copied
+from hyperevo.targets._modes import mode
 from hyperevo.weights import Weights
 
 
@@ -81,14 +81,16 @@ class ModuleTarget(Target):
         self.original, self.shape = _prepared(module, shape), tuple(shape)
         self._dtypes = {name: value.dtype for name, value in self.original.named_parameters() if _is_searched(value)}
         _check_searched(self.original, self._dtypes)
-        places = module_geometry(self.original.requires_grad_(False), inputs)
+        for value in self.original.parameters():
+            value.requires_grad_(False)
+        places = module_geometry(self.original, inputs)
         self.geometry = {name: places[name] for name in self._dtypes}
         self.constants = {name: value for name, value in tensors_of(self.original).items() if name not in self.geometry}
         persistent = {id(value) for value in self.original.state_dict(keep_vars=True).values()}
         self._buffers = [name for name, value in self.original.named_buffers() if id(value) in persistent]
         self.calibration_examples = 2000 if self._buffers else 0
         self._habits = habits_of(self.original, self.shape)
-        self.units, self.outputs, self.drops = self._habits.units, self._habits.outputs, self._habits.drops
+        self.units, self.outputs, self.drops = self._habits.units, self._habits.outputs, self._habits.trains
         # A module that writes into its parameters needs copies of those that are not searched, too.
         self._own = self.constants if self._habits.writes else dict(self.original.named_buffers())
         self._lent, self._gradient_checked = Lent(self.original), False
@@ -123,7 +125,10 @@ class ModuleTarget(Target):
         return self._run(weights, inputs, self._by_batch(weights))[0]
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
-        """Outputs as `forward` gives them, in training mode."""
+        """Outputs as `forward` gives them, in training mode. Raises ValueError where that is not the same each time."""
+        if not self._habits.repeats:
+            raise Refused("target.module: draws random numbers in training mode that are not torch's, so that no run "
+                          "could be repeated")
         return self._run(weights, inputs, self._by_batch(weights), draw)[0]
 
     def calibrate(self, weights: Weights, inputs: Tensor, labels: Tensor | None = None) -> Weights:
@@ -147,7 +152,7 @@ class ModuleTarget(Target):
             self._gradient_checked = True
         before = inputs._version
         together = inputs.device.type != "cpu" and draw is None and self._mappable
-        with self._lent.borrowed(inputs.device) as module, _mode(module, normalise_by_batch, draw is not None):
+        with self._lent.borrowed(inputs.device) as module, mode(module, normalise_by_batch, draw is not None):
             result = (_together if together else _one_by_one)(partial(self._one, module, draw), values, inputs)
         if inputs._version != before:
             raise RunFailed("target.module: writes into its inputs, which are other networks' too, and did not do so "
@@ -183,7 +188,7 @@ class ModuleTarget(Target):
         own = {name: value for name, value in tensors_of(module).items() if name in self.geometry}
         state = {name: value.expand(2, *value.shape).clone()
                  for name, value in {**own, **dict(module.named_buffers())}.items()}
-        with suppress(Exception), torch.no_grad(), _mode(module, True, False):
+        with suppress(Exception), torch.no_grad(), mode(module, True, False):
             _together(partial(self._one, module, None), state, inputs)
             return True
         return False
@@ -203,6 +208,9 @@ class Shaped(nn.Module):
 
 def _prepared(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Copy in evaluation mode on the CPU, its lazy parts made."""
+    for part in module.modules():
+        if isinstance(part, torch.jit.ScriptModule | nn.DataParallel):
+            raise Refused(f"target.module: {type(part).__name__} takes no weights from outside; give the module in it")
     check_closures(module)
     if any(is_lazy(value) for value in (*module.parameters(), *module.buffers())):
         with called(shape):
@@ -226,45 +234,6 @@ def _check_searched(module: nn.Module, dtypes: Mapping[str, torch.dtype]) -> Non
         if dtype.is_complex:
             raise Refused(f"target.module: parameter {name!r} is {dtype}, and only real numbers are searched; "
                           "requires_grad=False keeps its value")
-
-
-POWER_ITERATIONS = 15
-"""Power iterations of spectral norm for a network that was not seen before: as many as torch begins with."""
-
-
-def _statistics(module: nn.Module) -> Iterator[tuple[nn.Module, Any, str, float]]:
-    """Parts that keep statistics: the part, and what decides how they are taken anew, as a holder, its attribute and
-    the value of that."""
-    for part in module.modules():
-        own = dict(part.named_buffers(recurse=False))
-        if "running_mean" in own and hasattr(part, "momentum"):
-            yield part, part, "momentum", 1.0  # these inputs alone decide
-        if isinstance(part, _SpectralNorm) and own:
-            yield part, part, "n_power_iterations", POWER_ITERATIONS
-        for hook in part._forward_pre_hooks.values():
-            if isinstance(hook, SpectralNorm):
-                yield part, hook, "n_power_iterations", POWER_ITERATIONS
-
-
-@contextmanager
-def _mode(module: nn.Module, by_batch: bool, training: bool) -> Iterator[None]:
-    """Context in which a module is in training mode or not, and its normalisations use the batch's statistics, or, if
-    not `by_batch`, those that they keep."""
-    parts = list(_statistics(module))
-    before = [getattr(holder, name) for _, holder, name, _ in parts]
-    if training:
-        module.train()
-    for part, holder, name, value in parts:
-        part.train(by_batch)
-        setattr(holder, name, value)
-    try:
-        yield
-    finally:
-        if training:
-            module.eval()
-        for (part, holder, name, _), value in zip(parts, before, strict=True):
-            part.eval()
-            setattr(holder, name, value)
 
 
 Network = Callable[[dict[str, Tensor], Tensor], tuple[Tensor, dict[str, Tensor]]]

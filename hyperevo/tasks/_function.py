@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Steps
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors, forward_own
 from hyperevo.data import Examples, given_arrays
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import Measure
-from hyperevo.parts import Batch, Steps, Target, Task
+from hyperevo.parts import Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.tasks._draws import Draws
 from hyperevo.weights import Weights

@@ -16,11 +16,12 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
+from hyperevo.abilities import Scene
 from hyperevo.components import TaskSettings, nearest
 from hyperevo.control import LAST, environment, environment_names, film, rollout, wobbling_rollout
 from hyperevo.geometry import Sheet
 from hyperevo.measure import MEAN_RETURN
-from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
+from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
 

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from hyperevo.abilities import Scene
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors
 from hyperevo.errors import RunFailed, UserError
@@ -22,7 +23,7 @@ from hyperevo.geometry import Frame, Sheet
 from hyperevo.guests import CodeName, name_in
 from hyperevo.measure import MEAN_RETURN
 from hyperevo.modules import Standardise
-from hyperevo.parts import NO_GRADIENT, Batch, Scene, Target, Task
+from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.tasks._actions import actions_of
 from hyperevo.tasks._episodes import Episode, Episodes, World, facts, registering

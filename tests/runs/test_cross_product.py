@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from hyperevo.abilities import Acts
 from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.data import ImageData
 from hyperevo.errors import UserError
-from hyperevo.parts import Acts, output_units
+from hyperevo.parts import output_units
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import build_task
 from hyperevo.tasks import _images, food

@@ -5,9 +5,9 @@ import csv
 import pytest
 import torch
 
+from hyperevo.abilities import Loss
 from hyperevo.config import load_config
 from hyperevo.errors import RunFailed
-from hyperevo.parts import Loss
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.compose import compose
 from hyperevo.runs.learn import differentiable_fitness

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import hyperevo as he
+from hyperevo.abilities import PaintsGraphs
 from hyperevo.errors import UserError
-from hyperevo.parts import PaintsGraphs, Task
+from hyperevo.parts import Task
 from hyperevo.runs.compose import build_search
 from hyperevo.search._neat_task import GenomeTask
 from hyperevo.search.neat import Settings

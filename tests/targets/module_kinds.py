@@ -1,5 +1,6 @@
 """Modules of many kinds, each a class or function without arguments, for images (N, 1, 8, 8) and ten classes."""
 
+import random
 from pathlib import Path
 
 import torch
@@ -319,6 +320,34 @@ class Constant(Noisy):
 
 
 # Refused
+
+
+class MakesItsOwn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out, self.shift = nn.Linear(64, 10), None
+
+    def forward(self, x):
+        if self.shift is None:
+            self.shift = nn.Parameter(torch.zeros(10))
+        return self.out(x.flatten(1)) + self.shift
+
+
+class Expanded(Noisy):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1).expand(10))
+
+
+def scripted():
+    return torch.jit.script(plain())
+
+
+class PythonsNoise(Noisy):
+    """Noise that is not torch's, in training mode."""
+
+    def forward(self, x):
+        return self.out(torch.relu(self.first(x.flatten(1)))) + (random.random() if self.training else 0)
 
 
 class WritesIntoNegativeNumbers(Noisy):

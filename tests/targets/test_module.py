@@ -14,6 +14,7 @@ from hyperevo.geometry import Sheet, module_geometry
 from hyperevo.guests import OWN
 from hyperevo.runs.compose import shaped_target
 from hyperevo.targets import module as module_target
+from hyperevo.targets._lent import copied
 from hyperevo.targets.module import ModuleTarget, Settings, build
 from hyperevo.weights import Weights
 
@@ -204,3 +205,60 @@ def test_what_does_not_fit_is_one_line(options, message, tmp_path, monkeypatch):
 def test_a_place_without_a_name_is_refused():
     with pytest.raises(ValueError, match="package.module:name"):
         Settings(module="torch.nn.Linear")
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.spectral_norm, nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore:.*spectral_norm.* is deprecated:FutureWarning")
+def test_spectral_norm_is_that_of_every_networks_own_matrix(norm):
+    torch.manual_seed(0)
+    target = ModuleTarget(nn.Sequential(nn.Flatten(), norm(nn.Linear(72, 5))), SHAPE)
+    calibrated = target.calibrate(random_weights(target), examples())
+    for network in range(3):
+        plain = target.module(target.state_dict(calibrated.network(network)))
+        assert torch.linalg.matrix_norm(loaded_weight(plain, examples()), 2) == pytest.approx(1, abs=0.15)
+        torch.testing.assert_close(plain(examples()), target.forward(calibrated, examples())[network])
+        torch.testing.assert_close(plain(examples()), target.forward(random_weights(target), examples())[network])
+
+
+def loaded_weight(plain, inputs):
+    """The weight that the linear layer of a plain network computes."""
+    plain(inputs)
+    return plain[1][1].weight.detach()
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_a_module_is_copied_while_its_weights_have_a_graph():
+    module = nn.utils.weight_norm(nn.Linear(72, 3))
+    module(examples())
+    other = copied(module)
+    assert other.weight.is_leaf and torch.equal(other.weight, module.weight)
+    assert other.weight_g is not module.weight_g
+
+
+def test_the_module_that_is_given_stays_as_it_is():
+    module = Everything().train()
+    before = copy.deepcopy(module.state_dict())
+    target = ModuleTarget(module, SHAPE)
+    target.forward(random_weights(target), examples())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert module.training and all(value.requires_grad for value in module.parameters())
+
+
+def test_a_champion_of_before_shared_names_were_kept_loads():
+    target = ModuleTarget(Everything(), SHAPE)
+    state = target.state_dict(target.calibrate(random_weights(target), examples()).network(0))
+    assert torch.equal(state["second.weight"], state["first.weight"])
+    earlier = {name: value for name, value in state.items() if name != "second.weight"}
+    assert torch.equal(target.module(earlier)(examples()), target.module(state)(examples()))
+    with pytest.raises(ValueError, match="'readout.bias' is missing"):
+        target.module({name: value for name, value in state.items() if name != "readout.bias"})
+
+
+def test_a_linear_layers_further_parameters_are_placed_by_their_shape():
+    layer = nn.Linear(6, 4)
+    layer.scale, layer.single, layer.low = (nn.Parameter(torch.ones(sizes)) for sizes in ((1,), (), (2, 6)))
+    layer.gain, layer.nothing = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(0, 6))
+    geometry = module_geometry(layer)
+    assert {name: place.tensor_shape for name, place in geometry.items()} == {
+        "weight": (4, 6), "bias": (4,), "scale": (1,), "single": (), "low": (2, 6), "gain": (4,)}
+    assert geometry["weight"].source.sizes == (2, 3) and geometry["gain"].target.sizes == (2, 2)

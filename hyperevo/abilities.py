@@ -1,0 +1,195 @@
+"""Abilities that change the way the work goes: protocols that a part has by having their methods.
+
+P is the number of networks, N the number of examples; see `hyperevo.parts`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from hyperevo.genotypes import Genotypes
+from hyperevo.parts import Target, Task
+from hyperevo.weights import Weights
+
+# Abilities of tasks
+
+
+@runtime_checkable
+class Acts(Protocol):
+    """A task whose networks act in an environment instead of reading a batch."""
+
+    def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """A task whose batches follow each other in one text or recording."""
+
+    def continues(self, generation: int) -> bool:
+        """True where a generation's batch begins where the batch before ended."""
+
+
+@runtime_checkable
+class Resizes(Protocol):
+    """A task that exists at several resolutions."""
+
+    retests: tuple[int, ...]
+
+    def resized(self, size: int) -> Task:
+        """Task at another resolution."""
+
+    def retest(self, target: Target, weights: Weights) -> dict[str, float]:
+        """Facts about one network (P = 1) at this resolution."""
+
+
+Scene = tuple[int, float, Callable[[], Any], bool]
+"""A step, the return until then, a function that draws the state (a `Sketch`, or a picture (H, W, 3) of bytes), and
+whether the state is the last."""
+
+
+@runtime_checkable
+class Filmed(Protocol):
+    """A task whose episodes can be watched."""
+
+    steps_per_second: float
+
+    def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
+        """One network's episode, before every step and after the last."""
+
+
+# Abilities of targets
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """A target that takes statistics or a readout from examples."""
+
+    def calibrate(self, weights: Weights, inputs: Tensor, wanted: Tensor) -> Weights:
+        """Weights, and every network's own statistics or readout from inputs (N, …) and wanted outputs (N, …)."""
+
+
+@runtime_checkable
+class ReadsOn(Protocol):
+    """A target that reads a sequence on from a state."""
+
+    def read(self, weights: Weights, inputs: Tensor, state: tuple[Tensor, ...] | None = None,
+             draw: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Outputs, and the state after the last step, starting from `state`; `draw` seeds the dropout, and None
+        switches it off."""
+
+
+@runtime_checkable
+class DropsOut(Protocol):
+    """A target that may answer otherwise while a gradient is followed, as with dropout."""
+
+    drops: bool
+    """True where its networks do."""
+
+    def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
+        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A target that remembers from one observation to the next."""
+
+    def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
+        """First state (P, …, episodes), on the device and in the dtype of `like`."""
+
+    def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
+
+
+# Abilities of encodings
+
+
+@runtime_checkable
+class FixedLength(Protocol):
+    """An encoding whose genotypes are tensors (P, genes)."""
+
+    genes: int
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """Genotypes (size, genes) for a gradient to start from."""
+
+
+@runtime_checkable
+class PaintsGraphs(Protocol):
+    """An encoding whose genotypes are graphs of these inputs and outputs."""
+
+    input_names: list[str]
+    output_names: list[str]
+
+    def matrix_outputs(self) -> list[int] | None:
+        """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
+
+
+# Abilities of searches
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
+
+    generated_decay: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+
+@runtime_checkable
+class FollowsGradient(Protocol):
+    """A search that is told fitness with its graph, and follows its gradient."""
+
+    steps_per_round: int
+
+    def loss(self) -> Loss:
+        """Options of the loss."""
+
+
+class Lessons(Protocol):
+    """Steps along the gradient that a generation of graphs takes before it is judged."""
+
+    steps: int
+
+    def __len__(self) -> int:
+        """Number of graphs."""
+
+    @property
+    def widest(self) -> int:
+        """Number of nodes and links of the largest graph, for reckoning memory."""
+
+    def leaf(self, block: slice) -> tuple[Tensor, Genotypes]:
+        """Leaf tensor with the numbers of a block of graphs, and the graphs made of its parts."""
+
+    def step(self, gradient: Tensor) -> None:
+        """Take one step up the gradient (numbers,)."""
+
+    def graphs(self) -> Genotypes:
+        """Graphs with what they have learned so far."""
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """A search whose genomes may learn along the gradient within a generation."""
+
+    @property
+    def teaches(self) -> bool:
+        """True where genomes learn along the gradient."""
+
+    def lessons(self) -> Lessons | None:
+        """Steps to be taken before the next tell; None where there are none."""
+
+    def tell_learned(self, fitness: Tensor, learned: Genotypes) -> None:
+        """Take the fitness (P,) of the learned graphs, in the order of the genomes asked for."""
+
+
+@runtime_checkable
+class HasSpecies(Protocol):
+    """A search whose population is parted into species."""
+
+    def species_sizes(self) -> dict[int, int]:
+        """Number of members, by species, of the generation last told."""
