@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hyperevo.randomness import drawing, generator_for, mixed
 from hyperevo.search import eggroll, neat
-from hyperevo.tasks import _images
+from hyperevo.tasks import _draws
 
 SEEDS = st.integers(0, 2**31 - 1)
 NUMBERS = st.integers(0, 2**50)
@@ -20,13 +20,13 @@ def test_every_formula_that_it_took_the_place_of_gives_the_same_seed(seed, numbe
     assert mixed(seed, number) == (seed * 1_000_003 + number) % 2**63
     assert mixed(seed, number) == (seed * 1_000_003 + number) % 2**61
     assert mixed(seed, number) == seed * 1_000_003 + number
-    order = _images.ORDER_STREAM
+    order = _draws.ORDER_STREAM
     assert mixed(seed, number, order) == (seed * 1_000_003 + number) % 2**63 ^ order
     for noise in (neat.NOISE_STREAM, eggroll.NOISE_STREAM):
         assert mixed(seed, number, noise) == ((seed * 1_000_003 + number) ^ noise) % 2**63
 
 
-@pytest.mark.parametrize("stream", [0, _images.ORDER_STREAM, neat.NOISE_STREAM, eggroll.NOISE_STREAM])
+@pytest.mark.parametrize("stream", [0, _draws.ORDER_STREAM, neat.NOISE_STREAM, eggroll.NOISE_STREAM])
 def test_a_generator_draws_from_the_mixed_seed(stream):
     wanted = torch.rand(4, generator=torch.Generator().manual_seed((3 * 1_000_003 + 7) ^ stream))
     assert torch.rand(4, generator=generator_for(3, 7, stream)).equal(wanted)

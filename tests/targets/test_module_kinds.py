@@ -145,7 +145,7 @@ def test_a_gradient_that_cannot_be_followed_is_refused(name, line, config_of):
     compose(config_of(name))
     with pytest.raises(UserError, match=line) as raised:
         compose(config_of(name, TRAINED))
-    assert str(raised.value).startswith("target.module: ") and "\n" not in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_writing_into_inputs_ends_a_run_that_could_not_know(config_of):
