@@ -54,16 +54,20 @@ class Options(BaseModel):
     @field_validator("*")
     @classmethod
     def _in_bounds(cls, value: Any) -> Any:
-        if any(abs(number) > LARGEST for number in _numbers(value)):
-            raise ValueError(f"has a number beyond ±{LARGEST:,}")
+        for number in _numbers(value):
+            if abs(number) > (largest := LARGEST if isinstance(number, int) else LARGEST_FLOAT):
+                raise ValueError(f"has a number beyond ±{largest:,}")
         return value
 
 
 LARGEST = 2**31 - 1
-"""Largest number that an option may have, where it has no smaller bound of its own."""
+"""Largest integer that an option may have, where it has no smaller bound of its own."""
+
+LARGEST_FLOAT = 3.4e38
+"""Largest other number: that of float32."""
 
 
-def _numbers(value: Any) -> Iterator[float]:
+def _numbers(value: Any) -> Iterator[int | float]:
     if isinstance(value, tuple | list):
         for one in value:
             yield from _numbers(one)
