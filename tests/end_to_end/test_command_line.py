@@ -136,7 +136,7 @@ def test_show_explains_every_setting_on_100_columns(shown):
     assert max(map(len, lines)) <= 100 and notes == [] and "\x1b" not in "".join(lines)
     place = next(number for number, line in enumerate(lines) if line.startswith("search.population = 50 "))
     assert lines[place].split() == ["search.population", "=", "50", "command", "line"]
-    assert lines[place + 1] == "    Genotypes in a generation."
+    assert lines[place + 1] == "    Number of genotypes in a generation."
     assert next(line for line in lines if line.startswith("task.name")).split()[-1] \
         == "double-pole-hidden-velocities-dct.toml"
     assert next(line for line in lines if line.startswith("run.images = not set")).split()[-1] == "default"
