@@ -1,4 +1,4 @@
-"""Actions that networks' outputs mean, in any of gymnasium's spaces."""
+"""Actions in any of gymnasium's spaces, from networks' outputs."""
 
 from typing import Any
 
@@ -10,9 +10,11 @@ from hyperevo.tasks._spaces import kind, leaves, width
 
 
 def actions_of(space: Any, outputs: Tensor) -> list[np.ndarray]:
-    """Actions (n, …) that outputs (n, outputs) mean, an array for each of the space's leaves: of a Discrete the largest
-    output's number, and so for every part of a MultiDiscrete; for a MultiBinary 1 where an output is above 0; for a Box
-    tanh of each from its lowest to its highest value, and the output itself where these are infinite."""
+    """Actions for outputs (n, outputs), an array (n, …) for each leaf of the space.
+
+    Discrete, and each part of a MultiDiscrete: the index of the largest output. MultiBinary: 1 where an output is above
+    0. Box: the outputs' tanh scaled to the interval of each value, and the output itself where a value is unbounded.
+    """
     own = leaves(space)
     return [_actions(leaf, part) for leaf, part in zip(own, outputs.split([width(leaf) for leaf in own], -1),
                                                        strict=True)]

@@ -171,8 +171,8 @@ class Episode:
             raise self._fault("reset", error) from error
 
     def step(self, action: Sequence[Any], times: int) -> tuple[np.ndarray, float, int, bool]:
-        """Next observation, as networks read it, after an action, a value for each leaf of its space, was taken so many
-        times or until the episode was over; the sum of rewards, the steps taken, and whether it is over.
+        """Take an action, a value for each leaf of its space, `times` times or until the episode is over: the last
+        observation as networks read it, the sum of rewards, the steps taken, and whether it is over.
 
         A reward or an observation that is not a number ends the episode, and the sum is then NaN.
         """
@@ -300,8 +300,8 @@ USUAL_SPEED = 30.0
 class Facts:
     """Sizes and limits of an environment.
 
-    shape: of what is seen, of bytes or of float32. actions: space of the actions. most_steps: steps of an episode at
-    most, None where nobody says. steps_per_second: when it is watched.
+    shape: of an observation as networks read it. in_bytes: True for pictures. actions: their space. most_steps: largest
+    number of steps of an episode; None where nobody says. steps_per_second: of a film.
     """
 
     shape: tuple[int, ...]
@@ -312,8 +312,8 @@ class Facts:
 
 
 def facts(world: World) -> Facts:
-    """Facts about an environment. Raises UserError where networks cannot read what it shows or answer it, or where
-    there are no pictures to make anything of."""
+    """Facts about an environment. Raises UserError where networks cannot read its observations or give its actions, or
+    where picture options are set without pictures."""
     environment = make(world)
     try:
         observations, actions = environment.observation_space, environment.action_space

@@ -154,7 +154,7 @@ class Gymnasium(Task):
         return flat.float().div_(255) if observations.dtype == np.uint8 else flat
 
     def act(self, outputs: Tensor) -> list[np.ndarray]:
-        """Actions that outputs (n, outputs) mean, an array (n, …) for each part of the space."""
+        """Actions for outputs (n, outputs), an array (n, …) for each leaf of the space."""
         return actions_of(self.actions, outputs)
 
     @torch.no_grad()
