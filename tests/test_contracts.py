@@ -321,6 +321,11 @@ def test_few_ask_anything_what_it_has():
     assert len(lines_that_ask(PACKAGE)) <= 5, lines_that_ask(PACKAGE)
 
 
+@pytest.mark.parametrize("name", ["runs", "compare"])
+def test_every_signature_says_what_it_takes(name):
+    assert not [path.name for path in (PACKAGE / name).glob("*.py") if re.search(r"\bAny\b", path.read_text())]
+
+
 def test_every_part_is_found():
     assert {"dct", "cppn"} <= set(component_names("encoding")) and len(ALL) > 50
     assert find_component("encoding", "dct").build is not None

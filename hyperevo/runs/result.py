@@ -5,11 +5,11 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyperevo.config import Values
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
@@ -32,7 +32,7 @@ EXAMPLES = 10
 """Number of test examples that are kept, of tasks that show any."""
 
 
-class Result(dict[str, Any]):
+class Result(Values):
     """Content of result.json by key, and the run's `folder`, None where it has none."""
 
     folder: Path | None = None
@@ -86,12 +86,12 @@ def finish(run: Run) -> Result:
     if not torch.isfinite(test[0]):
         raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
                         f"{parts.task.data_name} is not finite")
-    result = Result(_plain({**_outcome(run, champion, float(test[0]), examples),
-                            "operations": _operations(run, population),
-                            **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-                            **retested(run.config, parts, champion.genotype),
-                            **parts.task.describe(parts.target, networks),
-                            **_of_everyone(parts, examples, calibration, run.memory_gb)}))
+    result = Result(_plain_values({**_outcome(run, champion, float(test[0]), examples),
+                                   "operations": _operations(run, population),
+                                   **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                                   **retested(run.config, parts, champion.genotype),
+                                   **parts.task.describe(parts.target, networks),
+                                   **_of_everyone(parts, examples, calibration, run.memory_gb)}))
     result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
@@ -102,10 +102,14 @@ def finish(run: Run) -> Result:
     return result
 
 
-def _plain(values: Any) -> Any:
+def _plain_values(values: Values) -> Values:
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(values: object) -> object:
     """Values for JSON, with None in place of numbers that are not finite."""
     if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
+        return _plain_values(values)
     if isinstance(values, list | tuple):
         return [_plain(value) for value in values]
     return None if isinstance(values, float) and not math.isfinite(values) else values
