@@ -30,9 +30,10 @@ Batch = tuple[Tensor, Tensor]
 State = dict[str, Any]
 """Plain data: tensors, numbers, strings, lists and dictionaries of these."""
 
-Form = Literal["values", "sequences", "symbols", "observations"]
+Form = Literal["values", "sequences", "symbols", "observations", "pairs"]
 """Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
-(N, units) of an environment, one step at a time."""
+(N, units) of an environment, one step at a time; pairs (N, 2, steps) of a sentence and an answer as far as it is
+written, integers."""
 
 
 def output_units(outputs: int | Sheet) -> int:
@@ -115,7 +116,7 @@ class Task(ABC):
         """Number of answers that wanted outputs (N, …) ask for."""
         return len(wanted)
 
-    def describe(self, target: "Target", weights: Weights) -> dict[str, float]:
+    def describe(self, target: "Target", weights: Weights) -> Mapping[str, float | str]:
         """Further facts about one network (P = 1) for result.json."""
         return {}
 

@@ -17,7 +17,7 @@ from hyperevo.parts import Batch, Parts
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
-from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
+from hyperevo.runs.evaluate import calibrated, evaluate, judged_by
 from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
@@ -76,7 +76,7 @@ def finish(run: Run) -> Result:
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
-                    acting_in(parts.task))
+                    judged_by(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = parts.target.state_dict(networks.network(0))
@@ -161,5 +161,5 @@ def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: f
     if selected is None:
         return {}
     scores = evaluate(parts.encoding, parts.target, selected, examples, parts.task.score, memory_gb, calibration,
-                      acting_in(parts.task))
+                      judged_by(parts.task))
     return {"test_accuracies": scores.tolist()}
