@@ -198,27 +198,31 @@ def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folde
 
 @app.command()
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run of task characters or handwriting.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
                                                            "by default as many as test drawings have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder. Default: 1.")]
     = None,
-    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from, or translates.")] = None,
     bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
-        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
+        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png. "
+             "Translation: a text file.")] = None,
+    input: Annotated[Path | None, typer.Option(help="Translation: a text file, a sentence in every line.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Let the champion write: text to the terminal, or pen strokes to a file.
+    """Let the champion write: text or a translation to the terminal, or pen strokes to a file.
 
     Examples: hyperevo sample runs/char-ptb-hyperlstm --prompt "the company " --temperature 0.7 | hyperevo sample
-    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html
+    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html | hyperevo sample runs/translation-multi30k-hyperlstm
+    --prompt "a man rides a bicycle"
     """
     from hyperevo.plots.run_samples import sampled
 
-    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
+    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out,
+               "input": input}
     given = {name: value for name, value in options.items() if value is not None}
     typer.echo(sampled(folder, length, seed, given, trust))
 

@@ -83,6 +83,8 @@ class Task(ABC):
     """Largest number of steps of one example, an episode's; for the count of operations."""
     alphabet: Sequence[str | bytes] = ()
     """Symbols of a text in order."""
+    subwords_model: bytes = b""
+    """Model, in sentencepiece's form, of the sub-words that symbols stand for; the run keeps it. Empty for none."""
     retests: tuple[int, ...] = ()
     """Resolutions at which `Resizes` tests the champion again."""
 
@@ -116,7 +118,7 @@ class Task(ABC):
         """Number of answers that wanted outputs (N, …) ask for."""
         return len(wanted)
 
-    def describe(self, target: "Target", weights: Weights) -> Mapping[str, float | str]:
+    def describe(self, target: "Target", weights: Weights) -> dict[str, float]:
         """Further facts about one network (P = 1) for result.json."""
         return {}
 

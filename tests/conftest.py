@@ -50,7 +50,11 @@ def small_files(tmp_path_factory, table_file, image_folder) -> dict[str, Path]:
     points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
     np.savez(folder / "strokes.npz", points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
     (folder / "module.py").write_text(MODULE)
-    return {"text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
+    words = [random.choice(["cat", "dog", "man", "red", "two", "big"], 3) for _ in range(60)]
+    for file, sentence in (("source", "a {} sees {} {}s"), ("translation", "un {}, {} et {}")):
+        (folder / f"{file}.txt").write_text("\n".join(sentence.format(*own) for own in words) + "\n")
+    return {"source": folder / "source.txt", "translation": folder / "translation.txt",
+            "text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
             "images": image_folder, "module": folder / "module.py"}
 
 

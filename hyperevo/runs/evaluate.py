@@ -77,7 +77,7 @@ def acting_in(task: Task) -> Play | None:
 
 
 def judged_by(task: Task) -> Play | None:
-    """What networks do where they are validated and tested: they act, or write by themselves; None for others."""
+    """Play with which networks are validated and tested: they act, or write by themselves; None for others."""
     return task.write if isinstance(task, Writes) else acting_in(task)
 
 

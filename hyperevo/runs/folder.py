@@ -3,9 +3,9 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
-(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint
-records SHA-256 of all that resuming depends on.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
+subwords.model (of tasks with sub-words), start/ (what the search began from), result.json, figures/, run.log and
+run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all that resuming depends on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
-from hyperevo.runs.writer import FIXED, Writer, lock_folder
+from hyperevo.runs.writer import FIXED, SUBWORDS, Writer, lock_folder
 from hyperevo.seal import check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
@@ -125,8 +125,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
-
-
+    if parts.task.subwords_model:
+        write_bytes(folder / SUBWORDS, parts.task.subwords_model)
 
 
 def _set_threads(config: RunConfig) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperevo.data import BEGIN, END, PADDING
 
 State = tuple[Tensor, ...]
-"""What a network knows before it writes a symbol: tensors whose first axis is that of sentences."""
+"""Knowledge of a network before it writes a symbol: tensors whose first axis is that of sentences."""
 
 Step = Callable[[Tensor, State], tuple[Tensor, Tensor, State]]
 """Function of the last symbols (R,) and the state; gives log probabilities (R, symbols) of the next ones, attention (R,

@@ -5,6 +5,7 @@ symbol is to be told (teacher forcing). Judged, a network writes on by itself, a
 reference by BLEU (Papineni et al. 2002), as sacrebleu computes it (Post 2018).
 """
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
@@ -32,8 +33,10 @@ from hyperevo.geometry import Sheet
 from hyperevo.measure import BLEU
 from hyperevo.parts import Batch, Target, Task
 from hyperevo.randomness import generator_for
-from hyperevo.tasks._bleu import Scores, scores_of
+from hyperevo.tasks._bleu import scores_of
 from hyperevo.weights import Weights
+
+log = logging.getLogger(__name__)
 
 POOL = 20
 """Batches whose sentences are put in order of their length together."""
@@ -108,6 +111,7 @@ class Translation(Task):
         self.settings, self.data_name, self.device = settings, data.name, torch.device(device)
         self.subwords = learned_subwords([*data.train.source, *data.train.target], settings.symbols)
         self.checksum = f"{data.checksum[:32]}{self.subwords.checksum[:32]}"
+        self.subwords_model = self.subwords.model
         self.inputs, self.outputs = Sheet((2, len(self.subwords))), len(self.subwords)
         self._data, self._epoch = data, (-1, -1, [torch.empty(0)])
         self._train = self._fitting(self._encoded(data.train))
@@ -206,10 +210,10 @@ class Translation(Task):
     def _tests(self) -> dict[str, Batch]:
         return {name: self._test(name) for name in self._data.tests}
 
-    def describe(self, target: Target, weights: Weights) -> dict[str, float | str]:
-        """BLEU and chrF of a beam search on every test, of sentences as they are written and of lower-cased tokens, the
-        mean log perplexity, and sacrebleu's signatures."""
-        facts: dict[str, float | str] = {}
+    def describe(self, target: Target, weights: Weights) -> dict[str, float]:
+        """BLEU and chrF of a beam search on every test, of sentences as they are written and of lower-cased tokens, and
+        the mean log perplexity. sacrebleu's signatures go to the log."""
+        facts: dict[str, float] = {}
         settings = self.settings
         for name, batch in self._tests.items():
             written = self._written(target, weights, batch[0], settings.beam, settings.length_penalty,
@@ -218,8 +222,9 @@ class Translation(Task):
             tokens = scores_of(self.sentences_of(written[0]), self._data.tests[name].target,
                                lower_tokens=settings.languages[1])
             facts |= {f"bleu_{name}": scores.bleu, f"chrf_{name}": scores.chrf, f"bleu_tokens_{name}": tokens.bleu,
-                      f"log_perplexity_{name}": self.log_perplexity(target, weights, batch),
-                      **_signatures(scores, tokens)}
+                      f"log_perplexity_{name}": self.log_perplexity(target, weights, batch)}
+            log.info("%s: bleu %s, bleu_tokens %s, chrf %s", name, scores.signature, tokens.signature,
+                     scores.chrf_signature)
         return facts
 
     @torch.no_grad()
@@ -240,11 +245,6 @@ class Translation(Task):
         written = self._written(target, weights, batch[0], settings.beam, settings.length_penalty,
                                 settings.coverage_penalty)
         return {"source": batch[0][:, 0].contiguous(), "reference": batch[1], "translation": written[0].contiguous()}
-
-
-def _signatures(scores: Scores, tokens: Scores) -> dict[str, float | str]:
-    return {"bleu_signature": scores.signature, "bleu_tokens_signature": tokens.signature,
-            "chrf_signature": scores.chrf_signature}
 
 
 def read_data(settings: Settings) -> PairData:
