@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyperevo.abilities import Acts
+from hyperevo.abilities import Acts, Writes
 from hyperevo.components import component_names
 from hyperevo.config import load_config
 from hyperevo.data import ImageData
@@ -29,10 +29,11 @@ OPTIONS = {
              "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "image-folder": "path='{images}', size=[8, 8], images=20",
-             "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
+             "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW,
+             "translation": "source='{source}', target='{translation}', symbols=60, longest=20, sentences=3"},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
                "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
-               "sequence": "hidden=3, answer='{answer}'", "wide-resnet": "depth=10"},
+               "sequence": "hidden=3, answer='{answer}'", "encoder-decoder": "embedding=3, hidden=3", "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
                  "es-hyperneat": "maximum_depth=2"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
@@ -89,9 +90,16 @@ def runs_or_is_refused(config, first, second):
     task, target = run.parts.task, run.parts.target
     if not isinstance(task, Acts):
         inputs, wanted = task.test()
-        outputs = target.forward(Weights({name: value[None] for name, value in result.weights.items()}), inputs)
+        weights = Weights({name: value[None] for name, value in result.weights.items()})
+        outputs = task.write(target, weights, inputs, wanted) if isinstance(task, Writes) \
+            else target.forward(weights, inputs)
         assert float(task.score(outputs, wanted)) == pytest.approx(result["test_accuracy"], abs=1 / len(wanted))
     return True
+
+
+def task_for(target):
+    """A task that a target reads."""
+    return "translation" if target == "encoder-decoder" else "digits"
 
 
 def beside(target):
@@ -99,7 +107,8 @@ def beside(target):
     return ("es-hyperneat", "neat") if target == "substrate" else ("direct", "snes")
 
 
-RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"}}
+RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"},
+            "translation": {"encoder-decoder"}}
 IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
 """Tasks that convolutions can read."""
 
@@ -118,7 +127,7 @@ def test_every_task_with_every_target(configure, task, target):
 
 @pytest.mark.parametrize("task", component_names("task"))
 def test_every_task_with_a_gradient(configure, task):
-    target = "sequence" if task in RUN_WITH else "mlp"
+    target = sorted(RUN_WITH.get(task, {"mlp"}))[-1]
     ran = runs_or_is_refused(configure(task, target, "direct", "gradient"), "task", "search")
     assert ran == (task not in ("boxes", "control", "food", "gymnasium"))
 
@@ -128,7 +137,7 @@ def test_every_target_with_a_gradient(configure, target):
     if target == "substrate":
         assert not runs_or_is_refused(configure("digits", target, "es-hyperneat", "gradient"), "encoding", "search")
     else:
-        assert runs_or_is_refused(configure("digits", target, "direct", "gradient"), "target", "search")
+        assert runs_or_is_refused(configure(task_for(target), target, "direct", "gradient"), "target", "search")
 
 
 FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
@@ -148,7 +157,7 @@ def test_every_encoding_with_every_search(configure, encoding, search):
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_target(configure, encoding, target):
     graphs = encoding not in FIXED
-    config = configure("digits", target, encoding, "neat" if graphs else "snes")
+    config = configure(task_for(target), target, encoding, "neat" if graphs else "snes")
     ran = runs_or_is_refused(config, "target", "encoding")
     assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph")
 
