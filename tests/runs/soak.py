@@ -2,10 +2,10 @@
 
     python tests/runs/soak.py FILE.csv [--minutes M] [--warm-up W]
 
-Each loop is `compare` of three searches on digits as typed, in a new folder that is removed afterwards; its runs, tables,
-figures and report are all written. After each loop a row goes to FILE.csv: seconds, loops, resident memory in MB, open
-files, threads, child processes. The medians of the first and the last quarter after the warm-up may differ by 2 % in
-memory, and not at all in the others.
+Each loop is `compare` of three encodings on digits as typed, in a new folder that is removed afterwards; its runs,
+tables, figures and report are all written. After each loop a row goes to FILE.csv: seconds, loops, resident memory in
+MB, open files, threads, child processes. The medians of the first and the last quarter after the warm-up may differ by
+2 % in memory, and not at all in the others.
 """
 
 import argparse
@@ -24,7 +24,8 @@ import psutil
 from hyperevo import cli
 
 COMMAND = ["hyperevo", "compare", "dct-mnist", "cppn-mnist", "direct-mnist", "task.name=digits", "task.images=40",
-           "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2", "run.memory_gb=1", "threads=1", "--seeds", "2"]
+           "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2", "run.memory_gb=1", "threads=1",
+           "--seeds", "2"]
 HEAD = ("seconds", "loop", "memory_mb", "open_files", "threads", "children")
 TOLERANCE = 0.02
 
