@@ -48,6 +48,18 @@ def trial(config, folder, draw, seconds, expected):
     return kills, f"differs in {differing} after {left}" if differing else None
 
 
+def trials(search, wanted, draw, place):
+    """(kills, runs, complaints) of as many runs of a search as take so many kills."""
+    config, whole, begun = config_of(search), place / "whole", time.monotonic()
+    assert child(lambda: whole_run(config, whole)) == 0
+    seconds, expected = time.monotonic() - begun, content_of(whole)
+    kills, runs, complaints = 0, 0, []
+    while kills < wanted:
+        more, complaint = trial(config, place / "run", draw, seconds, expected)
+        kills, runs, complaints = kills + more, runs + 1, complaints + [complaint] * bool(complaint)
+    return kills, runs, complaints
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kills", type=int, nargs="?", default=500)
@@ -56,19 +68,12 @@ def main():
     draw, searches = random.Random(options.seed), component_names("search")
     Figure.savefig = lambda self, path, **_: path.write_bytes(b"Software\0hyperevo")  # drawing takes most of the time
     failed = False
-    for place, search in enumerate(searches):
-        wanted = options.kills * (place + 1) // len(searches) - options.kills * place // len(searches)
-        config, kills, runs, complaints = config_of(search), 0, 0, []
+    for at, search in enumerate(searches):
+        wanted = options.kills * (at + 1) // len(searches) - options.kills * at // len(searches)
         with tempfile.TemporaryDirectory() as name:
-            whole, begun = Path(name) / "whole", time.monotonic()
-            assert child(lambda: whole_run(config, whole)) == 0
-            seconds, expected = time.monotonic() - begun, content_of(whole)
-            while kills < wanted:
-                runs += 1
-                more, complaint = trial(config, Path(name) / "run", draw, seconds, expected)
-                kills, complaints = kills + more, complaints + [complaint] * bool(complaint)
+            kills, runs, complaints = trials(search, wanted, draw, Path(name))
         print(f"{search}: {kills} kills of {runs} runs, {len(complaints)} complaints", flush=True)
-        print("\n".join(complaints[:20]), end="\n" * bool(complaints))
+        print("\n".join(complaints[:20]), end="\n" * bool(complaints), flush=True)
         failed = failed or bool(complaints)
     raise SystemExit(failed)
 

@@ -4,9 +4,9 @@
 
 Each loop is `compare` of three encodings on digits as typed, in a new folder that is removed afterwards; its runs,
 tables, figures and report are all written. After each loop a row goes to FILE.csv: seconds, loops, memory in MB, open
-files, threads, child processes. Memory is the process's own, in swap too; pages of libraries, which the system drops and
-reads again as it likes, are in resident_mb. The medians of the first and the last quarter after the warm-up may differ
-by 2 % in memory, and not at all in the others.
+files, threads, child processes. Memory is the process's own, in swap too; pages of libraries, which the system drops
+and reads again as it likes, are in resident_mb. The medians of the first and the last quarter after the warm-up may
+differ by 2 % in memory, and not at all in the others.
 """
 
 import argparse
