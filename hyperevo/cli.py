@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hyperevo import __version__
-from hyperevo.errors import RunFailed, UserError, reason, shown_path
+from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -22,6 +22,9 @@ data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data s
 app.add_typer(data_app, name="data")
 
 NOTES = logging.Handler(logging.WARNING)
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]
+"""Base of typer's complaints about what was typed."""
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
@@ -333,6 +336,16 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _fail_usage(error: Any) -> NoReturn:
+    """End with typer's complaint in one line; with the help text, where a command lacks everything."""
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        typer.echo(message, err=True)
+        raise SystemExit(2)
+    hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    _fail(one_line(message).removesuffix(".") + hint, 2)
+
+
 def _say_warnings() -> None:
     """Print what the package warns of as notes."""
     NOTES.setFormatter(logging.Formatter("note: %(message)s"))
@@ -347,7 +360,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
     _say_warnings()
     try:
-        app(prog_name="hyperevo")
+        code = app(prog_name="hyperevo", standalone_mode=False)
+    except USAGE_ERROR as error:
+        _fail_usage(error)
     except UserError as error:
         _fail(" ".join(str(error).split()), 2)
     except RunFailed as error:
@@ -359,3 +374,4 @@ def main() -> None:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    raise SystemExit(code or 0)

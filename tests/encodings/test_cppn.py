@@ -116,6 +116,15 @@ def test_a_graph_of_waves_stays_factored(monkeypatch):
     assert [len(part) for part in weight.parts] == [2, 1, 1]
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_functions_in_place_are_the_functions_far_out_too(name):
+    places = torch.cat([torch.linspace(-99, 99, 1999, dtype=torch.float64), torch.tensor([0.0, 1e-9, -3.4, 12, -12.1])])
+    expected, gain = ACTIVATIONS[name](places), dict(_painting.GAINS).get(name, 1.0)
+    found = _painting.answer_in_place(name, gain * places)
+    apart = (found - expected).abs() / expected.abs().clamp(min=1.0 if name in ("sin", "cos", "tanh") else 1e-30)
+    assert float(apart.max()) < 1e-12
+
+
 def test_waves_beyond_the_clamp_are_clamped_as_in_neat_python(way):
     encoding = CppnEncoding(Settings(threshold=0), GEOMETRY)
     topology = Topology(5, (Node("sin", "sum", (0, 3)), Node("sin", "sum", (0, 5)),

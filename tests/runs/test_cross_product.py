@@ -1,15 +1,19 @@
 """Every task with every target, every task with a gradient, every encoding with every search: a pair runs two rounds,
 or is refused in one line that names both. A new file of any kind is tested without an edit."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from hyperevo.abilities import Acts, Writes
-from hyperevo.components import component_names
-from hyperevo.config import load_config
+from hyperevo.components import component_names, find_component
+from hyperevo.config import PARTS, RunSettings, load_config
 from hyperevo.data import ImageData
-from hyperevo.errors import UserError
+from hyperevo.errors import RunFailed, UserError
 from hyperevo.parts import output_units
 from hyperevo.runs import create_run, execute
 from hyperevo.runs.compose import build_task
@@ -62,7 +66,7 @@ def configure(small_files):
     def described(kind, name, **values):
         return f"{kind}={{name='{name}', {OPTIONS[kind].get(name, '').format(**values)}}}".replace(", }", "}")
 
-    def config(task, target, encoding, search):
+    def config(task, target, encoding, search, *more):
         given = described("task", task, **small_files)
         own = build_task(load_config("dct-mnist", [given]).config.task, torch.device("cpu"))
         values = {**small_files, "inputs": own.inputs.units, "outputs": output_units(own.outputs),
@@ -71,7 +75,7 @@ def configure(small_files):
         return load_config("dct-mnist", [
             given, described("target", target, **values),
             described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
-            "run.validate_every=1", "threads=1"]).config
+            "run.validate_every=1", "threads=1", *more]).config
 
     return config
 
@@ -176,3 +180,27 @@ def test_a_covariance_of_too_many_genes_is_refused(search, tmp_path):
                                           f"search={{name='{search}'}}"]).config
     with pytest.raises(UserError, match="a covariance of 30,010 genes is too large; use search.name=snes"):
         create_run(config, tmp_path / "run")
+
+
+EXAMPLES = int(os.environ.get("HYPEREVO_FUZZ", "0"))
+
+
+@settings(max_examples=EXAMPLES or 40, derandomize=not EXAMPLES, database=None, phases=[Phase.generate],
+          suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_parts_with_any_options_run_or_say_in_one_line_why_not(configure, draw_options, at_most, data):
+    """HYPEREVO_FUZZ=N tries N combinations."""
+    names = [data.draw(st.sampled_from(component_names(kind))) for kind in PARTS]
+    more = [(f"{kind}.{key}", value) for kind, name in zip(PARTS, names, strict=True) if data.draw(st.booleans())
+            for key, value in draw_options(data.draw, find_component(kind, name).settings, small=True).items()
+            if key not in ("path", "module", "ini", "start", "text", "strokes")]
+    more += [(f"run.{key}", value) for key, value in draw_options(data.draw, RunSettings, small=True).items()
+             if key in ("validate_every", "until", "filmstrip", "evaluations", "images")]
+    with at_most(60):
+        try:
+            config = configure(*names, *more)
+            result = execute(create_run(config, None))
+        except (UserError, RunFailed) as error:
+            assert str(error).isprintable() and len(str(error)) < 1000
+        else:
+            assert 1 <= result["rounds"] <= 2 and np.isfinite(result["test_accuracy"])
