@@ -13,6 +13,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from hyperevo.encodings._table import repeated_graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError, shown_path
@@ -87,8 +88,8 @@ class FixedGraphEncoding(Encoding):
     def graphs(self, genotypes: Tensor) -> Sequence[Graph]:
         """The graph with every genotype's numbers."""
         links = self.graph.topology.links
-        return [Graph(self.graph.topology, own[:links], own[links:], self.graph.responses.to(own))
-                for own in genotypes]
+        return repeated_graph(self.graph.topology, genotypes[:, :links], genotypes[:, links:],
+                              self.graph.responses.to(genotypes))
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
         """The graph with these numbers, as the CPPN encoding shows it."""
