@@ -1,7 +1,7 @@
 """A Triton kernel that interprets a population of graphs over all points of a matrix, and writes its weights.
 
-Programs stay and take one job after the other: one network over one tile of points. A node's values over the tile lie in
-scratch memory of the program, which stays in cache. All points of a tile take the same branch of every switch, and
+Programs stay and take one job after the other: one network over one tile of points. A node's values over the tile lie
+in scratch memory of the program, which stays in cache. All points of a tile take the same branch of every switch, and
 graphs are data: nothing is compiled for a topology.
 
 Only `_painter` imports this file, where Triton is installed. Under TRITON_INTERPRET=1 it runs without a GPU, slowly.
@@ -107,9 +107,9 @@ def activated(function, z):
 
 
 @triton.jit
-def _received(mine, sources, weights, link, TILE: tl.constexpr):
+def _received(mine, sources, weights, link, tile: tl.constexpr):
     """A link's weight times its source's values over the tile."""
-    return tl.load(weights + link) * tl.load(mine + tl.load(sources + link) * TILE + tl.arange(0, TILE))
+    return tl.load(weights + link) * tl.load(mine + tl.load(sources + link) * tile + tl.arange(0, tile))
 
 
 @triton.jit
@@ -136,38 +136,38 @@ def _is_before(first, second, is_earlier):
 
 
 @triton.jit
-def _median(mine, sources, weights, first, last, TILE: tl.constexpr):
+def _median(mine, sources, weights, first, last, tile: tl.constexpr):
     """Mean of the middle values, one or two, which are found by counting how many others come before each."""
     count = last - first
-    total = tl.zeros([TILE], dtype=tl.float32)
+    total = tl.zeros([tile], dtype=tl.float32)
     for link in range(first, last):
-        value = _received(mine, sources, weights, link, TILE)
-        before = tl.zeros([TILE], dtype=tl.int32)
+        value = _received(mine, sources, weights, link, tile)
+        before = tl.zeros([tile], dtype=tl.int32)
         for other in range(first, last):
-            compared = _received(mine, sources, weights, other, TILE)
+            compared = _received(mine, sources, weights, other, tile)
             before += _is_before(compared, value, other < link).to(tl.int32)
         total += tl.where((before == (count - 1) // 2) | (before == count // 2), value, 0.0)
     return tl.where(count % 2 == 0, 0.5 * total, total)
 
 
 @triton.jit
-def aggregated(function, mine, sources, weights, first, last, TILE: tl.constexpr):
+def aggregated(function, mine, sources, weights, first, last, tile: tl.constexpr):
     """Aggregate of the weighted values of a node's links, first … last - 1."""
-    total = tl.zeros([TILE], dtype=tl.float32)
+    total = tl.zeros([tile], dtype=tl.float32)
     if (function == SUM) | (function == MEAN):
         for link in range(first, last):
-            total += _received(mine, sources, weights, link, TILE)
+            total += _received(mine, sources, weights, link, tile)
         if function == MEAN:
             total = total / tl.maximum(last - first, 1).to(tl.float32)
     elif first == last:
         if function == PRODUCT:
             total += 1.0
     elif function == MEDIAN:
-        total = _median(mine, sources, weights, first, last, TILE)
+        total = _median(mine, sources, weights, first, last, tile)
     else:
-        total = _received(mine, sources, weights, first, TILE)
+        total = _received(mine, sources, weights, first, tile)
         for link in range(first + 1, last):
-            total = _combined(function, total, _received(mine, sources, weights, link, TILE))
+            total = _combined(function, total, _received(mine, sources, weights, link, tile))
     return total
 
 
@@ -181,32 +181,32 @@ def _finished(value, threshold, factor):
 @triton.jit(do_not_specialize=["tiles", "jobs", "most", "needed_at", "asked"])
 def paint(starts, nodes, needed, sources, outputs, weights, biases, responses, source, target, spread, chosen, painted,
           scratch, across, down, tiles, jobs, most, needed_at, asked, threshold, factor,
-          INPUTS: tl.constexpr, SPREAD: tl.constexpr, KEPT: tl.constexpr, EXPRESSED: tl.constexpr, TILE: tl.constexpr):
-    """Paint P networks' weights (P, KEPT, down · across) over points (down, across).
+          inputs: tl.constexpr, further: tl.constexpr, kept: tl.constexpr, expressed: tl.constexpr, tile: tl.constexpr):
+    """Paint P networks' weights (P, kept, down · across) over points (down, across).
 
     starts (P + 1,), nodes (N, 4): activation, aggregation, first link, past the last link. needed: mask of the nodes,
-    from `needed_at` on. outputs (P, asked): values of the graph that are outputs. source (INPUTS, across), target
-    (INPUTS, down), spread (SPREAD, down, across): the graph's inputs are source + target, and then spread. chosen:
-    KEPT outputs that paint, then, if EXPRESSED, as many that say where. jobs: tiles · P. most: room for so many values
+    from `needed_at` on. outputs (P, asked): values of the graph that are outputs. source (inputs, across), target
+    (inputs, down), spread (further, down, across): the graph's inputs are source + target, and then spread. chosen:
+    kept outputs that paint, then, if expressed, as many that say where. jobs: tiles · P. most: room for so many values
     of a graph in a program's scratch.
     """
     program = tl.program_id(0)
     points = across * down
-    lanes = tl.arange(0, TILE)
-    mine = scratch + program.to(tl.int64) * most * TILE
+    lanes = tl.arange(0, tile)
+    mine = scratch + program.to(tl.int64) * most * tile
     for job in range(program, jobs, tl.num_programs(0)):
         network = job // tiles
-        point = (job % tiles) * TILE + lanes
+        point = (job % tiles) * tile + lanes
         inside = point < points
         row = point // across
         column = point % across
-        for place in tl.static_range(INPUTS):
+        for place in tl.static_range(inputs):
             value = tl.load(source + place * across + column, mask=inside, other=0.0)
             value += tl.load(target + place * down + row, mask=inside, other=0.0)
-            tl.store(mine + place * TILE + lanes, value)
-        for place in tl.static_range(SPREAD):
+            tl.store(mine + place * tile + lanes, value)
+        for place in tl.static_range(further):
             value = tl.load(spread + place * points + point, mask=inside, other=0.0)
-            tl.store(mine + (INPUTS + place) * TILE + lanes, value)
+            tl.store(mine + (inputs + place) * tile + lanes, value)
         tl.debug_barrier()
         start = tl.load(starts + network)
         stop = tl.load(starts + network + 1)
@@ -214,16 +214,16 @@ def paint(starts, nodes, needed, sources, outputs, weights, biases, responses, s
             if tl.load(needed + needed_at + node) != 0:
                 first = tl.load(nodes + node * 4 + 2)
                 last = tl.load(nodes + node * 4 + 3)
-                value = aggregated(tl.load(nodes + node * 4 + 1), mine, sources, weights, first, last, TILE)
+                value = aggregated(tl.load(nodes + node * 4 + 1), mine, sources, weights, first, last, tile)
                 value = value * tl.load(responses + node) + tl.load(biases + node)
                 value = activated(tl.load(nodes + node * 4), value)
-                tl.store(mine + (INPUTS + SPREAD + node - start) * TILE + lanes, value)
+                tl.store(mine + (inputs + further + node - start) * tile + lanes, value)
                 tl.debug_barrier()
-        for place in range(KEPT):
+        for place in range(kept):
             output = tl.load(outputs + network * asked + tl.load(chosen + place))
-            weight = _finished(tl.load(mine + output * TILE + lanes), threshold, factor)
-            if EXPRESSED:
-                output = tl.load(outputs + network * asked + tl.load(chosen + KEPT + place))
-                weight = tl.where(tl.load(mine + output * TILE + lanes) > 0.0, weight, 0.0)
-            tl.store(painted + (network * KEPT + place).to(tl.int64) * points + point, weight, mask=inside)
+            weight = _finished(tl.load(mine + output * tile + lanes), threshold, factor)
+            if expressed:
+                output = tl.load(outputs + network * asked + tl.load(chosen + kept + place))
+                weight = tl.where(tl.load(mine + output * tile + lanes) > 0.0, weight, 0.0)
+            tl.store(painted + (network * kept + place).to(tl.int64) * points + point, weight, mask=inside)
         tl.debug_barrier()

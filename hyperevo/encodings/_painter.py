@@ -88,17 +88,17 @@ class Painter:
             paint[(side_by_side,)](
                 own.starts, own.nodes, own.needed, own.sources, own.outputs, *numbers, surface.source, surface.target,
                 surface.spread, own.chosen[place], painted, scratch, across, down, tiles, jobs, most,
-                place * len(layout.depths), layout.outputs.shape[1], self.threshold, self.factor, INPUTS=inputs,
-                SPREAD=spread, KEPT=len(surface.values), EXPRESSED=bool(surface.expression), TILE=tile,
+                place * len(layout.depths), layout.outputs.shape[1], self.threshold, self.factor, inputs=inputs,
+                further=spread, kept=len(surface.values), expressed=bool(surface.expression), tile=tile,
                 num_warps=max(1, tile // 256))
         return painted
 
 
 def _on_device(layout: Layout, surfaces: list[Surface], device: torch.device) -> _OnDevice:
     groups = [surface.values + surface.expression for surface in surfaces]
-    nodes = np.stack([layout.activations, layout.aggregations, layout.first_links[:-1], layout.first_links[1:]], 1)
+    rows = np.stack([layout.activations, layout.aggregations, layout.first_links[:-1], layout.first_links[1:]], 1)
     starts, nodes, sources, outputs, *chosen = _columns(
-        [layout.starts, nodes, layout.sources, layout.outputs, *(np.array(group) for group in groups)], device)
+        [layout.starts, rows, layout.sources, layout.outputs, *(np.array(group) for group in groups)], device)
     needed = resident(torch.from_numpy(layout.needed(groups).astype(np.int8)), device)
     return _OnDevice(starts, nodes, sources, outputs, chosen, needed)
 

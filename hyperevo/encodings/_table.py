@@ -1,8 +1,8 @@
-"""Graphs of a whole population as one table of columns: nodes and links, graph after graph, every source before its use.
+"""Graphs of a whole population as one table of columns: nodes and links, every source before its use.
 
-`table_from_columns` makes it from genes in columns, as NEAT has them, by array operations: nothing is done in Python per
-graph or per node, but per level of depth. `table_from_graphs` makes it from `Graph` objects. `TabledGraphs` are graphs
-that become objects only where somebody asks for one.
+`table_from_columns` makes it from genes in columns, as NEAT has them, by array operations: nothing is done in Python
+per graph or per node, but per level of depth. `table_from_graphs` makes it from `Graph` objects. `TabledGraphs` are
+graphs that become objects only where somebody asks for one.
 
 A `Table` gives, for an interpreter of P graphs with N nodes and L links in all:
 

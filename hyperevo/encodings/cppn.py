@@ -200,9 +200,8 @@ class CppnEncoding(Encoding):
                   for input_name, place in added.items()]
         spread = [place.both.expand(down, across) for place in places.values() if place.both is not None]
         none = torch.zeros(0, down, across, dtype=torch.float64, device=self.device)
-        painting = self.paintings[name]
-        return Surface(*(torch.stack(part).float().contiguous() if part else none.float()
-                         for part in (source, target, spread)), painting.values, painting.expression)
+        own = [torch.stack(part).float().contiguous() if part else none.float() for part in (source, target, spread)]
+        return Surface(own[0], own[1], own[2], self.paintings[name].values, self.paintings[name].expression)
 
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]

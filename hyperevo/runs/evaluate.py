@@ -104,8 +104,10 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     # How large networks are whose nodes are found, their target cannot say.
     if most is None and SUBSTRATE in target.geometry:
         most = BLOCK
+    elif most is None and devices.takes_all_at_once(inputs.device):
+        most = LARGEST_BLOCK
     elif most is None:
-        most = LARGEST_BLOCK if devices.takes_all_at_once(inputs.device) else max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))
+        most = max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))
     return min(most, max(_power_of_two(int(fitting)), 1))
 
 
