@@ -1,16 +1,20 @@
 """Weights of a whole population of CPPNs by the kernel: one launch per parameter, whatever the graphs look like."""
 
+import os
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hyperevo.cache import user_cache
 from hyperevo.devices import programs, resident
 from hyperevo.encodings._table import Layout, Table
+from hyperevo.errors import UserError
 
 TILE = 1024
 """Most points that a program takes at a time."""
@@ -75,8 +79,6 @@ class Painter:
         return known
 
     def _paint(self, layout: Layout, own: _OnDevice, numbers: list[Tensor], surface: Surface, place: int) -> Tensor:
-        from hyperevo.encodings._kernel import paint  # where Triton is installed
-
         (inputs, across), down, spread = surface.source.shape, surface.target.shape[1], len(surface.spread)
         tile = min(TILE, max(SMALLEST_TILE, 1 << (across * down - 1).bit_length()))
         tiles, most = -(-across * down // tile), inputs + spread + layout.most_nodes
@@ -85,13 +87,23 @@ class Painter:
         painted = torch.empty(len(layout), len(surface.values), down * across, device=self.device)
         scratch = torch.empty(side_by_side * most * tile, device=self.device)
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
-            paint[(side_by_side,)](
+            _kernel()[(side_by_side,)](
                 own.starts, own.nodes, own.needed, own.sources, own.outputs, *numbers, surface.source, surface.target,
                 surface.spread, own.chosen[place], painted, scratch, across, down, tiles, jobs, most,
                 place * len(layout.depths), layout.outputs.shape[1], self.threshold, self.factor, inputs=inputs,
                 further=spread, kept=len(surface.values), expressed=bool(surface.expression), tile=tile,
                 num_warps=max(1, tile // 256))
         return painted
+
+
+@cache
+def _kernel() -> Any:
+    """The kernel; Triton, which must be installed, keeps what it compiles in the user's cache folder."""
+    with suppress(UserError):
+        os.environ.setdefault("TRITON_CACHE_DIR", str(user_cache() / "triton"))
+    from hyperevo.encodings._kernel import paint
+
+    return paint
 
 
 def _on_device(layout: Layout, surfaces: list[Surface], device: torch.device) -> _OnDevice:
