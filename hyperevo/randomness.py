@@ -15,9 +15,9 @@ def mixed(seed: int, number: int, stream: int = 0) -> int:
     return (seed * 1_000_003 + number) % 2**61 ^ stream
 
 
-def generator_for(seed: int, number: int, stream: int = 0) -> torch.Generator:
-    """A generator on the CPU with the mixed seed."""
-    return torch.Generator().manual_seed(mixed(seed, number, stream))
+def generator_for(seed: int, number: int, stream: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator with the mixed seed; devices draw other numbers from the same one."""
+    return torch.Generator(device).manual_seed(mixed(seed, number, stream))
 
 
 _DRAWING = Lock()

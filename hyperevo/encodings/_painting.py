@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperevo import devices
 from hyperevo.encodings._program import Program, Rows, assemble, interpret
 from hyperevo.encodings._separable import WAVES, Split, Spread, Value, clamped_nodes, split
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
@@ -69,9 +70,9 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
 
     All one-sided values are computed here. On the CPU a graph's spread nodes are computed when its function is called;
     without a gradient, a call overwrites the result of the call before. numbers, starts: from `graph_numbers`.
-    Differentiable in the numbers. together: paint all graphs at once; by default, off the CPU.
+    Differentiable in the numbers. together: paint all graphs at once; by default, where the device takes all at once.
     """
-    together = canvas.source.device.type != "cpu" if together is None else together
+    together = devices.takes_all_at_once(canvas.source.device) if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
     gains = () if together or differentiable else GAINS
     splits = [split(graph.topology, canvas.names, outputs, clamped_nodes(graph, canvas.names, outputs), gains)

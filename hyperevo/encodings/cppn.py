@@ -7,7 +7,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +15,13 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from hyperevo import devices
 from hyperevo.components import ComponentSettings, ParameterNames, Positive
+from hyperevo.encodings._painter import Painter, Surface
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
@@ -161,8 +164,14 @@ class CppnEncoding(Encoding):
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Weights of P networks, differentiable in the weights and biases of every graph.
 
-        Large matrices stay factored where their graph allows it; small ones are painted together, point by point.
+        The kernel, where the device has it, paints all weights. Elsewhere, and for a gradient, large matrices stay
+        factored where their graph allows it, and small ones are painted together, point by point.
         """
+        if devices.has_kernel(self.device) and dtype == torch.float32:
+            table = table_from_graphs(genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes))
+            if not table.requires_grad:
+                return Weights({name: painted.view(len(table), *self.geometry[name].shape)
+                                for name, painted in self._painter.paint(table).items()})
         graphs = as_graphs(genotypes)
         numbers, starts = graph_numbers(graphs)
         numbers = numbers.to(self.device)
@@ -173,6 +182,26 @@ class CppnEncoding(Encoding):
         for name in wide:
             values[name] = self._paint_wide(graphs, numbers, starts, name, dtype)
         return Weights({name: values[name] for name in self.geometry})
+
+    @cached_property
+    def _painter(self) -> Painter:
+        threshold, maximum = self.settings.threshold, self.settings.maximum_weight
+        return Painter({name: self._surface(name) for name in self.geometry}, threshold, maximum / (1 - threshold),
+                       self.device)
+
+    def _surface(self, name: str) -> Surface:
+        """Points of one parameter; where every target unit has a pattern of its own, those of its source units."""
+        places, parameter = self._places[name], self.geometry[name]
+        across = 1 if parameter.source is None else parameter.source.units
+        down = 1 if name in self.settings.patterns else parameter.target.units
+        added = {input_name: place for input_name, place in places.items() if place.both is None}
+        source = [_or_zero(place.source, across, self.device) for place in added.values()]
+        target = [_or_zero(None if SIDES[input_name] == "constant" else place.target, down, self.device)
+                  for input_name, place in added.items()]
+        spread = [place.both.expand(down, across) for place in places.values() if place.both is not None]
+        none = torch.zeros(0, down, across, dtype=torch.float64, device=self.device)
+        own = [torch.stack(part).float().contiguous() if part else none.float() for part in (source, target, spread)]
+        return Surface(own[0], own[1], own[2], self.paintings[name].values, self.paintings[name].expression)
 
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]

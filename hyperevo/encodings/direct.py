@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, Positive
+from hyperevo.devices import resident
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Counts, Encoding
@@ -61,7 +62,7 @@ class DirectEncoding(Encoding):
         if isinstance(genotypes, Neighbours):
             return self._express_neighbours(genotypes)
         genotypes = as_genes(genotypes)
-        parts = self._split(genotypes.to(self.device) * self.settings.scale)
+        parts = self._split(resident(genotypes, self.device) * self.settings.scale)
         return Weights({name: part.reshape(len(genotypes), *self.geometry[name].shape)
                         for name, part in parts.items()})
 
@@ -72,12 +73,13 @@ class DirectEncoding(Encoding):
 
     def _express_neighbours(self, genotypes: Neighbours) -> Weights:
         scale, values = self.settings.scale, dict[str, Weight]()
-        for name, part in self._split(genotypes.centre.to(self.device) * scale).items():
+        for name, part in self._split(resident(genotypes.centre, self.device) * scale).items():
             noise, base = genotypes.noise[name], part.reshape(self.geometry[name].shape)
             if isinstance(noise, Factored):
-                values[name] = Perturbed(base, noise.left.to(self.device) * scale, noise.right.to(self.device))
+                left, right = (resident(factor, self.device) for factor in (noise.left, noise.right))
+                values[name] = Perturbed(base, left * scale, right)
             else:
-                values[name] = base + noise.to(self.device) * scale
+                values[name] = base + resident(noise, self.device) * scale
         return Weights(values)
 
 

@@ -14,6 +14,7 @@ from pydantic import field_validator
 from torch import Tensor
 
 from hyperevo.components import Positive
+from hyperevo.encodings._table import repeated_graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError, shown_path
@@ -88,8 +89,8 @@ class FixedGraphEncoding(Encoding):
     def graphs(self, genotypes: Tensor) -> Sequence[Graph]:
         """The graph with every genotype's numbers."""
         links = self.graph.topology.links
-        return [Graph(self.graph.topology, own[:links], own[links:], self.graph.responses.to(own))
-                for own in genotypes]
+        return repeated_graph(self.graph.topology, genotypes[:, :links], genotypes[:, links:],
+                              self.graph.responses.to(genotypes))
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
         """The graph with these numbers, as the CPPN encoding shows it."""

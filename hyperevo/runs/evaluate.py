@@ -6,14 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from hyperevo import devices
 from hyperevo.abilities import Acts, Calibrates, Writes
-from hyperevo.genotypes import Genotypes
+from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import SUBSTRATE
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.weights import Weights
 
 BLOCK = 32
-"""Number of networks evaluated at a time, where memory allows: more are not faster, unless they are small."""
+"""Number of networks evaluated at a time on the CPU, where memory allows: more are not faster, unless they are small.
+Elsewhere it is as many as memory allows."""
+
+LARGEST_BLOCK = 2**20
 
 Play = Callable[[Target, Weights, Tensor, Tensor], Tensor]
 """Function of a target, P networks' weights, inputs and wanted outputs (N, …); gives outcomes (P, N, …)."""
@@ -31,11 +35,11 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
     readout. acting: what networks do instead of reading the inputs, such as acting in an environment.
 
-    Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
-    all, are evaluated once. On the CPU every thread has blocks of its own.
+    Blocks bound memory; they do not change what one network computes with another. On the CPU graphs that are equal,
+    numbers and all, are evaluated once, and every thread has blocks of its own.
     """
     inputs, wanted = batch
-    distinct, places = _distinct(genotypes)
+    distinct, places = _distinct(genotypes, inputs.device)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
@@ -48,13 +52,14 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
 
     # Who acts step by step acts together with as many as there are.
     most = None if acting is None else 1 << len(distinct).bit_length()
-    return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
+    values = torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()
+    return values if places is None else values[places]
 
 
 def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
               copies: int = 1, most: int | None = None) -> list[Tensor]:
     """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
-    threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
+    threads = 1 if networks == 1 or devices.takes_all_at_once(inputs.device) else torch.get_num_threads()
     size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
     blocks = [slice(start, start + size) for start in range(0, networks, size)]
     return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
@@ -105,10 +110,13 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
     fitting = memory_gb * 1e9 / (4 * numbers)
     # How large networks are whose nodes are found, their target cannot say.
-    block = most or (BLOCK if SUBSTRATE in target.geometry else max(BLOCK, _power_of_two(FEW_NUMBERS // numbers)))
-    while block > max(fitting, 1):
-        block //= 2
-    return block
+    if most is None and SUBSTRATE in target.geometry:
+        most = BLOCK
+    elif most is None and devices.takes_all_at_once(inputs.device):
+        most = LARGEST_BLOCK
+    elif most is None:
+        most = max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))
+    return min(most, max(_power_of_two(int(fitting)), 1))
 
 
 def _power_of_two(most: int) -> int:
@@ -121,12 +129,14 @@ def examples_at_once(target: Target, inputs: Tensor, memory_gb: float) -> int:
     return max(int((memory_gb * 1e9 / 4 - target.size) / (2 * target.values(inputs))), 1)
 
 
-def _distinct(genotypes: Genotypes) -> tuple[Genotypes, list[int]]:
-    """Genotypes without repetitions, and the index of each of the population among them. Only reproduction of graphs
-    leaves exact copies; tensors of genes are not compared."""
-    if not isinstance(genotypes, list):
-        return genotypes, list(range(len(genotypes)))
+def _distinct(genotypes: Genotypes, device: torch.device) -> tuple[Genotypes, list[int] | None]:
+    """Genotypes without repetitions, and the index of each of the population among them, or None where all are taken.
+    Only reproduction of graphs leaves exact copies; tensors of genes are not compared. Nor are graphs, where looking at
+    each takes longer than to evaluate it."""
+    if isinstance(genotypes, Tensor | Neighbours) or devices.takes_all_at_once(device):
+        return genotypes, None
+    graphs = as_graphs(genotypes)
     first: dict[object, int] = {}
-    places = [first.setdefault(graph.key(), len(first)) for graph in genotypes]
-    order = {place: graph for graph, place in zip(reversed(genotypes), reversed(places), strict=True)}
+    places = [first.setdefault(graph.key(), len(first)) for graph in graphs]
+    order = {place: graph for graph, place in zip(reversed(graphs), reversed(places), strict=True)}
     return [order[place] for place in range(len(first))], places

@@ -28,14 +28,14 @@ def bookkeeping(population: int = 1000, generations: int = 30, seed: int = 0) ->
     search = NeatSearch(settings, INPUTS, OUTPUTS, seed)
     ours, theirs = [], []
     for generation in range(generations):
-        search.ask()
+        list(search.ask())
         fitness = torch.rand(population, generator=torch.Generator().manual_seed(generation))
         late = generation >= 2 * generations // 3
         if late:
             theirs.append(_neat_python_generation(search, fitness))
         started = time.perf_counter()
         search.tell(fitness)
-        search.ask()
+        list(search.ask())
         if late:
             ours.append(time.perf_counter() - started)
     nodes, links = zip(*(genome.size() for genome in search.population.values()), strict=True)

@@ -109,7 +109,7 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
     """Structures of all genomes' graphs; recent ones are cached."""
     nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
     functions = nodes["activation"] * len(NAMES) + nodes["aggregation"]
-    sources, targets = _places(nodes, links, config)
+    sources, targets = places_of_links(nodes, links, config)
     words, pairs = functions.astype(np.int32).tobytes(), link_key(sources, targets).tobytes()
     each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
     structures = []
@@ -130,7 +130,7 @@ def _slices(genes: Genes) -> list[tuple[int, int]]:
     return list(zip(genes.starts.tolist(), (genes.starts + genes.sizes).tolist(), strict=True))
 
 
-def _places(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
+def places_of_links(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
     """Indices of links' sources, among the inputs and then the nodes of the genome, and of targets, among its nodes.
     The keys of inputs are -1, -2 …"""
     (sources, targets), starts = ends(links["key"]), nodes.starts[links.owners]
@@ -181,7 +181,11 @@ def graph_from_genome(genome: DefaultGenome, config: GenomeConfig) -> Graph:
 
 def graphs_from_genomes(genomes: Sequence[DefaultGenome], config: GenomeConfig) -> list[Graph]:
     """CPPNs of many genomes, see `graph_from_genome`; their numbers are views of few tensors, which is much quicker."""
-    pool = gather(genomes)
+    return graphs_from_pool(gather(genomes), config)
+
+
+def graphs_from_pool(pool: Pool, config: GenomeConfig) -> list[Graph]:
+    """CPPNs of a pool's genomes."""
     structures = structures_of(pool, config)
     topologies, nodes, links = zip(*structures, strict=True) if structures else ((), (), ())
     weights, = _parts(pool.links.where(pool.links["enabled"]), links, "weight")

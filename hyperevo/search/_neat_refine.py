@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import NotNegative, Options, Positive
+from hyperevo.encodings._table import TabledGraphs, repeated_graph
 from hyperevo.graph import Graph
 from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 
@@ -62,9 +63,10 @@ class Refinement:
     centre: Tensor
     steps: Tensor
 
-    def population(self, noise: Tensor) -> list[Graph]:
+    def population(self, noise: Tensor) -> TabledGraphs:
         """The perturbed graphs of one round, for standard normal noise (population, numbers)."""
-        return [self.at(numbers) for numbers in self.centre + self.steps * noise]
+        numbers, links = self.centre + self.steps * noise, self.graph.topology.links
+        return repeated_graph(self.graph.topology, numbers[:, :links], numbers[:, links:], self.graph.responses)
 
     def at(self, numbers: Tensor) -> Graph:
         """The graph with these numbers."""

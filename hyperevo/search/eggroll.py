@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import NotNegative, Positive
+from hyperevo.devices import resident
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Neighbours
@@ -59,12 +60,14 @@ class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
     def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int,
-                 start: Tensor | None = None):
-        """start: the first centre (genes,) where it is not drawn."""
+                 start: Tensor | None = None, device: torch.device | str = "cpu"):
+        """start: the first centre (genes,) where it is not drawn. device: of the centre and the noise."""
         self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
+        self._device = torch.device(device)
         genes = sum(parameter.size for parameter in geometry.values())
         generator = torch.Generator().manual_seed(seed)
-        self._centre = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
+        first = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
+        self._centre = first.to(self._device)
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._centre], lr=settings.learning_rate, maximize=True)
         self._population = self._neighbours()
 
@@ -73,7 +76,7 @@ class EggrollSearch(Search):
 
     def _neighbours(self) -> Neighbours:
         """The population of this generation: a function of the centre, the seed and the generation."""
-        generator = generator_for(self.seed, self.generation, NOISE_STREAM)
+        generator = generator_for(self.seed, self.generation, NOISE_STREAM, self._device)
         deviation = self._decayed(self.settings.deviation)
         noise = {name: draw_pairs(parameter, self.settings, deviation, generator)
                  for name, parameter in self.geometry.items()}
@@ -87,7 +90,7 @@ class EggrollSearch(Search):
         """Take the fitness (P,) of the population asked for last; raises ValueError for another number of values."""
         if fitness.shape != (len(self._population),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
-        shaped = centred_ranks(fitness.detach().to("cpu", torch.float32))
+        shaped = centred_ranks(resident(fitness.detach().float(), self._device))
         slopes = [mean_noise(noise, shaped).flatten() for noise in self._population.noise.values()]
         self._centre.grad = torch.cat(slopes) / self._decayed(self.settings.deviation)
         for group in self._optimizer.param_groups:
@@ -129,10 +132,11 @@ def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: floa
     `Factored`, a bias's (P, out)."""
     pairs, units = settings.population // 2, parameter.target.units
     if parameter.source is None:
-        noise = torch.randn(pairs, units, generator=generator) * deviation
+        noise = torch.randn(pairs, units, generator=generator, device=generator.device) * deviation
         return torch.cat([noise, -noise])
-    left = torch.randn(pairs, units, settings.rank, generator=generator) * (deviation / settings.rank**0.5)
-    right = torch.randn(pairs, parameter.source.units, settings.rank, generator=generator)
+    left, right = (torch.randn(pairs, own, settings.rank, generator=generator, device=generator.device)
+                   for own in (units, parameter.source.units))
+    left *= deviation / settings.rank**0.5
     return Factored(torch.cat([left, -left]), torch.cat([right, right]))
 
 
@@ -159,4 +163,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
     if not isinstance(encoding, DirectEncoding):
         raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
                         f"not {encoding.settings.name}")
-    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding))
+    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding), encoding.device)

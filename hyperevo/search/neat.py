@@ -24,6 +24,7 @@ from torch import Tensor
 
 from hyperevo.abilities import PaintsGraphs
 from hyperevo.encodings._separable import stays_separable
+from hyperevo.encodings._table import TabledGraphs
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
@@ -35,7 +36,6 @@ from hyperevo.search._neat_genomes import (
     float64,
     gather,
     graph_from_genome,
-    graphs_from_genomes,
     pack_genomes,
     settle,
     unpack_genomes,
@@ -49,6 +49,7 @@ from hyperevo.search._neat_settings import Settings
 from hyperevo.search._neat_species import SpeciesSet, threshold_between
 from hyperevo.search._neat_start import started_population
 from hyperevo.search._neat_state import refinement_from, refinement_state, restore_species, species_state
+from hyperevo.search._neat_table import tabled_graphs
 from hyperevo.search._start import RunStart
 
 logger = logging.getLogger(__name__)
@@ -138,12 +139,11 @@ class NeatSearch(Search):
         """Phase of the next ask: 0 for the whole population, 1 for the refinement of a champion."""
         return NEAT_PHASE if self._refinement is None else REFINE_PHASE
 
-    def ask(self) -> list[Graph]:
+    def ask(self) -> TabledGraphs:
         """Graphs whose fitness is wanted next; asking twice gives the same graphs."""
         if self._refinement is not None:
             return self._refinement.population(self._noise(self._refinement))
-        with without_garbage_collection():
-            return graphs_from_genomes(list(self.population.values()), self.genome_config)
+        return tabled_graphs(list(self.population.values()), self.genome_config)
 
     @property
     def teaches(self) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hyperevo.components import NotNegative
 from hyperevo.data import ArrayData, Examples, given_arrays, read_arrays
+from hyperevo.devices import resident
 from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, R_SQUARED
@@ -115,7 +116,7 @@ class Arrays(Task):
         """Training examples (N, units) of one generation and their labels: a function of seed and generation."""
         if self._draws.size == self._draws.examples:
             return self._training
-        chosen = self._draws.indices(seed, generation, generator_for(seed, generation)).to(self.device)
+        chosen = resident(self._draws.indices(seed, generation, generator_for(seed, generation)), self.device)
         return self._training[0][chosen], self._training[1][chosen]
 
     def batch_size(self) -> int:

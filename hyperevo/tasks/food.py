@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors
+from hyperevo.devices import Soon
 from hyperevo.geometry import Ring, Sheet
 from hyperevo.measure import FOOD_SCORE
 from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
@@ -110,12 +111,12 @@ class Food(Task):
     def play(self, target: Target, weights: Weights, food: Tensor, ticks: Tensor) -> Tensor:
         """Ticks (P, N) that every network takes to get to food (N, 2); all of them and one more where it does not."""
         networks, food = Actors(target, weights, len(food)), food.expand(weights.population, -1, -1)
-        taken = food.new_full(food.shape[:2], TICKS + 1)
+        taken, all_are_there = food.new_full(food.shape[:2], TICKS + 1), Soon()
         for tick in range(1, TICKS + 1):
             food = food - self._move(networks.outputs(self._seen(food)))
             arrived = food.norm(dim=2) < REACH
             taken = torch.where(arrived & (taken > tick), float(tick), taken)
-            if tick % STRIDE == 0 and bool((taken <= tick).all()):
+            if tick % STRIDE == 0 and all_are_there((taken <= tick).all()):
                 break
         return taken
 
