@@ -5,7 +5,7 @@
 (Stanley, D'Ambrosio & Gauci 2009). The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -18,10 +18,11 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings, ParameterNames
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
-from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
+from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES, clamped_nodes
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.kept import kept
 from hyperevo.parts import Encoding
 from hyperevo.pictures import GraphPicture, NodesPicture, Picture
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
@@ -174,6 +175,13 @@ class CppnEncoding(Encoding):
             values[name] = self._paint_wide(graphs, numbers, starts, name, dtype)
         return Weights({name: values[name] for name in self.geometry})
 
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Nodes whose waves are clamped, of every graph and every matrix that is taken apart."""
+        wide = [name for name in self.geometry if self._is_wide(name)]
+        return tuple(clamped_nodes(graph, tuple(self._places[name]),
+                                   self.paintings[name].values + self.paintings[name].expression)
+                     for graph in as_graphs(genotypes) for name in wide)
+
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]
         return parameter.source is not None and name not in self.settings.patterns and parameter.size > POINTS
@@ -208,9 +216,9 @@ class CppnEncoding(Encoding):
         parts = answers.split([part.shape[1] for part in points], dim=2)
         painted = {}
         for name, painting, part in zip(names, paintings, parts, strict=True):
-            weights = self.weight(part[:, [asked.index(output) for output in painting.values]])
+            weights = self.weight(part[:, _indices(asked, painting.values, part.device)])
             if painting.expression:
-                expressed = part[:, [asked.index(output) for output in painting.expression]] > 0
+                expressed = part[:, _indices(asked, painting.expression, part.device)] > 0
                 weights = torch.where(expressed, weights, torch.zeros_like(weights))
             painted[name] = weights.reshape(len(graphs), *self.geometry[name].shape)
         return painted
@@ -285,6 +293,11 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
         assert source is not None
         return source
     return value.target[:, None] if source is None else source + value.target[:, None]
+
+
+def _indices(asked: tuple[int, ...], outputs: tuple[int, ...], device: torch.device) -> Tensor:
+    """Indices of some outputs among those asked for."""
+    return kept(lambda: torch.tensor([asked.index(output) for output in outputs], device=device))
 
 
 def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:
