@@ -12,6 +12,7 @@ import typer
 
 from hyperevo import __version__
 from hyperevo.errors import RunFailed, UserError, reason, shown_path
+from hyperevo.signals import end
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -100,8 +101,8 @@ def _go(run: Any, figures: bool, trust: bool = False) -> None:
     try:
         result = terminal.execute_with_progress(run)
     except Interrupted as interruption:
-        typer.echo(f"Stopped after round {run.round}. Go on with: python -m hyperevo resume {run.folder}", err=True)
-        raise SystemExit(128 + interruption.signum) from None
+        typer.echo(terminal.stopped_line(run.folder), err=True)
+        end(128 + interruption.signum)
     terminal.print_result(result)
     if figures:
         _draw(run.folder, trust)
@@ -344,6 +345,11 @@ def main() -> None:
     _say_warnings()
     try:
         app(prog_name="hyperevo")
+    except SystemExit as left:
+        if left.code != 130:
+            raise
+        typer.echo("Stopped.", err=True)  # typer makes this code of a KeyboardInterrupt
+        end(130)
     except UserError as error:
         _fail(" ".join(str(error).split()), 2)
     except RunFailed as error:
@@ -353,5 +359,3 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None

@@ -11,7 +11,7 @@ from hyperevo.genotypes import Genotypes
 from hyperevo.geometry import SUBSTRATE
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.runs.pulse import beat
-from hyperevo.runs.signals import Abandoned
+from hyperevo.signals import Abandoned
 from hyperevo.weights import Weights
 
 BLOCK = 32
