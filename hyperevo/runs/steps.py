@@ -97,7 +97,7 @@ class Steps:
 
 
 def captures_of(parts: Parts) -> Captures:
-    """What captures steps within a generation, on a CUDA device."""
+    """Captures of the steps within a generation, on a CUDA device."""
     return Captures(cuda_graphs(parts.device) if parts.device.type == "cuda" else None, parts.device, parts.encoding)
 
 
