@@ -185,7 +185,7 @@ def test_a_covariance_of_too_many_genes_is_refused(search, tmp_path):
 EXAMPLES = int(os.environ.get("HYPEREVO_FUZZ", "0"))
 
 
-@settings(max_examples=EXAMPLES or 40, derandomize=not EXAMPLES, database=None, phases=[Phase.generate],
+@settings(max_examples=EXAMPLES or 15, derandomize=not EXAMPLES, database=None, phases=[Phase.generate],
           suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_parts_with_any_options_run_or_say_in_one_line_why_not(configure, draw_options, at_most, data):
