@@ -261,7 +261,7 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
     except ValidationError as error:
         problem = error.errors()[0]
         parts = [str(part) for part in problem["loc"]]
-        key = prefix + ".".join(parts)
+        key = (prefix + ".".join(parts)).removesuffix(".")  # a table as a whole has no key of its own
         place = key if problem["type"] != "missing" else key.rpartition(".")[0]
         where = origin(place, origins) or file
         raise UserError(f"{where}: {shortened(key)}: {_explain(problem, model, parts)}") from error
