@@ -12,7 +12,7 @@ from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import SUBSTRATE
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.runs.pulse import beat
-from hyperevo.runs.signals import Abandoned
+from hyperevo.signals import Abandoned
 from hyperevo.weights import Weights
 
 BLOCK = 32

@@ -21,8 +21,8 @@ from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.pulse import beat
 from hyperevo.runs.result import Result, finish
-from hyperevo.runs.signals import Abandoned, Interrupted, signals
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.signals import Abandoned, Interrupted, signals
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from hyperevo.errors import RunFailed, UserError, reason
 from hyperevo.genotypes import Genotype, pack_genotype
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, write_checkpoint
 from hyperevo.runs.files import AppendLog, write_folder
-from hyperevo.runs.signals import writing_whole
 from hyperevo.seal import file_hash
+from hyperevo.signals import writing_whole
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 SUBWORDS = "subwords.model"

@@ -109,7 +109,7 @@ def _answer(hears: socket.socket, over: threading.Event, line: Callable[[], str]
         if heard[0] in ENDING and not over.wait(PATIENCE):
             cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a progress bar has hidden it
             print(f"{cursor}{line()}", file=sys.stderr)
-            _leave(128 + heard[0])
+            end(128 + heard[0])
 
 
 def _unhear() -> None:
@@ -123,13 +123,8 @@ if sys.platform != "win32":
 
 
 def end(code: int) -> NoReturn:
-    """End the process with an exit code: in order or, where threads compute that nobody waits for any more, at once."""
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
-        _leave(code)
-    raise SystemExit(code)
-
-
-def _leave(code: int) -> NoReturn:
+    """End the process of a command that was stopped and has said so: at once, whatever its threads compute. What had to
+    be closed is closed; taking apart what is in memory may take longer than anybody waits."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
