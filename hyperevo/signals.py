@@ -33,7 +33,7 @@ class Abandoned(BaseException):
 
 
 class _Now:
-    """What the process does now; signals belong to all of it.
+    """State of the process, all of which signals belong to.
 
     writes: something is written that is to be whole. waits: a signal waits for that. rings: descriptor that a thread
     hears signals by, -1 for none.

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,17 +236,23 @@ def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, tru
     from hyperevo.compare.live import shown_live
 
     try:
-        with shown_live(entries) as follow:
+        # Other processes have to be told that it is over, which takes as long as it takes.
+        own = jobs == 1 and address is None
+        with answering(lambda: _stopped(entries)) if own else nullcontext(), shown_live(entries) as follow:
             failed = run_all(entries, jobs, address, follow, trust)
     except (Interrupted, KeyboardInterrupt) as interruption:
         signum = interruption.signum if isinstance(interruption, Interrupted) else signal.SIGINT
-        done = sum(finished(entry.folder) for entry in entries)
-        typer.echo(f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it "
-                   "reports what is there.", err=True)
+        typer.echo(_stopped(entries), err=True)
         end(128 + signum)
     for folder, reason in failed.items():
         typer.echo(f"error: {folder}: {reason}", err=True)
     return failed
+
+
+def _stopped(entries: Sequence[Entry]) -> str:
+    done = sum(finished(entry.folder) for entry in entries)
+    return (f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it reports "
+            "what is there.")
 
 
 TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "evaluations", "images", "seconds",

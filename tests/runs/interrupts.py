@@ -3,8 +3,8 @@
     python tests/runs/interrupts.py [INTERRUPTIONS] [CONFIG]
 
 Each ends with exit code 130 and one line, within about a second, and its folder, if there is one by then, opens at its
-last checkpoint. One in five is a process of its own from Python's first line on; the others are forked with all modules
-imported, so that most interruptions fall into what a run does.
+last checkpoint. Of five, three are interrupted within their rounds, one in what comes before, with all modules
+imported, and one anywhere from Python's first lines on.
 """
 
 import os
@@ -19,19 +19,19 @@ import time
 import traceback
 from pathlib import Path
 
-import evotorch  # noqa: F401  # before processes are forked, which need not wait for it then
 import torch
 
-import hyperevo.terminal  # noqa: F401
+import hyperevo.terminal  # before processes are forked, which need not wait for it then
 from hyperevo import cli
 from hyperevo.runs import open_run
 from hyperevo.runs.checkpoint import checkpoints
+from hyperevo.search._evotorch import import_evotorch
 
 OVERRIDES = ["run.rounds=1000000", "run.validate_every=5", "--no-figures", "--out", "r"]
 UP = "import runpy, sys; sys.argv[0] = 'hyperevo'; print('up', flush=True); " \
      "runpy.run_module('hyperevo', run_name='__main__')"
-LONGEST = 60
-"""Seconds after which an interruption counts as not answered."""
+LONGEST = 120
+"""Seconds that anything may take."""
 
 
 def forked(arguments, log):
@@ -59,7 +59,8 @@ def forked(arguments, log):
 def begun(arguments, log):
     """Process of its own, when Python has begun."""
     with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-c", UP, *arguments], stdout=subprocess.PIPE, stderr=file)
+        process = subprocess.Popen([sys.executable, "-c", UP, *arguments], stdout=subprocess.PIPE, stderr=file,
+                                   env={**os.environ, "PYTHONPATH": str(Path(hyperevo.__file__).parents[1])})
     assert process.stdout.readline() == b"up\n"
     return process
 
@@ -76,13 +77,24 @@ def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), LONGEST
 
 
-def interruption(place, config, delay, own_process):
+def wait_for(path):
+    """Wait until there is such a file or folder."""
+    since = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - since < LONGEST, path
+        time.sleep(0.01)
+
+
+def interruption(place, config, at, chance):
     """Complaint or None, seconds until the end, and the round of the last checkpoint (-1 for no folder yet)."""
     place.mkdir()
     os.chdir(place)
     arguments, log = ["run", config, *OVERRIDES], place / "log.txt"
-    process = begun(arguments, log) if own_process else None
+    process = begun(arguments, log) if at % 5 == 4 else None
     pid = process.pid if process else forked(arguments, log)
+    if at % 5 < 3:
+        wait_for(place / "r" / "checkpoint" / "00000001")
+    delay = chance.uniform(*((0, 2), (0, 2), (0, 2), (0, 3), (0.3, 12))[at % 5])
     time.sleep(delay)
     os.kill(pid, signal.SIGINT)
     code, seconds = ended(pid)
@@ -108,19 +120,18 @@ def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     config = sys.argv[2] if len(sys.argv) > 2 else "direct-mnist"
     torch.set_num_threads(1)
+    import_evotorch()
     chance, complaints, seconds, rounds = random.Random(0), [], [], []
     with tempfile.TemporaryDirectory() as name:
         for at in range(number):
-            own_process = at % 5 == 4
-            delay = chance.uniform(0.3, 20) if own_process else chance.uniform(0, 5)
-            complaint, took, round_ = interruption(Path(name) / str(at), config, delay, own_process)
+            complaint, took, round_ = interruption(Path(name) / str(at), config, at, chance)
             complaints += [f"{at}: {complaint}"] if complaint else []
             seconds.append(took)
             rounds.append(round_)
         os.chdir("/")
     print("\n".join(complaints))
-    print(f"{number} interruptions of {config}, {len(complaints)} complaints; {sum(round_ < 0 for round_ in rounds)} "
-          f"before the folder, {sum(round_ > 0 for round_ in rounds)} after a round (latest {max(rounds)}); answered in "
+    print(f"{number} interruptions of {config}, {len(complaints)} complaints; {sum(at < 0 for at in rounds)} before "
+          f"the folder, {sum(at > 0 for at in rounds)} after a round, the latest {max(rounds)}; answered in "
           f"{statistics.median(seconds):.2f} s (median), {max(seconds):.2f} s (longest)")
     raise SystemExit(bool(complaints))
 

@@ -62,8 +62,10 @@ def evotorch_algorithm(name, options, problem, centre):
     if name == "cmaes":
         return algorithms.CMAES(problem, separable=options.get("separable", False), **rates)
     if name == "genetic":
-        steps = [operators.OnePointCrossOver(problem, tournament_size=4), operators.GaussianMutation(problem, stdev=0.05)]
-        return algorithms.GeneticAlgorithm(problem, operators=steps, popsize=20, elitist=options.get("elitist", True))
+        cross = operators.OnePointCrossOver(problem, tournament_size=4)
+        mutate = operators.GaussianMutation(problem, stdev=0.05)
+        return algorithms.GeneticAlgorithm(problem, operators=[cross, mutate], popsize=20,
+                                           elitist=options.get("elitist", True))
     return algorithms.Cosyne(problem, popsize=20, tournament_size=4, mutation_stdev=0.3, mutation_probability=0.1,
                              permute_all=options.get("permute_all", True), num_elites=options.get("elites", 1))
 
