@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyperevo.parts import Encoding
 from hyperevo.randomness import generator_for
-from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, check_genes
+from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, Spread, check_genes
 from hyperevo.search._restored import restored
 from hyperevo.search._start import start_genes
 
@@ -50,7 +50,7 @@ class BreedingSearch(EvotorchSearch):
         self._parents = problem.generate_batch(self.settings.population)
         if self._start is not None:
             self._parents.set_values(self._around(self._start))
-        self._best, self._spread = self._parents.access_values()[0], torch.zeros((), device=self._device)
+        self._best, self._spread = self._parents.access_values()[0], Spread(torch.zeros((), device=self._device))
         self._equip(evotorch, problem)
 
     def _around(self, start: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ class BreedingSearch(EvotorchSearch):
         return self._offspring.access_values(keep_evals=True)
 
     def _learn(self, population: Tensor, fitness: Tensor) -> None:
-        self._best, self._spread = population[fitness.argmax()[None]][0], population.std(0).mean()
+        self._best = population[fitness.argmax()[None]][0]
+        self._spread.follow(population)
         if self._asks_parents():
             self._parents.set_evals(fitness)
         else:
@@ -82,15 +83,15 @@ class BreedingSearch(EvotorchSearch):
     def statistics(self) -> dict[str, float]:
         """Numbers for metrics.csv: the mean deviation of the genes in the last population."""
         self.prepare()
-        return {"step_size": float(self._spread)}
+        return {"step_size": float(self._spread.value())}
 
     def _memory(self) -> dict[str, Tensor]:
         parents = self._parents
         return {"parents": parents.access_values(keep_evals=True), "fitness": parents.access_evals()[:, 0],
-                "best": self._best, "spread": self._spread}
+                "best": self._best, "spread": self._spread.value()}
 
     def _remember(self, state: Mapping[str, Any]) -> None:
         own = {key: restored(state, key, like) for key, like in self._memory().items()}
         self._parents.set_values(own["parents"])
         self._parents.set_evals(own["fitness"])
-        self._best, self._spread = own["best"], own["spread"]
+        self._best, self._spread = own["best"], Spread(own["spread"])

@@ -167,6 +167,24 @@ class EvotorchSearch(Search):
 
 CPU = torch.device("cpu")
 
+class Spread:
+    """Mean standard deviation of the genes in the population told last, computed where it is looked at."""
+
+    def __init__(self, value: Tensor):
+        self._value: Tensor = value
+        self._population: Tensor | None = None
+
+    def follow(self, population: Tensor) -> None:
+        """Take another population (P, genes)."""
+        self._population = population
+
+    def value(self) -> Tensor:
+        """The deviation, a tensor without axes."""
+        if self._population is not None:
+            self._value, self._population = self._population.std(0).mean(), None
+        return self._value
+
+
 MOST_GENES_OF_A_COVARIANCE = 10_000
 """Most genes that a search with a full covariance takes: more would cost gigabytes and hours."""
 

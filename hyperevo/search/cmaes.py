@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, check_genes, first_centre
+from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, Spread, check_genes, first_centre
 from hyperevo.search._restored import restored
 
 
@@ -32,7 +32,7 @@ class CmaesSearch(EvotorchSearch):
             problem, popsize=self.settings.population, stdev_init=self._deviation,
             center_init=self._centre.to(self._device), separable=self._separable)
         self._steps.p_sigma = self._steps.p_c = torch.zeros_like(self._steps.m)
-        self._spread = torch.zeros((), device=self._device)
+        self._spread = Spread(torch.zeros((), device=self._device))
 
     def _draw(self) -> Tensor:
         self._local, self._shaped, population = self._steps.sample_distribution()
@@ -40,7 +40,7 @@ class CmaesSearch(EvotorchSearch):
 
     def _learn(self, population: Tensor, fitness: Tensor) -> None:
         steps, local, shaped = self._steps, self._local, self._shaped
-        self._spread = population.std(0).mean()
+        self._spread.follow(population)
         weights = torch.empty_like(fitness)
         weights[fitness.argsort(descending=True)] = steps.weights
         local_step, shaped_step = steps.update_m(local, shaped, weights)
@@ -66,18 +66,18 @@ class CmaesSearch(EvotorchSearch):
     def statistics(self) -> dict[str, float]:
         """Numbers for metrics.csv: the mean deviation of the genes in the last population."""
         self.prepare()
-        return {"step_size": float(self._spread)}
+        return {"step_size": float(self._spread.value())}
 
     def _memory(self) -> dict[str, Tensor]:
         steps = self._steps
         return {"centre": steps.m, "step_size": steps.sigma, "covariance": steps.C, "factor": steps.A,
-                "step_path": steps.p_sigma, "path": steps.p_c, "spread": self._spread}
+                "step_path": steps.p_sigma, "path": steps.p_c, "spread": self._spread.value()}
 
     def _remember(self, state: Mapping[str, Any]) -> None:
         own = {key: restored(state, key, like) for key, like in self._memory().items()}
         steps = self._steps
         steps.m, steps.sigma, steps.C, steps.A = (own[key] for key in ("centre", "step_size", "covariance", "factor"))
-        steps.p_sigma, steps.p_c, self._spread = own["step_path"], own["path"], own["spread"]
+        steps.p_sigma, steps.p_c, self._spread = own["step_path"], own["path"], Spread(own["spread"])
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> CmaesSearch:
