@@ -125,12 +125,14 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         for at in range(number):
             complaint, took, round_ = interruption(Path(name) / str(at), config, at, chance)
-            complaints += [f"{at}: {complaint}"] if complaint else []
+            if complaint:
+                complaints.append(complaint)
+                print(f"{at}: {complaint}", flush=True)
             seconds.append(took)
             rounds.append(round_)
+            print(f"\r{at + 1} of {number}", end="", file=sys.stderr, flush=True)
         os.chdir("/")
-    print("\n".join(complaints))
-    print(f"{number} interruptions of {config}, {len(complaints)} complaints; {sum(at < 0 for at in rounds)} before "
+    print(f"\n{number} interruptions of {config}, {len(complaints)} complaints; {sum(at < 0 for at in rounds)} before "
           f"the folder, {sum(at > 0 for at in rounds)} after a round, the latest {max(rounds)}; answered in "
           f"{statistics.median(seconds):.2f} s (median), {max(seconds):.2f} s (longest)")
     raise SystemExit(bool(complaints))
