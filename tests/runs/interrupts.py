@@ -120,6 +120,7 @@ def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     config = sys.argv[2] if len(sys.argv) > 2 else "direct-mnist"
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # of a shell's job in the background it is ignored
     import_evotorch()
     chance, complaints, seconds, rounds = random.Random(0), [], [], []
     with tempfile.TemporaryDirectory() as name:
