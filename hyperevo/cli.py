@@ -362,9 +362,6 @@ def main() -> None:
     _say_warnings()
     try:
         code = app(prog_name="hyperevo", standalone_mode=False)
-        if code == 130:
-            typer.echo("Stopped.", err=True)  # typer makes this code of a KeyboardInterrupt
-            end(130)
     except USAGE_ERROR as error:
         _fail_usage(error)
     except UserError as error:
@@ -376,4 +373,9 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
+    except KeyboardInterrupt:
+        code = 130
+    if code == 130:  # typer's too, of a KeyboardInterrupt
+        typer.echo("Stopped.", err=True)
+        end(130)
     raise SystemExit(code or 0)
