@@ -257,7 +257,7 @@ def table_from_graphs(graphs: Sequence[Graph]) -> Table:
         return graphs.table
     topologies = [graph.topology for graph in graphs]
     layout = _repeated(topologies[0], len(topologies)) if len(set(map(id, topologies))) == 1 \
-        else _joined([_repeated(topology, 1) for topology in topologies])
+        else _joined([_layout_of(topology) for topology in topologies])
     return Table(layout, torch.cat([graph.weights for graph in graphs]), torch.cat([graph.biases for graph in graphs]),
                  torch.cat([graph.responses for graph in graphs]))
 
@@ -276,11 +276,14 @@ def repeated_graph(topology: Topology, weights: Tensor, biases: Tensor, response
     return TabledGraphs(population, graphs, table)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8)
 def _repeated(topology: Topology, times: int) -> Layout:
     """Layout of so many graphs of one topology."""
-    if times > 1:
-        return _joined([_repeated(topology, 1)] * times)
+    return _joined([_layout_of(topology)] * times)
+
+
+@lru_cache(maxsize=4096)
+def _layout_of(topology: Topology) -> Layout:
     nodes, inputs = topology.nodes, topology.inputs
     sizes = np.array([len(node.sources) for node in nodes], dtype=np.int64)
     sources = np.array([source for node in nodes for source in node.sources], dtype=np.int64)

@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo import devices
+from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
 from hyperevo.encodings._queries import Cppns
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry
 from hyperevo.graph import Graph, activate
@@ -96,7 +98,7 @@ class EsHyperneatEncoding(Encoding):
 
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Weights of P networks, and positions of their hidden nodes."""
-        graphs = as_graphs(genotypes)
+        graphs = genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes)
         weights, nodes = self.connections(graphs, dtype)
         if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
                                            for graph in graphs):
@@ -116,27 +118,32 @@ class EsHyperneatEncoding(Encoding):
     # Discovery
 
     def _discover(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Found:
-        numbers, starts = graph_numbers(graphs)
-        cppns = Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype, len(self.output_names))
+        cppns = self._cppns(graphs, dtype)
         inputs = self._from_ends(cppns, self.sources, outgoing=True)
         outputs = self._from_ends(cppns, self.outputs, outgoing=False)
         hidden, owner, cell, found = self._explore(cppns, connected(inputs).any(1))
         kept = _reaching(connected(hidden), owner, cell, found & connected(outputs).any(1))
         return Found(inputs, outputs, hidden, owner, cell, kept)
 
-    def _from_ends(self, cppns: Cppns, places: Tensor, outgoing: bool) -> Tensor:
+    def _cppns(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Cppns | KernelCppns:
+        if devices.has_kernel(self.device) and dtype == KernelCppns.dtype:
+            return KernelCppns(table_from_graphs(graphs), self.input_names, self.device, len(self.output_names))
+        numbers, starts = graph_numbers(graphs)
+        return Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype, len(self.output_names))
+
+    def _from_ends(self, cppns: Cppns | KernelCppns, places: Tensor, outgoing: bool) -> Tensor:
         """Connections (P, places, cells) of inputs or of outputs; their positions are the same in all networks."""
-        owner = np.repeat(np.arange(cppns.population), len(places))
+        owner = torch.arange(cppns.population, device=places.device).repeat_interleave(len(places))
         trees = Trees(owner, places.repeat(cppns.population, 1), outgoing)
         return grow(cppns, trees, self.settings).unflatten(0, (-1, len(places)))
 
-    def _explore(self, cppns: Cppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _explore(self, cppns: Cppns | KernelCppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Connections from hidden nodes (T, cells), their networks (T,) and cells (T,), and the mask of all nodes found
         (P, cells)."""
         new, parts = found, []
         for _ in range(self.settings.iteration_level):
             owner, cell = new.nonzero().unbind(1)
-            trees = Trees(owner.cpu().numpy(), self.cells.places.to(self.device)[cell], True)
+            trees = Trees(owner, self.cells.places.to(self.device)[cell], True)
             parts.append((grow(cppns, trees, self.settings), owner, cell))
             reached = torch.zeros(found.shape, device=found.device)
             reached.index_add_(0, owner, connected(parts[-1][0]).to(reached))
