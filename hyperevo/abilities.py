@@ -26,6 +26,15 @@ class Acts(Protocol):
 
 
 @runtime_checkable
+class Writes(Protocol):
+    """A task whose networks write their answers symbol by symbol when they are judged. While a gradient is followed
+    they are told what is written before each symbol."""
+
+    def write(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Answers (P, N, …) that P networks write; `fitness` and `score` take them as outputs."""
+
+
+@runtime_checkable
 class Continues(Protocol):
     """A task whose batches follow each other in one text or recording."""
 
@@ -102,6 +111,16 @@ class Steps(Protocol):
 
     def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A target that reads a whole sentence and then writes another by itself."""
+
+    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
+                  coverage_penalty: float) -> Tensor:
+        """Translations (P, N, steps) of sentences (N, S) by a beam search of this width, of at most so many symbols;
+        0 after the last symbol of each."""
 
 
 # Abilities of encodings

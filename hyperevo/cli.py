@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hyperevo import __version__
-from hyperevo.errors import RunFailed, UserError, reason, shown_path
+from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -22,6 +22,9 @@ data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data s
 app.add_typer(data_app, name="data")
 
 NOTES = logging.Handler(logging.WARNING)
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]
+"""Base of typer's complaints about what was typed."""
 
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
@@ -198,27 +201,31 @@ def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folde
 
 @app.command()
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run of task characters or handwriting.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
                                                            "by default as many as test drawings have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder. Default: 1.")]
     = None,
-    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from, or translates.")] = None,
     bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
-        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
+        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png. "
+             "Translation: a text file.")] = None,
+    input: Annotated[Path | None, typer.Option(help="Translation: a text file, a sentence in every line.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Let the champion write: text to the terminal, or pen strokes to a file.
+    """Let the champion write: text or a translation to the terminal, or pen strokes to a file.
 
     Examples: hyperevo sample runs/char-ptb-hyperlstm --prompt "the company " --temperature 0.7 | hyperevo sample
-    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html
+    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html | hyperevo sample runs/translation-multi30k-hyperlstm
+    --prompt "a man rides a bicycle"
     """
     from hyperevo.plots.run_samples import sampled
 
-    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
+    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out,
+               "input": input}
     given = {name: value for name, value in options.items() if value is not None}
     typer.echo(sampled(folder, length, seed, given, trust))
 
@@ -329,6 +336,16 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _fail_usage(error: Any) -> NoReturn:
+    """End with typer's complaint in one line; with the help text, where a command lacks everything."""
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        typer.echo(message, err=True)
+        raise SystemExit(2)
+    hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    _fail(one_line(message).removesuffix(".") + hint, 2)
+
+
 def _say_warnings() -> None:
     """Print what the package warns of as notes."""
     NOTES.setFormatter(logging.Formatter("note: %(message)s"))
@@ -343,7 +360,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
     _say_warnings()
     try:
-        app(prog_name="hyperevo")
+        code = app(prog_name="hyperevo", standalone_mode=False)
+    except USAGE_ERROR as error:
+        _fail_usage(error)
     except UserError as error:
         _fail(" ".join(str(error).split()), 2)
     except RunFailed as error:
@@ -355,3 +374,4 @@ def main() -> None:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    raise SystemExit(code or 0)

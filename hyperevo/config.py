@@ -49,7 +49,7 @@ class RunSettings(BaseModel):
     every network."""
     seconds: float | None = Field(None, gt=0, le=1e9)
     """Seconds after which the run ends, with the round that reaches them; the result then depends on the machine."""
-    until: float | None = None
+    until: float | None = Field(None, ge=-1e12, le=1e12)
     """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
     metrics.csv has it, such as -1.3 for 1.3 bits per character."""
     validate_every: int = Field(10, ge=1, lt=2**31)

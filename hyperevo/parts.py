@@ -30,9 +30,10 @@ Batch = tuple[Tensor, Tensor]
 State = dict[str, Any]
 """Plain data: tensors, numbers, strings, lists and dictionaries of these."""
 
-Form = Literal["values", "sequences", "symbols", "observations"]
+Form = Literal["values", "sequences", "symbols", "observations", "pairs"]
 """Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
-(N, units) of an environment, one step at a time."""
+(N, units) of an environment, one step at a time; pairs (N, 2, steps) of a sentence and an answer as far as it is
+written, integers."""
 
 
 def output_units(outputs: int | Sheet) -> int:
@@ -82,6 +83,8 @@ class Task(ABC):
     """Largest number of steps of one example, an episode's; for the count of operations."""
     alphabet: Sequence[str | bytes] = ()
     """Symbols of a text in order."""
+    subwords_model: bytes = b""
+    """Model, in sentencepiece's form, of the sub-words that symbols stand for; the run keeps it. Empty for none."""
     retests: tuple[int, ...] = ()
     """Resolutions at which `Resizes` tests the champion again."""
 

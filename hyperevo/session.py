@@ -39,7 +39,7 @@ from hyperevo.runs.compose import (
     remarks,
 )
 from hyperevo.runs.environment import free_memory_gb
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.learn import differentiable_fitness, dropping
 from hyperevo.runs.load import load_fitting
 from hyperevo.runs.opened import OpenedRun
@@ -169,7 +169,7 @@ def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | 
     """
     calibration = task.calibration(target.calibration_examples)
     scores = evaluate(encoding, target, _population(genotypes), task.test(), task.score, _memory(encoding, memory_gb),
-                      calibration, acting_in(task))
+                      calibration, judged_by(task))
     return Scores(task.measure, tuple(scores.tolist()))
 
 

@@ -52,11 +52,15 @@ VARIANTS = {
                          {"sampling": "epochs"}],
     ("task", "gymnasium"): [{"most_steps": 50, "validation": 3}],
     ("task", "handwriting"): [{"strokes": "{strokes}", "drawings": 5, "length": 12, "mixtures": 3}],
+    ("task", "translation"): [{"pairs": "", "source": "{source}", "target": "{translation}", "symbols": 60,
+                               "longest": 20, "sentences": 5}],
+    ("target", "encoder-decoder"): [{"embedding": 3, "hidden": 4, "hyper": 3, "hyper_embedding": 2, "layer": layer}
+                                    for layer in ("lstm", "layer-norm-lstm", "hyper-lstm")],
     ("task", "retina"): [{}, {"layout": "line"}]}
 """Options of parts that cannot be built without, or are to be tested with others too."""
 
-REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "omniglot",
-                                                                   "ptb", "tinyshakespeare")}
+REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "multi30k",
+                                                                   "omniglot", "ptb", "tinyshakespeare")}
 """Parts that need published data."""
 
 ALL = [pytest.param(kind, name, options, id=f"{kind}-{name}-{number}") for kind in FOLDERS
@@ -319,6 +323,11 @@ def test_nobody_asks_a_part_what_it_has(name):
 
 def test_few_ask_anything_what_it_has():
     assert len(lines_that_ask(PACKAGE)) <= 5, lines_that_ask(PACKAGE)
+
+
+@pytest.mark.parametrize("name", ["runs", "compare"])
+def test_every_signature_says_what_it_takes(name):
+    assert not [path.name for path in (PACKAGE / name).glob("*.py") if re.search(r"\bAny\b", path.read_text())]
 
 
 def test_every_part_is_found():

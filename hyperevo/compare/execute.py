@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from hyperevo.compare.plan import Entry
 from hyperevo.config import Values, check_config, config_values
@@ -102,7 +102,7 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
         ray.shutdown()
 
 
-def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequence[int],
+def _follow(ray: ModuleType, entries: Sequence[Entry], observe: Observe, received: Sequence[int],
             trust: bool) -> dict[Path, str]:
     """Hand all runs out and wait for them, until a signal is received."""
     # A worker that dies leaves a checkpoint behind, which the next one finds.
@@ -128,7 +128,7 @@ def _elsewhere(entry: Entry) -> Code:
                               for source in entry.config.sources() if not source.installed})
 
 
-def _reason(ray: Any, reference: Any) -> str | None:
+def _reason(ray: ModuleType, reference: object) -> str | None:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hyperevo.config import RunConfig, brief_name, check_config, config_values
 from hyperevo.errors import SHOWN, UserError, one_line
@@ -201,6 +200,6 @@ def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> st
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Value of a config or a result as people write it."""
     return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

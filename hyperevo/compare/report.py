@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib import resources
 from math import isqrt
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from jinja2 import Environment, StrictUndefined
@@ -18,7 +17,7 @@ from hyperevo.compare.figures import caption
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
-from hyperevo.config import RunConfig, config_text, config_values
+from hyperevo.config import RunConfig, Values, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, Measure
@@ -87,7 +86,7 @@ def _data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _figure(file: Path) -> dict[str, Any]:
+def _figure(file: Path) -> Values:
     with Image.open(file) as picture:
         width = round(picture.width / DPI * INCH)
     return {"name": file.stem.replace("_", " "), "picture": _data_uri("png", file.read_bytes()), "width": width,
@@ -119,7 +118,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
             ("Target network", _settings("target", every)), ("Budget of a run", _budget(every))]
 
 
-def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
+def _settings(kind: str, every: Sequence[Mapping[str, object]]) -> str:
     """Settings of one part that are the same for all runs, and the keys of those that are not."""
     keys = [key for key in dict.fromkeys(key for values in every for key in values) if key.startswith(f"{kind}.")]
     same = [key for key in keys if all(key in values and values[key] == every[0][key] for values in every)]
@@ -130,7 +129,7 @@ def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join([", ".join(texts)] * bool(texts) + [f"not the same for all: {', '.join(differ)}"] * bool(differ))
 
 
-def _budget(every: Sequence[Mapping[str, Any]]) -> str:
+def _budget(every: Sequence[Values]) -> str:
     texts = []
     for kind in BUDGETS:
         amounts = [values[f"run.{kind}"] for values in every if f"run.{kind}" in values]
@@ -224,7 +223,7 @@ def _environments(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     return [(key, _values([values[key] for values in every if key in values])) for key in keys]
 
 
-def _values(values: Sequence[Any]) -> str:
+def _values(values: Sequence[object]) -> str:
     numbers = sorted({value for value in values if isinstance(value, int | float)})
     different = [*numbers, *sorted({as_text(value) for value in values if not isinstance(value, int | float)})]
     if len(different) > 2 and len(numbers) == len(different):

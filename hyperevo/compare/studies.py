@@ -6,17 +6,16 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hyperevo.config import load_config
+from hyperevo.config import Values, load_config
 from hyperevo.runs import create_run, execute, finished, open_run
 from hyperevo.runs.files import read_rows
 
 Variants = Mapping[str, tuple[str, Sequence[str]]]
 """Shipped config and overrides of every variant, by name."""
-Result = dict[str, Any]
+Result = Values
 """A run's result or a row of a table, by column."""
 Curve = tuple[np.ndarray, np.ndarray]
 """Steps of a run (points,), and a value at each (points,)."""

@@ -29,7 +29,7 @@ from hyperevo.runs.compose import shaped_target
 from hyperevo.weights import Weights
 
 OUTPUTS, EXAMPLES = 4, 6
-SHEETS = (Sheet((8, 8)), Sheet((6,)), Sheet((3, 8, 8)), Frame((3, 8, 8)))
+SHEETS = (Sheet((8, 8)), Sheet((6,)), Sheet((3, 8, 8)), Frame((3, 8, 8)), Sheet((2, OUTPUTS)))
 """Inputs that a target under test is built for: the first that it takes."""
 
 
@@ -69,6 +69,8 @@ class Case:
     def inputs(self, form: Form, examples: int = EXAMPLES) -> Tensor:
         """Inputs of a form."""
         generator, sizes = torch.Generator().manual_seed(1), self.sheet.sizes
+        if form == "pairs":
+            return torch.randint(1, OUTPUTS, (examples, 2, 5), generator=generator)
         if form == "symbols":
             return torch.randint(sizes[-1], (examples, self.sheet.units // sizes[-1]), generator=generator)
         shape = (-1, sizes[-1]) if form == "sequences" else (self.sheet.units,)
@@ -107,7 +109,8 @@ def answers_in_shape(case: Case) -> Iterator[str]:
     for form in sorted(case.part.forms):
         inputs = case.inputs(form)
         # Rows of an image are steps.
-        steps = inputs.shape[1] if form in ("sequences", "symbols") else case.sheet.units // case.sheet.sizes[-1]
+        steps = {"pairs": inputs.shape[-1], "sequences": inputs.shape[1], "symbols": inputs.shape[1]} \
+            .get(form, case.sheet.units // case.sheet.sizes[-1])
         wanted = (NETWORKS, len(inputs), *([steps] if case.part.every_step else []), OUTPUTS)
         outputs = case.part.forward(case.weights(), inputs)
         yield from shape_line(f"outputs of {form}", outputs, wanted)

@@ -288,10 +288,11 @@ def answer_in_place(activation: str, received: Tensor, clamped: bool = True) -> 
     if activation in WAVES:
         received = received.clamp_(-60, 60) if clamped else received
         return received.sin_() if activation == "sin" else received.cos_()
+    # The limits of the next two are neat-python's: without them their tails are 0, of which inv and log make much.
     if activation == "gauss":
-        return received.square_().neg_().exp_()
+        return received.square_().neg_().clamp_(min=-5 * 3.4**2).exp_()
     if activation == "sigmoid":
-        return received.sigmoid_()
+        return received.clamp_(min=-60).sigmoid_()
     if activation == "tanh":
         # tanh(z) = 2 sigmoid(2z) - 1, three times as fast on the CPU.
         return received.sigmoid_().mul_(2).sub_(1)

@@ -26,7 +26,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, NotNegative
 from hyperevo.devices import networks_at_once
 from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._queries import Cppns
@@ -47,11 +47,11 @@ class TreeSettings(ComponentSettings):
     """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
     maximum_depth: int = Field(3, ge=1, le=7)
     """Divisions that a tree has at most."""
-    division_threshold: float = Field(0.03, ge=0)
+    division_threshold: NotNegative = 0.03
     """Variance of a cell's parts above which they are divided further."""
-    variance_threshold: float = Field(0.03, ge=0)
+    variance_threshold: NotNegative = 0.03
     """Variance of a cell's leaves above which connections are looked for inside it."""
-    band_threshold: float = Field(0.3, ge=0)
+    band_threshold: NotNegative = 0.3
     """Difference to the neighbouring cells above which a cell becomes a connection."""
 
     @model_validator(mode="after")

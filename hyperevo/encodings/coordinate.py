@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo import devices
-from hyperevo.components import ParameterNames
+from hyperevo.components import ParameterNames, Positive
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotypes, as_genes
 from hyperevo.geometry import ParameterGeometry, Sheet
@@ -35,12 +35,12 @@ class Settings(EncodingSettings):
     """Number of units in every hidden layer of the MLP."""
     activation: Literal["sine", "relu"] = "sine"
     """φ, the function of the MLP's hidden units."""
-    frequency: float = Field(5.0, gt=0)
+    frequency: Positive = 5.0
     """Frequency ω of the sine, sin(ω z); ReLU does not use it."""
     patterns: ParameterNames = ()
     """Weight matrices with one output of the MLP per target unit, such as one readout pattern per class, in place of
     the unit's coordinates."""
-    scale: float = Field(1.0, gt=0)
+    scale: Positive = 1.0
     """Weight that an output of 1 becomes."""
 
 

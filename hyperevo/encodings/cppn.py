@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from hyperevo import devices
-from hyperevo.components import ComponentSettings, ParameterNames
+from hyperevo.components import ComponentSettings, ParameterNames, Positive
 from hyperevo.encodings._painter import Painter, Surface
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
@@ -51,7 +51,7 @@ class Settings(ComponentSettings):
     """true: a further CPPN output per weight output says where a connection exists: where it is above zero."""
     threshold: float = Field(0.2, ge=0, lt=1)
     """Magnitude of a CPPN output up to which the weight is 0."""
-    maximum_weight: float = Field(3.0, gt=0)
+    maximum_weight: Positive = 3.0
     """Weight that a CPPN output of 1 becomes."""
 
     @field_validator("patterns")

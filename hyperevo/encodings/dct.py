@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.components import Positive
 from hyperevo.devices import resident
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
@@ -34,7 +35,7 @@ class Settings(EncodingSettings):
     coefficients: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
     """Number of low frequencies along each axis, target axes first; one number serves for all. A shorter axis keeps all
     of its frequencies."""
-    scale: float = Field(1.0, gt=0)
+    scale: Positive = 1.0
     """Factor on the coefficients."""
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, Positive
 from hyperevo.devices import resident
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes
 from hyperevo.geometry import ParameterGeometry
@@ -23,7 +22,7 @@ class Settings(ComponentSettings):
     """Options of the direct encoding."""
 
     name: Literal["direct"] = "direct"
-    scale: float = Field(0.05, gt=0)
+    scale: Positive = 0.05
     """Weight that a gene of 1 becomes."""
 
 

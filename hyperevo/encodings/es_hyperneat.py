@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo import devices
+from hyperevo.components import Positive
 from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
@@ -42,7 +43,7 @@ class Settings(TreeSettings):
     iteration_level: int = Field(1, ge=0, le=32)
     """Number of times that trees of the hidden nodes found last look for further ones; at 0 hidden nodes are not
     connected to each other."""
-    maximum_weight: float = Field(3.0, gt=0)
+    maximum_weight: Positive = 3.0
     """Weight that a CPPN output of 1 becomes."""
     bias: bool = True
     """true: networks have a further input that is always 1."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from torch import Tensor
 
+from hyperevo.components import Positive
 from hyperevo.encodings._table import repeated_graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
@@ -36,7 +37,7 @@ class Settings(CppnSettings):
     start: Literal["evolved", "random"] = "evolved"
     """Numbers that a gradient starts from: the graph's own, equal for a whole population (evolved), or normal ones
     (random)."""
-    deviation: float = Field(0.5, gt=0)
+    deviation: Positive = 0.5
     """Standard deviation of the random start."""
 
     @field_validator("graph")

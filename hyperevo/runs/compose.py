@@ -141,7 +141,8 @@ def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
-         "symbols": "symbols (N, steps)", "observations": "an environment's observations"}
+         "symbols": "symbols (N, steps)", "pairs": "pairs of sentences (N, 2, steps)",
+         "observations": "an environment's observations"}
 
 
 def check_gradient(task: Task) -> None:

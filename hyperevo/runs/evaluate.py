@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo import devices
-from hyperevo.abilities import Acts, Calibrates
+from hyperevo.abilities import Acts, Calibrates, Writes
 from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import SUBSTRATE
 from hyperevo.parts import Batch, Encoding, Target, Task
@@ -19,6 +19,9 @@ Elsewhere it is as many as memory allows."""
 
 LARGEST_BLOCK = 2**20
 
+Play = Callable[[Target, Weights, Tensor, Tensor], Tensor]
+"""Function of a target, P networks' weights, inputs and wanted outputs (N, …); gives outcomes (P, N, …)."""
+
 FEW_NUMBERS = 2**20
 """Number of weights and values of units, 4 MB, up to which an operation takes about as long to start as to compute."""
 
@@ -26,11 +29,11 @@ FEW_NUMBERS = 2**20
 @torch.no_grad()
 def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch,
              measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Batch | None = None, acting: Acts | None = None) -> Tensor:
+             calibration: Batch | None = None, acting: Play | None = None) -> Tensor:
     """Values (P,) of `measure(outputs, wanted)` for every genotype on the same batch, float32 on the CPU.
 
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
-    readout. acting: task in whose environment networks act, instead of reading the inputs.
+    readout. acting: what networks do instead of reading the inputs, such as acting in an environment.
 
     Blocks bound memory; they do not change what one network computes with another. On the CPU graphs that are equal,
     numbers and all, are evaluated once, and every thread has blocks of its own.
@@ -44,7 +47,7 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
     def fitness(block: slice) -> Tensor:
         weights = calibrated(target, encoding.express(distinct[block]), calibration)
         if acting is not None:
-            return measure(acting.play(target, weights, inputs, wanted), wanted)
+            return measure(acting(target, weights, inputs, wanted), wanted)
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
     # Who acts step by step acts together with as many as there are.
@@ -73,9 +76,14 @@ def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads:
         torch.set_num_threads(threads)
 
 
-def acting_in(task: Task) -> Acts | None:
-    """The task if networks act in it; else None."""
-    return task if isinstance(task, Acts) else None
+def acting_in(task: Task) -> Play | None:
+    """Play of a task in whose environment networks act; None for others."""
+    return task.play if isinstance(task, Acts) else None
+
+
+def judged_by(task: Task) -> Play | None:
+    """Play with which networks are validated and tested: they act, or write by themselves; None for others."""
+    return task.write if isinstance(task, Writes) else acting_in(task)
 
 
 def calibrated(target: Target, weights: Weights, calibration: Batch | None) -> Weights:

@@ -3,14 +3,16 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
-(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint
-records SHA-256 of all that resuming depends on.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
+subwords.model (of tasks with sub-words), start/ (what the search began from), result.json, figures/, run.log and
+run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all that resuming depends on.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -19,7 +21,7 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import Parts, Task
+from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
@@ -33,8 +35,8 @@ from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
-from hyperevo.runs.writer import FIXED, Writer, lock_folder
-from hyperevo.seal import check_hash, file_hash
+from hyperevo.runs.writer import FIXED, SUBWORDS, Writer, lock_folder
+from hyperevo.seal import STATE, check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
@@ -125,8 +127,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
-
-
+    if parts.task.subwords_model:
+        write_bytes(folder / SUBWORDS, parts.task.subwords_model)
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -248,6 +250,19 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
         raise
     except Exception as error:  # whatever a search makes of a state that is not one of its own
         raise UserError(f"{place}: does not fit the config: {type(error).__name__}: {shortened(error)}") from error
+    _check_generation(run.parts.search, place)
+
+
+def _check_generation(search: Search, place: Path) -> None:
+    """Raise UserError where a search that took up a state has no number of tells: batches are drawn by it."""
+    found: Any = None
+    try:
+        found = search.generation
+        right = 0 <= operator.index(found) < 2**31
+    except (AttributeError, TypeError):
+        right = False
+    if not right:
+        raise UserError(f"{place / STATE}: search.generation: {shown(found)} is not an integer from 0 to {2**31 - 1:,}")
 
 
 def _extend(run: Run, writer: Writer, before: RunConfig) -> None:

@@ -11,11 +11,11 @@ from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
 from hyperevo.reading import is_there
 from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
-from hyperevo.runs.writer import LOCK, LOGS
+from hyperevo.runs.writer import LOCK, LOGS, SUBWORDS
 from hyperevo.seal import STATE
 from hyperevo.toml import read_toml
 
-FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "run.log", "config.toml")
+FILES = ("environment.json", "task.json", "inputs.json", SUBWORDS, *LOGS, "species.csv", "run.log", "config.toml")
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
 

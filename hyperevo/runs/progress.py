@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,9 +17,10 @@ SECONDS_BETWEEN_UPDATES = 0.1
 """Least time between two updates of a notebook's line."""
 
 
-def plain_console(**options: Any) -> Console:
+def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: bool = False) -> Console:
     """A console that shows text as it is: no square bracket is markup, and no colon the name of a picture."""
-    return Console(markup=False, emoji=False, highlight=False, **options)
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width,
+                   soft_wrap=soft_wrap)
 
 
 @contextmanager

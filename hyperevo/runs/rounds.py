@@ -19,7 +19,7 @@ from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.result import Result, finish
@@ -186,7 +186,7 @@ def _validate(run: Run) -> float | None:
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
-                      run.memory_gb, calibration_of(parts), acting_in(parts.task))
+                      run.memory_gb, calibration_of(parts), judged_by(parts.task))
     scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())

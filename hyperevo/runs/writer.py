@@ -18,7 +18,9 @@ from hyperevo.runs.files import AppendLog, write_folder
 from hyperevo.seal import file_hash
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
-FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json", "start/state.json",
+SUBWORDS = "subwords.model"
+"""Model of the sub-words of a task whose symbols are some."""
+FIXED = ("environment.json", "task.json", "inputs.json", SUBWORDS, "code/sources.json", "start/state.json",
          "start/tensors.safetensors")
 """Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.abilities import FixedLength
+from hyperevo.components import NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
@@ -39,12 +40,12 @@ class GaussianSettings(PopulationSettings):
     """Options that all searches with a Gaussian share."""
 
     words = ("zero", "sample")
-    deviation: float = Field(0.1, gt=0)
+    deviation: Positive = 0.1
     """Standard deviation of the first population around its centre."""
     start: str = "zero"
     """First centre: zero, all genes 0; sample, a sample of the genotypes that a gradient search starts from; or a run
     folder, whose champion it is. The run keeps a copy of that: the folder is needed once."""
-    centre: float = Field(0.0, ge=0)
+    centre: NotNegative = 0.0
     """Standard deviation of noise added to the first centre; needed where the start is a stationary point, as zero is
     for layered encodings."""
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import Options
+from hyperevo.components import Options, Positive
 from hyperevo.graph import Graph
 
 
@@ -18,7 +18,7 @@ class LearnSettings(Options):
 
     steps: int = Field(0, ge=0, le=10_000)
     """Steps along the gradient of every genome before it is evaluated; 0 is evolution alone."""
-    learning_rate: float = Field(0.01, gt=0)
+    learning_rate: Positive = 0.01
     """Learning rate of Adam, which starts anew with every generation."""
     schedule: Literal["constant", "cosine"] = "constant"
     """cosine: from the learning rate down to 0 within every generation."""

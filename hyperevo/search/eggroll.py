@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.components import NotNegative, Positive
 from hyperevo.devices import resident
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
@@ -40,14 +41,14 @@ class Settings(StartSettings):
     """Number of genotypes in a generation, in pairs with opposite noise."""
     rank: int = Field(1, ge=1)
     """r, the rank of the noise on a weight matrix."""
-    deviation: float = Field(0.3, gt=0)
+    deviation: Positive = 0.3
     """σ, the standard deviation of the noise."""
     start: str = ""
     """Run folder whose champion is the first centre; by default it is drawn. The run keeps a copy of it: the folder is
     needed once."""
-    centre: float = Field(1.0, ge=0)
+    centre: NotNegative = 1.0
     """Standard deviation of a first centre drawn around 0; 0 itself is a saddle of networks with layers."""
-    learning_rate: float = Field(0.1, gt=0)
+    learning_rate: Positive = 0.1
     """Learning rate of the optimizer that moves the centre."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Optimizer that moves the centre along g: Adam, or plain ascent."""

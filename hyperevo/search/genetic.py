@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, begin_around, build_evotorch
 
@@ -19,7 +20,7 @@ class Settings(PopulationSettings):
     genes are drawn from -1 to 1. The run keeps a copy of it: the folder is needed once."""
     tournament: int = Field(4, ge=2)
     """Number of genotypes drawn for a tournament; the best of them becomes a parent."""
-    mutation: float = Field(0.05, gt=0)
+    mutation: Positive = 0.05
     """Standard deviation of the noise added to every gene of a child."""
     elitist: bool = True
     """true: the next population is the best of parents and children; false: the children alone."""

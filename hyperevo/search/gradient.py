@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyperevo.abilities import FixedLength, Loss
+from hyperevo.components import NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
@@ -33,21 +34,21 @@ class Settings(StartSettings):
     keeps a copy of it: the folder is needed once."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer of the genes; sgd has Nesterov's momentum."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: Positive = 1e-3
     """Learning rate; the largest one of the schedules one-cycle and cosine, the first one of steps."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of the optimizer sgd; others do not use it."""
     schedule: Literal["constant", "one-cycle", "cosine", "steps"] = "constant"
     """Course of the learning rate: constant; one-cycle, up in the first 30 % of all steps and then down to 0, both as a
     cosine; cosine, down to 0; steps, as the key `steps` gives it."""
-    steps: tuple[tuple[int, float], ...] = ()
+    steps: tuple[tuple[int, NotNegative], ...] = ()
     """Pairs [step, learning rate from that step on] of the schedule steps, in order."""
-    clip: float | None = Field(None, gt=0)
+    clip: Positive | None = None
     """Largest norm of one genotype's gradient, to which longer ones are scaled down; by default gradients are not
     limited."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: NotNegative = 0.0
     """Weight decay of the genes, as a part of the gradient; with adamw it is apart from the gradient."""
-    generated_decay: float = Field(0.0, ge=0)
+    generated_decay: NotNegative = 0.0
     """Weight decay of the weights that an encoding generates, or of the weight matrices and kernels of the direct
     encoding."""
     steps_per_round: int = Field(50, ge=1, le=100_000)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
 
@@ -14,9 +15,9 @@ class Settings(GaussianSettings):
     name: Literal["pgpe"] = "pgpe"
     population: int = Field(60, ge=2, multiple_of=2)
     """Number of genotypes in a generation, even: every sample has a mirrored twin."""
-    learning_rate: float = Field(0.05, gt=0)
+    learning_rate: Positive = 0.05
     """Learning rate of the centre."""
-    deviation_learning_rate: float = Field(0.1, gt=0)
+    deviation_learning_rate: Positive = 0.1
     """Learning rate of the standard deviations."""
     optimizer: Literal["clipup", "adam"] = "adam"
     """Optimizer that moves the centre."""

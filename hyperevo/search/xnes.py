@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
 
@@ -12,9 +11,9 @@ class Settings(GaussianSettings):
     """Options of XNES; a learning rate that is not given is evotorch's default for the number of genes."""
 
     name: Literal["xnes"] = "xnes"
-    learning_rate: float | None = Field(None, gt=0)
+    learning_rate: Positive | None = None
     """Step of the centre along the natural gradient; by default 1."""
-    deviation_learning_rate: float | None = Field(None, gt=0)
+    deviation_learning_rate: Positive | None = None
     """Multiple of evotorch's step of the covariance for the number of genes; by default 1."""
 
 

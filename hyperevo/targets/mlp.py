@@ -3,10 +3,10 @@
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, Positive
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet
 from hyperevo.targets._ridge import ridge_readout
@@ -39,7 +39,7 @@ class Settings(ComponentSettings):
     """Function of the hidden units."""
     biases: bool = True
     """true: hidden and output units have biases; false: the parameters are weight matrices alone."""
-    ridge: float | None = Field(None, gt=0)
+    ridge: Positive | None = None
     """Penalty of a ridge regression that fits the readout in closed form; by default the readout comes from the
     genotype. In a generation the readout is fitted to half of the images and judged on the other half, for validation
     and test it is fitted to 10,000 training images."""

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import TaskSettings, load_component
+from hyperevo.components import NotNegative, TaskSettings, load_component
 from hyperevo.data import ImageData, load_images
 from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
@@ -71,7 +71,7 @@ class ClassificationSettings(SamplingSettings):
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     """Fitness on the images of a generation: minus the mean cross-entropy, or the share that is classified
     correctly."""
-    scale_outputs: float = Field(0.0, ge=0)
+    scale_outputs: NotNegative = 0.0
     """Standard deviation over the batch to which every network's outputs are scaled before the cross-entropy, so that
     fitness measures which class leads and not the size of the weights; 0 leaves them as they are. Accuracy is equal
     either way."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,21 @@ from hyperevo.tasks._episodes import Episodes, Stepped, World
 SECONDS_BETWEEN_LOOKS = 1.0
 """Time between two looks whether a process that has not answered is still there."""
 
+LONGEST = 300.0
+"""Seconds that one call of an environment may take."""
+
+
+class Worker(NamedTuple):
+    """A process, the pipe to it, and what it is at: number of calls of environments, seed and step of the last one."""
+
+    process: Any
+    connection: Connection
+    at: Any
+
+
+class TooLong(Exception):
+    """An environment's call has taken longer than it may."""
+
 
 class Workers:
     """Episodes as in `Episodes`, dealt to worker processes in turn. The processes start with the first episodes, and
@@ -24,7 +39,7 @@ class Workers:
 
     def __init__(self, world: World, count: int):
         self.world, self.count = world, count
-        self._workers: list[tuple[Any, Connection]] = []
+        self._workers: list[Worker] = []
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
         """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
@@ -48,8 +63,8 @@ class Workers:
         """Arrays that workers answer with, in the order of the episodes; raises RunFailed where a worker fails."""
         asked = [(worker, own) for worker, own in enumerate(dealt) if own]
         for worker, own in asked:
-            self._with(worker, partial(Connection.send, obj=message(own)))
-        answers = [self._with(worker, partial(_received, self._workers[worker][0])) for worker, _ in asked]
+            self._with(worker, partial(_send, message(own)))
+        answers = [self._with(worker, _received) for worker, _ in asked]
         for answer in answers:
             if isinstance(answer, str):
                 self.close()
@@ -57,48 +72,70 @@ class Workers:
         order = np.argsort(np.concatenate([own for _, own in asked]))
         return tuple(np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
 
-    def _with(self, worker: int, use: Callable[[Connection], Any]) -> Any:
-        process, connection = self._workers[worker]
+    def _with(self, worker: int, use: Callable[[Worker], Any]) -> Any:
+        there = self._workers[worker]
         try:
-            return use(connection)
+            return use(there)
+        except TooLong as error:
+            calls, seed, step = there.at
+            there.process.kill()
+            there.process.join(1)
+            self.close()
+            what = f"step {step} has not returned" if step else "no episode has begun"
+            raise RunFailed(f"{self.world.name}: {what} after {LONGEST:g} seconds"
+                            + f" (episode with seed {seed})" * bool(calls)) from error
         except (EOFError, OSError) as error:
-            process.join(1)
+            there.process.join(1)
             self.close()
             raise RunFailed(f"worker process {worker + 1} of {self.count} for {self.world.name} died (exit code "
-                            f"{process.exitcode}); `hyperevo resume` goes on from the last whole round") from error
+                            f"{there.process.exitcode}); `hyperevo resume` goes on from the last whole round"
+                            ) from error
 
     def close(self) -> None:
         """End the workers."""
-        for _, connection in self._workers:
-            connection.close()
-        for process, _ in self._workers:
-            process.join(5)
-            process.kill()
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            worker.process.join(5)
+            worker.process.kill()
         self._workers = []
 
 
-def _received(process: Any, connection: Connection) -> Any:
-    """Next message of a process; raises EOFError where it has died, also if a child of its own holds the connection."""
-    while not connection.poll(SECONDS_BETWEEN_LOOKS):
-        if not process.is_alive() and not connection.poll():
+def _send(message: tuple[Any, ...], worker: Worker) -> None:
+    worker.connection.send(message)
+
+
+def _received(worker: Worker) -> Any:
+    """Next message of a worker. Raises EOFError where it has died, also if a child of its own holds the connection, and
+    TooLong where its environment does not return."""
+    calls, looks = worker.at[0], 0  # counted, not timed: time goes on for a process that is stopped
+    while not worker.connection.poll(SECONDS_BETWEEN_LOOKS):
+        if not worker.process.is_alive() and not worker.connection.poll():
             raise EOFError
-    return connection.recv()
+        calls, looks = worker.at[0], looks + 1 if worker.at[0] == calls else 0
+        if looks * SECONDS_BETWEEN_LOOKS >= LONGEST:
+            raise TooLong
+    return worker.connection.recv()
 
 
-def _start(world: World, number: int) -> tuple[Any, Connection]:
+def _start(world: World, number: int) -> Worker:
     # A fork would copy locks that other threads of this process hold, such as torch's.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(world, there), name=f"episodes-{number + 1}", daemon=True)
+    at = context.RawArray("q", 3)
+    process = context.Process(target=_serve, args=(world, there, at), name=f"episodes-{number + 1}", daemon=True)
     process.start()
     there.close()
-    return process, here
+    return Worker(process, here, at)
 
 
-def _serve(world: World, connection: Connection) -> None:
+def _serve(world: World, connection: Connection, at: Any) -> None:
     """Answer until the other end is closed. Ctrl-C is for the process there, which ends this one."""
+    def note(seed: int, step: int) -> None:
+        at[:] = at[0] + 1, seed, step
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    episodes = Episodes(world)
+    episodes = Episodes(world, note)
     with suppress(EOFError, OSError):
         while True:
             request, *arguments = connection.recv()

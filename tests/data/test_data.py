@@ -83,7 +83,7 @@ def test_digits_need_no_files():
 
 def test_all_data_sets_are_found_by_file_name():
     assert dataset_names() == [
-        "cifar10", "digits", "enwik8", "fashion", "mnist", "omniglot", "ptb", "tinyshakespeare"]
+        "cifar10", "digits", "enwik8", "fashion", "mnist", "multi30k", "omniglot", "ptb", "tinyshakespeare"]
     with pytest.raises(UserError, match="no data set called 'mnits'; did you mean 'mnist'"):
         load_images("mnits")
 

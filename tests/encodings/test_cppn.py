@@ -12,6 +12,7 @@ from random_cppns import GEOMETRY, OPTIONS, SMOOTH, painted_alone, population
 from hyperevo import devices
 from hyperevo.encodings import _painting, cppn
 from hyperevo.encodings.cppn import CppnEncoding, Settings
+from hyperevo.functions import ACTIVATIONS
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.weights import Deferred, Factored, Pieces
 
@@ -71,6 +72,15 @@ def test_a_graph_of_waves_stays_factored(monkeypatch):
     assert isinstance(weight, Pieces)
     assert [type(part) for part in weight.parts] == [Factored, Deferred, Factored]
     assert [len(part) for part in weight.parts] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_functions_in_place_are_the_functions_far_out_too(name):
+    places = torch.cat([torch.linspace(-99, 99, 1999, dtype=torch.float64), torch.tensor([0.0, 1e-9, -3.4, 12, -12.1])])
+    expected, gain = ACTIVATIONS[name](places), dict(_painting.GAINS).get(name, 1.0)
+    found = _painting.answer_in_place(name, gain * places)
+    apart = (found - expected).abs() / expected.abs().clamp(min=1.0 if name in ("sin", "cos", "tanh") else 1e-30)
+    assert float(apart.max()) < 1e-12
 
 
 def test_waves_beyond_the_clamp_are_clamped_as_in_neat_python(way):
