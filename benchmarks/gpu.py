@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,7 +106,7 @@ def _difference(own: Tensor, walked: Tensor, counted: bool) -> float:
 
 # A population's fitness
 
-COUNTED = ("population", "launches", "gpu_share")
+COUNTED = ("population", "launches", "waits", "gpu_share")
 """Figures that are no seconds."""
 
 
@@ -180,14 +181,24 @@ def _products(precision: str) -> Iterator[None]:
 
 
 def _launches(work: Callable[[], Any], device: torch.device) -> dict[str, float | None]:
-    """Launches of one call, and the share of its time that the GPU works; None without one."""
+    """Launches of one call, times that it waits for the GPU, and the share of its time that the GPU works; None without
+    one."""
     if device.type != "cuda":
-        return {"launches": None, "gpu_share": None}
+        return {"launches": None, "waits": None, "gpu_share": None}
     work()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    waits = sum("synchroniz" in str(own.message) for own in seen)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         spent = seconds(work, device)
     events = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
-    return {"launches": len(events), "gpu_share": sum(event.device_time for event in events) / 1e6 / spent}
+    return {"launches": len(events), "waits": waits,
+            "gpu_share": sum(event.device_time for event in events) / 1e6 / spent}
 
 
 # A whole generation
