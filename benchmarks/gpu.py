@@ -30,7 +30,7 @@ from hyperevo import devices
 from hyperevo.benchmark import mnist_network, random_batch, random_graphs, seconds
 from hyperevo.encodings import cppn
 from hyperevo.encodings._program import ACTIVATION_NAMES, AGGREGATION_NAMES
-from hyperevo.encodings._table import LinkColumns, NodeColumns, TabledGraphs, table_from_columns
+from hyperevo.encodings._table import LinkColumns, NodeColumns, Table, TabledGraphs, table_from_columns
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, Node, Topology, activate
@@ -134,6 +134,16 @@ def columns_of(graphs: list[Graph]) -> tuple[NodeColumns, LinkColumns]:
             LinkColumns(*ends[:, :3].T.astype(int), ends[:, 3]))
 
 
+def _part(columns: tuple[NodeColumns, LinkColumns], first: int, last: int) -> tuple[NodeColumns, LinkColumns]:
+    """Columns of graphs first … last - 1."""
+    nodes, links = columns
+    start = nodes.sizes[:first].sum()
+    own = slice(start, start + nodes.sizes[first:last].sum())
+    rows = slice(*np.searchsorted(links.owners, [first, last]))
+    return (NodeColumns(nodes.sizes[first:last], *(column[own] for column in nodes[1:])),
+            LinkColumns(links.owners[rows] - first, *(column[rows] for column in links[1:])))
+
+
 def population(bench: Bench) -> dict[str, Any]:
     """Microseconds a network of expressing and evaluating different CPPNs on 784-256-10 and 1,000 images, from columns
     of genes to fitness, beside one batched matrix product."""
@@ -153,9 +163,11 @@ def _microseconds_a_network(encoding: cppn.CppnEncoding, graphs: list[Graph], ba
     columns, target, device, size = columns_of(graphs), mnist_network(), bench.device, len(graphs)
     weights, inputs = torch.randn(size, 256, 784, device=device), batch[0].T.contiguous()
 
+    def part(first: int, last: int) -> Table:
+        return table_from_columns(len(encoding.input_names), len(encoding.output_names), *_part(columns, first, last))
+
     def tabled() -> TabledGraphs:
-        return TabledGraphs(size, lambda: graphs, lambda: table_from_columns(
-            len(encoding.input_names), len(encoding.output_names), *columns))
+        return TabledGraphs(size, lambda: graphs, lambda: part(0, size), part)
 
     def evaluated() -> Tensor:
         return evaluate(encoding, target, tabled(), batch, lambda outputs, labels: outputs.mean((1, 2)), MEMORY_GB)

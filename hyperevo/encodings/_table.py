@@ -142,10 +142,15 @@ class Table:
 
 
 class TabledGraphs(Sequence[Graph]):
-    """A population of graphs that has a table. The graphs themselves are made, all at once, when one is asked for."""
+    """A population of graphs that has a table. The graphs themselves are made, all at once, when one is asked for.
 
-    def __init__(self, size: int, graphs: Callable[[], Sequence[Graph]], table: Callable[[], Table]):
-        self._size, self._make_graphs, self._make_table = size, graphs, table
+    table: makes the whole table; part: the table of graphs first … last - 1 alone, for slices, whose tables are then
+    made one by one while a device works on the slice before.
+    """
+
+    def __init__(self, size: int, graphs: Callable[[], Sequence[Graph]], table: Callable[[], Table],
+                 part: Callable[[int, int], Table] | None = None):
+        self._size, self._make_graphs, self._make_table, self._make_part = size, graphs, table, part
 
     @cached_property
     def _graphs(self) -> list[Graph]:
@@ -171,7 +176,11 @@ class TabledGraphs(Sequence[Graph]):
         first, last, step = chosen.indices(len(self))
         if step != 1:
             raise ValueError("graphs with a table are consecutive ones")
-        return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: self.table.of(chosen))
+        make = self._make_part
+        if make is None or "table" in vars(self) or last - first == len(self):
+            return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: self.table.of(chosen))
+        return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: make(first, max(first, last)),
+                            lambda start, stop: make(first + start, first + stop))
 
     def __iter__(self) -> Iterator[Graph]:
         return iter(self._graphs)

@@ -104,9 +104,10 @@ def test_genomes_are_painted_from_their_columns_without_becoming_graphs():
     asked = search.ask()
     with torch.no_grad():
         weights = encoding.express(asked)["hidden.weight"]
-        part = encoding.express(asked[2:4])["hidden.weight"]
+        parts = [encoding.express(own)["hidden.weight"]
+                 for own in (asked[2:4], search.ask()[2:4], search.ask()[1:5][1:3])]
     assert "_graphs" not in vars(asked)
-    assert torch.equal(part, weights[2:4])
+    assert all(torch.equal(part, weights[2:4]) for part in parts)
     for graph, own in zip(asked, weights, strict=True):
         assert_close(own, painted_alone(CppnEncoding(Settings(), GEOMETRY), graph, "hidden.weight"))
 
