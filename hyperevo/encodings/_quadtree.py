@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, NotNegative
-from hyperevo.devices import networks_at_once
+from hyperevo.devices import networks_at_once, resident
 from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._queries import Cppns
 
@@ -176,7 +176,7 @@ def _ask(cppns: Cppns | KernelCppns, trees: Trees, tree: Tensor, cell: Tensor, l
     axes, half = cell.shape[1], 2.0**-level
     own = trees.places[tree]
     centre = ((2 * cell + 1) * half - 1).to(own)
-    around = (_border_grid(axes, levels) * half).to(own)
+    around = resident((_border_grid(axes, levels) * half).to(own.dtype), own.device)
     ends = {"1": (own, torch.zeros_like(around)), "2": (centre, around)}
     if not trees.outgoing:
         ends = {"1": ends["2"], "2": ends["1"]}

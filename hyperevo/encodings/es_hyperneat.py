@@ -12,6 +12,7 @@ genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -104,7 +105,7 @@ class EsHyperneatEncoding(Encoding):
         if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
                                            for graph in graphs):
             weights = self._painted_again(graphs, weights, nodes)
-        places = self.cells.places.to(self.device, dtype)[nodes.clamp(min=0)]
+        places = self._places.to(dtype)[nodes.clamp(min=0)]
         places = places.masked_fill(nodes[:, :, None] < 0, torch.nan)
         return Weights({**{name: torch.where(value.isnan(), 0.0, value * self.settings.maximum_weight)
                            for name, value in weights.items()}, "hidden.places": places})
@@ -115,6 +116,11 @@ class EsHyperneatEncoding(Encoding):
         """Values of the CPPN by parameter, NaN where there is no connection, and the cell of every hidden node
         (P, hidden), -1 where a network has fewer than others."""
         return self._lay_out(self._discover(graphs, dtype))
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """Centres (cells, axes) of all cells, on the device."""
+        return self.cells.places.to(self.device)
 
     # Discovery
 
@@ -144,7 +150,7 @@ class EsHyperneatEncoding(Encoding):
         new, parts = found, []
         for _ in range(self.settings.iteration_level):
             owner, cell = new.nonzero().unbind(1)
-            trees = Trees(owner, self.cells.places.to(self.device)[cell], True)
+            trees = Trees(owner, self._places[cell], True)
             parts.append((grow(cppns, trees, self.settings), owner, cell))
             reached = torch.zeros(found.shape, device=found.device)
             reached.index_add_(0, owner, connected(parts[-1][0]).to(reached))
@@ -177,7 +183,7 @@ class EsHyperneatEncoding(Encoding):
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:
         """Values of the connections once more, differentiable: every graph is asked for them again."""
-        cells = self.cells.places.to(self.device)
+        cells = self._places
         masks = {name: ~value.isnan() for name, value in weights.items()}
         painted: dict[str, list[Tensor]] = {name: [] for name in weights}
         for number, graph in enumerate(graphs):
