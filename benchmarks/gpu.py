@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ from hyperevo import devices
 from hyperevo.benchmark import mnist_network, random_batch, random_graphs, seconds
 from hyperevo.encodings import cppn
 from hyperevo.encodings._program import ACTIVATION_NAMES, AGGREGATION_NAMES
-from hyperevo.encodings._table import LinkColumns, NodeColumns, TabledGraphs, table_from_columns
+from hyperevo.encodings._table import LinkColumns, NodeColumns, Table, TabledGraphs, table_from_columns
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, Node, Topology, activate
@@ -105,7 +106,7 @@ def _difference(own: Tensor, walked: Tensor, counted: bool) -> float:
 
 # A population's fitness
 
-COUNTED = ("population", "launches", "gpu_share")
+COUNTED = ("population", "launches", "waits", "gpu_share")
 """Figures that are no seconds."""
 
 
@@ -133,6 +134,16 @@ def columns_of(graphs: list[Graph]) -> tuple[NodeColumns, LinkColumns]:
             LinkColumns(*ends[:, :3].T.astype(int), ends[:, 3]))
 
 
+def _part(columns: tuple[NodeColumns, LinkColumns], first: int, last: int) -> tuple[NodeColumns, LinkColumns]:
+    """Columns of graphs first … last - 1."""
+    nodes, links = columns
+    start = nodes.sizes[:first].sum()
+    own = slice(start, start + nodes.sizes[first:last].sum())
+    rows = slice(*np.searchsorted(links.owners, [first, last]))
+    return (NodeColumns(nodes.sizes[first:last], *(column[own] for column in nodes[1:])),
+            LinkColumns(links.owners[rows] - first, *(column[rows] for column in links[1:])))
+
+
 def population(bench: Bench) -> dict[str, Any]:
     """Microseconds a network of expressing and evaluating different CPPNs on 784-256-10 and 1,000 images, from columns
     of genes to fitness, beside one batched matrix product."""
@@ -152,9 +163,11 @@ def _microseconds_a_network(encoding: cppn.CppnEncoding, graphs: list[Graph], ba
     columns, target, device, size = columns_of(graphs), mnist_network(), bench.device, len(graphs)
     weights, inputs = torch.randn(size, 256, 784, device=device), batch[0].T.contiguous()
 
+    def part(first: int, last: int) -> Table:
+        return table_from_columns(len(encoding.input_names), len(encoding.output_names), *_part(columns, first, last))
+
     def tabled() -> TabledGraphs:
-        return TabledGraphs(size, lambda: graphs, lambda: table_from_columns(
-            len(encoding.input_names), len(encoding.output_names), *columns))
+        return TabledGraphs(size, lambda: graphs, lambda: part(0, size), part)
 
     def evaluated() -> Tensor:
         return evaluate(encoding, target, tabled(), batch, lambda outputs, labels: outputs.mean((1, 2)), MEMORY_GB)
@@ -180,14 +193,24 @@ def _products(precision: str) -> Iterator[None]:
 
 
 def _launches(work: Callable[[], Any], device: torch.device) -> dict[str, float | None]:
-    """Launches of one call, and the share of its time that the GPU works; None without one."""
+    """Launches of one call, times that it waits for the GPU, and the share of its time that the GPU works; None without
+    one."""
     if device.type != "cuda":
-        return {"launches": None, "gpu_share": None}
+        return {"launches": None, "waits": None, "gpu_share": None}
     work()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    waits = sum("synchroniz" in str(own.message) for own in seen)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         spent = seconds(work, device)
     events = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
-    return {"launches": len(events), "gpu_share": sum(event.device_time for event in events) / 1e6 / spent}
+    return {"launches": len(events), "waits": waits,
+            "gpu_share": sum(event.device_time for event in events) / 1e6 / spent}
 
 
 # A whole generation

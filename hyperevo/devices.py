@@ -39,8 +39,8 @@ def painting(device: torch.device) -> str:
 
 
 def resident(values: Tensor, device: torch.device) -> Tensor:
-    """The values on a device. A GPU copies them while the program goes on."""
-    if device.type == "cuda" and values.device.type == "cpu":
+    """The values on a device. A GPU copies them while the program goes on, unless a gradient is to come back."""
+    if device.type == "cuda" and values.device.type == "cpu" and not values.requires_grad:
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 

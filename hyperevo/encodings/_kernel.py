@@ -179,33 +179,36 @@ def _finished(value, threshold, factor):
 
 
 @triton.jit(do_not_specialize=["tiles", "jobs", "most", "needed_at", "asked"])
-def paint(starts, nodes, needed, sources, outputs, weights, biases, responses, source, target, spread, chosen, painted,
-          scratch, across, down, tiles, jobs, most, needed_at, asked, threshold, factor,
-          inputs: tl.constexpr, further: tl.constexpr, kept: tl.constexpr, expressed: tl.constexpr, tile: tl.constexpr):
-    """Paint P networks' weights (P, kept, down · across) over points (down, across).
+def paint(starts, nodes, needed, sources, outputs, weights, biases, responses, source, target, spread, chosen, owners,
+          painted, scratch, across, down, tiles, jobs, most, needed_at, asked, threshold, factor, inputs: tl.constexpr,
+          further: tl.constexpr, kept: tl.constexpr, expressed: tl.constexpr, by_row: tl.constexpr,
+          tile: tl.constexpr):
+    """Paint P networks' weights (P, kept, down · across) over points (down, across); or, if by_row, a row of points of
+    network `owners` (down,) each: (down, kept, across).
 
     starts (P + 1,), nodes (N, 4): activation, aggregation, first link, past the last link. needed: mask of the nodes,
     from `needed_at` on. outputs (P, asked): values of the graph that are outputs. source (inputs, across), target
     (inputs, down), spread (further, down, across): the graph's inputs are source + target, and then spread. chosen:
-    kept outputs that paint, then, if expressed, as many that say where. jobs: tiles · P. most: room for so many values
-    of a graph in a program's scratch.
+    kept outputs that paint, then, if expressed, as many that say where. jobs: tiles · P, or tiles · down. most: room
+    for so many values of a graph in a program's scratch.
     """
     program = tl.program_id(0)
-    points = across * down
+    points = across if by_row else across * down
     lanes = tl.arange(0, tile)
     mine = scratch + program.to(tl.int64) * most * tile
     for job in range(program, jobs, tl.num_programs(0)):
-        network = job // tiles
+        item = job // tiles
+        network = tl.load(owners + item) if by_row else item
         point = (job % tiles) * tile + lanes
         inside = point < points
-        row = point // across
-        column = point % across
+        row = item + point * 0 if by_row else point // across
+        column = point if by_row else point % across
         for place in tl.static_range(inputs):
             value = tl.load(source + place * across + column, mask=inside, other=0.0)
             value += tl.load(target + place * down + row, mask=inside, other=0.0)
             tl.store(mine + place * tile + lanes, value)
         for place in tl.static_range(further):
-            value = tl.load(spread + place * points + point, mask=inside, other=0.0)
+            value = tl.load(spread + (place * down + row) * across + column, mask=inside, other=0.0)
             tl.store(mine + (inputs + place) * tile + lanes, value)
         tl.debug_barrier()
         start = tl.load(starts + network)
@@ -225,5 +228,5 @@ def paint(starts, nodes, needed, sources, outputs, weights, biases, responses, s
             if expressed:
                 output = tl.load(outputs + network * asked + tl.load(chosen + kept + place))
                 weight = tl.where(tl.load(mine + output * tile + lanes) > 0.0, weight, 0.0)
-            tl.store(painted + (network * kept + place).to(tl.int64) * points + point, weight, mask=inside)
+            tl.store(painted + (item * kept + place).to(tl.int64) * points + point, weight, mask=inside)
         tl.debug_barrier()

@@ -1,7 +1,8 @@
-"""Weights of a whole population of CPPNs by the kernel: one launch per parameter, whatever the graphs look like."""
+"""Answers of a whole population of CPPNs by the kernel, in one launch whatever the graphs look like: weights of a
+parameter, or a row of points for every unit that asks."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -45,8 +46,8 @@ class Surface:
 
 
 class _OnDevice(NamedTuple):
-    """Layout of a population as the kernel reads it; `needed` is one mask after the other, and `chosen` are the outputs
-    of each surface."""
+    """Layout of a population as the kernel reads it. By group of outputs, `chosen` are the outputs, and `needed` is one
+    mask of nodes after the other."""
 
     starts: Tensor
     nodes: Tensor
@@ -66,34 +67,68 @@ class Painter:
 
     def paint(self, table: Table) -> dict[str, Tensor]:
         """Weights (P, values, points) by parameter."""
-        layout, numbers = self._laid_out(table.layout), _numbers(table, self.device)
-        return {name: self._paint(table.layout, layout, numbers, surface, place)
+        own, numbers = self._laid_out(table.layout), _numbers(table, self.device)
+        return {name: _launch(table.layout, own, numbers, surface, place, (self.threshold, self.factor))
                 for place, (name, surface) in enumerate(self.surfaces.items())}
 
     def _laid_out(self, layout: Layout) -> _OnDevice:
         """The layout on the device; that of the last call is kept, for populations that differ in numbers only."""
         last, known = self._last
         if known is None or last is not layout:
-            known = _on_device(layout, list(self.surfaces.values()), self.device)
+            groups = [surface.values + surface.expression for surface in self.surfaces.values()]
+            known = _on_device(layout, groups, self.device)
             self._last = layout, known
         return known
 
-    def _paint(self, layout: Layout, own: _OnDevice, numbers: list[Tensor], surface: Surface, place: int) -> Tensor:
-        (inputs, across), down, spread = surface.source.shape, surface.target.shape[1], len(surface.spread)
-        tile = min(TILE, max(SMALLEST_TILE, 1 << (across * down - 1).bit_length()))
-        tiles, most = -(-across * down // tile), inputs + spread + layout.most_nodes
-        jobs = tiles * len(layout)
-        side_by_side = min(jobs, programs(self.device), max(1, SCRATCH // (most * tile)))
-        painted = torch.empty(len(layout), len(surface.values), down * across, device=self.device)
-        scratch = torch.empty(side_by_side * most * tile, device=self.device)
-        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
-            _kernel()[(side_by_side,)](
-                own.starts, own.nodes, own.needed, own.sources, own.outputs, *numbers, surface.source, surface.target,
-                surface.spread, own.chosen[place], painted, scratch, across, down, tiles, jobs, most,
-                place * len(layout.depths), layout.outputs.shape[1], self.threshold, self.factor, inputs=inputs,
-                further=spread, kept=len(surface.values), expressed=bool(surface.expression), tile=tile,
-                num_warps=max(1, tile // 256))
-        return painted
+
+class KernelCppns:
+    """CPPNs of P graphs that the kernel asks for their first `outputs` outputs, float32: see `_queries.Cppns`.
+
+    names: of the inputs; `distance`, which is the last, is that between (x1, y1, …) and (x2, y2, …).
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, table: Table, names: Sequence[str], device: torch.device, outputs: int = 1):
+        self.population, self.names, self.outputs = len(table), list(names), outputs
+        self._layout, self._numbers = table.layout, _numbers(table, device)
+        self._group = tuple(range(outputs))
+        self._own = _on_device(table.layout, [self._group], device)
+        self._pairs = [(self.names.index(name), self.names.index(f"{name[0]}2")) for name in self.names
+                       if name.endswith("1")] if "distance" in self.names else []
+
+    def ask(self, owner: Tensor, near: Tensor, far: Tensor) -> Tensor:
+        """Answers (outputs, units, points) of the graphs `owner` (units,) to inputs near (inputs, units) + far (inputs,
+        points)."""
+        parts = [near[place, :, None] + far[place] for pair in self._pairs for place in pair]
+        squares = [(one - other).square() for one, other in zip(parts[::2], parts[1::2], strict=True)]
+        spread = torch.stack(squares).sum(0).sqrt()[None] if squares else near.new_empty(0, near.shape[1], far.shape[1])
+        added = len(self.names) - len(spread)
+        surface = Surface(far[:added].contiguous(), near[:added].contiguous(), spread, self._group, ())
+        return _launch(self._layout, self._own, self._numbers, surface, 0, (0.0, 1.0),
+                       owner.to(torch.int32)).transpose(0, 1)
+
+
+def _launch(layout: Layout, own: _OnDevice, numbers: list[Tensor], surface: Surface, place: int,
+            rule: tuple[float, float], owners: Tensor | None = None) -> Tensor:
+    """Weights (P, values, points) of the surface at an index, by the rule of threshold and factor; with owners, the
+    graphs of the surface's rows, (rows, values, across)."""
+    (inputs, across), down, further = surface.source.shape, surface.target.shape[1], len(surface.spread)
+    device = surface.source.device
+    items, points = (len(layout), down * across) if owners is None else (down, across)
+    tile = min(TILE, max(SMALLEST_TILE, 1 << (points - 1).bit_length()))
+    tiles, most = -(-points // tile), inputs + further + layout.most_nodes
+    side_by_side = max(1, min(tiles * items, programs(device), SCRATCH // (most * tile)))
+    painted = torch.empty(items, len(surface.values), points, device=device)
+    scratch = torch.empty(side_by_side * most * tile, device=device)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        _kernel()[(side_by_side,)](
+            own.starts, own.nodes, own.needed, own.sources, own.outputs, *numbers, surface.source, surface.target,
+            surface.spread, own.chosen[place], own.starts if owners is None else owners, painted, scratch, across, down,
+            tiles, tiles * items, most, place * len(layout.depths), layout.outputs.shape[1], *rule, inputs=inputs,
+            further=further, kept=len(surface.values), expressed=bool(surface.expression),
+            by_row=owners is not None, tile=tile, num_warps=max(1, tile // 256))
+    return painted
 
 
 @cache
@@ -106,8 +141,7 @@ def _kernel() -> Any:
     return paint
 
 
-def _on_device(layout: Layout, surfaces: list[Surface], device: torch.device) -> _OnDevice:
-    groups = [surface.values + surface.expression for surface in surfaces]
+def _on_device(layout: Layout, groups: list[tuple[int, ...]], device: torch.device) -> _OnDevice:
     rows = np.stack([layout.activations, layout.aggregations, layout.first_links[:-1], layout.first_links[1:]], 1)
     starts, nodes, sources, outputs, *chosen = _columns(
         [layout.starts, rows, layout.sources, layout.outputs, *(np.array(group) for group in groups)], device)

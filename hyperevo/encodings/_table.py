@@ -85,9 +85,9 @@ class Layout:
         """Indices among all nodes of the source and the target of links between nodes, the deepest targets first."""
         inner = np.flatnonzero(self.sources >= self.inputs)
         targets = self.targets[inner]
-        owners = np.searchsorted(self.starts, targets, side="right") - 1
-        order = np.argsort(-self.depths[targets], kind="stable")
-        return (self.sources[inner] - self.inputs + self.starts[owners])[order], targets[order]
+        firsts = np.repeat(self.starts[:-1], np.diff(self.starts))
+        order = _order(self.depths[targets])[::-1]
+        return (self.sources[inner] - self.inputs + firsts[targets])[order], targets[order]
 
     def needed(self, groups: Sequence[Sequence[int]]) -> np.ndarray:
         """Mask (groups, N) of the nodes that each group of outputs needs."""
@@ -142,10 +142,15 @@ class Table:
 
 
 class TabledGraphs(Sequence[Graph]):
-    """A population of graphs that has a table. The graphs themselves are made, all at once, when one is asked for."""
+    """A population of graphs that has a table. The graphs themselves are made, all at once, when one is asked for.
 
-    def __init__(self, size: int, graphs: Callable[[], Sequence[Graph]], table: Callable[[], Table]):
-        self._size, self._make_graphs, self._make_table = size, graphs, table
+    table: makes the whole table; part: the table of graphs first … last - 1 alone, for slices, whose tables are then
+    made one by one while a device works on the slice before.
+    """
+
+    def __init__(self, size: int, graphs: Callable[[], Sequence[Graph]], table: Callable[[], Table],
+                 part: Callable[[int, int], Table] | None = None):
+        self._size, self._make_graphs, self._make_table, self._make_part = size, graphs, table, part
 
     @cached_property
     def _graphs(self) -> list[Graph]:
@@ -171,7 +176,11 @@ class TabledGraphs(Sequence[Graph]):
         first, last, step = chosen.indices(len(self))
         if step != 1:
             raise ValueError("graphs with a table are consecutive ones")
-        return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: self.table.of(chosen))
+        make = self._make_part
+        if make is None or "table" in vars(self) or last - first == len(self):
+            return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: self.table.of(chosen))
+        return TabledGraphs(max(0, last - first), lambda: self._graphs[chosen], lambda: make(first, max(first, last)),
+                            lambda start, stop: make(first + start, first + stop))
 
     def __iter__(self) -> Iterator[Graph]:
         return iter(self._graphs)
@@ -192,11 +201,11 @@ def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: Lin
     asked = (starts[:, None] + np.arange(outputs)).reshape(-1)
     kept = _reachable(depths, sources[inner], targets[inner], asked)
     order = np.flatnonzero(kept)
-    order = order[np.argsort(owners[order] * (depths.max(initial=0) + 1) + depths[order], kind="stable")]
+    order = order[_order(owners[order] * (depths.max(initial=0) + 1) + depths[order])]
     place = np.full(len(owners), -1)
     place[order] = np.arange(len(order))
     chosen = np.flatnonzero(kept[targets])
-    chosen = chosen[np.argsort(place[targets[chosen]], kind="stable")]
+    chosen = chosen[_order(place[targets[chosen]])]
     counts = np.bincount(owners[order], minlength=len(nodes.sizes))
     own_starts = np.cumsum(counts) - counts
     layout = Layout(
@@ -235,11 +244,19 @@ def _reachable(depths: np.ndarray, sources: np.ndarray, targets: np.ndarray, ask
     """Mask (N,) of the nodes that those asked for need, themselves among them."""
     mask = np.zeros(len(depths), dtype=bool)
     mask[asked] = True
-    order = np.argsort(-depths[targets], kind="stable")
+    order = _order(depths[targets])[::-1]
     sources, targets = sources[order], targets[order]
     for level in _levels(depths[targets]):
         mask[sources[level][mask[targets[level]]]] = True
     return mask
+
+
+def _order(keys: np.ndarray) -> np.ndarray:
+    """Indices that sort keys from 0 to 2³² - 1, equal ones in their order: by 16 bits at a time, which NumPy does in
+    one go over the keys."""
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    upper = keys >> 16
+    return order[np.argsort(upper[order].astype(np.uint16), kind="stable")] if upper.any() else order
 
 
 def _levels(depths: np.ndarray) -> list[slice]:
@@ -257,7 +274,7 @@ def table_from_graphs(graphs: Sequence[Graph]) -> Table:
         return graphs.table
     topologies = [graph.topology for graph in graphs]
     layout = _repeated(topologies[0], len(topologies)) if len(set(map(id, topologies))) == 1 \
-        else _joined([_repeated(topology, 1) for topology in topologies])
+        else _joined([_layout_of(topology) for topology in topologies])
     return Table(layout, torch.cat([graph.weights for graph in graphs]), torch.cat([graph.biases for graph in graphs]),
                  torch.cat([graph.responses for graph in graphs]))
 
@@ -276,11 +293,14 @@ def repeated_graph(topology: Topology, weights: Tensor, biases: Tensor, response
     return TabledGraphs(population, graphs, table)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8)
 def _repeated(topology: Topology, times: int) -> Layout:
     """Layout of so many graphs of one topology."""
-    if times > 1:
-        return _joined([_repeated(topology, 1)] * times)
+    return _joined([_layout_of(topology)] * times)
+
+
+@lru_cache(maxsize=4096)
+def _layout_of(topology: Topology) -> Layout:
     nodes, inputs = topology.nodes, topology.inputs
     sizes = np.array([len(node.sources) for node in nodes], dtype=np.int64)
     sources = np.array([source for node in nodes for source in node.sources], dtype=np.int64)

@@ -17,9 +17,10 @@ from hyperevo.weights import Weights
 
 BLOCK = 32
 """Number of networks evaluated at a time on the CPU, where memory allows: more are not faster, unless they are small.
-Elsewhere it is as many as memory allows."""
+Elsewhere it is as many as keep a device busy, see ENOUGH_NUMBERS."""
 
-LARGEST_BLOCK = 2**20
+ENOUGH_NUMBERS = 2**28
+"""Number of weights and values of units, 1 GB, that keep any device busy, while the next block is got ready."""
 
 Play = Callable[[Target, Weights, Tensor, Tensor], Tensor]
 """Function of a target, P networks' weights, inputs and wanted outputs (N, …); gives outcomes (P, N, …)."""
@@ -128,7 +129,7 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     if most is None and SUBSTRATE in target.geometry:
         most = BLOCK
     elif most is None and devices.takes_all_at_once(inputs.device):
-        most = LARGEST_BLOCK
+        most = max(BLOCK, _power_of_two(ENOUGH_NUMBERS // numbers))
     elif most is None:
         most = max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))
     return min(most, max(_power_of_two(int(fitting)), 1))

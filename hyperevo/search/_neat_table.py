@@ -8,7 +8,7 @@ from neat.genome import DefaultGenome
 from hyperevo.encodings._table import LinkColumns, NodeColumns, Table, TabledGraphs, table_from_columns
 from hyperevo.functions import ACTIVATIONS
 from hyperevo.graph import Graph, without_garbage_collection
-from hyperevo.search._neat_genes import Pool
+from hyperevo.search._neat_genes import Genes, Pool
 from hyperevo.search._neat_genomes import gather, graphs_from_pool, places_of_links
 
 
@@ -20,7 +20,18 @@ def tabled_graphs(genomes: Sequence[DefaultGenome], config: Any) -> TabledGraphs
         with without_garbage_collection():
             return graphs_from_pool(pool, config)
 
-    return TabledGraphs(len(genomes), graphs, lambda: table_from_pool(pool, config))
+    def part(first: int, last: int) -> Table:
+        return table_from_pool(Pool(_genes(pool.nodes, first, last), _genes(pool.links, first, last)), config)
+
+    return TabledGraphs(len(genomes), graphs, lambda: table_from_pool(pool, config), part)
+
+
+def _genes(genes: Genes, first: int, last: int) -> Genes:
+    """Genes of genomes first … last - 1, without a copy."""
+    start = int(genes.starts[first]) if first < len(genes.sizes) else len(genes)
+    sizes = genes.sizes[first:last]
+    rows = slice(start, start + int(sizes.sum()))
+    return Genes(sizes, {name: column[rows] for name, column in genes.columns.items()})
 
 
 def table_from_pool(pool: Pool, config: Any) -> Table:

@@ -7,6 +7,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings, Positive
+from hyperevo.devices import takes_all_at_once
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet
 from hyperevo.targets._ridge import ridge_readout
@@ -15,7 +16,7 @@ from hyperevo.weights import Weights, project, project_and_add
 
 def tanh_in_place(values: Tensor) -> Tensor:
     """tanh, as 2 sigmoid(2z) - 1 where that is faster: on the CPU, where no gradient is wanted. Right to 1e-7."""
-    if torch.is_grad_enabled() or values.device.type != "cpu" or values.dtype != torch.float32:
+    if torch.is_grad_enabled() or takes_all_at_once(values.device) or values.dtype != torch.float32:
         return values.tanh_()
     return values.mul_(2).sigmoid_().mul_(2).sub_(1)
 

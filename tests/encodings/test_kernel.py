@@ -12,7 +12,13 @@ from random_cppns import GEOMETRY, OPTIONS, painted_alone, population
 from hyperevo import devices
 from hyperevo.benchmark import random_graphs
 from hyperevo.encodings import _painter
+from hyperevo.encodings._painter import KernelCppns
+from hyperevo.encodings._program import graph_numbers
+from hyperevo.encodings._queries import Cppns
+from hyperevo.encodings._table import table_from_graphs
 from hyperevo.encodings.cppn import CppnEncoding, Settings
+from hyperevo.encodings.es_hyperneat import EsHyperneatEncoding
+from hyperevo.encodings.es_hyperneat import Settings as EsHyperneat
 from hyperevo.encodings.fixed_graph import FixedGraphEncoding
 from hyperevo.encodings.fixed_graph import Settings as FixedGraph
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
@@ -98,9 +104,10 @@ def test_genomes_are_painted_from_their_columns_without_becoming_graphs():
     asked = search.ask()
     with torch.no_grad():
         weights = encoding.express(asked)["hidden.weight"]
-        part = encoding.express(asked[2:4])["hidden.weight"]
+        parts = [encoding.express(own)["hidden.weight"]
+                 for own in (asked[2:4], search.ask()[2:4], search.ask()[1:5][1:3])]
     assert "_graphs" not in vars(asked)
-    assert torch.equal(part, weights[2:4])
+    assert all(torch.equal(part, weights[2:4]) for part in parts)
     for graph, own in zip(asked, weights, strict=True):
         assert_close(own, painted_alone(CppnEncoding(Settings(), GEOMETRY), graph, "hidden.weight"))
 
@@ -116,6 +123,27 @@ def test_a_fixed_graph_is_painted_with_every_genotypes_numbers():
         weights = encoding.express(genes.to(DEVICE))["readout.weight"]
     for own, numbers in zip(weights, encoding.graphs(genes.double()), strict=True):
         assert_close(own, painted_alone(CppnEncoding(Settings(), GEOMETRY), numbers, "readout.weight"))
+
+
+@pytest.mark.parametrize("options", [{"delta": True, "distance": True}, {"link_expression": True}])
+def test_es_hyperneat_asks_the_kernel(options, monkeypatch):
+    place = ParameterGeometry(Sheet((1,)), Sheet((2,)))
+    encoding, alone = (EsHyperneatEncoding(EsHyperneat(maximum_depth=3, **options), place, device)
+                       for device in (DEVICE, "cpu"))
+    graphs = population(encoding, 3, seed=2, activations=("sin", "gauss", "tanh"), hidden=2)
+    own = torch.tensor([0, 0, 1, 2, 2])
+    near, far = (torch.rand(len(encoding.input_names), size, generator=torch.Generator().manual_seed(size)) * 2 - 1
+                 for size in (5, 70))
+    outputs, names = len(encoding.output_names), encoding.input_names
+    asked = KernelCppns(table_from_graphs(graphs), names, torch.device(DEVICE), outputs).ask(
+        *(part.to(DEVICE) for part in (own, near, far)))
+    expected = Cppns(graphs, *graph_numbers(graphs), names, torch.float64, outputs).ask(own, near.double(),
+                                                                                         far.double())
+    torch.testing.assert_close(asked.double().cpu(), expected, rtol=1e-5, atol=1e-5)
+    weights = encoding.express(graphs)
+    monkeypatch.undo()
+    for name, value in alone.express(graphs).items():
+        torch.testing.assert_close(weights[name].cpu(), value, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
 def test_gradients_take_the_other_way():
