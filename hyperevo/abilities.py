@@ -4,6 +4,7 @@ P is the number of networks, N the number of examples; see `hyperevo.parts`.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -152,11 +153,13 @@ class PaintsGraphs(Protocol):
 
 @dataclass(frozen=True)
 class Loss:
-    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
+    """Options of the loss that a gradient follows: decay of generated weights, precision of products, torch.compile,
+    and steps as CUDA graphs."""
 
     generated_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     compile: bool = False
+    graph: Literal["auto", "on", "off"] = "auto"
 
 
 @runtime_checkable
@@ -167,6 +170,24 @@ class FollowsGradient(Protocol):
 
     def loss(self) -> Loss:
         """Options of the loss."""
+
+
+@runtime_checkable
+class StepsInPlace(Protocol):
+    """A search that follows the gradient by tensor operations on memory that stays where it is, so that a step can be
+    captured as a CUDA graph. `tell` is `begin_step`, `step` and `end_step`."""
+
+    def begin_step(self) -> None:
+        """Write the numbers that the coming step reads, such as its learning rate, where it reads them."""
+
+    def step(self, fitness: Tensor) -> None:
+        """Take the step along the gradient of the fitness (P,), by tensor operations alone."""
+
+    def end_step(self) -> None:
+        """Count the step."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end all that they changed is as before, in the same memory."""
 
 
 class Lessons(Protocol):

@@ -24,6 +24,7 @@ from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.steps import steps_of
 
 log = logging.getLogger(__name__)
 
@@ -140,15 +141,13 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     """Take a round's steps along the gradient: mean fitness (P,) over them, and 0 failed networks. Raises RunFailed
     where the loss is not finite."""
     parts = run.parts
-    if run.fitness is None:
-        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
+    if run.steps is None:
+        run.steps = steps_of(parts, search, run.config.seed)
     seen = []
     for _ in range(search.steps_per_round):
-        inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), inputs, wanted, _carried(run))
-        parts.search.tell(fitness)
-        seen.append(fitness.detach())
-        run.evaluations += len(fitness)
+        batch = parts.task.batch(run.config.seed, parts.search.generation)
+        seen.append(run.steps.take(batch, _carried(run)))
+        run.evaluations += len(seen[-1])
     mean = torch.stack(seen).mean(0).float().cpu()
     if not torch.isfinite(mean).all():
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
