@@ -74,9 +74,12 @@ class SequenceNetwork(nn.Module):
 
     def steps(self, inputs: Tensor) -> Tensor:
         """Input of the first layer (T, N, features); symbols become one-hot vectors."""
-        if not inputs.is_floating_point():
-            inputs = F.one_hot(inputs, self.features)
-        return inputs.to(self.readout.weight.dtype).transpose(0, 1)
+        dtype = self.readout.weight.dtype
+        if inputs.is_floating_point():
+            return inputs.to(dtype).transpose(0, 1)
+        # F.one_hot looks at the symbols on the CPU first.
+        zeros = torch.zeros(*inputs.shape, self.features, dtype=dtype, device=inputs.device)
+        return zeros.scatter_(-1, inputs[..., None], 1.0).transpose(0, 1)
 
     def _dropped(self, values: Tensor) -> Tensor:
         return F.dropout(values, self.drop, self.training)
