@@ -24,7 +24,7 @@ from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
-from hyperevo.runs.steps import steps_of
+from hyperevo.runs.steps import captures_of, steps_of
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +132,10 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+        run.captures = captures_of(parts)
     run.evaluations += len(lessons) * lessons.steps
     return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
-                 run.memory_gb)
+                 run.memory_gb, run.captures)
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:

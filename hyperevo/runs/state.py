@@ -10,6 +10,7 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
 from hyperevo.parts import Parts
+from hyperevo.runs.captures import Captures
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
 from hyperevo.runs.steps import Steps
@@ -68,6 +69,8 @@ class Run:
     champion: Champion | None = None
     fitness: Fitness | None = None
     """Fitness with its gradient, where genomes learn within a generation."""
+    captures: Captures | None = None
+    """Captured steps of these genomes."""
     steps: Steps | None = None
     """Steps along the gradient, where the search follows it."""
     carried: Carried | None = None

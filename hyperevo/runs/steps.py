@@ -5,31 +5,18 @@ that reads on into its own, and the learning rate into the optimiser's; dropout 
 before each launch. Nothing of a graph is kept on disk: a run that is resumed captures its step anew.
 """
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hyperevo.abilities import FollowsGradient, Loss, StepsInPlace
-from hyperevo.errors import RunFailed
+from hyperevo.genotypes import as_genes
 from hyperevo.parts import Batch, Parts
-from hyperevo.randomness import Streams
+from hyperevo.runs.captures import Captured, Captures, copy_tensors, shapes_of
 from hyperevo.runs.launch import Launch, cuda_graphs
 from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A captured step, the memory from which it reads a batch, and the generators from which it draws."""
-
-    launch: Launch
-    batch: Batch
-    streams: Streams
 
 
 class Steps:
@@ -40,10 +27,10 @@ class Steps:
     """
 
     def __init__(self, parts: Parts, search: FollowsGradient, seed: int, make: Callable[[], Launch] | None = None):
-        self.parts, self.search, self.loss, self._make = parts, search, search.loss(), make
+        self.parts, self.search, self.loss = parts, search, search.loss()
         self.fitness: Fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, self.loss)
-        self._shapes = _shapes(parts.task.batch(seed, 0)) if make is not None else None
-        self._captured: dict[bool, Captured] = {}
+        self._captures = Captures(make, parts.device, parts.encoding, must=self.loss.graph == "on")
+        self._shapes = shapes_of(parts.task.batch(seed, 0)) if make is not None else None
         self._written: dict[str, tuple[Tensor, ...]] = {}
 
     def take(self, batch: Batch, carried: Carried | None = None) -> Tensor:
@@ -61,54 +48,38 @@ class Steps:
     def _launched(self, captured: Captured, batch: Batch, carried: Carried | None) -> Tensor:
         search = self._in_place()
         search.begin_step()
-        _copy(captured.batch, batch)
-        if carried is not None:
-            captured.streams.seed(carried.draw)
         if carried is not None and carried.state is not None:
-            _copy(self._written["state"], carried.state)
-        captured.launch.replay()
+            copy_tensors(self._written["state"], carried.state)
+        captured.run(batch, 0 if carried is None else carried.draw)
         search.end_step()
         if carried is not None and "state" in self._written:
             carried.state = self._written["state"]
         return self._written["fitness"][0].clone()
 
     def _captured_for(self, batch: Batch, carried: Carried | None) -> Captured | None:
-        """Captured step for such a batch, made where it is missing; None where steps are not captured. A step that
-        reads on from a state is another than one that begins."""
-        if self._make is None or _shapes(batch) != self._shapes:
+        """Captured step for such a batch; None where there is none. A step that reads on from a state is another than
+        one that begins."""
+        if not self._captures.wanted or shapes_of(batch) != self._shapes:
             return None
-        begins = carried is None or carried.state is None
-        if begins not in self._captured:
-            try:
-                self._captured[begins] = self._capture(self._make(), batch, carried)
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
-                if self.loss.graph == "on":
-                    raise RunFailed(f"search.graph: a step cannot be captured as a CUDA graph: {reason}") from error
-                log.warning("steps cannot be captured as a CUDA graph, which would be faster: %s", reason)
-                self._make = None
-                return None
-        return self._captured[begins]
+        key = carried is None or carried.state is None, self._captures.decisions(
+            lambda: as_genes(self.parts.search.ask()).detach())
+        return self._captures.known(key) or self._captured_anew(key, batch, carried)
 
-    def _capture(self, launch: Launch, batch: Batch, carried: Carried | None) -> Captured:
-        """Try the step, capture it, and leave everything as it was."""
-        captured = Captured(launch, (batch[0].clone(), batch[1].clone()), Streams(self.parts.device))
+    def _captured_anew(self, key: Hashable, batch: Batch, carried: Carried | None) -> Captured | None:
+        """Captured step for such a batch, if it can be captured; what `carried` holds is as before."""
         state = None if carried is None or carried.state is None else tuple(part.clone() for part in carried.state)
 
-        def work() -> None:
+        def work(own_batch: Batch) -> None:
             own = None if carried is None else Carried(None if state is None else self._written["state"])
-            with captured.streams.used():
-                fitness = self.fitness(self.parts.search.ask(), *captured.batch, own)
-                self._in_place().step(fitness)
+            fitness = self.fitness(self.parts.search.ask(), *own_batch, own)
+            self._in_place().step(fitness)
             self._write("fitness", (fitness,))
             if own is not None and own.state is not None:
                 self._write("state", own.state)
 
         if state is not None:
             self._write("state", state)
-        with self._in_place().rehearsal():
-            launch.warm_up(work)
-            launch.capture(work, captured.streams.generators)
+        captured = self._captures.of(key, work, batch, self._in_place().rehearsal)
         if carried is not None and state is not None:
             carried.state = state
         return captured
@@ -116,13 +87,18 @@ class Steps:
     def _write(self, name: str, values: tuple[Tensor, ...]) -> None:
         """Write tensors where those of this name are, which are made the first time."""
         if name in self._written:
-            _copy(self._written[name], tuple(value.detach() for value in values))
+            copy_tensors(self._written[name], tuple(value.detach() for value in values))
         else:
             self._written[name] = tuple(value.detach().clone() for value in values)
 
     def _in_place(self) -> StepsInPlace:
         assert isinstance(self.search, StepsInPlace)
         return self.search
+
+
+def captures_of(parts: Parts) -> Captures:
+    """What captures steps within a generation, on a CUDA device."""
+    return Captures(cuda_graphs(parts.device) if parts.device.type == "cuda" else None, parts.device, parts.encoding)
 
 
 def steps_of(parts: Parts, search: FollowsGradient, seed: int) -> Steps:
@@ -141,13 +117,3 @@ def products(loss: Loss) -> Iterator[None]:
         yield
     finally:
         matrices.allow_tf32, convolutions.allow_tf32 = before
-
-
-def _shapes(batch: Batch) -> list[tuple[torch.Size, torch.dtype]]:
-    return [(part.shape, part.dtype) for part in batch]
-
-
-def _copy(own: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
-    for one, value in zip(own, values, strict=True):
-        if one is not value:
-            one.copy_(value)

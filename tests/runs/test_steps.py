@@ -1,7 +1,9 @@
 """Captured steps along the gradient: stand-ins for CUDA graphs give the bits of steps taken one operation at a time."""
 
+import json
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,15 +12,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hyperevo.config import load_config
+from hyperevo.encodings import cppn, fixed_graph
 from hyperevo.errors import RunFailed, UserError
+from hyperevo.genotypes import pack_genotype
 from hyperevo.randomness import Streams, drawing
 from hyperevo.runs import create_run, execute, open_run, rounds
+from hyperevo.runs.captures import Captures
 from hyperevo.runs.compose import compose, remarks
-from hyperevo.runs.learn import Carried
+from hyperevo.runs.learn import Carried, differentiable_fitness, learn
 from hyperevo.runs.rounds import _follow_gradient
 from hyperevo.runs.state import Run
 from hyperevo.runs.steps import Steps, products
+from hyperevo.search import gradient
+from hyperevo.search._neat_learn import Learning, LearnSettings
 from hyperevo.search.gradient import GradientSearch
+
 
 class CallsAgain:
     """Calls the captured work again where a graph is replayed; captures without carrying anything out, as CUDA does."""
@@ -213,11 +221,12 @@ def test_steps_that_cannot_be_captured_are_taken_all_the_same(caplog):
         "capturing second line"]
 
 
-def test_steps_that_must_be_captured_and_cannot_are_one_line():
+def test_steps_that_must_be_captured_and_cannot_are_one_line(monkeypatch):
     run = Run(config_of("several"), compose(config_of("several")), 1.0)
+    loss = replace(run.parts.search.loss(), graph="on")
+    monkeypatch.setattr(run.parts.search, "loss", lambda: loss)
     run.steps = Steps(run.parts, run.parts.search, 0, Refuses)
-    run.steps.loss = replace(run.steps.loss, graph="on")
-    with pytest.raises(RunFailed, match="^search.graph: a step cannot be captured as a CUDA graph: operation not") as one:
+    with pytest.raises(RunFailed, match="^search.graph: a step cannot be captured as a CUDA graph: operation") as one:
         _follow_gradient(run, run.parts.search)
     assert "\n" not in str(one.value)
 
@@ -233,7 +242,7 @@ def test_a_batch_of_another_shape_is_not_captured():
 
 
 def test_graphs_without_a_gpu_are_refused_and_tf32_is_remarked_on():
-    with pytest.raises(UserError, match="^search.graph: a CUDA graph needs a CUDA device, and this run's device is cpu"):
+    with pytest.raises(UserError, match="^search.graph: a CUDA graph needs a CUDA device, and this run's device is"):
         compose(config_of("several", "search.graph=on", "device=cpu"))
     assert remarks(compose(config_of("several", "search.precision=tf32", "device=cpu"))) == [
         "search.precision: tf32 has no effect on device cpu: products are in float32"]
@@ -276,3 +285,82 @@ def test_the_state_that_is_handed_on_is_not_the_one_that_was_given():
     steps.take(parts.task.batch(0, 1), resumed)
     assert all(torch.equal(*pair) for pair in zip(kept, given, strict=True))
     assert not any(torch.equal(*pair) for pair in zip(resumed.state, given, strict=True))
+
+
+LEARNING = ["task.name=digits", "task.images=20", "task.validation=50", "target.hidden=[[3,3]]", "search.population=4",
+            "search.hidden=5", "search.learn.steps=6", "run.rounds=3", "run.filmstrip=0", "threads=1",
+            "search.functions=['sin','gauss','identity']"]
+
+
+def learned(parts, captures, rate=0.05):
+    """The numbers of a generation's graphs after their lessons, taken with what a CUDA device takes them with."""
+    graphs = parts.search.ask()
+    limits = [(torch.full((graph.genes,), -30.0), torch.full((graph.genes,), 30.0)) for graph in graphs]
+    lessons = Learning(graphs, limits, LearnSettings(steps=6, learning_rate=rate, schedule="cosine"))
+    lessons.place(torch.device("cpu"))
+    fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+    found = learn(lessons, fitness, parts.target, parts.task, 0, 2, 4.0, captures)
+    return torch.cat([part for graph in found for part in (graph.weights, graph.biases)])
+
+
+@pytest.fixture
+def painted_as_on_a_gpu(monkeypatch):
+    """A small matrix is taken apart, and its spread nodes are painted together."""
+    monkeypatch.setattr(cppn, "POINTS", 100)
+    monkeypatch.setattr(cppn, "plan", partial(cppn.plan, together=True))
+
+
+@pytest.mark.parametrize("stand_in", [CallsAgain, Replays])
+def test_captured_lessons_have_the_bits_of_others(stand_in, painted_as_on_a_gpu):
+    parts, made = compose(load_config("dppn-mnist", LEARNING).config), []
+    captures = Captures(lambda: made.append(stand_in()) or made[-1], parts.device, parts.encoding, must=True)
+    wanted = learned(parts, None)
+    assert torch.equal(learned(parts, captures), wanted)
+    assert [launch.launches for launch in made] == [6]
+    assert not torch.equal(wanted, torch.cat([part for graph in parts.search.ask()
+                                              for part in (graph.weights, graph.biases)]))
+
+
+def test_lessons_are_captured_anew_where_the_encoding_decides_otherwise(painted_as_on_a_gpu):
+    parts, made = compose(load_config("dppn-mnist", LEARNING).config), []
+    captures = Captures(lambda: made.append(Replays()) or made[-1], parts.device, parts.encoding, must=True)
+    # Steps so long that waves reach what they are clamped at.
+    assert torch.equal(learned(parts, captures, rate=3.0), learned(parts, None, rate=3.0))
+    assert len(made) > 1 and sum(launch.launches for launch in made) == 6
+
+
+def test_lessons_on_a_device_are_those_of_the_cpu(monkeypatch):
+    parts = compose(load_config("dppn-mnist", LEARNING).config)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learning, "place", lambda lessons, device: None)
+        wanted = learned(parts, None)
+    torch.testing.assert_close(learned(parts, None), wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_a_run_whose_lessons_are_captured_ends_as_the_whole_one(monkeypatch, tmp_path, run_until):
+    monkeypatch.setattr(rounds, "captures_of",
+                        lambda parts: Captures(Replays, parts.device, parts.encoding, must=True))
+    config = load_config("dppn-mnist", LEARNING).config
+    execute(create_run(config, tmp_path / "whole"))
+    run_until(config, tmp_path / "cut", 1)
+    execute(open_run(tmp_path / "cut"))
+    for file in ("metrics.csv", "fitness.bin", "champion/weights.safetensors"):
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+def test_a_fixed_graph_is_captured_with_what_it_decides(painted_as_on_a_gpu):
+    evolved = compose(load_config("dppn-mnist", LEARNING).config)
+    plain, tensors = pack_genotype(evolved.search.ask()[0])
+    text = json.dumps({key: plain[key] for key in ("inputs", "outputs", "nodes")}
+                      | {key: tensors[key].tolist() for key in ("weights", "biases", "responses")})
+    settings = fixed_graph.Settings(graph=text, patterns=("readout.weight",), threshold=0.0)
+    encoding = fixed_graph.build(settings, evolved.target.geometry, evolved.device)
+    found = []
+    for make in (Replays, None):
+        search = gradient.build(gradient.Settings(population=2, learning_rate=1.0), encoding, 0)
+        parts = replace(evolved, encoding=encoding, search=search)
+        steps = Steps(parts, search, 0, make)
+        fitness = [steps.take(parts.task.batch(0, step)) for step in range(8)]
+        assert make is None or steps._captures.wanted
+        found.append((torch.stack(fitness), search.candidates()))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
