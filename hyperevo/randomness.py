@@ -51,7 +51,8 @@ class Streams:
     """
 
     def __init__(self, device: torch.device):
-        self.device, self.generators, self._taken = device, list[torch.Generator](), 0
+        index = torch.cuda.current_device() if device.type == "cuda" and device.index is None else device.index
+        self.device, self.generators, self._taken = torch.device(device.type, index), list[torch.Generator](), 0
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -83,7 +84,7 @@ _STREAMS: ContextVar[Streams | None] = ContextVar("streams", default=None)
 @contextmanager
 def _as_default_on_cuda(generator: torch.Generator) -> Iterator[None]:
     """Context in which the GPU's own generator has the state of another, in memory that a CUDA graph reads."""
-    own = torch.cuda.default_generators[generator.device.index or 0]
+    own = torch.cuda.default_generators[generator.device.index]
     before = own.graphsafe_get_state()
     own.graphsafe_set_state(generator.graphsafe_get_state())
     try:

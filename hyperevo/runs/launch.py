@@ -1,5 +1,6 @@
 """Work on a GPU as a CUDA graph: captured once, then launched as one, without the host's part in every operation."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -60,7 +61,8 @@ class CudaGraph:
 
     def replay(self) -> None:
         """See `Launch.replay`."""
-        self._graph.replay()
+        with torch.cuda.device(self._stream.device):
+            self._graph.replay()
 
 
 def cuda_graphs(device: torch.device) -> Callable[[], Launch]:
@@ -73,7 +75,9 @@ def cuda_graphs(device: torch.device) -> Callable[[], Launch]:
 def _waiting_refused() -> Iterator[None]:
     """Context in which operations that wait for the GPU raise RuntimeError."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that it may miss some
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

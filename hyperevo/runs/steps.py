@@ -36,7 +36,7 @@ class Steps:
     def take(self, batch: Batch, carried: Carried | None = None) -> Tensor:
         """Take one step on a batch: fitness (P,) before it. The state in `carried` becomes the one after the batch;
         the next step overwrites it."""
-        with products(self.loss):
+        with products(self.loss, self.parts.device):
             captured = self._captured_for(batch, carried)
             return self._by_operations(batch, carried) if captured is None else self._launched(captured, batch, carried)
 
@@ -108,8 +108,11 @@ def steps_of(parts: Parts, search: FollowsGradient, seed: int) -> Steps:
 
 
 @contextmanager
-def products(loss: Loss) -> Iterator[None]:
+def products(loss: Loss, device: torch.device) -> Iterator[None]:
     """Context in which a GPU computes float32 products as the loss's precision says: in TF32, or in float32."""
+    if device.type != "cuda":
+        yield
+        return
     matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matrices.allow_tf32, convolutions.allow_tf32
     matrices.allow_tf32 = convolutions.allow_tf32 = loss.precision == "tf32"

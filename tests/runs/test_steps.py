@@ -252,7 +252,7 @@ def test_graphs_without_a_gpu_are_refused_and_tf32_is_remarked_on():
 def test_products_are_in_tf32_where_that_is_asked_for_and_nowhere_else(precision, allowed):
     parts = compose(config_of("several", f"search.precision={precision}"))
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    with products(parts.search.loss()):
+    with products(parts.search.loss(), torch.device("cuda")):
         assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == allowed
     assert before == (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
