@@ -2,6 +2,7 @@
 tested without an edit. The rules themselves find what is wrong with parts that do not."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from hyperevo.contracts._rules import bits, findings
 from hyperevo.control import cartpole
 from hyperevo.data import ImageData, verify
 from hyperevo.errors import UserError
+from hyperevo.search.gradient import GradientSearch
 
 PACKAGE = Path(__file__).parent.parent / "hyperevo"
 GUESTS = Path(__file__).parent / "guests"
@@ -249,6 +251,12 @@ def test_what_is_wrong_is_said_in_a_line(kind, number, tmp_path):
     assert any(re.search(expected, line) for line in lines), lines
     assert all("\n" not in line and len(line) < 400 for line in lines)
     assert len(lines) < 12
+
+
+def test_steps_that_are_tried_and_leave_a_trace_are_found(monkeypatch):
+    monkeypatch.setattr(GradientSearch, "rehearsal", lambda search: nullcontext())
+    assert [str(finding) for finding in check("gradient", "search") if finding.rule == "steps in place"][0] == \
+        "steps in place: ask is not the same bit for bit"
 
 
 class Uneven:
