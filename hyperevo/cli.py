@@ -12,6 +12,7 @@ import typer
 
 from hyperevo import __version__
 from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
+from hyperevo.signals import end
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -103,8 +104,8 @@ def _go(run: Any, figures: bool, trust: bool = False) -> None:
     try:
         result = terminal.execute_with_progress(run)
     except Interrupted as interruption:
-        typer.echo(f"Stopped after round {run.round}. Go on with: python -m hyperevo resume {run.folder}", err=True)
-        raise SystemExit(128 + interruption.signum) from None
+        typer.echo(terminal.stopped_line(run.folder), err=True)
+        end(128 + interruption.signum)
     terminal.print_result(result)
     if figures:
         _draw(run.folder, trust)
@@ -361,6 +362,9 @@ def main() -> None:
     _say_warnings()
     try:
         code = app(prog_name="hyperevo", standalone_mode=False)
+        if code == 130:
+            typer.echo("Stopped.", err=True)  # typer makes this code of a KeyboardInterrupt
+            end(130)
     except USAGE_ERROR as error:
         _fail_usage(error)
     except UserError as error:
@@ -372,6 +376,4 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     raise SystemExit(code or 0)

@@ -277,7 +277,7 @@ class Search(ABC):
     @abstractmethod
     def restore(self, state: State, told: Sequence[Tensor]) -> None:
         """Continue, bit by bit, where `state` was taken from a search of the same settings; `told` is the fitness (P,)
-        of every tell until then."""
+        of every round until then, read from disk where it is looked at, which takes longer the later it is."""
 
     def prepare(self) -> None:
         """Do what takes long or can fail, before anything is written."""

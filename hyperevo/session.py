@@ -204,7 +204,7 @@ def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mappi
     progress: shown below a notebook's cell, or on stderr if that is a terminal.
 
     Raises UserError, in one line, for all that is wrong with config or folder, RunFailed where a run cannot go on, and
-    Interrupted after SIGINT (Ctrl-C) or SIGTERM, when the round is done and, in a folder, its checkpoint is written.
+    Interrupted at once after SIGINT (Ctrl-C) or SIGTERM; a run in a folder goes on from the last whole round.
     """
     tables = {"task": task, "target": target, "encoding": encoding, "search": search, "run": run, "seed": seed,
               "device": device}

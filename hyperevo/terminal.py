@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from hyperevo.guests import Code
 from hyperevo.measure import Measure
 from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
+from hyperevo.runs.checkpoint import checkpoints
 from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.own_files import FolderTaken
-from hyperevo.runs.progress import bar, plain_console, round_text
+from hyperevo.runs.progress import bar, lively, plain_console, round_text
 from hyperevo.runs.writer import Locked, lock_folder, log_handler
+from hyperevo.signals import answering, end
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -71,11 +73,23 @@ def execute_with_progress(run: Run) -> Result:
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     say(remarks(run.parts))
     console = plain_console(stderr=True)
-    with _log_to(run.folder / "run.log"):
-        if not console.is_terminal:
-            return execute(run, _line_printer(title, run))
-        with bar(run, console) as show:
+    with _log_to(run.folder / "run.log"), answering(lambda: stopped_line(run.folder)):
+        if console.is_terminal:
+            with bar(run, console) as show:
+                return execute(run, show)
+        with lively(run, _line_printer(title, run), lambda text: _print_line(f"{title}: {text}"),
+                    SECONDS_BETWEEN_LINES) as show:
             return execute(run, show)
+
+
+def stopped_line(folder: Path) -> str:
+    """Line of a run that a signal ended: its last checkpoint, and the command that goes on."""
+    done = int(checkpoints(folder)[-1].name)
+    return f"Stopped after round {done}. Go on with: python -m hyperevo resume {folder}"
+
+
+def _print_line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -88,7 +102,7 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {round_text(round_, run)}  {left:.0f} s left", file=sys.stderr, flush=True)
+        _print_line(f"{title}: {round_text(round_, run)}  {left:.0f} s left")
 
     return show
 
@@ -222,17 +236,23 @@ def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, tru
     from hyperevo.compare.live import shown_live
 
     try:
-        with shown_live(entries) as follow:
+        # Other processes have to be told that it is over, which takes as long as it takes.
+        own = jobs == 1 and address is None
+        with answering(lambda: _stopped(entries)) if own else nullcontext(), shown_live(entries) as follow:
             failed = run_all(entries, jobs, address, follow, trust)
     except (Interrupted, KeyboardInterrupt) as interruption:
         signum = interruption.signum if isinstance(interruption, Interrupted) else signal.SIGINT
-        done = sum(finished(entry.folder) for entry in entries)
-        typer.echo(f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it "
-                   "reports what is there.", err=True)
-        raise SystemExit(128 + signum) from None
+        typer.echo(_stopped(entries), err=True)
+        end(128 + signum)
     for folder, reason in failed.items():
         typer.echo(f"error: {folder}: {reason}", err=True)
     return failed
+
+
+def _stopped(entries: Sequence[Entry]) -> str:
+    done = sum(finished(entry.folder) for entry in entries)
+    return (f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it reports "
+            "what is there.")
 
 
 TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "evaluations", "images", "seconds",

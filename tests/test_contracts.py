@@ -2,6 +2,7 @@
 tested without an edit. The rules themselves find what is wrong with parts that do not."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from hyperevo.contracts._rules import bits, findings
 from hyperevo.control import cartpole
 from hyperevo.data import ImageData, verify
 from hyperevo.errors import UserError
+from hyperevo.search.gradient import GradientSearch
 
 PACKAGE = Path(__file__).parent.parent / "hyperevo"
 GUESTS = Path(__file__).parent / "guests"
@@ -32,6 +34,10 @@ VARIANTS = {
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
+    ("search", "cmaes"): [{}, {"separable": True}],
+    ("search", "cosyne"): [{}, {"permute_all": False}],
+    ("search", "genetic"): [{}, {"elitist": False}],
+    ("search", "pgpe"): [{}, {"optimizer": "clipup"}],
     ("search", "eggroll"): [{"population": 20}, {"population": 20, "rank": 2, "optimizer": "sgd", "decay": 0.9}],
     ("target", "mlp"): [{"hidden": [[2, 3]]}, {"hidden": [[2, 3], [3, 3]], "activation": "relu", "biases": False},
                         {"ridge": 1.0}],
@@ -249,6 +255,12 @@ def test_what_is_wrong_is_said_in_a_line(kind, number, tmp_path):
     assert any(re.search(expected, line) for line in lines), lines
     assert all("\n" not in line and len(line) < 400 for line in lines)
     assert len(lines) < 12
+
+
+def test_steps_that_are_tried_and_leave_a_trace_are_found(monkeypatch):
+    monkeypatch.setattr(GradientSearch, "rehearsal", lambda search: nullcontext())
+    assert [str(finding) for finding in check("gradient", "search") if finding.rule == "steps in place"][0] == \
+        "steps in place: ask is not the same bit for bit"
 
 
 class Uneven:

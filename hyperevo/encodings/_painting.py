@@ -23,6 +23,7 @@ from hyperevo.encodings._program import Program, Rows, assemble, interpret
 from hyperevo.encodings._separable import WAVES, Split, Spread, Value, clamped_nodes, split
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.graph import Graph
+from hyperevo.kept import kept
 
 BLOCK = 262_144
 """Connections of one network that are painted at a time on the CPU: 1 MB in float32."""
@@ -75,8 +76,9 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
     together = devices.takes_all_at_once(canvas.source.device) if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
     gains = () if together or differentiable else GAINS
-    splits = [split(graph.topology, canvas.names, outputs, clamped_nodes(graph, canvas.names, outputs), gains)
-              for graph in graphs]
+    clamped = kept(lambda: [clamped_nodes(graph, canvas.names, outputs) for graph in graphs])
+    splits = [split(graph.topology, canvas.names, outputs, own, gains)
+              for graph, own in zip(graphs, clamped, strict=True)]
     sides = _one_sided(splits, numbers, starts, canvas)
     spread = [place for place, own in enumerate(splits) if own.spread]
     painted: dict[int, Planned] = {}
@@ -131,7 +133,7 @@ def _factors(value: Value, places: Sequence[int], sides: _Sides) -> tuple[Tensor
 def _chosen(values: Tensor, rows: Sequence[np.ndarray], places: Sequence[int], own: tuple[int, ...]) -> Tensor:
     """Values (graphs, own rows, points) of each graph's own rows."""
     ids = np.stack([rows[place][list(own)] for place in places])
-    return values[torch.from_numpy(ids).to(values.device)]
+    return values[kept(lambda: torch.from_numpy(ids).to(values.device))]
 
 
 # Graphs one by one
@@ -362,7 +364,8 @@ class _Starts:
             for rank, (first, second) in enumerate(start.products, start=1):
                 target[place, rank], source[place, rank] = own_target[first], own_source[second]
         device = sides.source.device
-        self._source_ids, self._target_ids = torch.from_numpy(source).to(device), torch.from_numpy(target).to(device)
+        self._source_ids, self._target_ids = kept(
+            lambda: (torch.from_numpy(source).to(device), torch.from_numpy(target).to(device)))
 
     def __call__(self, first: int, last: int) -> Tensor:
         rows = slice(first, last)

@@ -5,7 +5,7 @@
 (Stanley, D'Ambrosio & Gauci 2009). The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -20,11 +20,12 @@ from hyperevo.components import ComponentSettings, ParameterNames, Positive
 from hyperevo.encodings._painter import Painter, Surface
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
-from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
+from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES, clamped_nodes
 from hyperevo.encodings._table import TabledGraphs, table_from_graphs
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.kept import kept
 from hyperevo.parts import Encoding
 from hyperevo.pictures import GraphPicture, NodesPicture, Picture
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
@@ -203,6 +204,13 @@ class CppnEncoding(Encoding):
         own = [torch.stack(part).float().contiguous() if part else none.float() for part in (source, target, spread)]
         return Surface(own[0], own[1], own[2], self.paintings[name].values, self.paintings[name].expression)
 
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Nodes whose waves are clamped, of every graph and every matrix that is taken apart."""
+        wide = [name for name in self.geometry if self._is_wide(name)]
+        return tuple(clamped_nodes(graph, tuple(self._places[name]),
+                                   self.paintings[name].values + self.paintings[name].expression)
+                     for graph in as_graphs(genotypes) for name in wide)
+
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]
         return parameter.source is not None and name not in self.settings.patterns and parameter.size > POINTS
@@ -237,9 +245,9 @@ class CppnEncoding(Encoding):
         parts = answers.split([part.shape[1] for part in points], dim=2)
         painted = {}
         for name, painting, part in zip(names, paintings, parts, strict=True):
-            weights = self.weight(part[:, [asked.index(output) for output in painting.values]])
+            weights = self.weight(part[:, _indices(asked, painting.values, part.device)])
             if painting.expression:
-                expressed = part[:, [asked.index(output) for output in painting.expression]] > 0
+                expressed = part[:, _indices(asked, painting.expression, part.device)] > 0
                 weights = torch.where(expressed, weights, torch.zeros_like(weights))
             painted[name] = weights.reshape(len(graphs), *self.geometry[name].shape)
         return painted
@@ -314,6 +322,11 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
         assert source is not None
         return source
     return value.target[:, None] if source is None else source + value.target[:, None]
+
+
+def _indices(asked: tuple[int, ...], outputs: tuple[int, ...], device: torch.device) -> Tensor:
+    """Indices of some outputs among those asked for."""
+    return kept(lambda: torch.tensor([asked.index(output) for output in outputs], device=device))
 
 
 def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:

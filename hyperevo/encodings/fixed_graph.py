@@ -5,7 +5,7 @@ weights of all links and then the biases of all nodes; responses stay those of t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, rea
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph
 from hyperevo.graph_text import graph_from_text
+from hyperevo.kept import kept
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
@@ -90,7 +91,11 @@ class FixedGraphEncoding(Encoding):
         """The graph with every genotype's numbers."""
         links = self.graph.topology.links
         return repeated_graph(self.graph.topology, genotypes[:, :links], genotypes[:, links:],
-                              self.graph.responses.to(genotypes))
+                              kept(lambda: self.graph.responses.to(genotypes)))
+
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Everything that the painter decides by numbers."""
+        return self.painter.decisions(self.graphs(as_genes(genotypes).cpu()))
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
         """The graph with these numbers, as the CPPN encoding shows it."""

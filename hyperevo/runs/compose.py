@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from hyperevo.abilities import Acts, DropsOut, FollowsGradient, Teaches
+from hyperevo.abilities import Acts, DropsOut, FollowsGradient, StepsInPlace, Teaches
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
@@ -117,6 +117,18 @@ def check_fit(parts: Parts, config: RunConfig) -> None:
             check_gradient(parts.task)
         except UserError as error:
             raise UserError(f"{_named(config, 'task', 'search')} do not fit: {error}") from error
+    check_graph(parts.search, parts.device)
+
+
+def check_graph(search: Search, device: torch.device) -> None:
+    """Raise UserError where a search wants CUDA graphs and cannot have them."""
+    if not isinstance(search, FollowsGradient) or search.loss().graph != "on":
+        return
+    if device.type != "cuda":
+        raise UserError(f"search.graph: a CUDA graph needs a CUDA device, and this run's device is {device}; auto uses "
+                        "one where there is one")
+    if not isinstance(search, StepsInPlace):
+        raise UserError("search.graph: this search's steps cannot be captured; see hyperevo.abilities.StepsInPlace")
 
 
 def check_target(task: Task, target: Target, name: str) -> None:
@@ -161,11 +173,13 @@ def follows_gradient(search: Search) -> bool:
 
 def remarks(parts: Parts) -> list[str]:
     """Lines about what a part does not do in this run."""
-    target = parts.target
-    if isinstance(target, DropsOut) and target.drops and not follows_gradient(parts.search):
-        return ["target: dropout, and whatever else the network does in training mode only, is off: it acts where a "
-                "gradient is followed"]
-    return []
+    target, search, lines = parts.target, parts.search, []
+    if isinstance(target, DropsOut) and target.drops and not follows_gradient(search):
+        lines.append("target: dropout, and whatever else the network does in training mode only, is off: it acts where "
+                     "a gradient is followed")
+    if isinstance(search, FollowsGradient) and search.loss().precision == "tf32" and parts.device.type != "cuda":
+        lines.append(f"search.precision: tf32 has no effect on device {parts.device}: products are in float32")
+    return lines
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:

@@ -1,6 +1,6 @@
 """Genotypes → weights → outputs → fitness, a block of networks at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -11,6 +11,8 @@ from hyperevo.abilities import Acts, Calibrates, Writes
 from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import SUBSTRATE
 from hyperevo.parts import Batch, Encoding, Target, Task
+from hyperevo.runs.pulse import beat
+from hyperevo.signals import Abandoned
 from hyperevo.weights import Weights
 
 BLOCK = 32
@@ -62,18 +64,31 @@ def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, in
     """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
     threads = 1 if networks == 1 or devices.takes_all_at_once(inputs.device) else torch.get_num_threads()
     size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
-    blocks = [slice(start, start + size) for start in range(0, networks, size)]
-    return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
+    blocks = [slice(start, min(start + size, networks)) for start in range(0, networks, size)]
+    return _side_by_side(work, blocks, threads) if threads > 1 else _counted(map(work, blocks), blocks)
+
+
+def _counted(results: Iterable[Tensor], blocks: Sequence[slice]) -> list[Tensor]:
+    """Results of blocks, which say how many networks are done."""
+    done = []
+    for block, result in zip(blocks, results, strict=True):
+        done.append(result)
+        beat(block.stop, blocks[-1].stop)
+    return done
 
 
 def _side_by_side(work: Callable[[slice], Tensor], blocks: list[slice], threads: int) -> list[Tensor]:
     """Results of `work` for every block, on `threads` threads. Two networks on a thread each take less time than one
     after the other on two threads, which wait for each other at every operation."""
     torch.set_num_threads(1)  # here, and in every thread, or products may still be cut in two, with other rounding
+    pool, waits = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)), True
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, blocks))
+        return _counted(pool.map(work, blocks), blocks)
+    except (Abandoned, KeyboardInterrupt):
+        waits = False  # for blocks that nobody asks for any more
+        raise
     finally:
+        pool.shutdown(waits, cancel_futures=True)
         torch.set_num_threads(threads)
 
 

@@ -27,7 +27,7 @@ from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint,
 from hyperevo.runs.compose import compose
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
-from hyperevo.runs.fitness_log import pack_fitness, read_fitness
+from hyperevo.runs.fitness_log import Told, pack_fitness
 from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
@@ -237,14 +237,12 @@ def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts
 
 def _restore(run: Run, checkpoint: Checkpoint) -> None:
     """Bring the search where the checkpoint was taken; raises UserError where that does not fit the config."""
-    log = run.folder / "fitness.bin"
-    told = read_fitness(log)
-    if len(told) != checkpoint.round:
-        raise UserError(f"{log}: holds {len(told)} rounds, and the checkpoint is of round {checkpoint.round}")
+    told = Told(run.folder / "fitness.bin", checkpoint.round)
     place = run.folder / "checkpoint" / f"{checkpoint.round:08d}"
     try:
         run.parts.search.restore(checkpoint.search, told)
         if not checkpoint.hashes:  # of an earlier version: nothing says yet that it is whole
+            len(told.records)
             check_state(run.parts, checkpoint.champion)
     except (UserError, RunFailed):
         raise

@@ -7,10 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
+from hyperevo.abilities import DropsOut, Lessons, LessonsInPlace, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
+from hyperevo.runs.captures import Captures, shapes_of
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.weights import Weights
 
@@ -70,13 +71,45 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
 
 
 def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
-          memory_gb: float) -> Genotypes:
-    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
+          memory_gb: float, captures: Captures | None = None) -> Genotypes:
+    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone.
+    With `captures` a step is captured, if the lessons can be."""
+    def gradient(batch: Batch, carried: Carried | None) -> Tensor:
+        return _gradient(lessons, partial(fitness, carried=carried), target, batch, memory_gb)
+
+    def step(batch: Batch, carried: Carried | None) -> None:
+        lessons.step(gradient(batch, carried))
+
+    if captures is not None and captures.wanted and isinstance(lessons, LessonsInPlace):
+        step = _CapturedLessons(lessons, gradient, captures).step
     first = LEARNING_STREAM + generation * lessons.steps
-    for step in range(lessons.steps):
-        work = partial(fitness, carried=dropping(target, seed, first + step))
-        lessons.step(_gradient(lessons, work, target, task.batch(seed, first + step), memory_gb))
+    for number in range(first, first + lessons.steps):
+        step(task.batch(seed, number), dropping(target, seed, number))
     return lessons.graphs()
+
+
+class _CapturedLessons:
+    """Steps of one generation's lessons, each launched as one. Graphs of other structures need other captures."""
+
+    def __init__(self, lessons: LessonsInPlace, gradient: Callable[[Batch, Carried | None], Tensor],
+                 captures: Captures):
+        self.lessons, self.gradient, self.captures = lessons, gradient, captures
+        captures.forget()
+        lessons.place(captures.device)
+
+    def step(self, batch: Batch, carried: Carried | None) -> None:
+        """Take one step on a batch."""
+        def work(own: Batch) -> None:
+            self.lessons.follow(self.gradient(own, None if carried is None else Carried()))
+
+        key = shapes_of(batch), self.captures.decisions(self.lessons.graphs)
+        captured = self.captures.known(key) or self.captures.of(key, work, batch, self.lessons.rehearsal)
+        if captured is None:
+            self.lessons.step(self.gradient(batch, carried))
+            return
+        self.lessons.begin_step()
+        captured.run(batch, 0 if carried is None else carried.draw)
+        self.lessons.end_step()
 
 
 def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from hyperevo.errors import shortened
+from hyperevo.runs.pulse import listening
 from hyperevo.runs.rounds import spent
 from hyperevo.runs.state import Round, Run
 
@@ -15,6 +16,9 @@ Show = Callable[[Round], object]
 
 SECONDS_BETWEEN_UPDATES = 0.1
 """Least time between two updates of a notebook's line."""
+
+SECONDS_BEFORE_SHARES = 0.5
+"""Time that a round has to take before a bar or a notebook's line says how much of it is done."""
 
 
 def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: bool = False) -> Console:
@@ -28,7 +32,9 @@ def shown(run: Run) -> Iterator[Show]:
     """Function that shows a round: below a notebook's cell, or on stderr if that is a terminal; elsewhere nothing."""
     console = plain_console(stderr=True)
     if console.is_jupyter:
-        yield _notebook_line(run)
+        show, say = _notebook_line(run)
+        with lively(run, show, say, SECONDS_BEFORE_SHARES) as show:
+            yield show
     elif console.is_terminal:
         with bar(run, console) as show:
             yield show
@@ -39,15 +45,37 @@ def shown(run: Run) -> Iterator[Show]:
 @contextmanager
 def bar(run: Run, console: Console) -> Iterator[Show]:
     """Function that moves a progress bar on a terminal; the bar goes when the context ends."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
                TextColumn("{task.fields[text]}", markup=False), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         place = progress.add_task(shortened(run.config.name), total=1.0, text="")
         progress.update(place, completed=spent(run))
-        yield lambda round_: progress.update(place, completed=round_.spent, text=round_text(round_, run))
+        with lively(run, lambda round_: progress.update(place, completed=round_.spent, text=round_text(round_, run)),
+                    lambda text: progress.update(place, text=text), SECONDS_BEFORE_SHARES) as show:
+            yield show
 
 
-def _notebook_line(run: Run) -> Show:
+@contextmanager
+def lively(run: Run, show: Show, say: Callable[[str], object], pause: float) -> Iterator[Show]:
+    """Function that shows a round; and while it lasts, `say` is called with how much of a long round is done, such as
+    "round 21: 40%", every `pause` seconds."""
+    last, number = [time.monotonic()], [run.round + 1]
+
+    def shown(round_: Round) -> None:
+        last[0], number[0] = time.monotonic(), round_.number + 1
+        show(round_)
+
+    def share(done: int, whole: int) -> None:
+        if time.monotonic() - last[0] >= pause:
+            last[0] = time.monotonic()
+            say(f"round {number[0]}: {done / whole:.0%}")
+
+    with listening(share):
+        yield shown
+
+
+def _notebook_line(run: Run) -> tuple[Show, Callable[[str], object]]:
+    """Functions that show a round, and a text, below a notebook's cell."""
     from IPython.display import display  # there, if this is a notebook
 
     name = shortened(run.config.name)
@@ -60,7 +88,7 @@ def _notebook_line(run: Run) -> Show:
             last[0] = now
             handle.update({"text/plain": f"{name}: {round_text(round_, run)}"}, raw=True)
 
-    return show
+    return show, lambda text: handle.update({"text/plain": f"{name}: {text}"}, raw=True)
 
 
 def round_text(round_: Round, run: Run) -> str:

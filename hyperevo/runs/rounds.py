@@ -2,11 +2,8 @@
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,39 +19,38 @@ from hyperevo.runs.environment import forget_peak_memory
 from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
+from hyperevo.runs.pulse import beat
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.steps import captures_of, steps_of
+from hyperevo.signals import Abandoned, Interrupted, signals
 
 log = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):
-    """A signal ended the run after a whole round; its checkpoint is written."""
-
-    def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
 
 
 def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
     """Go through the remaining rounds and finish; returns the content of result.json.
 
-    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. SIGINT and
-    SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
+    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. The first
+    SIGINT or SIGTERM raises `Interrupted` at once: a round that is not over is given up, and the checkpoint is that of
+    the last one. A second signal does what it did before.
     """
     forget_peak_memory()
     for remark in remarks(run.parts):
         log.warning(remark)
+    received: list[int] = []
     try:
-        with signals() as received:
+        with signals(raising=True) as received:
             stopped = False
             while spent(run) < 1 and not stopped:
                 stopped = observe(one_round(run)) is True
-                if received:
-                    raise Interrupted(received[0])
-        if stopped and run.champion is None:
-            _validate(run)
-        return finish(run)
+                if received:  # and something swallowed what was raised
+                    raise Abandoned
+            if stopped and run.champion is None:
+                _validate(run)
+            return finish(run)
+    except Abandoned:
+        raise Interrupted(received[0]) from None
     finally:
         run.close()
 
@@ -131,24 +127,24 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+        run.captures = captures_of(parts)
     run.evaluations += len(lessons) * lessons.steps
     return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
-                 run.memory_gb)
+                 run.memory_gb, run.captures)
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     """Take a round's steps along the gradient: mean fitness (P,) over them, and 0 failed networks. Raises RunFailed
     where the loss is not finite."""
     parts = run.parts
-    if run.fitness is None:
-        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
+    if run.steps is None:
+        run.steps = steps_of(parts, search, run.config.seed)
     seen = []
-    for _ in range(search.steps_per_round):
-        inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), inputs, wanted, _carried(run))
-        parts.search.tell(fitness)
-        seen.append(fitness.detach())
-        run.evaluations += len(fitness)
+    for step in range(search.steps_per_round):
+        beat(step, search.steps_per_round)
+        batch = parts.task.batch(run.config.seed, parts.search.generation)
+        seen.append(run.steps.take(batch, _carried(run)))
+        run.evaluations += len(seen[-1])
     mean = torch.stack(seen).mean(0).float().cpu()
     if not torch.isfinite(mean).all():
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
@@ -210,26 +206,3 @@ def _chosen(genotypes: Genotypes, index: int) -> Genotype:
 def calibration_of(parts: Parts) -> Batch:
     """Training examples from which the target takes statistics or a readout; none for most targets."""
     return parts.task.calibration(parts.target.calibration_examples)
-
-
-@contextmanager
-def signals() -> Iterator[list[int]]:
-    """Context that collects SIGINT and SIGTERM; after the first one, earlier handlers are back."""
-    received: list[int] = []
-    before: dict[int, object] = {}
-
-    def note(signum: int, _: FrameType | None) -> None:
-        received.append(signum)
-        for known, handler in before.items():
-            signal.signal(known, handler)  # type: ignore[arg-type]
-
-    try:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            before[signum] = signal.signal(signum, note)
-    except ValueError:  # not in the main thread: the caller handles signals
-        before.clear()
-    try:
-        yield received
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)  # type: ignore[arg-type]

@@ -10,8 +10,10 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
 from hyperevo.parts import Parts
+from hyperevo.runs.captures import Captures
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
+from hyperevo.runs.steps import Steps
 from hyperevo.runs.writer import Writer
 
 
@@ -66,6 +68,11 @@ class Run:
     seconds: float = 0.0
     champion: Champion | None = None
     fitness: Fitness | None = None
+    """Fitness with its gradient, where genomes learn within a generation."""
+    captures: Captures | None = None
+    """Captured steps of these genomes."""
+    steps: Steps | None = None
+    """Steps along the gradient, where the search follows it."""
     carried: Carried | None = None
     """State of a target that reads sequences on, where a gradient trains it."""
     examples_per_batch: int = field(init=False)

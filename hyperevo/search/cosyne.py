@@ -1,12 +1,13 @@
 """CoSyNE: cooperative synapse neuroevolution (Gomez, Schmidhuber & Miikkulainen 2008), evotorch's."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from hyperevo.components import Positive
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, begin_around, build_evotorch
+from hyperevo.search._breeding import BreedingSearch
+from hyperevo.search._evotorch import PopulationSettings
 
 
 class Settings(PopulationSettings):
@@ -30,11 +31,34 @@ class Settings(PopulationSettings):
     """true: permute every gene among the population; false: only those of unfit genotypes."""
 
 
-def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
-    """The search over an encoding's genes."""
-    return build_evotorch(
-        lambda evotorch, problem, start: begin_around(evotorch.algorithms.Cosyne(
-            problem, popsize=settings.population, tournament_size=settings.tournament,
-            mutation_stdev=settings.mutation, mutation_probability=settings.mutation_probability,
-            permute_all=settings.permute_all, num_elites=settings.elites), start, settings.mutation, seed),
-        encoding, seed, settings)
+class CosyneSearch(BreedingSearch):
+    """A generation is the best as they are, children of the best quarter, and everybody with genes permuted."""
+
+    def __init__(self, settings: Settings, encoding: Encoding, seed: int):
+        super().__init__(settings, settings.mutation, encoding, seed)
+        self._own = settings
+
+    def _equip(self, evotorch: Any, problem: Any) -> None:
+        own, operators = self._own, evotorch.operators
+        self._cross = operators.OnePointCrossOver(problem, tournament_size=own.tournament, cross_over_rate=2.0)
+        self._mutate = operators.GaussianMutation(problem, stdev=own.mutation,
+                                                  mutation_probability=own.mutation_probability)
+        self._permute = operators.CosynePermutation(problem, permute_all=own.permute_all)
+        self._join = evotorch.SolutionBatch.cat
+
+    def _asks_parents(self) -> bool:
+        return self.generation == 0
+
+    def _breed(self, parents: Any) -> Any:
+        quarter = len(parents) // 4
+        best = parents.take_best(max(self._own.elites, quarter))
+        children = self._mutate(self._cross(best[:quarter]))
+        return self._join([best[: self._own.elites], children, self._permute(parents)])
+
+    def _select(self, parents: Any, offspring: Any) -> Any:
+        return offspring.take_best(len(parents))
+
+
+def build(settings: Settings, encoding: Encoding, seed: int) -> CosyneSearch:
+    """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
+    return CosyneSearch(settings, encoding, seed)

@@ -6,7 +6,11 @@ from pydantic import Field
 
 from hyperevo.components import Positive
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, GaussianSettings, build_evotorch
+from hyperevo.search._evotorch import GaussianSettings, check_genes
+from hyperevo.search._gaussian import GaussianSearch, Recipe
+
+LARGEST_CHANGE = 0.2
+"""Largest change of a standard deviation in one step, as a share of it; evotorch's default."""
 
 
 class Settings(GaussianSettings):
@@ -23,11 +27,10 @@ class Settings(GaussianSettings):
     """Optimizer that moves the centre."""
 
 
-def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
-    """The search over an encoding's genes."""
-    return build_evotorch(
-        lambda evotorch, problem, centre: evotorch.algorithms.PGPE(
-            problem, popsize=settings.population, stdev_init=settings.deviation, center_init=centre,
-            center_learning_rate=settings.learning_rate, stdev_learning_rate=settings.deviation_learning_rate,
-            optimizer=settings.optimizer),
-        encoding, seed, settings)
+def build(settings: Settings, encoding: Encoding, seed: int) -> GaussianSearch:
+    """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
+    check_genes(encoding)
+    recipe = Recipe("SymmetricSeparableGaussian", "centered", settings.learning_rate, settings.deviation_learning_rate,
+                    settings.optimizer, LARGEST_CHANGE,
+                    {"divide_mu_grad_by": "num_directions", "divide_sigma_grad_by": "num_directions"})
+    return GaussianSearch(settings, recipe, encoding, seed)

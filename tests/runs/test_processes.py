@@ -37,3 +37,13 @@ def test_of_two_processes_on_one_folder_one_wins_and_one_is_told():
 @pytest.mark.timeout(1800)
 def test_of_two_processes_on_one_folder_one_wins_and_one_is_told_each_of_a_hundred_times():
     ends_well(HERE / "pairs.py", 100)
+
+
+def test_an_interrupted_run_says_so_and_can_be_opened():
+    ends_well("-W", "ignore", HERE / "interrupts.py", 4)
+
+
+@LONG
+@pytest.mark.timeout(1800)
+def test_an_interrupted_run_says_so_and_can_be_opened_each_of_a_hundred_times():
+    ends_well("-W", "ignore", HERE / "interrupts.py", 100)
