@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.encodings._program import ACTIVATION_NAMES, AGGREGATION_NAMES
+from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, Topology
 
 
@@ -133,12 +134,6 @@ class Table:
         nodes = slice(int(starts[first]), int(starts[max(first, last)]))
         links = slice(*self.layout.first_links[[nodes.start, nodes.stop]].tolist())
         return Table(self.layout.of(graphs), self.weights[links], self.biases[nodes], self.responses[nodes])
-
-    @property
-    def requires_grad(self) -> bool:
-        """True where a gradient of the numbers is wanted."""
-        return torch.is_grad_enabled() and any(numbers.requires_grad
-                                               for numbers in (self.weights, self.biases, self.responses))
 
 
 class TabledGraphs(Sequence[Graph]):
@@ -277,6 +272,14 @@ def table_from_graphs(graphs: Sequence[Graph]) -> Table:
         else _joined([_layout_of(topology) for topology in topologies])
     return Table(layout, torch.cat([graph.weights for graph in graphs]), torch.cat([graph.biases for graph in graphs]),
                  torch.cat([graph.responses for graph in graphs]))
+
+
+def wants_gradient(genotypes: Genotypes) -> bool:
+    """True where a gradient of graphs' numbers is wanted."""
+    if not torch.is_grad_enabled():
+        return False
+    owners: Sequence[Graph | Table] = [genotypes.table] if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes)
+    return any(own.weights.requires_grad or own.biases.requires_grad or own.responses.requires_grad for own in owners)
 
 
 def repeated_graph(topology: Topology, weights: Tensor, biases: Tensor, responses: Tensor) -> TabledGraphs:

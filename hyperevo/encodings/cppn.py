@@ -21,7 +21,7 @@ from hyperevo.encodings._painter import Painter, Surface
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
 from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES, clamped_nodes
-from hyperevo.encodings._table import TabledGraphs, table_from_graphs
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs, wants_gradient
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
@@ -168,11 +168,10 @@ class CppnEncoding(Encoding):
         The kernel, where the device has it, paints all weights. Elsewhere, and for a gradient, large matrices stay
         factored where their graph allows it, and small ones are painted together, point by point.
         """
-        if devices.has_kernel(self.device) and dtype == torch.float32:
+        if devices.has_kernel(self.device) and dtype == torch.float32 and not wants_gradient(genotypes):
             table = table_from_graphs(genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes))
-            if not table.requires_grad:
-                return Weights({name: painted.view(len(table), *self.geometry[name].shape)
-                                for name, painted in self._painter.paint(table).items()})
+            return Weights({name: painted.view(len(table), *self.geometry[name].shape)
+                            for name, painted in self._painter.paint(table).items()})
         graphs = as_graphs(genotypes)
         numbers, starts = graph_numbers(graphs)
         numbers = numbers.to(self.device)

@@ -25,7 +25,7 @@ from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
 from hyperevo.encodings._queries import Cppns
-from hyperevo.encodings._table import TabledGraphs, table_from_graphs
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs, wants_gradient
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry
 from hyperevo.graph import Graph, activate
@@ -102,8 +102,7 @@ class EsHyperneatEncoding(Encoding):
         """Weights of P networks, and positions of their hidden nodes."""
         graphs = genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes)
         weights, nodes = self.connections(graphs, dtype)
-        if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
-                                           for graph in graphs):
+        if wants_gradient(graphs):
             weights = self._painted_again(graphs, weights, nodes)
         places = self._places.to(dtype)[nodes.clamp(min=0)]
         places = places.masked_fill(nodes[:, :, None] < 0, torch.nan)
