@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic.fields import FieldInfo
 
 from hyperevo.components import ComponentSettings, TaskSettings, component_names, component_of, find_component, nearest
 from hyperevo.errors import UserError, one_line, shortened, shown
@@ -347,10 +348,15 @@ def _tables(model: BaseModel, key: str, meaning: str, origins: Mapping[str, str]
 
 
 def _meaning(table: str, model: BaseModel, key: str) -> str:
-    """Docstring of a setting on one line, followed by the values it may have if they are words."""
+    """Meaning of a setting; of a part's name, that of its component."""
     info = type(model).model_fields[key]
     if table in PARTS and key == "name":
         return component_of(table, model).meaning if isinstance(model, ComponentSettings) else ""
+    return meaning_of(info)
+
+
+def meaning_of(info: FieldInfo) -> str:
+    """Docstring of a setting on one line, followed by the values it may have if they are words."""
     words = [str(word) or '""' for word in get_args(info.annotation)] if get_origin(info.annotation) is Literal else []
     return one_line(info.description or "") + (f" One of {', '.join(words)}." if words else "")
 

@@ -189,7 +189,7 @@ def _state(name: str) -> str:
         by_hand = f"to be placed by hand, as this says: hyperevo data fetch {name}"
         return f"not here; {'fetched when it is needed' if data_source(name).MIRRORS else by_hand}"
     folders = {str(file.path.parent) for file in files if file.path}
-    return f"in {', '.join(sorted(folders))}" if folders else "comes with a library"
+    return f"in {', '.join(sorted(folders))}" if folders else "comes with hyperevo"
 
 
 def verify_datasets(names: list[str]) -> bool:

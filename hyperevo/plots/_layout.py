@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from hyperevo.graph import Graph, Node, Topology, program
 
@@ -127,14 +128,8 @@ def _order(layout: Layout) -> None:
 def spaced(wanted: Sequence[float], rooms: Sequence[float], tallest: float) -> list[float]:
     """Heights closest to the wanted ones (least squares) that keep their order and do not overlap.
 
-    Distances from the tightest packing must not fall, so this is isotonic regression, by pooling adjacent violators.
+    Distances from the tightest packing must not fall, so this is isotonic regression.
     """
     packed = np.cumsum(rooms) - np.array(rooms) / 2
-    pools: list[tuple[float, int]] = []
-    for distance in np.array(wanted) - packed:
-        pools.append((float(distance), 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (mean, count), (other, more) = pools.pop(), pools.pop()
-            pools.append(((mean * count + other * more) / (count + more), count + more))
-    distances = np.repeat([mean for mean, _ in pools], [count for _, count in pools])
+    distances = isotonic_regression(np.array(wanted) - packed).x if len(rooms) else packed
     return (packed + distances.clip(0, tallest - sum(rooms))).tolist()
