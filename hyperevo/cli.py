@@ -121,16 +121,17 @@ def _draw(folder: Path, trust: bool) -> None:
 
 @app.command("list")
 def list_configs(as_json: AsJson = False) -> None:
-    """List the configs that come with hyperevo."""
+    """List the configs that come with hyperevo, by task."""
     from hyperevo.config import shipped_configs
+    from hyperevo.listing import listed, terminal_width
     from hyperevo.toml import read_toml
 
-    descriptions = {name: read_toml(path).get("description", "") for name, path in shipped_configs().items()}
+    configs = {name: read_toml(path) for name, path in shipped_configs().items()}
     if as_json:
-        typer.echo(json.dumps(descriptions, indent=1))
+        typer.echo(json.dumps({name: values.get("description", "") for name, values in configs.items()}, indent=1))
         return
-    for name, description in descriptions.items():
-        typer.echo(f"{name:20}  {description}")
+    for line in listed(configs, terminal_width()):
+        typer.echo(line)
 
 
 @app.command()

@@ -14,9 +14,9 @@ from sphinx.cmd.build import main as sphinx
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
-PAGES = ("docs/*.md", "docs/*.png", "docs/*.svg", "experiments/**/README.md", "experiments/**/*.png", "experiments/*/run.py",
-         "experiments/**/*.csv", "experiments/**/*.toml", "experiments/**/*.tex", "benchmarks/**/*", "LICENSE",
-         "CHANGELOG.md", "CONTRIBUTING.md", "README.md")
+PAGES = ("docs/*.md", "docs/*.png", "docs/*.svg", "experiments/**/README.md", "experiments/**/*.png",
+         "experiments/*/run.py", "experiments/**/*.csv", "experiments/**/*.toml", "experiments/**/*.tex",
+         "benchmarks/**/*", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "README.md")
 """Files that pages are made of, or link to."""
 
 

@@ -25,6 +25,7 @@ html_static_path = [str(HERE / "pages" / "static")]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 myst_heading_anchors = 4
+myst_enable_extensions = ["deflist"]
 default_role = "code"
 python_maximum_signature_line_length = 90
 autodoc_member_order = "bysource"
@@ -53,8 +54,11 @@ sphinx_gallery_conf = {
 }
 
 
-def escape_stars(app, what, name, obj, options, lines):
-    """Docstrings are plain text in which backticks mark code: a star outside of them is a star."""
+def plain_docstrings(app, what, name, obj, options, lines):
+    """Docstrings are plain text: a star outside of backticks is a star, and what is indented below a colon is code."""
+    for place, (line, empty, below) in enumerate(zip(lines, lines[1:], lines[2:], strict=False)):
+        if line.endswith(":") and not empty.strip() and below.startswith("    "):
+            lines[place] += ":"
     lines[:] = ["`".join(part if place % 2 else part.replace("*", r"\*") for place, part in enumerate(line.split("`")))
                 for line in lines]
 
@@ -63,5 +67,5 @@ def setup(app):
     """Fill the notebooks after sphinx-gallery has executed the scripts."""
     from notebooks import fill_notebooks
 
-    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-docstring", plain_docstrings)
     app.connect("builder-inited", lambda app: fill_notebooks(Path(app.srcdir) / "gallery"), priority=900)

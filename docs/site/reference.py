@@ -10,7 +10,8 @@ from pydantic_core import PydanticUndefined
 from hyperevo.components import component_names, find_component
 from hyperevo.config import RunConfig, RunSettings, as_toml, meaning_of
 
-KINDS = {"encoding": ("encodings", "Encodings: genotype → weights"), "target": ("targets", "Targets: weights, inputs → outputs"),
+KINDS = {"encoding": ("encodings", "Encodings: genotype → weights"),
+         "target": ("targets", "Targets: weights, inputs → outputs"),
          "task": ("tasks", "Tasks: outputs → fitness"), "search": ("searches", "Searches: fitness → next genotypes")}
 
 
@@ -19,8 +20,8 @@ def write_reference(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for kind, (file, title) in KINDS.items():
         parts = [section(kind, name) for name in component_names(kind)]
-        (folder / f"{file}.md").write_text(f"# {title}\n\nKeys of the table `[{kind}]` of a config.\n\n" + "".join(parts),
-                                           "utf-8")
+        head = f"# {title}\n\nKeys of the table `[{kind}]` of a config.\n\n"
+        (folder / f"{file}.md").write_text(head + "".join(parts), "utf-8")
     own = {name: info for name, info in RunConfig.model_fields.items() if name not in (*KINDS, "run")}
     (folder / "run.md").write_text(
         "# The run\n\n" + f"## Keys outside of tables\n\n{rows(RunConfig, '', own)}\n"
@@ -41,7 +42,8 @@ def rows(model: type[BaseModel], prefix: str, fields: dict[str, Any] | None = No
             continue
         nested = next((own for own in (info.annotation, *get_args(info.annotation))
                        if isinstance(own, type) and issubclass(own, BaseModel)), None)
-        default = "must be given" if info.is_required() else f"default `{as_toml(plain(info.get_default(call_default_factory=True)))}`"
+        default = "must be given" if info.is_required() else \
+            f"default `{as_toml(plain(info.get_default(call_default_factory=True)))}`"
         told = "a table" if nested else f"{type_name(info.annotation)}{limits(info.metadata)}; {default}"
         text += f"`{prefix}{name}`\n: *{told}*\n\n  {escaped(meaning_of(info))}\n\n"
         text += rows(nested, f"{prefix}{name}.") if nested else ""

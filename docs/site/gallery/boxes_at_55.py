@@ -2,8 +2,8 @@
 Boxes at 55 × 55
 ================
 
-HyperNEAT's own task: point at the larger of two boxes. A CPPN is evolved on a field of 11 × 11 and then paints networks for
-33 × 33 and 55 × 55, of nine million weights, without any more evolution.
+HyperNEAT's own task: point at the larger of two boxes. A CPPN is evolved on a field of 11 × 11 and then
+paints networks for 33 × 33 and 55 × 55, of nine million weights, without any more evolution.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ import hyperevo as he
 torch.set_num_threads(1)
 folder = tempfile.TemporaryDirectory()
 result = he.run("boxes", seed=0, run={"rounds": 60, "until": 1.0}, out=f"{folder.name}/boxes", progress=False)
-print(result.measure.text(result["test_accuracy"]), "of all pairs on 11 × 11, after", result["evaluations"], "evaluations")
+print(result.measure.text(result["test_accuracy"]), "of all pairs, after", result["evaluations"], "evaluations")
 
 # %%
 # The champion's genotype on finer fields, each pair of boxes once:

@@ -2,8 +2,8 @@
 Compare with intervals
 ======================
 
-Three encodings of one network, five seeds each, under one search and one budget: what ``hyperevo compare`` does, from
-Python. With fewer than four seeds there would be no intervals.
+Three encodings of one network, five seeds each, under one search and one budget: what ``hyperevo compare``
+does, from Python. With fewer than four seeds there would be no intervals.
 """
 
 import tempfile

@@ -2,8 +2,8 @@
 Evolve cosine coefficients
 ==========================
 
-910 low-frequency cosine coefficients stand for the 10,810 weights of a network that reads digits. The evolution strategy
-SNES finds them, without a gradient.
+910 low-frequency cosine coefficients stand for the 10,810 weights of a network that reads digits. The
+evolution strategy SNES finds them, without a gradient.
 """
 
 import torch

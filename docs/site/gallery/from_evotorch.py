@@ -2,8 +2,8 @@
 Moving over from evotorch
 =========================
 
-A function that evotorch's ``Problem`` takes is a task too. The search is evotorch's SNES in both; hyperevo's adds the
-encoding, here cosine coefficients for the same 400 numbers.
+A function that evotorch's ``Problem`` takes is a task too. The search is evotorch's SNES in both; hyperevo's
+adds the encoding, here cosine coefficients for the same 400 numbers.
 """
 
 import matplotlib.pyplot as plt
@@ -22,6 +22,9 @@ wanted = torch.sin(4 * across) * torch.cos(3 * down)
 def likeness(surfaces):
     """Minus the squared error of surfaces (P, 400): (P,)."""
     return -(surfaces - wanted.flatten()).square().mean(1)
+
+
+print(f"a flat surface: {float(likeness(torch.zeros(1, 400))):.3f}")
 
 
 # %%

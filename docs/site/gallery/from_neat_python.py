@@ -13,7 +13,8 @@ import neat
 
 import hyperevo as he
 
-NUMBERS = {"bias": (0.0, 1.0, 0.5, 0.7, 0.1), "response": (1.0, 0.0, 0.0, 0.0, 0.0), "weight": (0.0, 1.0, 0.5, 0.8, 0.1)}
+NUMBERS = {"bias": (0.0, 1.0, 0.5, 0.7, 0.1), "response": (1.0, 0.0, 0.0, 0.0, 0.0),
+           "weight": (0.0, 1.0, 0.5, 0.8, 0.1)}
 GENES = "".join(f"""{name}_init_mean = {mean}
 {name}_init_stdev = {deviation}
 {name}_init_type = gaussian

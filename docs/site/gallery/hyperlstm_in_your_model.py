@@ -2,8 +2,8 @@
 HyperLSTM in your model
 =======================
 
-``HyperLSTM`` is called as ``torch.nn.LSTM`` is. A small recurrent network scales the rows of its weight matrices anew at
-every step. Here it learns to say how many ones it has read since the last marker.
+``HyperLSTM`` is called as ``torch.nn.LSTM`` is. A small recurrent network scales the rows of its weight
+matrices anew at every step. Here it learns to say how many ones it has read since the last marker.
 """
 
 import matplotlib.pyplot as plt
@@ -44,7 +44,7 @@ print(f"{sum(p.numel() for p in model.parameters()):,} numbers")
 # An ordinary loop:
 
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-for step in range(200):
+for _ in range(200):
     inputs, counts = sequences()
     loss = nn.functional.mse_loss(model(inputs), counts)
     optimizer.zero_grad()

@@ -2,15 +2,15 @@
 A static hypernetwork around your module
 ========================================
 
-``StaticHyperNetwork`` replaces kernels of any ``nn.Module`` by embeddings and one generator, and is trained in your own
-loop, as the module would be.
+``StaticHyperNetwork`` replaces kernels of any ``nn.Module`` by embeddings and one generator, and is trained
+in your own loop, as the module would be.
 """
 
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 
 import hyperevo as he
+from hyperevo.data import load_images
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -28,17 +28,17 @@ print(f"{sum(p.numel() for p in network().parameters()):,} numbers become "
 # %%
 # An ordinary loop:
 
-digits = load_digits()
-images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
-labels = torch.tensor(digits.target)
+digits = load_images("digits")
+images, labels = torch.tensor(digits.train_images)[:, None] / 16, torch.tensor(digits.train_labels, dtype=torch.long)
 optimizer = torch.optim.Adam(hyper.parameters(), lr=0.01)
-for step in range(150):
+for _ in range(150):
     batch = torch.randint(1500, (64,))
     loss = nn.functional.cross_entropy(hyper(images[batch]), labels[batch])
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-accuracy = float((hyper(images[1500:]).argmax(1) == labels[1500:]).float().mean())
+answers = hyper(torch.tensor(digits.test_images)[:, None] / 16).argmax(1)
+accuracy = float((answers == torch.tensor(digits.test_labels)).float().mean())
 print(f"test accuracy {accuracy:.1%}")
 
 # %%

@@ -2,8 +2,8 @@
 Paint with a CPPN
 =================
 
-A CPPN is a small graph of functions. It reads where two units are and answers with the weight between them. Here one graph
-of neat-python's kind paints 64 × 144 weights, before any evolution.
+A CPPN is a small graph of functions. It reads where two units are and answers with the weight between them.
+Here one graph of neat-python's kind paints 64 × 144 weights, before any evolution.
 """
 
 import torch
@@ -19,8 +19,8 @@ print(cppn)
 # %%
 # A first population of `neat`, with 8 hidden nodes of four functions:
 
-neat = he.search("neat", cppn, population=20, functions=["sin", "gauss", "abs", "tanh"], hidden=8, hidden_function="sin",
-                 deviation=0.8, seed=4)
+neat = he.search("neat", cppn, population=20, functions=["sin", "gauss", "abs", "tanh"], hidden=8,
+                 hidden_function="sin", deviation=0.8, seed=4)
 graph = neat.ask()[0]
 weights = cppn.express([graph]).network(0)["hidden.weight"]
 print(f"{graph.genes} numbers paint {weights.numel():,} weights")
@@ -30,7 +30,7 @@ figure
 # %%
 # The graph that painted them:
 
-from hyperevo.plots.encodings import draw_picture  # noqa: E402
+from hyperevo.plots.encodings import draw_picture
 
 picture = next(cppn.figures(graph))
 graph_figure = draw_picture(picture, "a random CPPN")

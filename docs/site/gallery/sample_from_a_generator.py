@@ -2,8 +2,9 @@
 Sample networks from a generator
 ================================
 
-A generator of networks is an encoding with a prior: to draw codes is to sample networks. Sixty small networks are trained
-side by side, a linear generator is fitted to their weights, and networks nobody trained are drawn from it.
+A generator of networks is an encoding with a prior: to draw codes is to sample networks. Sixty small networks
+are trained side by side, a linear generator is fitted to their weights, and networks nobody trained are drawn
+from it.
 """
 
 import matplotlib.pyplot as plt
@@ -25,7 +26,8 @@ print(f"sixty trained networks: {float(accuracies.mean()):.1%}")
 
 
 # %%
-# The generator, mean and principal directions, is an encoding of 20 genes whose prior is a standard normal distribution:
+# The generator, mean and principal directions, is an encoding of 20 genes whose prior is a standard normal
+# distribution:
 
 
 class Generator(he.Encoding):

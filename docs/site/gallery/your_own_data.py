@@ -2,8 +2,8 @@
 Your own data
 =============
 
-Arrays in memory are a task: labels that are integers are classes, floats are values, whose score is R². The same from a
-file: ``task={name='arrays', path='mine.npz'}``.
+Arrays in memory are a task: labels that are integers are classes, floats are values, whose score is R². The
+same from a file: ``task={name='arrays', path='mine.npz'}``.
 """
 
 import matplotlib.pyplot as plt

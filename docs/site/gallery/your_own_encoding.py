@@ -2,8 +2,9 @@
 Your own encoding
 =================
 
-An encoding maps genotypes to weights. This one gives every unit a number, and every weight the product of two. In a file
-of its own, ``outer.py``, it works in configs and on the command line too: ``encoding={name='outer.py'}``.
+An encoding maps genotypes to weights. This one gives every unit a number, and every weight the product of
+two. In a file of its own, ``outer.py``, it works in configs and on the command line too:
+``encoding={name='outer.py'}``.
 """
 
 import matplotlib.pyplot as plt

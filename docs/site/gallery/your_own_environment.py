@@ -2,8 +2,8 @@
 Your own environment
 ====================
 
-Any environment with gymnasium's interface is a task. This one is a cart on a hill that has to stop at the top. From a
-file: ``task={name='gymnasium', environment='hill.py:Hill-v0'}``.
+Any environment with gymnasium's interface is a task. This one is a cart on a hill that has to stop at the
+top. From a file: ``task={name='gymnasium', environment='hill.py:Hill-v0'}``.
 """
 
 import gymnasium as gym
