@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -32,6 +34,14 @@ Overrides = Annotated[list[str] | None, typer.Argument(
 LAST_SEED = 2**31 - 1
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Format(StrEnum):
+    """Formats of figures."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 def _print_version(wanted: bool) -> None:
@@ -112,10 +122,13 @@ def _go(run: Any, figures: bool, trust: bool = False) -> None:
     typer.echo(run.folder)
 
 
-def _draw(folder: Path, trust: bool) -> None:
+def _draw(folder: Path, trust: bool, formats: Sequence[str] = ()) -> None:
     from hyperevo.plots import save_run_figures
+    from hyperevo.runs.progress import counted
 
-    for path in save_run_figures(folder, trust):
+    with counted("figures") as show:
+        paths = save_run_figures(folder, trust, formats, show)
+    for path in paths:
         typer.echo(path)
 
 
@@ -196,9 +209,17 @@ def check(
 
 
 @app.command()
-def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], trust: Trust = False) -> None:
-    """Draw a run's figures again, into its folder `figures`."""
-    _draw(folder, trust)
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    formats: Annotated[list[Format] | None, typer.Option(
+        "--format", help="png, svg or pdf; repeatable. Default: the run's run.figures.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Draw a run's figures again, into its folder `figures`.
+
+    Example: hyperevo plot runs/cppn-mnist --format svg --format pdf
+    """
+    _draw(folder, trust, formats or ())
 
 
 @app.command()

@@ -62,6 +62,9 @@ class RunSettings(BaseModel):
     """Champions kept on the way for the figure of weights over time; 0 keeps none. A run that a budget or a score may
     end keeps one whenever the number of rounds has grown by half."""
 
+    figures: tuple[Literal["png", "svg", "pdf"], ...] = Field(("png",), min_length=1)
+    """Formats of figures: png, svg, pdf, one or several."""
+
     @property
     def ends_with_rounds(self) -> bool:
         """True where only the number of rounds can end the run."""

@@ -126,6 +126,10 @@ class Task(ABC):
         """Tensors for figures of the test examples: what one network (P = 1) makes of a batch."""
         return {}
 
+    def figures(self) -> Iterator[Picture]:
+        """Plain data of figures of the task itself; drawn where `TaskSettings.needs_no_data`."""
+        return iter(())
+
     def preprocessing(self) -> Standardise | None:
         """Module that turns raw examples (N, …) into what networks read; None where they read examples as they are."""
         return None

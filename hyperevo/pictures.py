@@ -85,4 +85,19 @@ class MapPicture:
     columns: str = ""
 
 
-Picture = (GraphPicture | NodesPicture | CoefficientsPicture | EmbeddingsPicture | FoundNetworkPicture | MapPicture)
+@dataclass(frozen=True)
+class PanelsPicture:
+    """Small maps side by side, such as examples of a task: (title, values (rows, columns), marked place) each.
+
+    name: file name without suffix; headline: title of the figure; caption: meaning of colours and marks. A marked place
+    is (row, column), or None.
+    """
+
+    name: str
+    headline: str
+    caption: str
+    panels: Sequence[tuple[str, Tensor, tuple[float, float] | None]]
+
+
+Picture = (GraphPicture | NodesPicture | CoefficientsPicture | EmbeddingsPicture | FoundNetworkPicture | MapPicture
+           | PanelsPicture)

@@ -56,7 +56,7 @@ def lay_out(graph: Graph) -> Layout:
     first and the last layer keep the order of inputs and outputs.
     """
     live = live_nodes(graph.topology)
-    links = _links(graph)
+    links = live_links(graph)
     depths = _depths(graph.topology, live, {start for start, _, _ in links})
     layers: list[list[int]] = [[] for _ in range(max(depths.values()) + 1)]
     for vertex, depth in depths.items():
@@ -71,7 +71,7 @@ def lay_out(graph: Graph) -> Layout:
     return layout
 
 
-def _links(graph: Graph) -> list[tuple[int, int, float]]:
+def live_links(graph: Graph) -> list[tuple[int, int, float]]:
     """Links into live nodes, each (source vertex, target vertex, weight)."""
     weights = graph.weights.detach().tolist()
     return [(source, graph.topology.inputs + index, weights[offset + position])

@@ -1,4 +1,4 @@
-"""Figures of the plain data that encodings give of themselves, one function a kind of data."""
+"""Figures of the plain data that encodings and tasks give of themselves, one function a kind of data."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,13 @@ from hyperevo.pictures import (
     GraphPicture,
     MapPicture,
     NodesPicture,
+    PanelsPicture,
     Picture,
 )
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
-from hyperevo.plots.maps import number_map
+from hyperevo.plots.maps import number_map, panels
 from hyperevo.plots.substrate import found_network
 
 DRAW: dict[type, Callable[[Any, str], Figure]] = {
@@ -29,6 +30,7 @@ DRAW: dict[type, Callable[[Any, str], Figure]] = {
     EmbeddingsPicture: lambda own, label: embedding_map(own.embeddings, label),
     FoundNetworkPicture: found_network,
     MapPicture: number_map,
+    PanelsPicture: panels,
 }
 
 NAMES: dict[type, Callable[[Any], str]] = {
@@ -38,6 +40,7 @@ NAMES: dict[type, Callable[[Any], str]] = {
     EmbeddingsPicture: lambda own: "embeddings",
     FoundNetworkPicture: lambda own: "found_network",
     MapPicture: lambda own: f"map_{own.name}",
+    PanelsPicture: lambda own: own.name,
 }
 
 

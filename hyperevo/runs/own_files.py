@@ -24,8 +24,9 @@ FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start")
 BEGUN = (LOCK, "environment.json", "result.json", "checkpoint")
 """Files and folders of which every run that was begun has one."""
 
-MARKS = (b"Software\0hyperevo", b"\xfe\x08hyperevo", b'content="hyperevo"')
-"""Texts that figures have near their beginning: PNG, GIF and HTML."""
+MARKS = (b"Software\0hyperevo", b"\xfe\x08hyperevo", b'content="hyperevo"', b"<dc:title>hyperevo</dc:title>",
+         b"/Creator (hyperevo)")
+"""Texts that figures have near their beginning, PNG, GIF, HTML and SVG, or near their end, PDF."""
 
 EARLIER = ("learning_curves", "species_over_time", "frames", "receptive_fields", "readout_maps", "projective_fields",
            "reconstructions", "filmstrip", "embeddings", "cppn_graph", "found_network", "written_text",
@@ -104,7 +105,7 @@ def _figures(folder: Path) -> list[Path]:
     """Figures that were drawn of a run; pictures of the user's are none of them."""
     figures = folder / "figures"
     return [] if figures.is_symlink() else [
-        path for path in sorted(figures.glob("*")) if path.suffix in (".png", ".html", ".gif")
+        path for path in sorted(figures.glob("*")) if path.suffix in (".png", ".html", ".gif", ".svg", ".pdf")
         and (path.stem in EARLIER or _is_marked(path))]
 
 
@@ -112,8 +113,11 @@ def _is_marked(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:
-        start = file.read(4096)
-    return any(mark in start for mark in MARKS)
+        ends = file.read(4096)
+        if path.suffix == ".pdf":
+            file.seek(max(path.stat().st_size - 65536, 0))
+            ends += file.read()
+    return any(mark in ends for mark in MARKS)
 
 
 def _code(folder: Path) -> list[Path]:
