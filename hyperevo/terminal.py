@@ -36,6 +36,9 @@ from hyperevo.signals import answering, end
 
 SECONDS_BETWEEN_LINES = 10.0
 
+WIDTH_OF_FILES = 130
+"""Columns of a table that goes into a file or a pipe."""
+
 
 def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
     """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
@@ -270,9 +273,10 @@ def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
         written = write_comparison(entries, out, title, trust, show)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
     console = plain_console()
+    width = max(console.width, 60) if console.is_terminal else WIDTH_OF_FILES
     table, left_out = fitting_table(TERMINAL_COLUMNS, [[line[place] for place in places] for line in written.lines],
-                                    max(console.width if console.is_terminal else 130, 60))
-    console.print(table, crop=False, soft_wrap=True)
+                                    width)
+    plain_console(width=width, soft_wrap=True).print(table)
     more = [f"in table.md too: {', '.join(left_out)}"] if left_out else []
     for text in (*more, *written.remarks):
         console.print(text, soft_wrap=not console.is_terminal)

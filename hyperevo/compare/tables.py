@@ -99,8 +99,9 @@ def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         return " & ".join(_power(_plain_latex(text)) for text in line) + r" \\"
 
     columns = rf"@{{}}p{{0.25\linewidth}}{'r' * (len(head) - 1)}@{{}}"
-    return "\n".join([r"{\small", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", " & ".join(map(_title, head)) + r" \\",
-                      r"\midrule", *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}}"]) + "\n"
+    titles = " & ".join(map(_title, head)) + r" \\"
+    return "\n".join([r"{\small", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", titles, r"\midrule",
+                      *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}}"]) + "\n"
 
 
 def _title(text: str) -> str:
