@@ -53,6 +53,8 @@ class RunSettings(BaseModel):
     until: float | None = Field(None, ge=-1e12, le=1e12)
     """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
     metrics.csv has it, such as -1.3 for 1.3 bits per character."""
+    patience: int | None = Field(None, ge=1, lt=2**31)
+    """Rounds after the champion's own at which the run ends, if no better one was found by then."""
     validate_every: int = Field(10, ge=1, lt=2**31)
     """Rounds between two evaluations on the validation examples, which choose the champion."""
     memory_gb: float | None = Field(None, gt=0, le=1e6)
@@ -64,11 +66,15 @@ class RunSettings(BaseModel):
 
     figures: tuple[Literal["png", "svg", "pdf"], ...] = Field(("png",), min_length=1)
     """Formats of figures: png, svg, pdf, one or several."""
+    log: Literal["", "mlflow", "tensorboard", "wandb"] = ""
+    """Logger that gets every round beside metrics.csv, into the run's folder `log` and without a network; each is an
+    extra, such as hyperevo[tensorboard]."""
 
     @property
     def ends_with_rounds(self) -> bool:
         """True where only the number of rounds can end the run."""
-        return self.evaluations is None and self.images is None and self.seconds is None and self.until is None
+        return self.evaluations is None and self.images is None and self.seconds is None and self.until is None \
+            and self.patience is None
 
 
 class RunConfig(BaseModel):

@@ -22,8 +22,8 @@ def modules_figure(layers: Sequence[Tensor], label: str = "") -> Figure:
     sizes = [layers[0].shape[1], *map(len, layers)]
     starts = np.cumsum([0, *sizes])
     adjacency = np.zeros((starts[-1], starts[-1]))
-    for place, weights in enumerate(layers):
-        adjacency[starts[place + 1] : starts[place + 2], starts[place] : starts[place + 1]] = weights.double().numpy()
+    for place, layer in enumerate(layers):
+        adjacency[starts[place + 1] : starts[place + 2], starts[place] : starts[place + 1]] = layer.double().numpy()
     sizes_of_links = np.abs(adjacency) + np.abs(adjacency.T)
     modules, quality = find_modules(sizes_of_links)
     figure = new_figure(9.0, 1.9 * len(sizes) + 1.6, label,
@@ -39,7 +39,8 @@ def modules_figure(layers: Sequence[Tensor], label: str = "") -> Figure:
     axes.add_collection(LineCollection(
         np.stack([places[starts_of[order]], places[ends[order]]], 1).tolist(), linewidths=0.3 + 2.7 * shares,
         colors=[POSITIVE if weight > 0 else NEGATIVE for weight in weights[order]], alpha=0.6))
-    axes.scatter(*places.T, s=130, c=[COLOURS[module % len(COLOURS)] for module in modules], edgecolor=INK, zorder=3)
+    axes.scatter(places[:, 0], places[:, 1], s=130, zorder=3, edgecolor=INK,
+                 c=[COLOURS[module % len(COLOURS)] for module in modules])
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.3, len(sizes) - 0.7)
     return figure

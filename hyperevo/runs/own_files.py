@@ -9,6 +9,7 @@ import psutil
 from hyperevo.config import PARTS
 from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
+from hyperevo.loggers import remove_logs
 from hyperevo.reading import is_there
 from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
 from hyperevo.runs.writer import LOCK, LOGS, SUBWORDS
@@ -19,7 +20,7 @@ FILES = ("environment.json", "task.json", "inputs.json", SUBWORDS, *LOGS, "speci
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start")
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start", "log")
 
 BEGUN = (LOCK, "environment.json", "result.json", "checkpoint")
 """Files and folders of which every run that was begun has one."""
@@ -142,6 +143,7 @@ def remove_run(folder: Path) -> None:
     for name in ("champion", "start"):
         remove_folder(folder / name, KEPT)
     _remove_code(folder)
+    remove_logs(folder)
     for path in _figures(folder):
         path.unlink(missing_ok=True)
     for name in FOLDERS:
