@@ -1,4 +1,4 @@
-"""Which classes a champion takes for which."""
+"""Confusion matrix: how often a champion takes one class for another."""
 
 from collections.abc import Sequence
 
