@@ -19,8 +19,8 @@ from hyperevo.signals import end
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Pit ways of writing down a network's weights against each other: direct, DCT, coordinates, evolved CPPNs.",
-    epilog="Examples:  python -m hyperevo run cppn-mnist    |    "
-           "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
+    epilog="\b\nExamples:\n  python -m hyperevo run cppn-mnist\n"
+           "  python -m hyperevo run dct-mnist task.name=fashion")
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
@@ -56,7 +56,7 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_print_
     pass
 
 
-@app.command()
+@app.command(short_help="Run one search from start to finish.")
 def run(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
@@ -65,12 +65,16 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. Default: auto.")] = None,
     seed: Annotated[int | None, typer.Option(help="Default: the config's, or 0.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the run in the folder given by --out.")] = False,
-    fallback: Annotated[bool, typer.Option(help="Without data or network, go on with scikit-learn's digits.")] = True,
+    fallback: Annotated[bool, typer.Option(help="Without data or network, go on with small digits.")] = True,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
 ) -> None:
     """Run one search from start to finish.
 
-    Examples: hyperevo run cppn-mnist | hyperevo run dct-mnist task.name=fashion search.population=100 --seed 3
+    \b
+    Examples:
+      hyperevo run cppn-mnist
+      hyperevo run dct-mnist task.name=fashion \\
+          search.population=100 --seed 3
     """
     from hyperevo import terminal
     from hyperevo.runs.load import load_fitting
@@ -83,7 +87,7 @@ def run(
     _go(begun, figures)
 
 
-@app.command()
+@app.command(short_help="Go on with a run, or extend it.")
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     changes: Annotated[list[str] | None, typer.Argument(
@@ -93,7 +97,10 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted or killed, from its checkpoint, or extend one that is finished.
 
-    Examples: hyperevo resume runs/cppn-mnist | hyperevo resume runs/cppn-mnist run.rounds=80
+    \b
+    Examples:
+      hyperevo resume runs/cppn-mnist
+      hyperevo resume runs/cppn-mnist run.rounds=80
     """
     from hyperevo.runs import finished, open_run
     from hyperevo.runs.folder import read_run_config, tidy
@@ -132,7 +139,7 @@ def _draw(folder: Path, trust: bool, formats: Sequence[str] = ()) -> None:
         typer.echo(path)
 
 
-@app.command("list")
+@app.command("list", short_help="List the configs, by task.")
 def list_configs(as_json: AsJson = False) -> None:
     """List the configs that come with hyperevo, by task."""
     from hyperevo.config import shipped_configs
@@ -147,7 +154,7 @@ def list_configs(as_json: AsJson = False) -> None:
         typer.echo(line)
 
 
-@app.command()
+@app.command(short_help="Show a config's settings and their meaning.")
 def show(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
@@ -157,7 +164,10 @@ def show(
 ) -> None:
     """Show a config's settings with their origin and meaning, and how many genes become how many weights.
 
-    Example: hyperevo show dct-mnist task.name=fashion --toml > mine.toml
+    \b
+    Example:
+      hyperevo show dct-mnist task.name=fashion --toml > \\
+          mine.toml
     """
     from hyperevo import terminal
     from hyperevo.config import config_text, config_values, explained
@@ -185,7 +195,7 @@ def show(
                            **counts}, indent=1))
 
 
-@app.command()
+@app.command(short_help="Hold a part to its contract.")
 def check(
     name: Annotated[str, typer.Argument(metavar="PART", help="mine.py, mine.py:Name, package.module, or a name.")],
     options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The part's settings.")] = None,
@@ -194,7 +204,11 @@ def check(
 ) -> None:
     """Hold a part to its contract, and say what is missing or wrong; exit code 1 where anything is.
 
-    Examples: hyperevo check mine.py | hyperevo check embedding tile=[4,4] | hyperevo check digits --kind task
+    \b
+    Examples:
+      hyperevo check mine.py
+      hyperevo check embedding tile=[4,4]
+      hyperevo check digits --kind task
     """
     from hyperevo import contracts
     from hyperevo.config import assigned
@@ -208,7 +222,7 @@ def check(
     typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
 
 
-@app.command()
+@app.command(short_help="Draw a run's figures again.")
 def plot(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     formats: Annotated[list[Format] | None, typer.Option(
@@ -217,12 +231,15 @@ def plot(
 ) -> None:
     """Draw a run's figures again, into its folder `figures`.
 
-    Example: hyperevo plot runs/cppn-mnist --format svg --format pdf
+    \b
+    Example:
+      hyperevo plot runs/cppn-mnist --format svg --format \\
+          pdf
     """
     _draw(folder, trust, formats or ())
 
 
-@app.command()
+@app.command(short_help="Let a champion write text or draw.")
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
@@ -241,9 +258,14 @@ def sample(
 ) -> None:
     """Let the champion write: text or a translation to the terminal, or pen strokes to a file.
 
-    Examples: hyperevo sample runs/char-ptb-hyperlstm --prompt "the company " --temperature 0.7 | hyperevo sample
-    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html | hyperevo sample runs/translation-multi30k-hyperlstm
-    --prompt "a man rides a bicycle"
+    \b
+    Examples:
+      hyperevo sample runs/char-ptb-hyperlstm --prompt \\
+          "the company " --temperature 0.7
+      hyperevo sample runs/handwriting-omniglot-hyperlstm \\
+          --bias 1 --out pen.html
+      hyperevo sample runs/translation-multi30k-hyperlstm \\
+          --prompt "a man rides a bicycle"
     """
     from hyperevo.plots.run_samples import sampled
 
@@ -253,7 +275,7 @@ def sample(
     typer.echo(sampled(folder, length, seed, given, trust))
 
 
-@app.command()
+@app.command(short_help="Film a champion in its environment.")
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, of a task with an environment.")],
     out: Annotated[Path | None, typer.Option(
@@ -264,7 +286,9 @@ def watch(
 ) -> None:
     """Film the champion of a run at work in its environment, and draw a strip of pictures, frames.png.
 
-    Example: hyperevo watch runs/cartpole-dct --seed 7
+    \b
+    Example:
+      hyperevo watch runs/cartpole-dct --seed 7
     """
     from hyperevo.plots import save_watched
 
@@ -272,7 +296,7 @@ def watch(
         typer.echo(path)
 
 
-@app.command()
+@app.command(short_help="Compare encodings side by side over seeds.")
 def compare(
     configs: Annotated[list[str], typer.Argument(
         metavar="NAME|FILE.toml|KEY=VALUE...", help="Configs, and overrides for all of them.")],
@@ -292,8 +316,12 @@ def compare(
 ) -> None:
     """Compare encodings side by side over seeds: run what is missing, resume what broke, write a report.
 
-    Examples: hyperevo compare dct-mnist direct-mnist --budget images=5000000 | hyperevo compare dct-mnist --vary
-    encoding.coefficients=[2],[4],[8] --jobs 2
+    \b
+    Examples:
+      hyperevo compare dct-mnist direct-mnist --budget \\
+          images=5000000
+      hyperevo compare dct-mnist --vary \\
+          encoding.coefficients=[2],[4],[8] --jobs 2
     """
     from hyperevo import terminal
     from hyperevo.guests import Code
@@ -310,7 +338,7 @@ def compare(
         raise SystemExit(1)
 
 
-@app.command()
+@app.command(short_help="Measure how fast this machine is.")
 def bench(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
     = None,
@@ -324,7 +352,7 @@ def bench(
     terminal.run_benchmark(device, threads, quick, json_file)
 
 
-@data_app.command("list")
+@data_app.command("list", short_help="List data sets and where they are.")
 def data_list(as_json: AsJson = False) -> None:
     """List the data sets, and where each is on this machine."""
     from hyperevo import terminal
@@ -332,7 +360,7 @@ def data_list(as_json: AsJson = False) -> None:
     terminal.print_datasets(as_json)
 
 
-@data_app.command("fetch")
+@data_app.command("fetch", short_help="Download data sets.")
 def data_fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     force: Annotated[bool, typer.Option(help="Download again over what lies in the cache.")] = False,
@@ -345,7 +373,7 @@ def data_fetch(
         typer.echo(f"{name}: complete")
 
 
-@data_app.command("verify")
+@data_app.command("verify", short_help="Check data sets' files.")
 def data_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None) -> None:
     """Check the files of data sets against their published checksums; exit code 2 where one is missing or wrong."""
     from hyperevo import terminal

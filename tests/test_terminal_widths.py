@@ -2,10 +2,13 @@
 
 import io
 import re
+import shlex
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from hyperevo.cli import app
 from hyperevo.compare.live import State, state_table
 from hyperevo.compare.shown import fitting_table
 from hyperevo.config import load_config, shipped_configs
@@ -78,3 +81,20 @@ def test_list_names_every_config_below_its_task(width):
 
 def test_a_cut_text_says_so():
     assert cut("abcdef", 4) == "abc…" and cut("abc", 4) == "abc"
+
+
+COMMANDS = ("", *(command.name or command.callback.__name__ for command in app.registered_commands))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_and_its_examples_stand_on_lines_of_their_own(command, width):
+    words = [command, "--help"] if command else ["--help"]
+    text = CliRunner().invoke(app, words, terminal_width=width).stdout
+    assert max(map(len, text.splitlines())) <= width
+    assert not re.search(r"\w\.\.\.$|\w-$", text, re.MULTILINE)
+    examples = re.findall(r"^ {2,4}((?:python -m )?hyperevo (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    assert examples or command in ("list", "bench")
+    for example in examples:
+        called = shlex.split(example.replace("\\\n", " ").removeprefix("python -m "))
+        assert called[0] == "hyperevo" and called[1] in COMMANDS
