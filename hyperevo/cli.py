@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hyperevo import __version__
+from hyperevo.cli_data import AsJson, data_app
 from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
 from hyperevo.signals import end
 
@@ -21,7 +22,6 @@ app = typer.Typer(
     help="Pit ways of writing down a network's weights against each other: direct, DCT, coordinates, evolved CPPNs.",
     epilog="\b\nExamples:\n  python -m hyperevo run cppn-mnist\n"
            "  python -m hyperevo run dct-mnist task.name=fashion")
-data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 NOTES = logging.Handler(logging.WARNING)
@@ -33,7 +33,6 @@ Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
 LAST_SEED = 2**31 - 1
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Format(StrEnum):
@@ -350,36 +349,6 @@ def bench(
     from hyperevo import terminal
 
     terminal.run_benchmark(device, threads, quick, json_file)
-
-
-@data_app.command("list", short_help="List data sets and where they are.")
-def data_list(as_json: AsJson = False) -> None:
-    """List the data sets, and where each is on this machine."""
-    from hyperevo import terminal
-
-    terminal.print_datasets(as_json)
-
-
-@data_app.command("fetch", short_help="Download data sets.")
-def data_fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
-    force: Annotated[bool, typer.Option(help="Download again over what lies in the cache.")] = False,
-) -> None:
-    """Download data sets into the user's cache, with checksums; what is there and right is left alone."""
-    from hyperevo.data import fetch
-
-    for name in names:
-        fetch(name, force)
-        typer.echo(f"{name}: complete")
-
-
-@data_app.command("verify", short_help="Check data sets' files.")
-def data_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None) -> None:
-    """Check the files of data sets against their published checksums; exit code 2 where one is missing or wrong."""
-    from hyperevo import terminal
-
-    if not terminal.verify_datasets(names or []):
-        raise SystemExit(2)
 
 
 def _fail(message: str, code: int) -> NoReturn:
