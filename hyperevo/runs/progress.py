@@ -52,8 +52,8 @@ def bar(run: Run, console: Console) -> Iterator[Show]:
     fits the terminal's width."""
     name = cut(shortened(run.config.name), max(console.width // 5, 8))
     room = console.width - len(name) - NARROWEST_BAR - len("-:--:--") - 5
-    columns = (SpinnerColumn(), _words("description"), BarColumn(None, table_column=Column(ratio=1)), _words("fields[text]"),
-               TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)))
+    columns = (SpinnerColumn(), _words("description"), BarColumn(None, table_column=Column(ratio=1)),
+               _words("fields[text]"), TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)))
     with Progress(*columns, console=console, expand=True) as progress:
         place = progress.add_task(name, total=1.0, text="")
         progress.update(place, completed=spent(run))
