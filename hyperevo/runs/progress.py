@@ -53,14 +53,15 @@ def bar(run: Run, console: Console) -> Iterator[Show]:
     name = cut(shortened(run.config.name), max(console.width // 5, 8))
     room = console.width - len(name) - NARROWEST_BAR - len("-:--:--") - 5
     columns = (SpinnerColumn(), _words("description"), BarColumn(None, table_column=Column(ratio=1)),
-               _words("fields[text]"),
-               TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)))
+               _words("fields[text]"), TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)))
     with Progress(*columns, console=console, expand=True) as progress:
         place = progress.add_task(name, total=1.0, text="")
         progress.update(place, completed=spent(run))
-        with lively(run, lambda round_: progress.update(place, completed=round_.spent,
-                                                        text=round_text(round_, run, room)),
-                    lambda text: progress.update(place, text=text), SECONDS_BEFORE_SHARES) as show:
+
+        def move(round_: Round) -> None:
+            progress.update(place, completed=round_.spent, text=round_text(round_, run, room))
+
+        with lively(run, move, lambda text: progress.update(place, text=text), SECONDS_BEFORE_SHARES) as show:
             yield show
 
 
