@@ -2,14 +2,15 @@
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 
 from hyperevo.search._neat_genes import (
+    LOWER,
     NODE_NUMBERS,
     NODE_WORDS,
     Genes,
@@ -17,12 +18,10 @@ from hyperevo.search._neat_genes import (
     cross,
     join,
     join_genes,
-    link_columns,
     mutate_genes,
     new_numbers,
     new_switches,
     new_words,
-    pairs,
 )
 from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, settle, structures_of
 
@@ -80,18 +79,30 @@ def _structural_mutations(count: int, config: GenomeConfig, draws: np.random.Gen
     return np.searchsorted(reached, draws.random(count), side="right")[:, None] == np.arange(4)
 
 
-Nodes = dict[int, int]
-Links = dict[tuple[int, int], int]
-
-
 @dataclass
 class NewLink:
     """A link that a mutation makes; a weight of NaN and an `enabled` of None are drawn later."""
 
-    key: tuple[int, int]
+    code: int
     innovation: int
     weight: float = math.nan
     enabled: bool | None = None
+
+
+class Own:
+    """Genes of one kind of one genome while they are mutated: their keys, links' as one number, and their rows."""
+
+    def __init__(self, keys: list[int], start: int, size: int):
+        self.keys, self.rows = keys[start : start + size], [*range(start, start + size)]
+
+    def add(self, key: int, row: int) -> None:
+        """Append a gene."""
+        self.keys.append(key)
+        self.rows.append(row)
+
+    def delete(self, place: int) -> None:
+        """Delete a gene by its index."""
+        del self.keys[place], self.rows[place]
 
 
 class Growth:
@@ -107,8 +118,8 @@ class Growth:
 
     def grown(self, wanted: np.ndarray, draws: np.random.Generator) -> Pool:
         """The pool after the mutations in a mask (genomes, 4), whose columns have the order of the methods here."""
-        nodes = _by_key(self.pool.nodes, self.pool.nodes["key"].tolist())
-        links = _by_key(self.pool.links, pairs(self.pool.links["key"]))
+        nodes, links = ([*map(Own, repeat(genes["key"].tolist()), genes.starts.tolist(), genes.sizes.tolist())]
+                        for genes in self.pool)
         mutations = self.add_node, self.delete_node, self.add_link, self.delete_link
         for number, mutation in zip(*(places.tolist() for places in wanted.nonzero()), strict=True):
             mutations[mutation](nodes[number], links[number])
@@ -122,25 +133,30 @@ class Growth:
                 **{name: new_words(count, name, self.config, draws) for name in NODE_WORDS}, "bias": np.zeros(count)}
 
     def _link_columns(self, draws: np.random.Generator) -> dict[str, np.ndarray]:
-        columns = link_columns(self.new_links)
-        drawn = np.array([link.enabled is None for link in self.new_links], dtype=bool)
-        free = np.isnan(columns["weight"])
-        columns["weight"][free] = new_numbers(int(free.sum()), "weight", self.config, draws)
-        columns["enabled"][drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
-        return columns
+        made = self.new_links
+        weights = np.array([link.weight for link in made], dtype=np.float64)
+        drawn = np.array([link.enabled is None for link in made], dtype=bool)
+        enabled = np.array([bool(link.enabled) for link in made], dtype=bool)
+        free = np.isnan(weights)
+        weights[free] = new_numbers(int(free.sum()), "weight", self.config, draws)
+        enabled[drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
+        return {"key": np.array([link.code for link in made], dtype=np.int64),
+                "innovation": np.array([link.innovation for link in made], dtype=np.int64),
+                "weight": weights, "enabled": enabled}
 
-    def add_node(self, nodes: Nodes, links: Links) -> None:
+    def add_node(self, nodes: Own, links: Own) -> None:
         """Split a link by a new node. With neutral growth the link stays, and the link out of the node has weight 0."""
-        if not links:
+        if not links.keys:
             if self.config.check_structural_mutation_surer():
                 self.add_link(nodes, links)
             return
-        (source, target), split = random.choice(list(links.items()))
-        key = self.config.get_new_node_key(nodes)
-        nodes[key] = len(self.pool.nodes) + len(self.new_nodes)
+        place = random.choice(range(len(links.keys)))
+        code, split = links.keys[place], links.rows[place]
+        key = self.config.get_new_node_key(nodes.keys)
+        nodes.add(key, len(self.pool.nodes) + len(self.new_nodes))
         self.new_nodes.append(key)
-        into = self._link(links, source, key, "add_node_in")
-        out_of = self._link(links, key, target, "add_node_out")
+        into = self._link(links, code >> 32, key, "add_node_in")
+        out_of = self._link(links, key, code & LOWER, "add_node_out")
         into.enabled = out_of.enabled = True
         if self.neutral:
             out_of.weight = 0.0
@@ -148,37 +164,40 @@ class Growth:
             into.weight, out_of.weight = 1.0, self.pool.links["weight"][split]
             self.pool.links["enabled"][split] = False
 
-    def delete_node(self, nodes: Nodes, links: Links) -> None:
+    def delete_node(self, nodes: Own, links: Own) -> None:
         """Delete a random node that is no output, with its links."""
-        hidden = [key for key in nodes if key not in self.outputs]
+        hidden = [place for place, key in enumerate(nodes.keys) if key not in self.outputs]
         if hidden:
-            gone = random.choice(hidden)
-            del nodes[gone]
-            for link in [link for link in links if gone in link]:
-                del links[link]
+            place = random.choice(hidden)
+            gone = nodes.keys[place]
+            nodes.delete(place)
+            for link in reversed([*enumerate(links.keys)]):
+                if gone in (link[1] >> 32, link[1] & LOWER):
+                    links.delete(link[0])
 
-    def add_link(self, nodes: Nodes, links: Links) -> None:
+    def add_link(self, nodes: Own, links: Own) -> None:
         """Add a new link that leaves no output and closes no cycle; with neutral growth its weight is 0."""
-        target = random.choice(list(nodes))
-        source = random.choice(list((set(nodes) - self.outputs) | self.inputs))
-        row = links.get((source, target))
-        if row is not None:
+        target = random.choice(nodes.keys)
+        # By way of a dictionary, as in neat-python: a set of a list has another order.
+        source = random.choice(list((set(dict.fromkeys(nodes.keys)) - self.outputs) | self.inputs))
+        code = (source << 32) + target
+        if code in links.keys:
             if self.config.check_structural_mutation_surer():
-                self._enable(row)
-        elif source in self.inputs or not closes_cycle(links, (source, target)):
+                self._enable(links.rows[links.keys.index(code)])
+        elif source in self.inputs or not closes_cycle(links.keys, source, target):
             link = self._link(links, source, target, "add_connection")
             if self.neutral:
                 link.weight = 0.0
 
-    def delete_link(self, nodes: Nodes, links: Links) -> None:
+    def delete_link(self, nodes: Own, links: Own) -> None:
         """Delete a random link."""
-        if links:
-            del links[random.choice(list(links))]
+        if links.keys:
+            links.delete(random.choice(range(len(links.keys))))
 
-    def _link(self, links: Links, source: int, target: int, mutation: str) -> NewLink:
+    def _link(self, links: Own, source: int, target: int, mutation: str) -> NewLink:
         innovation = self.config.innovation_tracker.get_innovation_number(source, target, mutation)
-        link = NewLink((source, target), innovation)
-        links[link.key] = len(self.pool.links) + len(self.new_links)
+        link = NewLink((source << 32) + target, innovation)
+        links.add(link.code, len(self.pool.links) + len(self.new_links))
         self.new_links.append(link)
         return link
 
@@ -190,31 +209,26 @@ class Growth:
             self.new_links[row - inherited].enabled = True
 
 
-def _by_key(genes: Genes, keys: list[Any]) -> list[dict[Any, int]]:
-    """Rows of every genome's genes, by key."""
-    return [dict(zip(keys[start : start + size], range(start, start + size), strict=True))
-            for start, size in zip(genes.starts.tolist(), genes.sizes.tolist(), strict=True)]
-
-
-def _chosen(genes: Genes, new: dict[str, np.ndarray], rows: Sequence[Mapping[Any, int]]) -> Genes:
+def _chosen(genes: Genes, new: dict[str, np.ndarray], own: Sequence[Own]) -> Genes:
     """Genes at these rows of a table of the genes followed by the new ones, genome by genome."""
-    sizes = np.array([len(own) for own in rows], dtype=np.int64)
-    every = np.fromiter(chain.from_iterable(own.values() for own in rows), np.int64, sizes.sum())
+    sizes = np.array([len(part.rows) for part in own], dtype=np.int64)
+    every = np.fromiter(chain.from_iterable([part.rows for part in own]), np.int64, sizes.sum())
     return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(sizes, every)
 
 
-def closes_cycle(links: Iterable[tuple[int, int]], link: tuple[int, int]) -> bool:
-    """True where one more link would close a cycle in an acyclic graph."""
-    start, end = link
+def closes_cycle(codes: Iterable[int], start: int, end: int) -> bool:
+    """True where a link from start to end would close a cycle in an acyclic graph of links, given by their keys."""
+    if start == end:
+        return True
     targets: dict[int, list[int]] = {}
-    for first, second in links:
-        targets.setdefault(first, []).append(second)
+    for code in codes:
+        if code >= 0:  # the keys of inputs are below 0, and no path leads to one
+            targets.setdefault(code >> 32, []).append(code & LOWER)
     reached, waiting = {end}, [end]
     while waiting:
-        node = waiting.pop()
-        if node == start:
-            return True
-        for target in targets.get(node, ()):
+        for target in targets.get(waiting.pop(), ()):
+            if target == start:
+                return True
             if target not in reached:
                 reached.add(target)
                 waiting.append(target)

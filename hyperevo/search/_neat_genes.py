@@ -17,6 +17,9 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 NAMES = [*ACTIVATIONS, *AGGREGATIONS]
 WORDS = {name: number for number, name in enumerate(NAMES)}
 
+LOWER = 0xFFFFFFFF
+"""Bits of a link's key that are its target."""
+
 NODE_NUMBERS = ("bias", "response", "time_constant")
 NODE_WORDS = ("activation", "aggregation")
 
@@ -138,7 +141,7 @@ def link_key(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def ends(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sources and targets of links, from the links' keys."""
-    return keys >> 32, keys & 0xFFFFFFFF
+    return keys >> 32, keys & LOWER
 
 
 def pairs(keys: np.ndarray) -> list[tuple[int, int]]:
