@@ -304,3 +304,30 @@ def _joined(parts: Sequence[Layout]) -> Layout:
                   joined("activations"), joined("aggregations"), joined("depths"),
                   _with_total(np.concatenate([np.diff(part.first_links) for part in parts])), joined("sources"),
                   joined("outputs"))
+
+
+# Copies
+
+
+def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
+    """Graphs without repetitions, numbers and all, and the index of each of the population among them."""
+    layout, starts = graphs.table.layout, graphs.table.layout.starts
+    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links),
+                      *(_as_integers(numbers) for numbers in (graphs.table.biases, graphs.table.responses))], axis=1)
+    links = np.stack([layout.sources, _as_integers(graphs.table.weights)], axis=1)
+    first: dict[tuple[bytes, bytes, bytes], int] = {}
+    edges = zip(_pairwise(starts), _pairwise(layout.first_links[starts]), layout.outputs, strict=True)
+    places = [first.setdefault((nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(), outputs.tobytes()),
+                               len(first)) for own, ends, outputs in edges]
+    if len(first) == len(graphs):
+        return graphs, places
+    order = {place: number for number, place in reversed([*enumerate(places)])}
+    return [graphs[order[place]] for place in range(len(first))], places
+
+
+def _as_integers(numbers: Tensor) -> np.ndarray:
+    return numbers.detach().cpu().double().numpy().view(np.int64)
+
+
+def _pairwise(edges: np.ndarray) -> list[tuple[int, int]]:
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))

@@ -3,8 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from hyperevo.search._neat_genes import (
     new_switches,
     new_words,
 )
-from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, settle, structures_of
+from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, structures_of
 
 MUTATION_ATTEMPTS = 4
 """Mutations that are tried on a child until its graph stays separable; after that it is left a plain crossover."""
@@ -32,23 +31,24 @@ MUTATION_ATTEMPTS = 4
 def breed(children: Sequence[Genome], config: GenomeConfig) -> None:
     """Give children their genes, by crossover of their parents and then mutation. A mutation whose graph the config
     does not accept is undone and tried again, up to MUTATION_ATTEMPTS times in all."""
-    couples = [child.parents for child in children if child.parents]
-    parents = list({id(parent): parent for couple in couples for parent in couple}.values())
+    couples = [parent for child in children if child.parents for parent in child.parents]
+    parents = list({id(parent): parent for parent in couples}.values())
     number = {id(parent): place for place, parent in enumerate(parents)}
-    fitter, other = np.array([[number[id(parent)] for parent in couple] for couple in couples]).T
+    fitter, other = np.array([number[id(parent)] for parent in couples]).reshape(-1, 2).T
     # numpy's draws follow from the search's own stream, so a checkpoint need not know them.
     draws = np.random.default_rng(random.getrandbits(128))
     crossed = cross(gather(parents), fitter, other, draws)
-    settle(children, crossed)
     waiting = np.arange(len(children))
     for _ in range(MUTATION_ATTEMPTS):
         mutated = mutate(crossed.of(waiting), config, draws)
         accepted = _accepted(mutated, config)
         for place, child in zip(np.flatnonzero(accepted).tolist(), waiting[accepted].tolist(), strict=True):
-            children[child].place = mutated, place
+            children[child].place, children[child].parents = (mutated, place), None
         waiting = waiting[~accepted]
         if not len(waiting):
             break
+    for child in waiting.tolist():
+        children[child].place, children[child].parents = (crossed, child), None
 
 
 def _accepted(pool: Pool, config: GenomeConfig) -> np.ndarray:
@@ -79,30 +79,8 @@ def _structural_mutations(count: int, config: GenomeConfig, draws: np.random.Gen
     return np.searchsorted(reached, draws.random(count), side="right")[:, None] == np.arange(4)
 
 
-@dataclass
-class NewLink:
-    """A link that a mutation makes; a weight of NaN and an `enabled` of None are drawn later."""
-
-    code: int
-    innovation: int
-    weight: float = math.nan
-    enabled: bool | None = None
-
-
-class Own:
-    """Genes of one kind of one genome while they are mutated: their keys, links' as one number, and their rows."""
-
-    def __init__(self, keys: list[int], start: int, size: int):
-        self.keys, self.rows = keys[start : start + size], [*range(start, start + size)]
-
-    def add(self, key: int, row: int) -> None:
-        """Append a gene."""
-        self.keys.append(key)
-        self.rows.append(row)
-
-    def delete(self, place: int) -> None:
-        """Delete a gene by its index."""
-        del self.keys[place], self.rows[place]
+Own = tuple[list[int], list[int]]
+"""Keys and rows of one genome's genes of a kind, while they are mutated."""
 
 
 class Growth:
@@ -113,13 +91,17 @@ class Growth:
         self.pool, self.config = pool, config
         self.neutral = vars(config).get("neutral_growth", False)
         self.inputs, self.outputs = set(config.input_keys), set(config.output_keys)
+        self.old_nodes, self.old_links = len(pool.nodes), len(pool.links)
         self.new_nodes: list[int] = []
-        self.new_links: list[NewLink] = []
+        # New links: keys, innovations, weights (NaN: drawn later) and whether they are enabled (None: drawn later).
+        self.keys: list[int] = []
+        self.innovations: list[int] = []
+        self.weights: list[float] = []
+        self.enabled: list[bool | None] = []
 
     def grown(self, wanted: np.ndarray, draws: np.random.Generator) -> Pool:
         """The pool after the mutations in a mask (genomes, 4), whose columns have the order of the methods here."""
-        nodes, links = ([*map(Own, repeat(genes["key"].tolist()), genes.starts.tolist(), genes.sizes.tolist())]
-                        for genes in self.pool)
+        nodes, links = map(_by_genome, self.pool)
         mutations = self.add_node, self.delete_node, self.add_link, self.delete_link
         for number, mutation in zip(*(places.tolist() for places in wanted.nonzero()), strict=True):
             mutations[mutation](nodes[number], links[number])
@@ -133,97 +115,110 @@ class Growth:
                 **{name: new_words(count, name, self.config, draws) for name in NODE_WORDS}, "bias": np.zeros(count)}
 
     def _link_columns(self, draws: np.random.Generator) -> dict[str, np.ndarray]:
-        made = self.new_links
-        weights = np.array([link.weight for link in made], dtype=np.float64)
-        drawn = np.array([link.enabled is None for link in made], dtype=bool)
-        enabled = np.array([bool(link.enabled) for link in made], dtype=bool)
-        free = np.isnan(weights)
+        weights = np.array(self.weights, dtype=np.float64)
+        drawn = np.array([own is None for own in self.enabled], dtype=bool)
+        enabled, free = np.array(self.enabled, dtype=bool), np.isnan(weights)
         weights[free] = new_numbers(int(free.sum()), "weight", self.config, draws)
         enabled[drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
-        return {"key": np.array([link.code for link in made], dtype=np.int64),
-                "innovation": np.array([link.innovation for link in made], dtype=np.int64),
+        return {"key": np.array(self.keys, dtype=np.int64), "innovation": np.array(self.innovations, dtype=np.int64),
                 "weight": weights, "enabled": enabled}
 
     def add_node(self, nodes: Own, links: Own) -> None:
         """Split a link by a new node. With neutral growth the link stays, and the link out of the node has weight 0."""
-        if not links.keys:
+        keys, rows = links
+        if not keys:
             if self.config.check_structural_mutation_surer():
                 self.add_link(nodes, links)
             return
-        place = random.choice(range(len(links.keys)))
-        code, split = links.keys[place], links.rows[place]
-        key = self.config.get_new_node_key(nodes.keys)
-        nodes.add(key, len(self.pool.nodes) + len(self.new_nodes))
-        self.new_nodes.append(key)
-        into = self._link(links, code >> 32, key, "add_node_in")
-        out_of = self._link(links, key, code & LOWER, "add_node_out")
-        into.enabled = out_of.enabled = True
-        if self.neutral:
-            out_of.weight = 0.0
-        else:
-            into.weight, out_of.weight = 1.0, self.pool.links["weight"][split]
+        place = _below(len(keys))
+        key, split = keys[place], rows[place]
+        node = self.config.get_new_node_key(nodes[0])
+        nodes[0].append(node)
+        nodes[1].append(self.old_nodes + len(self.new_nodes))
+        self.new_nodes.append(node)
+        weight = self.pool.links["weight"][split] if not self.neutral else 0.0
+        self._link(links, key >> 32, node, "add_node_in", math.nan if self.neutral else 1.0, True)
+        self._link(links, node, key & LOWER, "add_node_out", weight, True)
+        if not self.neutral:
             self.pool.links["enabled"][split] = False
 
     def delete_node(self, nodes: Own, links: Own) -> None:
         """Delete a random node that is no output, with its links."""
-        hidden = [place for place, key in enumerate(nodes.keys) if key not in self.outputs]
+        hidden = [place for place, key in enumerate(nodes[0]) if key not in self.outputs]
         if hidden:
-            place = random.choice(hidden)
-            gone = nodes.keys[place]
-            nodes.delete(place)
-            for link in reversed([*enumerate(links.keys)]):
-                if gone in (link[1] >> 32, link[1] & LOWER):
-                    links.delete(link[0])
+            place = hidden[_below(len(hidden))]
+            gone = nodes[0].pop(place)
+            del nodes[1][place]
+            for place in range(len(links[0]) - 1, -1, -1):
+                if gone in (links[0][place] >> 32, links[0][place] & LOWER):
+                    del links[0][place], links[1][place]
 
     def add_link(self, nodes: Own, links: Own) -> None:
         """Add a new link that leaves no output and closes no cycle; with neutral growth its weight is 0."""
-        target = random.choice(nodes.keys)
+        target = nodes[0][_below(len(nodes[0]))]
         # By way of a dictionary, as in neat-python: a set of a list has another order.
-        source = random.choice(list((set(dict.fromkeys(nodes.keys)) - self.outputs) | self.inputs))
-        code = (source << 32) + target
-        if code in links.keys:
+        sources = list((set(dict.fromkeys(nodes[0])) - self.outputs) | self.inputs)
+        source = sources[_below(len(sources))]
+        key = (source << 32) + target
+        if key in links[0]:
             if self.config.check_structural_mutation_surer():
-                self._enable(links.rows[links.keys.index(code)])
-        elif source in self.inputs or not closes_cycle(links.keys, source, target):
-            link = self._link(links, source, target, "add_connection")
-            if self.neutral:
-                link.weight = 0.0
+                self._enable(links[1][links[0].index(key)])
+        elif source in self.inputs or not closes_cycle(links[0], source, target):
+            self._link(links, source, target, "add_connection", 0.0 if self.neutral else math.nan, None)
 
     def delete_link(self, nodes: Own, links: Own) -> None:
         """Delete a random link."""
-        if links.keys:
-            links.delete(random.choice(range(len(links.keys))))
+        if links[0]:
+            place = _below(len(links[0]))
+            del links[0][place], links[1][place]
 
-    def _link(self, links: Own, source: int, target: int, mutation: str) -> NewLink:
-        innovation = self.config.innovation_tracker.get_innovation_number(source, target, mutation)
-        link = NewLink((source << 32) + target, innovation)
-        links.add(link.code, len(self.pool.links) + len(self.new_links))
-        self.new_links.append(link)
-        return link
+    def _link(self, links: Own, source: int, target: int, mutation: str, weight: float, enabled: bool | None) -> None:
+        key = (source << 32) + target
+        links[0].append(key)
+        links[1].append(self.old_links + len(self.keys))
+        self.keys.append(key)
+        self.innovations.append(self.config.innovation_tracker.get_innovation_number(source, target, mutation))
+        self.weights.append(weight)
+        self.enabled.append(enabled)
 
     def _enable(self, row: int) -> None:
-        inherited = len(self.pool.links)
-        if row < inherited:
+        if row < self.old_links:
             self.pool.links["enabled"][row] = True
         else:
-            self.new_links[row - inherited].enabled = True
+            self.enabled[row - self.old_links] = True
+
+
+def _below(count: int) -> int:
+    """Index of one of so many things, as `random.choice` draws it."""
+    bits = count.bit_length()
+    number = random.getrandbits(bits)
+    while number >= count:
+        number = random.getrandbits(bits)
+    return number
+
+
+def _by_genome(genes: Genes) -> list[Own]:
+    """Keys and rows of every genome's genes."""
+    keys, rows, starts = genes["key"].tolist(), list(range(len(genes))), genes.starts.tolist()
+    stops = (genes.starts + genes.sizes).tolist()
+    return [(keys[start:stop], rows[start:stop]) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _chosen(genes: Genes, new: dict[str, np.ndarray], own: Sequence[Own]) -> Genes:
     """Genes at these rows of a table of the genes followed by the new ones, genome by genome."""
-    sizes = np.array([len(part.rows) for part in own], dtype=np.int64)
-    every = np.fromiter(chain.from_iterable([part.rows for part in own]), np.int64, sizes.sum())
-    return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(sizes, every)
+    rows = list(chain.from_iterable([part[1] for part in own]))
+    return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(
+        np.array([len(part[1]) for part in own], dtype=np.int64), np.array(rows, dtype=np.int64))
 
 
-def closes_cycle(codes: Iterable[int], start: int, end: int) -> bool:
+def closes_cycle(keys: Iterable[int], start: int, end: int) -> bool:
     """True where a link from start to end would close a cycle in an acyclic graph of links, given by their keys."""
     if start == end:
         return True
     targets: dict[int, list[int]] = {}
-    for code in codes:
-        if code >= 0:  # the keys of inputs are below 0, and no path leads to one
-            targets.setdefault(code >> 32, []).append(code & LOWER)
+    for key in keys:
+        if key >= 0:  # the keys of inputs are below 0, and no path leads to one
+            targets.setdefault(key >> 32, []).append(key & LOWER)
     reached, waiting = {end}, [end]
     while waiting:
         for target in targets.get(waiting.pop(), ()):
