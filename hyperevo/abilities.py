@@ -128,6 +128,14 @@ class PaintsGraphs(Protocol):
         """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
 
 
+@runtime_checkable
+class MayRecur(Protocol):
+    """An encoding whose graphs may have links that lead back."""
+
+    recurrent: bool
+    """True where they may."""
+
+
 # Abilities of searches
 
 

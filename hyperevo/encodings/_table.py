@@ -180,17 +180,21 @@ class TabledGraphs(Sequence[Graph]):
 # From columns of genes
 
 
-def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: LinkColumns) -> Table:
+def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: LinkColumns,
+                       recurrent: bool = False) -> Table:
     """Table of the nodes that some output needs and of the links into them; links of a node keep their order. Raises
-    ValueError for graphs with a cycle."""
+    ValueError for graphs with a cycle, unless they are `recurrent`, whose depths are all 0."""
     starts = np.cumsum(nodes.sizes) - nodes.sizes
     owners = np.repeat(np.arange(len(nodes.sizes)), nodes.sizes)
     targets = starts[links.owners] + links.targets
     inner = links.sources >= inputs
     sources = np.where(inner, starts[links.owners] + links.sources - inputs, -1)
-    depths = _depths(len(owners), sources[inner], targets[inner])
     asked = (starts[:, None] + np.arange(outputs)).reshape(-1)
-    kept = _reachable(depths, sources[inner], targets[inner], asked)
+    if recurrent:
+        depths, kept = np.zeros(len(owners), dtype=np.int64), _needed(len(owners), sources[inner], targets[inner], asked)
+    else:
+        depths = _depths(len(owners), sources[inner], targets[inner])
+        kept = _reachable(depths, sources[inner], targets[inner], asked)
     order = np.flatnonzero(kept)
     order = order[np.argsort(owners[order] * (depths.max(initial=0) + 1) + depths[order], kind="stable")]
     place = np.full(len(owners), -1)
@@ -242,6 +246,16 @@ def _reachable(depths: np.ndarray, sources: np.ndarray, targets: np.ndarray, ask
     return mask
 
 
+def _needed(nodes: int, sources: np.ndarray, targets: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Mask (nodes,) of the nodes that those asked for need, themselves among them, in graphs that may have cycles."""
+    mask = np.zeros(nodes, dtype=bool)
+    new = asked
+    while len(new):
+        mask[new] = True
+        new = sources[mask[targets] & ~mask[sources]]
+    return mask
+
+
 def _levels(depths: np.ndarray) -> list[slice]:
     """Slices of equal depth of sorted depths."""
     edges = [0, *(np.flatnonzero(depths[1:] != depths[:-1]) + 1).tolist(), len(depths)]
@@ -287,6 +301,7 @@ def _repeated(topology: Topology, times: int) -> Layout:
     inner = sources >= inputs
     return Layout(inputs, np.array([0, len(nodes)]), _indices(ACTIVATION_NAMES, [node.activation for node in nodes]),
                   _indices(AGGREGATION_NAMES, [node.aggregation for node in nodes]),
+                  np.zeros(len(nodes), dtype=np.int64) if topology.recurrent else
                   _depths(len(nodes), sources[inner] - inputs, np.repeat(np.arange(len(nodes)), sizes)[inner]),
                   _with_total(sizes), sources, inputs + np.array([topology.outputs], dtype=np.int64))
 

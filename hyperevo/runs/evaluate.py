@@ -10,7 +10,7 @@ from hyperevo import devices
 from hyperevo.abilities import Acts, Calibrates
 from hyperevo.encodings._table import TabledGraphs, distinct
 from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
-from hyperevo.geometry import SUBSTRATE
+from hyperevo.geometry import WITH_OWN_NODES
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.weights import Weights
 
@@ -103,7 +103,7 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
     fitting = memory_gb * 1e9 / (4 * numbers)
     # How large networks are whose nodes are found, their target cannot say.
-    if most is None and SUBSTRATE in target.geometry:
+    if most is None and any(key in target.geometry for key in WITH_OWN_NODES):
         most = BLOCK
     elif most is None:
         most = LARGEST_BLOCK if devices.takes_all_at_once(inputs.device) else max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))

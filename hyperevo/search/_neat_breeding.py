@@ -90,6 +90,7 @@ class Growth:
     def __init__(self, pool: Pool, config: GenomeConfig):
         self.pool, self.config = pool, config
         self.neutral = vars(config).get("neutral_growth", False)
+        self.acyclic = config.feed_forward
         self.inputs, self.outputs = set(config.input_keys), set(config.output_keys)
         self.old_nodes, self.old_links = len(pool.nodes), len(pool.links)
         self.new_nodes: list[int] = []
@@ -154,7 +155,7 @@ class Growth:
                     del links[0][place], links[1][place]
 
     def add_link(self, nodes: Own, links: Own) -> None:
-        """Add a new link that leaves no output and closes no cycle; with neutral growth its weight is 0."""
+        """Add a new link that leaves no output and, in a feed-forward network, closes no cycle; with neutral growth its weight is 0."""
         target = nodes[0][_below(len(nodes[0]))]
         # By way of a dictionary, as in neat-python: a set of a list has another order.
         sources = list((set(dict.fromkeys(nodes[0])) - self.outputs) | self.inputs)
@@ -163,7 +164,7 @@ class Growth:
         if key in links[0]:
             if self.config.check_structural_mutation_surer():
                 self._enable(links[1][links[0].index(key)])
-        elif source in self.inputs or not closes_cycle(links[0], source, target):
+        elif not self.acyclic or source in self.inputs or not closes_cycle(links[0], source, target):
             self._link(links, source, target, "add_connection", 0.0 if self.neutral else math.nan, None)
 
     def delete_link(self, nodes: Own, links: Own) -> None:

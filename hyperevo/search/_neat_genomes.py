@@ -117,12 +117,13 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
     each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
     structures = []
     for (node, node_end), (link, link_end) in zip(_slices(nodes), _slices(links), strict=True):
-        shape = config.num_inputs, config.num_outputs, words[4 * node : 4 * node_end], pairs[8 * link : 8 * link_end]
+        shape = config.num_inputs, config.num_outputs, config.feed_forward, words[4 * node : 4 * node_end], pairs[8 * link : 8 * link_end]
         known = _structures.get(shape)
         if known is None:
             if len(_structures) >= STRUCTURES_KEPT:
                 _structures.clear()
-            known = _structures[shape] = _trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
+            trace = _trace if config.feed_forward else _trace_recurrent
+            known = _structures[shape] = trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
                                                 each_target[link:link_end])
         structures.append(known)
     return structures
@@ -169,6 +170,27 @@ def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], 
     return Structure(topology, tuple(nodes), tuple(links))
 
 
+def _trace_recurrent(inputs: int, outputs: int, functions: list[int], sources: list[int],
+                     targets: list[int]) -> Structure:
+    """Structure of the nodes that some output needs, in the genome's order, and of the links into them."""
+    incoming: list[list[int]] = [[] for _ in functions]
+    for number, target in enumerate(targets):
+        incoming[target].append(number)
+    needed, waiting = set(range(outputs)), [*range(outputs)]
+    while waiting:
+        for number in incoming[waiting.pop()]:
+            source = sources[number] - inputs
+            if source >= 0 and source not in needed:
+                needed.add(source)
+                waiting.append(source)
+    nodes = sorted(needed)
+    place = {**{number: number for number in range(inputs)},
+             **{inputs + node: inputs + number for number, node in enumerate(nodes)}}
+    made = [_node(functions[node], tuple([place[sources[number]] for number in incoming[node]])) for node in nodes]
+    return Structure(_topology(inputs, made, tuple(range(outputs)), True), tuple(nodes),
+                     tuple([number for node in nodes for number in incoming[node]]))
+
+
 @lru_cache(maxsize=65536)
 def _node(function: int, sources: tuple[int, ...]) -> Node:
     """One object for all equal nodes."""
@@ -179,15 +201,15 @@ _topologies: dict[tuple[Any, ...], Topology] = {}
 TOPOLOGIES_KEPT = 8192
 
 
-def _topology(inputs: int, nodes: list[Node], outputs: tuple[int, ...]) -> Topology:
-    """One object for all equal topologies, so that caches by topology find it at once. It is known by the objects of its
-    nodes, which it keeps alive."""
-    key = inputs, outputs, *map(id, nodes)
+def _topology(inputs: int, nodes: list[Node], outputs: tuple[int, ...], recurrent: bool = False) -> Topology:
+    """One object for all equal topologies, so that caches by topology find it at once. It is known by the objects of
+    its nodes, which it keeps alive."""
+    key = inputs, outputs, recurrent, *map(id, nodes)
     known = _topologies.get(key)
     if known is None:
         if len(_topologies) >= TOPOLOGIES_KEPT:
             _topologies.clear()
-        known = _topologies[key] = Topology(inputs, tuple(nodes), outputs)
+        known = _topologies[key] = Topology(inputs, tuple(nodes), outputs, recurrent)
     return known
 
 
