@@ -1,8 +1,8 @@
 """Networks of different graphs, computed together: their nodes in an order in which alike ones are one operation.
 
 A `Program` comes from the parameters of the target `network` (see there) by array operations. Values are rows: the
-inputs of all networks, a row of zeros, a row of ones, then all nodes, those of one depth, aggregation and activation
-together; a column is an example. Weighted sums of a depth are one operation for all networks: nodes with fewer links
+first input of every network, the second of every network and so on, a row of zeros, a row of ones, then all nodes, those
+of one depth, aggregation and activation together; a column is an example. Weighted sums of a depth are one operation for all networks: nodes with fewer links
 than others read the row of zeros, in last place, so that no network's sum depends on the networks beside it.
 """
 
@@ -50,7 +50,7 @@ class Structure:
     """Groups of a population in the order of their computation, without numbers.
 
     nodes (n,): index of every computed node among the parameters' nodes (P · N); factors (n,): gain of its activation,
-    divided by the number of links for a mean. outputs (P · outputs,): rows. state (P · N,): row of every node of the
+    divided by the number of links for a mean. outputs (outputs · P,): rows. state (P · N,): row of every node of the
     parameters, that of zeros for nodes that are not computed.
     """
 
@@ -97,13 +97,13 @@ def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
     rows = np.full(networks * most, networks * inputs)
     rows[nodes] = networks * inputs + 2 + np.arange(len(nodes))
     read = own["link.source"].reshape(-1)[links]
-    sources = np.where(read < inputs, owners * inputs + read,
+    sources = np.where(read < inputs, read * networks + owners,
                        (rows[np.maximum(read - inputs, 0) + owners * most] if most else read))
     device = weights["node.activation"].device
     gains = np.array([GAINS.get(name, 1.0) for name in ACTIVATION_NAMES])
     means = own["node.aggregation"].reshape(-1)[nodes] == SUMS[1]
     factors = gains[own["node.activation"].reshape(-1)[nodes]] / np.where(means, np.maximum(widths[nodes], 1), 1)
-    outputs = rows[(own["output.node"] + np.arange(networks)[:, None] * most).reshape(-1)]
+    outputs = rows[(own["output.node"] + np.arange(networks)[:, None] * most).T.reshape(-1)]
     groups = _groups(kinds[nodes], _incoming(nodes, targets, widths), sources, links, networks * inputs, device)
     return Structure(networks, inputs, groups, *(torch.from_numpy(part).to(device) for part in (
         nodes, factors, outputs, rows)), recurrent)
@@ -176,8 +176,8 @@ def numbers_of(structure: Structure, weights: Mapping[str, Tensor]) -> Numbers:
 def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -> Tensor:
     """Rows before those of the nodes, from inputs (N, units) or (P, N, units), and room for the nodes; of a recurrent
     network their values before, from `state` (nodes, N) or 0."""
-    own = inputs.transpose(-1, -2)
-    own = own.reshape(-1, own.shape[-1]) if inputs.dim() == 3 else own.repeat(structure.networks, 1)
+    own = inputs.permute(2, 0, 1) if inputs.dim() == 3 else inputs.T[:, None].expand(-1, structure.networks, -1)
+    own = own.reshape(-1, own.shape[-1])
     key = own.shape[1], own.dtype
     rows = structure.buffers.get(key)
     if rows is None or torch.is_grad_enabled():
@@ -222,8 +222,10 @@ def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None,
     """Arguments (nodes, columns) of a group's activations."""
     nodes, columns = group.stop - group.start, rows.shape[1]
     if biases is None or responses is None:
-        weighted = rows.index_select(0, group.sources).mul_(weights) if not weights.requires_grad \
-            else rows.index_select(0, group.sources) * weights
+        # Single numbers are gathered four times as fast as rows of one.
+        read = rows.view(-1).index_select(0, group.sources).view(-1, 1) if columns == 1 \
+            else rows.index_select(0, group.sources)
+        weighted = read * weights if torch.is_grad_enabled() else read.mul_(weights)
         return weighted.view(group.width, nodes * columns).sum(0).view(nodes, columns)
     if group.width == 0:
         return (responses * EMPTY_AGGREGATION[group.aggregation] + biases).expand(nodes, columns)

@@ -76,7 +76,7 @@ class NetworkTarget(Target):
             return state, _answer(structure, numbers, observations, 1)
         before = state.reshape(-1, state.shape[2])[structure.nodes] if state.shape[1] else None
         rows = run(structure, numbers, rows_of(structure, observations, before))
-        return rows[structure.state].unflatten(0, (structure.networks, -1)), _outputs(structure, rows)
+        return rows[structure.state].view(structure.networks, -1, rows.shape[1]), _outputs(structure, rows)
 
     def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
         """Structure and numbers of P networks; those made last of the same tensors are kept."""
@@ -129,7 +129,8 @@ def _answer(structure: Structure, numbers: Numbers, inputs: Tensor, steps: int) 
 
 def _outputs(structure: Structure, values: Tensor) -> Tensor:
     """Outputs (P, N, outputs) from the values of all rows."""
-    return values.index_select(0, structure.outputs).unflatten(0, (structure.networks, -1)).transpose(1, 2)
+    chosen = values.index_select(0, structure.outputs)
+    return chosen.view(-1, structure.networks, values.shape[1]).permute(1, 2, 0)
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> NetworkTarget:
