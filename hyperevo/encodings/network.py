@@ -79,7 +79,7 @@ class NetworkEncoding(Encoding):
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
         """The graph, which is the network."""
-        yield GraphPicture(as_graph(genotype), self.input_names, self.output_names)
+        yield GraphPicture(as_graph(genotype), self.input_names, self.output_names, network=True)
 
 
 class _Padding:
