@@ -2,10 +2,10 @@
 
     python benchmarks/neat_cartpole.py [--out FILE]
 
-Nobody fails: the limits of the cart and the pole are lifted, so that every network acts for all 500 steps. neat-python's
-networks act in gymnasium's CartPole-v1, in as many processes as there are cores, as its ParallelEvaluator would have
-them; a sample of networks is timed and scaled up. hyperevo plays as a run does (`runs.evaluate`), with the making of
-tensors from genes counted in.
+Nobody fails: the limits of the cart and the pole are lifted, so that every network acts for all 500 steps.
+neat-python's networks act in gymnasium's CartPole-v1, in two processes, as its ParallelEvaluator would have them; a
+sample of networks is timed and scaled up. hyperevo plays as a run does (`runs.evaluate`), with the making of tensors
+from genes counted in.
 """
 
 import argparse

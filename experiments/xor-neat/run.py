@@ -3,8 +3,8 @@
     python experiments/xor-neat/run.py [--seeds 100] [NAME ...]
 
 Runs what is missing in results.csv, and writes it and a figure beside this file; 100 seeds take a minute of one core.
-Searches go without a run folder: a generation is asked for, evaluated and told, and its best network has solved XOR when
-the sign of its output is right for all patterns. A search ends then, or after 300 generations.
+Searches go without a run folder: a generation is asked for, evaluated and told, and its best network has solved XOR
+when the sign of its output is right for all patterns. A search ends then, or after 300 generations.
 """
 
 from math import inf
@@ -29,8 +29,9 @@ def solved(name: str, seed: int) -> dict[str, object]:
     """Row of one search."""
     parts = compose(load_config("xor-neat", [f"seed={seed}", *VARIANTS[name]]).config)
     patterns, parities = batch = parts.task.batch(seed, 0)
-    evaluations = 0
-    for generation in range(1, GENERATIONS + 1):
+    evaluations = generation = 0
+    while generation < GENERATIONS:
+        generation += 1
         population = parts.search.ask()
         fitness = evaluate(parts.encoding, parts.target, population, batch, parts.task.fitness, 1.0)
         parts.search.tell(fitness)

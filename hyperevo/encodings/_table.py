@@ -191,7 +191,8 @@ def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: Lin
     sources = np.where(inner, starts[links.owners] + links.sources - inputs, -1)
     asked = (starts[:, None] + np.arange(outputs)).reshape(-1)
     if recurrent:
-        depths, kept = np.zeros(len(owners), dtype=np.int64), _needed(len(owners), sources[inner], targets[inner], asked)
+        depths = np.zeros(len(owners), dtype=np.int64)
+        kept = _needed(len(owners), sources[inner], targets[inner], asked)
     else:
         depths = _depths(len(owners), sources[inner], targets[inner])
         kept = _reachable(depths, sources[inner], targets[inner], asked)

@@ -1,7 +1,7 @@
-"""Network encoding: a graph is the network, its nodes the units and its links the weights (Stanley & Miikkulainen 2002).
+"""Network encoding: a graph is the network, its nodes are the units (Stanley & Miikkulainen 2002).
 
-Nothing is painted: NEAT's genomes are evolved as neat-python evolves them, and the target `network` computes them, all at
-once. Genotypes are `Graph` objects of any shapes, usually from the search `neat`; weights, biases and responses are
+Nothing is painted: NEAT's genomes are evolved as neat-python evolves them, and the target `network` computes them, all
+at once. Genotypes are `Graph` objects of any shapes, usually from the search `neat`; weights, biases and responses are
 differentiable, so that genomes can learn, too.
 """
 
@@ -59,12 +59,15 @@ class NetworkEncoding(Encoding):
         owners = np.repeat(np.arange(population), counts)
         nodes = _Padding(owners, np.arange(len(owners)) - layout.starts[owners], counts, self.device)
         targets = layout.targets
-        links = _Padding(owners[targets], np.arange(len(targets)) - firsts[owners[targets]], np.diff(firsts), self.device)
+        owned = owners[targets]
+        links = _Padding(owned, np.arange(len(targets)) - firsts[owned], np.diff(firsts), self.device)
         depths = {} if self.recurrent else {"node.depth": nodes.integers(layout.depths)}
         return Weights({
-            "node.activation": nodes.integers(layout.activations), "node.aggregation": nodes.integers(layout.aggregations),
-            **depths, "node.bias": nodes.numbers(table.biases, dtype), "node.response": nodes.numbers(table.responses, dtype),
-            "link.source": links.integers(layout.sources), "link.target": links.integers(targets - layout.starts[owners[targets]]),
+            "node.activation": nodes.integers(layout.activations),
+            "node.aggregation": nodes.integers(layout.aggregations), **depths,
+            "node.bias": nodes.numbers(table.biases, dtype), "node.response": nodes.numbers(table.responses, dtype),
+            "link.source": links.integers(layout.sources),
+            "link.target": links.integers(targets - layout.starts[owned]),
             "link.weight": links.numbers(table.weights, dtype),
             "output.node": torch.from_numpy(layout.outputs - layout.inputs).to(self.device)})
 

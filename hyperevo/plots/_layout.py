@@ -48,7 +48,7 @@ def live_nodes(topology: Topology) -> list[int]:
 def _live(topology: Topology) -> tuple[tuple[int, Node, int], ...]:
     if topology.recurrent:  # of which a genome's graph has only those that are needed
         firsts = accumulate((len(node.sources) for node in topology.nodes), initial=0)
-        return tuple((index, node, first) for index, (node, first) in enumerate(zip(topology.nodes, firsts, strict=False)))
+        return tuple(zip(range(len(topology.nodes)), topology.nodes, firsts, strict=False))
     return program(topology, tuple(range(len(topology.outputs))))
 
 

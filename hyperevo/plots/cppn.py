@@ -34,7 +34,8 @@ HIDDEN_COLOUR, INPUT_COLOUR, OUTPUT_COLOUR = "#f2efe6", "#dfe8df", "#e6e0ee"
 
 def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "",
                network: bool = False) -> Figure:
-    """A graph, a CPPN's or a `network`'s own, in layers: inputs left, outputs right, nodes named by function (and aggregation where it is not a sum).
+    """A graph, a CPPN's or a `network`'s own, in layers: inputs left, outputs right, nodes named by function (and
+    aggregation where it is not a sum).
 
     Links are as wide as their weights are large, red above and blue below zero. Dead nodes are left out.
     """
@@ -43,8 +44,8 @@ def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[
     last = len(layout.layers) - 1
     width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
     size = f"({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)"
-    title, note = (f"the network {size}", "inputs enter left, outputs leave right; links that lead back bow below nodes; "
-                   "small numbers name nodes") if network else \
+    title, note = (f"the network {size}", "inputs enter left, outputs leave right; "
+                   "links that lead back bow below nodes; small numbers name nodes") if network else \
         (f"the CPPN {size}", "coordinates of two units enter left, the weight between them leaves right; "
          "small numbers name nodes")
     figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label, title, note)

@@ -5,6 +5,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import neat
@@ -42,8 +43,8 @@ def bookkeeping(population: int = 1000, generations: int = 30, seed: int = 0) ->
         asked = search.ask()
         if late:
             ours.append(time.perf_counter() - started)
-            graphs.append(_seconds(lambda asked=asked: list(asked)))
-            tables.append(_seconds(lambda asked=asked: table_from_graphs(asked)))
+            graphs.append(_seconds(partial(list, asked)))
+            tables.append(_seconds(partial(table_from_graphs, asked)))
     nodes, links = zip(*(genome.size() for genome in search.population.values()), strict=True)
     return {"population": population, "generations": generations, "species": len(search.species_sizes()),
             "mean_nodes": statistics.mean(nodes), "mean_links": statistics.mean(links),

@@ -4,7 +4,6 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
@@ -155,7 +154,8 @@ class Growth:
                     del links[0][place], links[1][place]
 
     def add_link(self, nodes: Own, links: Own) -> None:
-        """Add a new link that leaves no output and, in a feed-forward network, closes no cycle; with neutral growth its weight is 0."""
+        """Add a new link that leaves no output and, in a feed-forward network, closes no cycle; with neutral growth its
+        weight is 0."""
         target = nodes[0][_below(len(nodes[0]))]
         # By way of a dictionary, as in neat-python: a set of a list has another order.
         sources = list((set(dict.fromkeys(nodes[0])) - self.outputs) | self.inputs)

@@ -32,7 +32,8 @@ GenomeConfig = Any
 
 class Genome(DefaultGenome):
     """neat-python's genome, whose genes lie in a pool of many genomes. The first access to `nodes` or `connections`
-    turns them into neat-python's objects; a new genome has none. Crossover is only noted here; `breed` makes all children at once."""
+    turns them into neat-python's objects; a new genome has none. Crossover is only noted here; `breed` makes all
+    children at once."""
 
     nodes: dict[int, Any]
     connections: dict[tuple[int, int], Any]
@@ -117,7 +118,8 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
     each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
     structures = []
     for (node, node_end), (link, link_end) in zip(_slices(nodes), _slices(links), strict=True):
-        shape = config.num_inputs, config.num_outputs, config.feed_forward, words[4 * node : 4 * node_end], pairs[8 * link : 8 * link_end]
+        shape = (config.num_inputs, config.num_outputs, config.feed_forward, words[4 * node : 4 * node_end],
+                 pairs[8 * link : 8 * link_end])
         known = _structures.get(shape)
         if known is None:
             if len(_structures) >= STRUCTURES_KEPT:

@@ -112,7 +112,8 @@ def _assembled(genome: dict[str, str], species: dict[str, str], stagnation: dict
 
 def _genome_section(settings: Any, inputs: int, outputs: int, recurrent: bool) -> dict[str, str]:
     values: dict[str, Any] = {
-        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden, "feed_forward": str(not recurrent).lower(),
+        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden,
+        "feed_forward": str(not recurrent).lower(),
         "initial_connection": f"{settings.connection} {settings.connected}" if "partial" in settings.connection
         else settings.connection,
         "compatibility_disjoint_coefficient": settings.disjoint_coefficient,

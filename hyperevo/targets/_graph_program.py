@@ -1,12 +1,13 @@
 """Networks of different graphs, computed together: their nodes in an order in which alike ones are one operation.
 
 A `Program` comes from the parameters of the target `network` (see there) by array operations. Values are rows: the
-first input of every network, the second of every network and so on, a row of zeros, a row of ones, then all nodes, those
-of one depth, aggregation and activation together; a column is an example. Weighted sums of a depth are one operation for all networks: nodes with fewer links
-than others read the row of zeros, in last place, so that no network's sum depends on the networks beside it.
+first input of every network, the second of every network and so on, a row of zeros, a row of ones, then all nodes,
+those of one depth, aggregation and activation together; a column is an example. Weighted sums of a depth are one
+operation for all networks: nodes with fewer links than others read the row of zeros, in last place, so that no
+network's sum depends on the networks beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +24,9 @@ GAINS = {"sigmoid": 5.0, "tanh": 2.5}
 """Factors of arguments that are multiplied into weights and biases beforehand; where these functions have reached their
 ends, a further limit of their argument changes nothing."""
 
-PLAIN = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": partial(torch.clamp, min=0), "abs": torch.abs, "square": torch.square}
+PLAIN: dict[str, Callable[..., Tensor]] = {
+    "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": partial(torch.clamp, min=0), "abs": torch.abs,
+    "square": torch.square}
 """Functions that are one operation, after the factors above."""
 
 
@@ -79,6 +82,10 @@ class Numbers:
     biases: tuple[Tensor | None, ...]
     responses: tuple[Tensor | None, ...]
 
+    def of(self, group: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Weights, biases and responses of one group."""
+        return self.weights[group], self.biases[group], self.responses[group]
+
 
 def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
     """Structure of P networks from their parameters, whose numbers are not looked at."""
@@ -103,10 +110,10 @@ def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
     gains = np.array([GAINS.get(name, 1.0) for name in ACTIVATION_NAMES])
     means = own["node.aggregation"].reshape(-1)[nodes] == SUMS[1]
     factors = gains[own["node.activation"].reshape(-1)[nodes]] / np.where(means, np.maximum(widths[nodes], 1), 1)
-    outputs = rows[(own["output.node"] + np.arange(networks)[:, None] * most).T.reshape(-1)]
+    asked = rows[(own["output.node"] + np.arange(networks)[:, None] * most).T.reshape(-1)]
     groups = _groups(kinds[nodes], _incoming(nodes, targets, widths), sources, links, networks * inputs, device)
-    return Structure(networks, inputs, groups, *(torch.from_numpy(part).to(device) for part in (
-        nodes, factors, outputs, rows)), recurrent)
+    placed = [torch.from_numpy(part).to(device) for part in (nodes, factors, asked, rows)]
+    return Structure(networks, inputs, groups, placed[0], placed[1], placed[2], placed[3], recurrent)
 
 
 def _kinds(own: Mapping[str, np.ndarray], widths: np.ndarray, recurrent: bool) -> np.ndarray:
@@ -131,7 +138,7 @@ def _groups(kinds: np.ndarray, incoming: tuple[np.ndarray, np.ndarray, np.ndarra
     edges = np.flatnonzero((kinds[1:, :3] != kinds[:-1, :3]).any(1)) + 1
     groups = []
     for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(kinds)], strict=True) if len(kinds) else ():
-        summed, width = kinds[start, 1] == 0, int(widths[start:stop].max())
+        summed, width = bool(kinds[start, 1] == 0), int(widths[start:stop].max())
         place = np.arange(width)[:, None]
         held = place < widths[start:stop]
         chosen = order[np.where(held, first[start:stop] + place, 0)] if len(order) else np.zeros_like(held, dtype=int)
@@ -140,9 +147,9 @@ def _groups(kinds: np.ndarray, incoming: tuple[np.ndarray, np.ndarray, np.ndarra
         weights = np.where(held, 1 + (links[chosen] if len(links) else 0), 0)
         if summed:
             read = np.concatenate([read, np.full((1, stop - start), zero + 1)])
-        groups.append(Group(start, stop, AGGREGATION_NAMES[max(kinds[start, 1] - 1, 0)] if not summed else "sum",
-                            width + summed, *(torch.from_numpy(part.reshape(-1)).to(device) for part in (read, weights)),
-                            _runs(kinds[start:stop, 3], start)))
+        placed = [torch.from_numpy(part.reshape(-1)).to(device) for part in (read, weights)]
+        groups.append(Group(start, stop, "sum" if summed else AGGREGATION_NAMES[kinds[start, 1] - 1], width + summed,
+                            placed[0], placed[1], _runs(kinds[start:stop, 3], start)))
     return tuple(groups)
 
 
@@ -198,15 +205,15 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
     if torch.is_grad_enabled():
         values = rows if structure.recurrent else rows[:before]
         answers = [values[:before]]
-        for group, *own in zip(structure.groups, numbers.weights, numbers.biases, numbers.responses, strict=True):
-            received = _receive(group, values, *own)
+        for index, group in enumerate(structure.groups):
+            received = _receive(group, values, *numbers.of(index))
             answers += [PLAIN.get(name, ACTIVATIONS[name])(received[start - group.start : stop - group.start])
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
         return torch.cat(answers)
     into = torch.empty_like(rows[before:]) if structure.recurrent else rows[before:]
-    for group, *own in zip(structure.groups, numbers.weights, numbers.biases, numbers.responses, strict=True):
-        received = _receive(group, read, *own)
+    for index, group in enumerate(structure.groups):
+        received = _receive(group, read, *numbers.of(index))
         for name, start, stop in group.runs:
             part, result = received[start - group.start : stop - group.start], into[start:stop]
             if name in PLAIN:

@@ -2,10 +2,10 @@
 
     value = activation(bias + response · aggregation(weight · value of the source, for every link))
 
-A feed-forward network is computed from its inputs to its outputs. In a recurrent one all nodes are updated at once, from
-the inputs of this step and the nodes' values after the step before, which begin at 0; a node that no link leads to stays
-at 0. So one step takes a value along one link. (Both as neat-python's FeedForwardNetwork and RecurrentNetwork.) All
-networks of a population are computed together, whatever their graphs: see `_graph_program`.
+A feed-forward network is computed from its inputs to its outputs. In a recurrent one all nodes are updated at once,
+from the inputs of this step and the nodes' values after the step before, which begin at 0; a node that no link leads to
+stays at 0. So one step takes a value along one link. (Both as neat-python's FeedForwardNetwork and RecurrentNetwork.)
+All networks of a population are computed together, whatever their graphs: see `_graph_program`.
 
 Parameters of P networks of at most N nodes and L links, padded with -1 and 0:
 

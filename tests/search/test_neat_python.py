@@ -78,8 +78,8 @@ XOR = {"population": 60, "activation": "sigmoid", "function_rate": 0.0, "activat
 # Like the files of neat-python's own examples: XOR, a pole, a memory, the lunar lander, and pictures.
 FILES = {
     "xor": XOR,
-    "pole": {**XOR, "activation": "tanh", "activations": "tanh", "inputs": 4, "outputs": 1, "connection": "full_nodirect",
-             "add_link": 0.4, "delete_link": 0.2},
+    "pole": {**XOR, "activation": "tanh", "activations": "tanh", "inputs": 4, "outputs": 1,
+             "connection": "full_nodirect", "add_link": 0.4, "delete_link": 0.2},
     "memory": {**XOR, "feed_forward": False, "connection": "partial_direct 0.5", "hidden": 2, "inputs": 3,
                "response_power": 0.1},
     "lander": {**XOR, "population": 40, "activation": "clamped", "activations": "clamped", "inputs": 8, "outputs": 4,

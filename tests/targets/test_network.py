@@ -11,13 +11,10 @@ from neat.genome import DefaultGenome
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
-from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.geometry import NETWORK, Sheet
-from hyperevo.search._neat_genomes import gather
 from hyperevo.search._neat_python import neat_config
-from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search._neat_table import tabled_graphs
-from hyperevo.search.neat import NeatSearch, Settings
+from hyperevo.search.neat import Settings
 from hyperevo.targets.network import NetworkTarget
 from hyperevo.targets.network import Settings as TargetSettings
 
@@ -55,7 +52,8 @@ def parts(recurrent: bool, steps: int = 10) -> tuple[NetworkEncoding, NetworkTar
 
 def observations() -> torch.Tensor:
     """Inputs (steps, P, episodes, inputs), other ones for every network, episode and step."""
-    return torch.randn(STEPS, GENOMES, EPISODES, INPUTS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(STEPS, GENOMES, EPISODES, INPUTS, generator=generator, dtype=torch.float64)
 
 
 def answers_of_neat_python(recurrent: bool) -> torch.Tensor:
