@@ -3,8 +3,8 @@
 A `Program` comes from the parameters of the target `network` (see there) by array operations. Values are rows: the
 first input of every network, the second of every network and so on, a row of zeros, a row of ones, then all nodes,
 those of one depth, aggregation and activation together; a column is an example. Weighted sums of a depth are one
-operation for all networks: nodes with fewer links than others read the row of zeros, in last place, so that no
-network's sum depends on the networks beside it.
+operation for all networks: nodes with fewer links than others read the row of zeros, in last place. So a network computes
+the same, to rounding, whatever networks are beside it.
 """
 
 from collections.abc import Callable, Mapping

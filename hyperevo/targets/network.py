@@ -52,8 +52,8 @@ class NetworkTarget(Target):
         self.settings = settings
         self.geometry = {NETWORK: ParameterGeometry(output_sheet(outputs), inputs)}
         self.units = inputs.units + output_units(outputs)
-        # By the tensors they were made of: whoever acts asks for many steps of the same networks.
-        self._structures, self._numbers = WeakIdKeyDictionary(), WeakIdKeyDictionary()
+        # By a tensor they were made of: whoever acts asks for many steps of the same networks.
+        self._kept = WeakIdKeyDictionary()
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, …), or (P, N, …) where every network has its own → outputs (P, N, outputs), not normalised. A
@@ -79,18 +79,21 @@ class NetworkTarget(Target):
         return rows[structure.state].view(structure.networks, -1, rows.shape[1]), _outputs(structure, rows)
 
     def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
-        """Structure and numbers of P networks; those made last of the same tensors are kept."""
-        sources, own = weights.tensor("link.source"), weights.tensor("link.weight")
-        structure = self._structures.get(sources)
-        if structure is None:
+        """Structure and numbers of P networks; those made of the same tensors before are kept."""
+        own = weights.dense()
+        same = tuple((id(part), part._version) for part in own.values())
+        known = self._kept.get(own["link.source"])
+        if known is None or known[0] != same:
             source = self.geometry[NETWORK].source
             assert source is not None
-            structure = self._structures[sources] = structure_of(weights.dense(), source.units)
-        if own.requires_grad and torch.is_grad_enabled():
-            return structure, numbers_of(structure, weights.dense())
-        numbers = self._numbers.get(own)
+            # The tensors are kept as well: another could get the place in memory of one that is gone.
+            others = [part for name, part in own.items() if name != "link.source"]
+            known = self._kept[own["link.source"]] = [same, structure_of(own, source.units), None, others]
+        _, structure, numbers, _ = known
+        if torch.is_grad_enabled() and any(part.requires_grad for part in own.values()):
+            return structure, numbers_of(structure, own)
         if numbers is None:
-            numbers = self._numbers[own] = numbers_of(structure, weights.dense())
+            numbers = known[2] = numbers_of(structure, own)
         return structure, numbers
 
     def module(self, weights: Mapping[str, Tensor]) -> nn.Module:

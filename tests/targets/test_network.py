@@ -11,12 +11,15 @@ from neat.genome import DefaultGenome
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
+from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.geometry import NETWORK, Sheet
 from hyperevo.search._neat_python import neat_config
+from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search._neat_table import tabled_graphs
-from hyperevo.search.neat import Settings
+from hyperevo.search.neat import NeatSearch, Settings
 from hyperevo.targets.network import NetworkTarget
 from hyperevo.targets.network import Settings as TargetSettings
+from hyperevo.weights import Weights
 
 INPUTS, OUTPUTS, STEPS, GENOMES, EPISODES = 4, 3, 50, 500, 2
 
@@ -101,3 +104,81 @@ def test_all_networks_at_once_equal_neat_pythons_step_by_step(recurrent):
     assert float(((ours - theirs).abs() / scale).amax(2)[comparable & calm].max()) < 1e-5
     used = {node.activation for genome in made for node in genome.nodes.values()}
     assert used == set(ACTIVATIONS)
+
+
+def smooth(population: int, recurrent: bool) -> NeatSearch:
+    """A search after some generations of random fitness whose networks amplify no rounding much."""
+    settings = EVERY.model_copy(update={
+        "functions": ("tanh", "sigmoid"), "aggregations": ("sum", "mean"), "population": population,
+        "hidden": 2, "refine": RefineSettings(rounds=0)})
+    search = NeatSearch(settings, ["a", "b", "c", "d"], ["e", "f", "g"], 0, [], recurrent)
+    for generation in range(4):
+        search.tell(torch.rand(population, generator=torch.Generator().manual_seed(generation)))
+    return search
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_network_computes_the_same_alone_and_beside_others_and_in_single_precision(recurrent):
+    search, (encoding, target) = smooth(40, recurrent), parts(recurrent)
+    graphs, shown = search.ask(), observations()[:5, :40]
+    single, double = (played(encoding, target, graphs, dtype, shown) for dtype in (torch.float32, torch.float64))
+    torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
+    for number in (0, 11, 39):
+        alone = played(encoding, target, [graphs[number]], torch.float32, shown[:, number : number + 1])
+        torch.testing.assert_close(alone[:, 0], single[:, number], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_table_of_genes_and_graphs_one_by_one_are_the_same_networks(recurrent):
+    made, config = genomes(recurrent)
+    encoding, target = parts(recurrent)
+    tabled = tabled_graphs(made[:60], config.genome_config)
+    graphs = list(tabled)
+    read = [unpack_genotype(*pack_genotype(graph)) for graph in graphs]
+    assert all(graph.topology.recurrent == recurrent for graph in read)
+    first, *others = (played(encoding, target, own, inputs=observations()[:5]) for own in (tabled, graphs, read))
+    for other in others:
+        torch.testing.assert_close(first, other, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(recurrent):
+    search, (encoding, target) = smooth(6, recurrent), parts(recurrent, steps=3)
+    weights, shown = encoding.express(search.ask(), torch.float64), observations()[0, :3, 0]
+    numbers = {name: weights.tensor(name) for name in ("link.weight", "node.bias", "node.response")}
+
+    def total(*own: torch.Tensor) -> torch.Tensor:
+        return target.forward(Weights({**weights, **dict(zip(numbers, own, strict=True))}), shown)
+
+    assert torch.autograd.gradcheck(total, [value.clone().requires_grad_() for value in numbers.values()])
+    with torch.no_grad():
+        outputs, each = target.forward(weights, shown), shown.expand(6, -1, -1)
+        assert torch.equal(outputs, target.forward(weights, each))
+        for number in range(6):
+            module = target.module(weights.network(number))
+            torch.testing.assert_close(module(shown), outputs[number])
+        if not recurrent:
+            state, acted = target.step(weights, target.initial(6, 3, shown), shown)
+            assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
+
+
+def test_many_examples_are_taken_in_pieces(monkeypatch):
+    made, config = genomes(False)
+    encoding, target = parts(False)
+    weights, shown = encoding.express(tabled_graphs(made[:10], config.genome_config)), observations()[0, :, 0].float()
+    with torch.no_grad():
+        whole = target.forward(weights, shown)
+        monkeypatch.setattr("hyperevo.targets.network.FEW_VALUES", 1000)
+        torch.testing.assert_close(target.forward(weights, shown), whole, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_numbers_that_changed_are_not_taken_from_the_cache():
+    made, config = genomes(False)
+    encoding, target = parts(False)
+    graph = tabled_graphs(made[5:6], config.genome_config)
+    weights, shown = encoding.express(graph), observations()[0, :4, 0].float()
+    with torch.no_grad():
+        before = target.forward(weights, shown)
+        moved = Weights({**weights, "node.bias": weights.tensor("node.bias") + 1})
+        assert not torch.equal(target.forward(moved, shown).nan_to_num(), before.nan_to_num())
+        assert torch.equal(target.forward(weights, shown).nan_to_num(), before.nan_to_num())
