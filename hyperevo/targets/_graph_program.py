@@ -185,12 +185,14 @@ def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -
     network their values before, from `state` (nodes, N) or 0."""
     own = inputs.permute(2, 0, 1) if inputs.dim() == 3 else inputs.T[:, None].expand(-1, structure.networks, -1)
     own = own.reshape(-1, own.shape[-1])
+    if _written_once():
+        zeros = own.new_zeros(1 + len(structure.nodes), own.shape[1])
+        return torch.cat([own, zeros[:1], own.new_ones(1, own.shape[1]), zeros[1:] if state is None else state])
     key = own.shape[1], own.dtype
     rows = structure.buffers.get(key)
-    if rows is None or torch.is_grad_enabled():
-        rows = own.new_zeros(structure.before + len(structure.nodes), own.shape[1])
+    if rows is None:
+        rows = structure.buffers[key] = own.new_zeros(structure.before + len(structure.nodes), own.shape[1])
         rows[structure.before - 1] = 1
-        structure.buffers[key] = rows
     rows[: len(own)] = own
     if structure.recurrent and state is not None:
         rows[structure.before :] = state
@@ -199,10 +201,15 @@ def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -
     return rows
 
 
+def _written_once() -> bool:
+    """True where no tensor may be overwritten: a gradient is recorded, or the network is exported."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
 def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
     """Rows with the values of all nodes, from those of `rows_of`, which are overwritten where no gradient is wanted."""
     before, read = structure.before, rows
-    if torch.is_grad_enabled():
+    if _written_once():
         values = rows if structure.recurrent else rows[:before]
         answers = [values[:before]]
         for index, group in enumerate(structure.groups):
@@ -230,9 +237,10 @@ def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None,
     nodes, columns = group.stop - group.start, rows.shape[1]
     if biases is None or responses is None:
         # Single numbers are gathered four times as fast as rows of one.
-        read = rows.view(-1).index_select(0, group.sources).view(-1, 1) if columns == 1 \
+        single = not torch.compiler.is_compiling() and columns == 1
+        read = rows.reshape(-1).index_select(0, group.sources).view(-1, 1) if single \
             else rows.index_select(0, group.sources)
-        weighted = read * weights if torch.is_grad_enabled() else read.mul_(weights)
+        weighted = read * weights if _written_once() else read.mul_(weights)
         return weighted.view(group.width, nodes * columns).sum(0).view(nodes, columns)
     if group.width == 0:
         return (responses * EMPTY_AGGREGATION[group.aggregation] + biases).expand(nodes, columns)

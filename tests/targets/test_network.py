@@ -8,11 +8,14 @@ import pytest
 import torch
 from neat.genome import DefaultGenome
 
+from hyperevo.config import load_config
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
+from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.geometry import NETWORK, Sheet
+from hyperevo.runs import create_run, execute, open_run
 from hyperevo.search._neat_python import neat_config
 from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search._neat_table import tabled_graphs
@@ -182,3 +185,29 @@ def test_numbers_that_changed_are_not_taken_from_the_cache():
         moved = Weights({**weights, "node.bias": weights.tensor("node.bias") + 1})
         assert not torch.equal(target.forward(moved, shown).nan_to_num(), before.nan_to_num())
         assert torch.equal(target.forward(weights, shown).nan_to_num(), before.nan_to_num())
+
+
+SMALL = {"double-pole-hidden-velocities-neat": ["task.most_steps=40", "search.refine={rounds=2, population=4}"],
+         "xor-neat": ["search.learn={steps=2}"]}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_run_that_was_cut_off_ends_with_the_same_bits(name, tmp_path, run_until):
+    config = load_config(name, [*SMALL[name], "search.population=12", "run.rounds=5", "run.until=200000"]).config
+    execute(create_run(config, tmp_path / "whole"))
+    run_until(config, tmp_path / "cut", 3)
+    execute(open_run(tmp_path / "cut"))
+    for file in ("metrics.csv", "champion/state.json", "champion/weights.safetensors", "champion/tensors.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
+
+
+def test_what_does_not_fit_is_one_line():
+    for overrides, said in ((["target={name='mlp', hidden=[]}"], "needs target.name = network"),
+                            (["target={name='substrate'}"], "needs target.name = network"),
+                            (["encoding={name='es-hyperneat'}"], "needs target.name = substrate"),
+                            (["search.separable=true"], "search.separable"),
+                            (["search.locality=xy"], "search.locality"),
+                            (["search={name='snes', population=10}"], "encoding network and search snes")):
+        with pytest.raises(UserError, match=said) as caught:
+            create_run(load_config("xor-neat", overrides).config, None)
+        assert "\n" not in str(caught.value)
