@@ -15,11 +15,12 @@ Link = tuple[Place, Place, float]
 
 @dataclass(frozen=True)
 class GraphPicture:
-    """A CPPN's graph, with the names of its inputs and outputs."""
+    """A graph, with the names of its inputs and outputs: a CPPN's, or one that is a network itself."""
 
     graph: Graph
     input_names: Sequence[str]
     output_names: Sequence[str]
+    network: bool = False
 
 
 @dataclass(frozen=True)

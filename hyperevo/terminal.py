@@ -336,7 +336,9 @@ def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]
             ("", "ms per generation", ""),
             ("hyperevo, ask + tell", _ms(neat["seconds"]),
              f"{neat['bookkeeping_ratio_to_neat_python']:.2f} × neat-python's"),
-            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), "")],
+            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), ""),
+            ("graphs of all genomes, as one table", _ms(neat["table_seconds"]), ""),
+            ("graphs of all genomes, one by one", _ms(neat["graph_seconds"]), "")],
         f"A step along the gradient, forwards and backwards, {gradient['wide_resnet_images']} photographs": [
             ("", "ms per step", ""),
             ("wide residual network, trained directly", _ms(steps["wide_resnet_direct"]), ""),

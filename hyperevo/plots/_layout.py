@@ -1,7 +1,8 @@
-"""A feed-forward graph in layers: every link runs from left to right, with few crossings."""
+"""A graph in layers: links run from left to right, with few crossings, unless they lead back in a recurrent network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -46,6 +47,9 @@ def live_nodes(topology: Topology) -> list[int]:
 
 
 def _live(topology: Topology) -> tuple[tuple[int, Node, int], ...]:
+    if topology.recurrent:  # of which a genome's graph has only those that are needed
+        firsts = accumulate((len(node.sources) for node in topology.nodes), initial=0)
+        return tuple(zip(range(len(topology.nodes)), topology.nodes, firsts, strict=False))
     return program(topology, tuple(range(len(topology.outputs))))
 
 
@@ -80,10 +84,14 @@ def live_links(graph: Graph) -> list[tuple[int, int, float]]:
 
 def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[int, int]:
     """The layer of every vertex: one after its deepest source's, and the last for outputs that feed nothing."""
-    depths = dict.fromkeys(range(topology.inputs), 0)
-    for index in live:
-        sources = topology.nodes[index].sources
-        depths[topology.inputs + index] = 1 + max((depths[source] for source in sources), default=0)
+    depths, waiting = dict.fromkeys(range(topology.inputs), 0), list(live)
+    while waiting:
+        # In a feed-forward network the next one waits for nothing; where links lead back, the one that waits for least.
+        index = min(waiting, key=lambda index: sum(source not in depths for source in topology.nodes[index].sources)) \
+            if topology.recurrent else waiting[0]
+        waiting.remove(index)
+        depths[topology.inputs + index] = 1 + max((depths[source] for source in topology.nodes[index].sources
+                                                   if source in depths), default=0)
     last = max(depths.values())
     for output in topology.outputs:
         if topology.inputs + output not in feeding:

@@ -36,8 +36,10 @@ MOST_LINKS = 150
 HIDDEN_COLOUR, INPUT_COLOUR, OUTPUT_COLOUR = "#f2efe6", "#dfe8df", "#e6e0ee"
 
 
-def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "") -> Figure:
-    """A CPPN in layers: inputs left, outputs right, nodes named by function (and aggregation where it is not a sum).
+def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "",
+               network: bool = False) -> Figure:
+    """A graph, a CPPN's or a `network`'s own, in layers: inputs left, outputs right, nodes named by function (and
+    aggregation where it is not a sum).
 
     Links are as wide as their weights are large, red above and blue below zero. Dead nodes are left out. More than 150
     links are a matrix.
@@ -48,10 +50,12 @@ def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[
     hidden = sum(vertex >= topology.inputs for vertex in layout.heights) - len(set(topology.outputs))
     last = len(layout.layers) - 1
     width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
-    figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label,
-                        f"the CPPN ({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)",
-                        "coordinates of two units enter left, the weight between them leaves right; "
-                        "small numbers name nodes")
+    size = f"({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)"
+    title, note = (f"the network {size}", "inputs enter left, outputs leave right; "
+                   "links that lead back bow below nodes; small numbers name nodes") if network else \
+        (f"the CPPN {size}", "coordinates of two units enter left, the weight between them leaves right; "
+         "small numbers name nodes")
+    figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label, title, note)
     axes = figure.add_subplot()
     axes.set_axis_off()
     # Beside the layers there is room for half a box on the left, and for the outputs' names on the right.
@@ -89,7 +93,11 @@ def _stroke(share: float, dense: bool) -> dict[str, Any]:
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Curve:
-    """A smooth curve through points from left to right, level at both ends."""
+    """A smooth curve through points from left to right, level at both ends; a bow below two points that lead back."""
+    (start, high), (end, low) = points[0], points[-1]
+    if end <= start:
+        bow = [(start, high), (start + 0.4, high + 0.9), (end - 0.4, low + 0.9), (end, low)]
+        return Curve(bow, [Curve.MOVETO, *[Curve.CURVE4] * 3])
     slopes = [0.0, *((after[1] - before[1]) / (after[0] - before[0])
                      for before, after in zip(points[:-2], points[2:], strict=True)), 0.0]
     vertices, codes = [points[0]], [Curve.MOVETO]

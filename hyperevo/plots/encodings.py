@@ -22,7 +22,8 @@ from hyperevo.plots.maps import number_map, panels
 from hyperevo.plots.substrate import found_network
 
 DRAW: dict[type, Callable[[Any, str], Figure]] = {
-    GraphPicture: lambda own, label: cppn_graph(own.graph, own.input_names, own.output_names, label),
+    GraphPicture: lambda own, label: cppn_graph(own.graph, own.input_names, own.output_names, label,
+                                                own.network),
     NodesPicture: lambda own, label: cppn_nodes(own.graph, own.inputs, own.outputs, own.target, own.source,
                                                 own.output_names, label, own.parameter),
     CoefficientsPicture: lambda own, label: dct_coefficients(own.coefficients, own.target_block, own.source_block,
@@ -34,7 +35,7 @@ DRAW: dict[type, Callable[[Any, str], Figure]] = {
 }
 
 NAMES: dict[type, Callable[[Any], str]] = {
-    GraphPicture: lambda own: "cppn_graph",
+    GraphPicture: lambda own: "network_graph" if own.network else "cppn_graph",
     NodesPicture: lambda own: f"cppn_nodes_{own.parameter}",
     CoefficientsPicture: lambda own: f"dct_coefficients_{own.parameter}",
     EmbeddingsPicture: lambda own: "embeddings",

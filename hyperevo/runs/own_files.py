@@ -30,7 +30,7 @@ MARKS = (b"Software\0hyperevo", b"\xfe\x08hyperevo", b'content="hyperevo"', b"<d
 """Texts that figures have near their beginning, PNG, GIF, HTML and SVG, or near their end, PDF."""
 
 EARLIER = ("learning_curves", "species_over_time", "frames", "receptive_fields", "readout_maps", "projective_fields",
-           "reconstructions", "filmstrip", "embeddings", "cppn_graph", "found_network", "written_text",
+           "reconstructions", "filmstrip", "embeddings", "cppn_graph", "network_graph", "found_network", "written_text",
            "strokes_in_time", "drawings", "handwriting", "champion")
 """Names of figures, without suffix; those of earlier versions have no mark."""
 

@@ -109,7 +109,7 @@ def task_for(target):
 
 def beside(target):
     """An encoding and a search for a target."""
-    return ("es-hyperneat", "neat") if target == "substrate" else ("direct", "snes")
+    return {"substrate": ("es-hyperneat", "neat"), "network": ("network", "neat")}.get(target, ("direct", "snes"))
 
 
 RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"},
@@ -124,7 +124,7 @@ def test_every_task_with_every_target(configure, task, target):
     ran = runs_or_is_refused(configure(task, target, *beside(target)), "task", "target")
     if task in RUN_WITH:
         assert ran == (target in RUN_WITH[task])
-    elif target in ("mlp", "module", "recurrent", "substrate"):
+    elif target in ("mlp", "module", "network", "recurrent", "substrate"):
         assert ran
     elif target in ("convnet", "wide-resnet"):
         assert ran == (task in IMAGES)
@@ -139,20 +139,21 @@ def test_every_task_with_a_gradient(configure, task):
 
 @pytest.mark.parametrize("target", component_names("target"))
 def test_every_target_with_a_gradient(configure, target):
-    if target == "substrate":
-        assert not runs_or_is_refused(configure("digits", target, "es-hyperneat", "gradient"), "encoding", "search")
+    if target in ("substrate", "network"):
+        encoding, _ = beside(target)
+        assert not runs_or_is_refused(configure("digits", target, encoding, "gradient"), "encoding", "search")
     else:
         assert runs_or_is_refused(configure(task_for(target), target, "direct", "gradient"), "target", "search")
 
 
-FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
+FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat", "network"}
 """Encodings of fixed length."""
 
 
 @pytest.mark.parametrize("search", component_names("search"))
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_search(configure, encoding, search):
-    target = "substrate" if encoding == "es-hyperneat" else "mlp"
+    target = {"es-hyperneat": "substrate", "network": "network"}.get(encoding, "mlp")
     ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
     own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
     assert ran == (encoding in own.get(search, FIXED))
@@ -164,7 +165,8 @@ def test_every_encoding_with_every_target(configure, encoding, target):
     graphs = encoding not in FIXED
     config = configure(task_for(target), target, encoding, "neat" if graphs else "snes")
     ran = runs_or_is_refused(config, "target", "encoding")
-    assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or {"substrate", "network"} & {target, encoding} or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or (target, encoding) != ("network", "network")
 
 
 def test_evolved_graphs_have_no_gradient(tmp_path):
