@@ -157,6 +157,14 @@ class Decides(Protocol):
         operations."""
 
 
+@runtime_checkable
+class MayRecur(Protocol):
+    """An encoding whose graphs may have links that lead back."""
+
+    recurrent: bool
+    """True where they may."""
+
+
 # Abilities of searches
 
 

@@ -116,6 +116,8 @@ class TaskSettings(ComponentSettings):
 
     watchable: ClassVar[bool] = False
     """True where the task can be filmed and is built without data."""
+    needs_no_data: ClassVar[bool] = False
+    """True where the task is built without data and has figures of itself."""
 
     def fitness_label(self) -> str:
         """Axis label of the fitness, such as "fitness (minus cross-entropy)"."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hyperevo.components import ComponentSettings, TaskSettings
 from hyperevo.genotypes import Genotype, Genotypes
-from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import WITH_OWN_NODES, ParameterGeometry, Sheet, near_square
 from hyperevo.graph import Graph
 from hyperevo.measure import Measure
 from hyperevo.modules import PlainNetwork, Standardise
@@ -126,6 +126,10 @@ class Task(ABC):
         """Tensors for figures of the test examples: what one network (P = 1) makes of a batch."""
         return {}
 
+    def figures(self) -> Iterator[Picture]:
+        """Plain data of figures of the task itself; drawn where `TaskSettings.needs_no_data`."""
+        return iter(())
+
     def preprocessing(self) -> Standardise | None:
         """Module that turns raw examples (N, …) into what networks read; None where they read examples as they are."""
         return None
@@ -189,7 +193,7 @@ class Target(ABC):
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
         """Target and source sheet of every weight matrix worth a picture, from the inputs to the readout."""
         return {name: (place.target, place.source) for name, place in {**self.geometry, **self.fitted}.items()
-                if place.source is not None and name != SUBSTRATE}
+                if place.source is not None and name not in WITH_OWN_NODES}
 
     @property
     def size(self) -> int:
@@ -223,7 +227,7 @@ class Encoding(ABC):
     genes: int = 0
     """Length of a genotype that is a tensor; 0 where genotypes are graphs."""
     finds_nodes: bool = False
-    """True where the encoding makes hidden nodes of its own, for targets whose geometry is a substrate."""
+    """True where the encoding makes hidden nodes of its own, for targets that leave them to it."""
 
     @abstractmethod
     def express(self, genotypes: Genotypes) -> Weights:

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
@@ -31,11 +30,14 @@ from hyperevo.runs.checkpoint import checkpoints
 from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.own_files import FolderTaken
-from hyperevo.runs.progress import bar, lively, plain_console, round_text
+from hyperevo.runs.progress import bar, counted, lively, plain_console, round_text
 from hyperevo.runs.writer import Locked, lock_folder, log_handler
 from hyperevo.signals import answering, end
 
 SECONDS_BETWEEN_LINES = 10.0
+
+WIDTH_OF_FILES = 130
+"""Columns of a table that goes into a file or a pipe."""
 
 
 def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
@@ -189,7 +191,7 @@ def _state(name: str) -> str:
         by_hand = f"to be placed by hand, as this says: hyperevo data fetch {name}"
         return f"not here; {'fetched when it is needed' if data_source(name).MIRRORS else by_hand}"
     folders = {str(file.path.parent) for file in files if file.path}
-    return f"in {', '.join(sorted(folders))}" if folders else "comes with a library"
+    return f"in {', '.join(sorted(folders))}" if folders else "comes with hyperevo"
 
 
 def verify_datasets(names: list[str]) -> bool:
@@ -261,22 +263,25 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
 
 def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
     """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
+    from hyperevo.compare.shown import fitting_table
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
     varied = " and ".join(key for key, _ in entries[0].varied)
     title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
-    written = write_comparison(entries, out, title, trust)
+    with counted("figures") as show:
+        written = write_comparison(entries, out, title, trust, show)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
-    shown = Table(box=None, padding=(0, 2, 0, 0))
-    for name in TERMINAL_COLUMNS:
-        words = [word for line in written.lines for word in line[0].split()] if not name else []
-        shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
-    for line in written.lines:
-        shown.add_row(*(line[place] for place in places))
-    plain_console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
-    for text in (*written.remarks, *written.paths):
-        typer.echo(text)
+    console = plain_console()
+    width = max(console.width, 60) if console.is_terminal else WIDTH_OF_FILES
+    table, left_out = fitting_table(TERMINAL_COLUMNS, [[line[place] for place in places] for line in written.lines],
+                                    width)
+    plain_console(width=width, soft_wrap=True).print(table)
+    more = [f"in table.md too: {', '.join(left_out)}"] if left_out else []
+    for text in (*more, *written.remarks):
+        console.print(text, soft_wrap=not console.is_terminal)
+    for path in written.paths:
+        typer.echo(path)
 
 
 def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path | None) -> None:
@@ -331,7 +336,9 @@ def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]
             ("", "ms per generation", ""),
             ("hyperevo, ask + tell", _ms(neat["seconds"]),
              f"{neat['bookkeeping_ratio_to_neat_python']:.2f} × neat-python's"),
-            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), "")],
+            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), ""),
+            ("graphs of all genomes, as one table", _ms(neat["table_seconds"]), ""),
+            ("graphs of all genomes, one by one", _ms(neat["graph_seconds"]), "")],
         f"A step along the gradient, forwards and backwards, {gradient['wide_resnet_images']} photographs": [
             ("", "ms per step", ""),
             ("wide residual network, trained directly", _ms(steps["wide_resnet_direct"]), ""),

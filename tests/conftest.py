@@ -134,6 +134,8 @@ def draw_options():
                 return number(draw, own, kind == "integer", small)
             case "boolean":
                 return draw(st.booleans())
+            case "null":
+                return None
             case "array":
                 if "prefixItems" in own:
                     return [value(draw, one, definitions, small) for one in own["prefixItems"]]
@@ -155,7 +157,8 @@ def draw_options():
 
     def options(draw, schema, definitions, small):
         given = sorted(schema.get("properties", {}).keys() - {"name"})
-        chosen = draw(st.lists(st.sampled_from(given), min_size=1, max_size=3, unique=True)) if given else []
+        some = st.lists(st.sampled_from(given or ["x"]), min_size=1, max_size=min(3, len(given) or 1), unique=True)
+        chosen = draw(some) if given else []
         nasty = st.sampled_from(NASTY)
         return {key: draw(nasty) if not small and draw(st.integers(0, 3)) == 0 else
                 value(draw, schema["properties"][key], definitions, small) for key in chosen}

@@ -31,6 +31,7 @@ VARIANTS = {
     ("encoding", "dct"): [{"coefficients": [2]}, {"direct": ["*.bias"]}],
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
+    ("encoding", "network"): [{}, {"recurrent": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],

@@ -33,7 +33,7 @@ def fuzzed(default):
                     suppress_health_check=list(HealthCheck))
 
 
-@fuzzed(300)
+@fuzzed(150)
 @given(st.data())
 def test_any_values_are_a_config_or_one_line(draw_options, at_most, data):
     kind = data.draw(st.sampled_from(PARTS))
@@ -109,7 +109,7 @@ def desk(tmp_path_factory):
     return folder
 
 
-@fuzzed(60)
+@fuzzed(25)
 @given(arguments=command_lines())
 def test_any_arguments_are_obeyed_or_told_in_one_line(desk, tmp_path_factory, at_most, arguments):
     folder = shutil.copytree(desk, tmp_path_factory.mktemp("typed") / "desk")

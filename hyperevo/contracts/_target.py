@@ -23,7 +23,7 @@ from hyperevo.contracts._rules import (
 )
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import DirectEncoding
-from hyperevo.geometry import SUBSTRATE, Frame, Sheet
+from hyperevo.geometry import NETWORK, SUBSTRATE, Frame, Sheet
 from hyperevo.parts import Encoding, Form, Target
 from hyperevo.runs.compose import shaped_target
 from hyperevo.weights import Weights
@@ -43,7 +43,8 @@ class Case:
     @cached_property
     def encoding(self) -> Encoding:
         """One gene a weight, or graphs that find the nodes of a substrate."""
-        name, options = ("es-hyperneat", {"maximum_depth": 2}) if SUBSTRATE in self.part.geometry else ("direct", {})
+        own = {SUBSTRATE: ("es-hyperneat", {"maximum_depth": 2}), NETWORK: ("network", {})}
+        name, options = next((own[key] for key in own if key in self.part.geometry), ("direct", {}))
         return build_encoding(find_component("encoding", name).settings.model_validate(options), self.part.geometry,
                               torch.device("cpu"), self.part.start)
 
@@ -149,10 +150,11 @@ def gives_same_bits(case: Case) -> Iterator[str]:
 
 def passes_gradients(case: Case) -> Iterator[str]:
     """Every parameter of some network has a gradient."""
-    leaves = {name: value.detach().requires_grad_() for name, value in case.plain().dense().items()}
+    leaves = {name: value.detach().requires_grad_(value.is_floating_point())
+              for name, value in case.plain().dense().items()}
     outputs = case.part.forward(case.calibrated(Weights(leaves)), case.inputs(form_of(case.part)))
     total = (outputs * torch.randn(outputs.shape, generator=torch.Generator().manual_seed(2))).sum()
-    searched = {name: leaf for name, leaf in leaves.items() if not name.endswith("places")}
+    searched = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad and not name.endswith("places")}
     if not total.requires_grad:
         yield "no weight has a gradient"
         return

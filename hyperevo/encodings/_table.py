@@ -184,17 +184,22 @@ class TabledGraphs(Sequence[Graph]):
 # From columns of genes
 
 
-def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: LinkColumns) -> Table:
+def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: LinkColumns,
+                       recurrent: bool = False) -> Table:
     """Table of the nodes that some output needs and of the links into them; links of a node keep their order. Raises
-    ValueError for graphs with a cycle."""
+    ValueError for graphs with a cycle, unless they are `recurrent`, whose depths are all 0."""
     starts = np.cumsum(nodes.sizes) - nodes.sizes
     owners = np.repeat(np.arange(len(nodes.sizes)), nodes.sizes)
     targets = starts[links.owners] + links.targets
     inner = links.sources >= inputs
     sources = np.where(inner, starts[links.owners] + links.sources - inputs, -1)
-    depths = _depths(len(owners), sources[inner], targets[inner])
     asked = (starts[:, None] + np.arange(outputs)).reshape(-1)
-    kept = _reachable(depths, sources[inner], targets[inner], asked)
+    if recurrent:
+        depths = np.zeros(len(owners), dtype=np.int64)
+        kept = _needed(len(owners), sources[inner], targets[inner], asked)
+    else:
+        depths = _depths(len(owners), sources[inner], targets[inner])
+        kept = _reachable(depths, sources[inner], targets[inner], asked)
     order = np.flatnonzero(kept)
     order = order[_order(owners[order] * (depths.max(initial=0) + 1) + depths[order])]
     place = np.full(len(owners), -1)
@@ -254,6 +259,16 @@ def _order(keys: np.ndarray) -> np.ndarray:
     return order[np.argsort(upper[order].astype(np.uint16), kind="stable")] if upper.any() else order
 
 
+def _needed(nodes: int, sources: np.ndarray, targets: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Mask (nodes,) of the nodes that those asked for need, themselves among them, in graphs that may have cycles."""
+    mask = np.zeros(nodes, dtype=bool)
+    new = asked
+    while len(new):
+        mask[new] = True
+        new = sources[mask[targets] & ~mask[sources]]
+    return mask
+
+
 def _levels(depths: np.ndarray) -> list[slice]:
     """Slices of equal depth of sorted depths."""
     edges = [0, *(np.flatnonzero(depths[1:] != depths[:-1]) + 1).tolist(), len(depths)]
@@ -310,6 +325,7 @@ def _layout_of(topology: Topology) -> Layout:
     inner = sources >= inputs
     return Layout(inputs, np.array([0, len(nodes)]), _indices(ACTIVATION_NAMES, [node.activation for node in nodes]),
                   _indices(AGGREGATION_NAMES, [node.aggregation for node in nodes]),
+                  np.zeros(len(nodes), dtype=np.int64) if topology.recurrent else
                   _depths(len(nodes), sources[inner] - inputs, np.repeat(np.arange(len(nodes)), sizes)[inner]),
                   _with_total(sizes), sources, inputs + np.array([topology.outputs], dtype=np.int64))
 
@@ -327,3 +343,30 @@ def _joined(parts: Sequence[Layout]) -> Layout:
                   joined("activations"), joined("aggregations"), joined("depths"),
                   _with_total(np.concatenate([np.diff(part.first_links) for part in parts])), joined("sources"),
                   joined("outputs"))
+
+
+# Copies
+
+
+def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
+    """Graphs without repetitions, numbers and all, and the index of each of the population among them."""
+    layout, starts = graphs.table.layout, graphs.table.layout.starts
+    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links),
+                      *(_as_integers(numbers) for numbers in (graphs.table.biases, graphs.table.responses))], axis=1)
+    links = np.stack([layout.sources, _as_integers(graphs.table.weights)], axis=1)
+    first: dict[tuple[bytes, bytes, bytes], int] = {}
+    edges = zip(_pairwise(starts), _pairwise(layout.first_links[starts]), layout.outputs, strict=True)
+    places = [first.setdefault((nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(), outputs.tobytes()),
+                               len(first)) for own, ends, outputs in edges]
+    if len(first) == len(graphs):
+        return graphs, places
+    order = {place: number for number, place in reversed([*enumerate(places)])}
+    return [graphs[order[place]] for place in range(len(first))], places
+
+
+def _as_integers(numbers: Tensor) -> np.ndarray:
+    return numbers.detach().cpu().double().numpy().view(np.int64)
+
+
+def _pairwise(edges: np.ndarray) -> list[tuple[int, int]]:
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))

@@ -11,7 +11,7 @@ from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
-from hyperevo.geometry import SUBSTRATE, Sheet
+from hyperevo.geometry import WITH_OWN_NODES, Sheet
 from hyperevo.parts import Encoding, Parts, Search, Target, Task
 from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
@@ -147,9 +147,11 @@ def check_target(task: Task, target: Target, name: str) -> None:
 
 def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
     """Raise UserError where an encoding finds hidden nodes and a target, called `name`, has its own, or the reverse."""
-    if (SUBSTRATE in target.geometry) != encoding.finds_nodes:
+    wanted, made = ([key for key in part.geometry if key in WITH_OWN_NODES] for part in (target, encoding))
+    if bool(wanted) != encoding.finds_nodes or wanted and wanted != made:
         raise UserError(f"target {name} and encoding {encoding.settings.name} do not fit: networks whose hidden nodes "
-                        "are found need encoding.name = es-hyperneat and target.name = substrate")
+                        "are found need encoding.name = es-hyperneat and target.name = substrate, networks that are "
+                        "graphs themselves encoding.name = network and target.name = network")
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",

@@ -15,7 +15,7 @@ from hyperevo import __version__
 from hyperevo.config import Values
 from hyperevo.devices import painting
 
-LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn", "safetensors")
+LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "safetensors")
 
 
 def forget_peak_memory() -> None:

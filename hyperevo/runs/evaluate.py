@@ -8,8 +8,9 @@ from torch import Tensor
 
 from hyperevo import devices
 from hyperevo.abilities import Acts, Calibrates, Writes
+from hyperevo.encodings._table import TabledGraphs, distinct
 from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
-from hyperevo.geometry import SUBSTRATE
+from hyperevo.geometry import WITH_OWN_NODES
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.runs.pulse import beat
 from hyperevo.signals import Abandoned
@@ -42,20 +43,20 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
     numbers and all, are evaluated once, and every thread has blocks of its own.
     """
     inputs, wanted = batch
-    distinct, places = _distinct(genotypes, inputs.device)
+    own, places = _distinct(genotypes, inputs.device)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
     @torch.no_grad()
     def fitness(block: slice) -> Tensor:
-        weights = calibrated(target, encoding.express(distinct[block]), calibration)
+        weights = calibrated(target, encoding.express(own[block]), calibration)
         if acting is not None:
             return measure(acting(target, weights, inputs, wanted), wanted)
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
     # Who acts step by step acts together with as many as there are.
-    most = None if acting is None else 1 << len(distinct).bit_length()
-    values = torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()
+    most = None if acting is None else 1 << len(own).bit_length()
+    values = torch.cat(by_blocks(fitness, len(own), target, inputs, memory_gb, most=most)).float().cpu()
     return values if places is None else values[places]
 
 
@@ -126,7 +127,7 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
     fitting = memory_gb * 1e9 / (4 * numbers)
     # How large networks are whose nodes are found, their target cannot say.
-    if most is None and SUBSTRATE in target.geometry:
+    if most is None and any(key in target.geometry for key in WITH_OWN_NODES):
         most = BLOCK
     elif most is None and devices.takes_all_at_once(inputs.device):
         most = max(BLOCK, _power_of_two(ENOUGH_NUMBERS // numbers))
@@ -151,6 +152,8 @@ def _distinct(genotypes: Genotypes, device: torch.device) -> tuple[Genotypes, li
     each takes longer than to evaluate it."""
     if isinstance(genotypes, Tensor | Neighbours) or devices.takes_all_at_once(device):
         return genotypes, None
+    if isinstance(genotypes, TabledGraphs):
+        return distinct(genotypes)
     graphs = as_graphs(genotypes)
     first: dict[object, int] = {}
     places = [first.setdefault(graph.key(), len(first)) for graph in graphs]

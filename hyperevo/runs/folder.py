@@ -21,6 +21,7 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
+from hyperevo.loggers import check_logger
 from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
@@ -60,6 +61,8 @@ def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) 
 def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
     """The config with the data's checksum, its parts, and the memory that evaluating may take."""
     _set_threads(config)
+    if config.run.log:
+        check_logger(config.run.log)
     parts = compose(config)
     if config.data_checksum not in (None, parts.task.checksum):
         raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
@@ -154,7 +157,7 @@ def _check_is_there(folder: Path) -> None:
         raise UserError(f"{shown_path(folder)}: no such run folder")
 
 
-LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
+LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until", "run.patience")
 """Keys that may change when a run goes on: its limits."""
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from hyperevo.errors import shortened
 from hyperevo.runs.pulse import listening
@@ -19,6 +20,9 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 SECONDS_BEFORE_SHARES = 0.5
 """Time that a round has to take before a bar or a notebook's line says how much of it is done."""
+
+NARROWEST_BAR = 8
+"""Least width of a bar, in columns."""
 
 
 def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: bool = False) -> Console:
@@ -44,15 +48,48 @@ def shown(run: Run) -> Iterator[Show]:
 
 @contextmanager
 def bar(run: Run, console: Console) -> Iterator[Show]:
-    """Function that moves a progress bar on a terminal; the bar goes when the context ends."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
-               TextColumn("{task.fields[text]}", markup=False), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        place = progress.add_task(shortened(run.config.name), total=1.0, text="")
+    """Function that moves a progress bar on a terminal; the bar goes when the context ends. What is said beside the bar
+    fits the terminal's width."""
+    name = cut(shortened(run.config.name), max(console.width // 5, 8))
+    room = console.width - len(name) - NARROWEST_BAR - len("-:--:--") - 5
+    columns = (SpinnerColumn(), _words("description"), BarColumn(None, table_column=Column(ratio=1)),
+               _words("fields[text]"), TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)))
+    with Progress(*columns, console=console, expand=True) as progress:
+        place = progress.add_task(name, total=1.0, text="")
         progress.update(place, completed=spent(run))
-        with lively(run, lambda round_: progress.update(place, completed=round_.spent, text=round_text(round_, run)),
-                    lambda text: progress.update(place, text=text), SECONDS_BEFORE_SHARES) as show:
+
+        def move(round_: Round) -> None:
+            progress.update(place, completed=round_.spent, text=round_text(round_, run, room))
+
+        with lively(run, move, lambda text: progress.update(place, text=text), SECONDS_BEFORE_SHARES) as show:
             yield show
+
+
+def _words(what: str) -> TextColumn:
+    return TextColumn(f"{{task.{what}}}", markup=False, table_column=Column(no_wrap=True))
+
+
+def cut(text: str, width: int) -> str:
+    """Text in so many columns at most, with an ellipsis where it is longer."""
+    return text if len(text) <= width else f"{text[:width - 1]}…"
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int, str], object]]:
+    """Function of (number done, number of all, name of the next) that moves a bar on stderr, if that is a terminal."""
+    console = plain_console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total, name: None
+        return
+    columns = (_words("description"), BarColumn(None, table_column=Column(ratio=1)), _words("fields[text]"))
+    with Progress(*columns, console=console, expand=True, transient=True) as progress:
+        place = progress.add_task(what, total=None, text="")
+
+        def show(done: int, total: int, name: str) -> None:
+            room = max(console.width - len(what) - NARROWEST_BAR - 2, 8)
+            progress.update(place, completed=done, total=total, text=cut(f"{done}/{total}  {name}", room))
+
+        yield show
 
 
 @contextmanager
@@ -91,9 +128,13 @@ def _notebook_line(run: Run) -> tuple[Show, Callable[[str], object]]:
     return show, lambda text: handle.update({"text/plain": f"{name}: {text}"}, raw=True)
 
 
-def round_text(round_: Round, run: Run) -> str:
-    """Line such as "round 20/100  best -1.234  mean -1.345  validation 71.2 %  35 ms/round"."""
-    return f"{_round(round_, run)}  {_numbers(round_, run)}"
+def round_text(round_: Round, run: Run, width: int | None = None) -> str:
+    """Line such as "round 20/100  validation 71.2 %  best -1.234  mean -1.345  35 ms/round"; in a narrow width without
+    its end."""
+    parts = [_round(round_, run), *_numbers(round_, run)]
+    while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
+        parts.pop()
+    return "  ".join(parts)
 
 
 def _round(round_: Round, run: Run) -> str:
@@ -103,10 +144,11 @@ def _round(round_: Round, run: Run) -> str:
         else f"round {round_.number}, {round_.spent:.0%} of the budget"
 
 
-def _numbers(round_: Round, run: Run) -> str:
+def _numbers(round_: Round, run: Run) -> list[str]:
+    """Score, fitness and pace, the most important first."""
     measure = run.parts.task.measure
-    score = "" if round_.champion_score is None else \
-        f"  validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"
-    fitness = f"loss {-round_.mean:.4f}" if round_.learned else f"best {round_.best:.3f}  mean {round_.mean:.3f}"
+    score = [] if round_.champion_score is None else [
+        f"validation {measure.text(round_.champion_score, 1 if measure.is_share else None)}"]
+    fitness = [f"loss {-round_.mean:.4f}"] if round_.learned else [f"best {round_.best:.3f}", f"mean {round_.mean:.3f}"]
     pace = f"{1000 * round_.seconds:.0f} ms" if round_.seconds < 10 else f"{round_.seconds:.0f} s"
-    return f"{fitness}{score}  {pace}/round"
+    return [*score, *fitness, f"{pace}/round"]

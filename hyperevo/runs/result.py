@@ -15,6 +15,7 @@ from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
 from hyperevo.parts import Batch, Parts
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
+from hyperevo.runs.confusion import confusion
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
 from hyperevo.runs.evaluate import calibrated, evaluate, judged_by
@@ -138,6 +139,7 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
     plain, tensors = pack_genotype(champion.genotype)
     first = task.preprocessing()
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
+    shown = shown | confusion(task, run.parts.target, networks, examples, run.memory_gb)
     # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
     also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
             **({"examples.safetensors": shown} if shown else {})}

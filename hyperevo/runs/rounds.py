@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsO
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
+from hyperevo.loggers import Logger
 from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
@@ -19,6 +20,7 @@ from hyperevo.runs.environment import forget_peak_memory
 from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
+from hyperevo.runs.logged import told
 from hyperevo.runs.pulse import beat
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
@@ -28,27 +30,31 @@ from hyperevo.signals import Abandoned, Interrupted, signals
 log = logging.getLogger(__name__)
 
 
-def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
+def execute(run: Run, observe: Callable[[Round], object] = lambda _: None, loggers: Sequence[Logger] = ()) -> Result:
     """Go through the remaining rounds and finish; returns the content of result.json.
 
-    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. The first
-    SIGINT or SIGTERM raises `Interrupted` at once: a round that is not over is given up, and the checkpoint is that of
-    the last one. A second signal does what it did before.
+    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. `loggers`
+    get every round too, and so does that of `run.log`. The first SIGINT or SIGTERM raises `Interrupted` at once: a
+    round that is not over is given up, and the checkpoint is that of the last one. A second signal does what it did
+    before.
     """
     forget_peak_memory()
     for remark in remarks(run.parts):
         log.warning(remark)
     received: list[int] = []
     try:
-        with signals(raising=True) as received:
+        with told(run, loggers) as tell, signals(raising=True) as received:
             stopped = False
             while spent(run) < 1 and not stopped:
-                stopped = observe(one_round(run)) is True
+                round_ = one_round(run)
+                tell(round_)
+                stopped = observe(round_) is True
                 if received:  # and something swallowed what was raised
                     raise Abandoned
             if stopped and run.champion is None:
                 _validate(run)
-            return finish(run)
+            run.result = finish(run)
+            return run.result
     except Abandoned:
         raise Interrupted(received[0]) from None
     finally:
@@ -79,9 +85,11 @@ def one_round(run: Run) -> Round:
 
 def spent(run: Run) -> float:
     """Share of the rounds or the budget that a run has used up, the larger one; 1 where the champion has the wanted
-    score."""
-    wanted, champion = run.config.run.until, run.champion
-    if wanted is not None and champion is not None and champion.validation_score >= wanted:
+    score, or is older than patience allows."""
+    limits, champion = run.config.run, run.champion
+    if champion is not None and limits.until is not None and champion.validation_score >= limits.until:
+        return 1.0
+    if champion is not None and limits.patience is not None and run.round - champion.round >= limits.patience:
         return 1.0
     return share_spent(run.config, run.round, run.evaluations, run.seconds, run.examples_per_batch)
 

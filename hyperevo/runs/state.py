@@ -1,5 +1,6 @@
 """A run in memory: its config, parts, progress and champion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,8 @@ class Run:
     """Steps along the gradient, where the search follows it."""
     carried: Carried | None = None
     """State of a target that reads sequences on, where a gradient trains it."""
+    result: Mapping[str, object] | None = None
+    """Content of result.json, once the run is over."""
     examples_per_batch: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -42,4 +42,4 @@ def table_from_pool(pool: Pool, config: Any) -> Table:
                       nodes["response"])
     sources, targets = places_of_links(nodes, links, config)
     return table_from_columns(config.num_inputs, config.num_outputs, own,
-                              LinkColumns(links.owners, sources, targets, links["weight"]))
+                              LinkColumns(links.owners, sources, targets, links["weight"]), not config.feed_forward)

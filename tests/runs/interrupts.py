@@ -120,17 +120,20 @@ def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     config = sys.argv[2] if len(sys.argv) > 2 else "direct-mnist"
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # of a shell's job in the background it is ignored
     import_evotorch()
     chance, complaints, seconds, rounds = random.Random(0), [], [], []
     with tempfile.TemporaryDirectory() as name:
         for at in range(number):
             complaint, took, round_ = interruption(Path(name) / str(at), config, at, chance)
-            complaints += [f"{at}: {complaint}"] if complaint else []
+            if complaint:
+                complaints.append(complaint)
+                print(f"{at}: {complaint}", flush=True)
             seconds.append(took)
             rounds.append(round_)
+            print(f"\r{at + 1} of {number}", end="", file=sys.stderr, flush=True)
         os.chdir("/")
-    print("\n".join(complaints))
-    print(f"{number} interruptions of {config}, {len(complaints)} complaints; {sum(at < 0 for at in rounds)} before "
+    print(f"\n{number} interruptions of {config}, {len(complaints)} complaints; {sum(at < 0 for at in rounds)} before "
           f"the folder, {sum(at > 0 for at in rounds)} after a round, the latest {max(rounds)}; answered in "
           f"{statistics.median(seconds):.2f} s (median), {max(seconds):.2f} s (longest)")
     raise SystemExit(bool(complaints))

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kills import child, config_of, content_of, copy, take_up, whole_run
+from kills import child, config_of, content_of, copy, take_up, warm_up, whole_run
 from matplotlib.figure import Figure
 
 from hyperevo.components import component_names
@@ -50,7 +50,9 @@ def trial(config, folder, draw, seconds, expected):
 
 def trials(search, wanted, draw, place):
     """(kills, runs, complaints) of as many runs of a search as take so many kills."""
-    config, whole, begun = config_of(search), place / "whole", time.monotonic()
+    config, whole = config_of(search), place / "whole"
+    warm_up(config)
+    begun = time.monotonic()
     assert child(lambda: whole_run(config, whole)) == 0
     seconds, expected = time.monotonic() - begun, content_of(whole)
     kills, runs, complaints = 0, 0, []
@@ -70,6 +72,8 @@ def main():
     failed = False
     for at, search in enumerate(searches):
         wanted = options.kills * (at + 1) // len(searches) - options.kills * at // len(searches)
+        if not wanted:
+            continue
         with tempfile.TemporaryDirectory() as name:
             kills, runs, complaints = trials(search, wanted, draw, Path(name))
         print(f"{search}: {kills} kills of {runs} runs, {len(complaints)} complaints", flush=True)

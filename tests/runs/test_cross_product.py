@@ -109,7 +109,7 @@ def task_for(target):
 
 def beside(target):
     """An encoding and a search for a target."""
-    return ("es-hyperneat", "neat") if target == "substrate" else ("direct", "snes")
+    return {"substrate": ("es-hyperneat", "neat"), "network": ("network", "neat")}.get(target, ("direct", "snes"))
 
 
 RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"},
@@ -124,7 +124,7 @@ def test_every_task_with_every_target(configure, task, target):
     ran = runs_or_is_refused(configure(task, target, *beside(target)), "task", "target")
     if task in RUN_WITH:
         assert ran == (target in RUN_WITH[task])
-    elif target in ("mlp", "module", "recurrent", "substrate"):
+    elif target in ("mlp", "module", "network", "recurrent", "substrate"):
         assert ran
     elif target in ("convnet", "wide-resnet"):
         assert ran == (task in IMAGES)
@@ -139,20 +139,21 @@ def test_every_task_with_a_gradient(configure, task):
 
 @pytest.mark.parametrize("target", component_names("target"))
 def test_every_target_with_a_gradient(configure, target):
-    if target == "substrate":
-        assert not runs_or_is_refused(configure("digits", target, "es-hyperneat", "gradient"), "encoding", "search")
+    if target in ("substrate", "network"):
+        encoding, _ = beside(target)
+        assert not runs_or_is_refused(configure("digits", target, encoding, "gradient"), "encoding", "search")
     else:
         assert runs_or_is_refused(configure(task_for(target), target, "direct", "gradient"), "target", "search")
 
 
-FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
+FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat", "network"}
 """Encodings of fixed length."""
 
 
 @pytest.mark.parametrize("search", component_names("search"))
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_search(configure, encoding, search):
-    target = "substrate" if encoding == "es-hyperneat" else "mlp"
+    target = {"es-hyperneat": "substrate", "network": "network"}.get(encoding, "mlp")
     ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
     own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
     assert ran == (encoding in own.get(search, FIXED))
@@ -164,7 +165,8 @@ def test_every_encoding_with_every_target(configure, encoding, target):
     graphs = encoding not in FIXED
     config = configure(task_for(target), target, encoding, "neat" if graphs else "snes")
     ran = runs_or_is_refused(config, "target", "encoding")
-    assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or {"substrate", "network"} & {target, encoding} or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or (target, encoding) != ("network", "network")
 
 
 def test_evolved_graphs_have_no_gradient(tmp_path):
@@ -185,17 +187,18 @@ def test_a_covariance_of_too_many_genes_is_refused(search, tmp_path):
 EXAMPLES = int(os.environ.get("HYPEREVO_FUZZ", "0"))
 
 
-@settings(max_examples=EXAMPLES or 40, derandomize=not EXAMPLES, database=None, phases=[Phase.generate],
+@settings(max_examples=EXAMPLES or 15, derandomize=not EXAMPLES, database=None, phases=[Phase.generate],
           suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_parts_with_any_options_run_or_say_in_one_line_why_not(configure, draw_options, at_most, data):
     """HYPEREVO_FUZZ=N tries N combinations."""
-    names = [data.draw(st.sampled_from(component_names(kind))) for kind in PARTS]
+    names = [data.draw(st.sampled_from(component_names(kind))) if data.draw(st.booleans()) else usual
+             for kind, usual in zip(PARTS, ("digits", "mlp", "direct", "snes"), strict=True)]
     more = [(f"{kind}.{key}", value) for kind, name in zip(PARTS, names, strict=True) if data.draw(st.booleans())
             for key, value in draw_options(data.draw, find_component(kind, name).settings, small=True).items()
-            if key not in ("path", "module", "ini", "start", "text", "strokes")]
+            if value is not None and key not in ("path", "module", "ini", "start", "text", "strokes")]
     more += [(f"run.{key}", value) for key, value in draw_options(data.draw, RunSettings, small=True).items()
-             if key in ("validate_every", "until", "filmstrip", "evaluations", "images")]
+             if value is not None and key in ("validate_every", "until", "filmstrip", "evaluations", "images")]
     with at_most(60):
         try:
             config = configure(*names, *more)

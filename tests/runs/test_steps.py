@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from hyperevo.encodings import cppn, fixed_graph
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import pack_genotype
 from hyperevo.randomness import Streams, drawing
-from hyperevo.runs import create_run, execute, open_run, rounds
+from hyperevo.runs import create_run, execute, launch, open_run, rounds
 from hyperevo.runs.captures import Captures
 from hyperevo.runs.compose import compose, remarks
 from hyperevo.runs.learn import Carried, differentiable_fitness, learn
@@ -364,3 +365,79 @@ def test_a_fixed_graph_is_captured_with_what_it_decides(painted_as_on_a_gpu):
         assert make is None or steps._captures.wanted
         found.append((torch.stack(fitness), search.candidates()))
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+class FakeCuda:
+    """The parts of torch.cuda that a graph uses, on a machine without one; `seen` is what was asked of them."""
+
+    def __init__(self, monkeypatch):
+        self.seen, self.current, self.mode = [], "main", 0
+        monkeypatch.setattr(torch, "cuda", self)
+
+    def __getattr__(self, name):  # what is only noted
+        return lambda *arguments, **options: self.seen.append((name, *arguments)) or self
+
+    def current_stream(self):
+        return FakeStream(self, self.current)
+
+    def set_stream(self, stream):
+        self.current = stream.name
+
+    @contextmanager
+    def device(self, device):
+        yield
+
+    @contextmanager
+    def stream(self, stream):
+        before, self.current = self.current, stream.name
+        yield
+        self.current = before  # not where something is raised, as at the end of a capture that fails
+
+    def graph(self, graph, pool, stream):
+        self.seen.append("graph")
+        return self.stream(stream)
+
+    def get_sync_debug_mode(self):
+        return self.mode
+
+    def set_sync_debug_mode(self, mode):
+        self.mode = mode
+
+
+class FakeStream:
+    device = "cuda:0"
+
+    def __init__(self, cuda, name):
+        self.cuda, self.name = cuda, name
+
+    def wait_stream(self, other):
+        self.cuda.seen.append(f"{self.name} waits for {other.name}")
+
+
+def test_a_cuda_graph_is_captured_on_a_stream_of_its_own(monkeypatch):
+    cuda, seen = FakeCuda(monkeypatch), []
+    graph = launch.CudaGraph(FakeStream(cuda, "own"), "pool")
+
+    graph.warm_up(lambda: seen.append((cuda.current, cuda.mode)))
+    graph.capture(lambda: seen.append((cuda.current, cuda.mode)), ["generator"])
+    graph.replay()
+    assert seen == [("own", 0), ("own", "error"), ("own", 0)] and (cuda.current, cuda.mode) == ("main", 0)
+    assert cuda.seen == [("CUDAGraph",), "own waits for main", "main waits for own",
+                         ("register_generator_state", "generator"), "graph", ("replay",)]
+
+
+def test_what_cannot_be_captured_leaves_streams_and_modes_as_they_were(monkeypatch):
+    cuda = FakeCuda(monkeypatch)
+    graph = launch.CudaGraph(FakeStream(cuda, "own"), "pool")
+
+    def waits():
+        if cuda.mode == "error" or "graph" in cuda.seen:
+            raise RuntimeError("not permitted")
+
+    with pytest.raises(RuntimeError, match="not permitted"):
+        graph.warm_up(waits)
+    assert cuda.mode == 0
+    cuda.current = "main"
+    with pytest.raises(RuntimeError, match="not permitted"):
+        graph.capture(waits, [])
+    assert cuda.current == "main"
