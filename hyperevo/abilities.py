@@ -21,6 +21,8 @@ from hyperevo.weights import Weights
 class Acts(Protocol):
     """A task whose networks act in an environment instead of reading a batch."""
 
+    act_together: int
+
     def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
         """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
 

@@ -18,42 +18,63 @@ BLOCK = 32
 FEW_NUMBERS = 2**20
 """Number of weights and values of units, 4 MB, up to which an operation takes about as long to start as to compute."""
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+"""Function of outputs and wanted outputs to values (P,)."""
+
+Elsewhere = Callable[[Genotypes, list[slice]], list[Tensor] | None]
+"""Function that has blocks of genotypes evaluated by other processes: the values of every block, or None where this
+process shall evaluate them."""
+
 
 @torch.no_grad()
 def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch,
-             measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Batch | None = None, acting: Acts | None = None) -> Tensor:
+             measure: Measure, memory_gb: float, calibration: Batch | None = None, acting: Acts | None = None,
+             elsewhere: Elsewhere = lambda genotypes, blocks: None) -> Tensor:
     """Values (P,) of `measure(outputs, wanted)` for every genotype on the same batch, float32 on the CPU.
 
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
-    readout. acting: task in whose environment networks act, instead of reading the inputs.
+    readout. acting: task in whose environment networks act, instead of reading the inputs. elsewhere: other processes,
+    which may take the blocks.
 
-    Blocks bound memory; they do not change what one network computes with another. Graphs that are equal, numbers and
-    all, are evaluated once. On the CPU every thread has blocks of its own.
+    Blocks bound memory; which networks share one depends on neither the processes nor their number, and so no bit does.
+    Graphs that are equal, numbers and all, are evaluated once. On the CPU every thread has blocks of its own.
     """
-    inputs, wanted = batch
     distinct, places = _distinct(genotypes)
+    values = block_values(encoding, target, batch, measure, memory_gb, calibration, acting)
+    # Who acts step by step acts together with as many as there are, up to what the task allows.
+    most = None if acting is None else min(1 << len(distinct).bit_length(), acting.act_together)
+    blocks, threads = division(len(distinct), target, batch[0], memory_gb, most=most)
+    found = elsewhere(distinct, blocks) or in_threads(lambda block: values(distinct[block]), blocks, threads)
+    return torch.cat(found).float().cpu()[places]
+
+
+def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Measure, memory_gb: float,
+                 calibration: Batch | None, acting: Acts | None) -> Callable[[Genotypes], Tensor]:
+    """Function of one block of genotypes to their values; arguments are those of `evaluate`."""
+    inputs, wanted = batch
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
     @torch.no_grad()
-    def fitness(block: slice) -> Tensor:
-        weights = calibrated(target, encoding.express(distinct[block]), calibration)
+    def values(genotypes: Genotypes) -> Tensor:
+        weights = calibrated(target, encoding.express(genotypes), calibration)
         if acting is not None:
             return measure(acting.play(target, weights, inputs, wanted), wanted)
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
-    # Who acts step by step acts together with as many as there are.
-    most = None if acting is None else 1 << len(distinct).bit_length()
-    return torch.cat(by_blocks(fitness, len(distinct), target, inputs, memory_gb, most=most)).float().cpu()[places]
+    return values
 
 
-def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
-              copies: int = 1, most: int | None = None) -> list[Tensor]:
-    """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
+def division(networks: int, target: Target, inputs: Tensor, memory_gb: float, copies: int = 1,
+             most: int | None = None) -> tuple[list[slice], int]:
+    """Blocks of networks on the same inputs, and the number of threads that share them; see `block_size`."""
     threads = torch.get_num_threads() if inputs.device.type == "cpu" and networks > 1 else 1
     size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
-    blocks = [slice(start, start + size) for start in range(0, networks, size)]
+    return [slice(start, start + size) for start in range(0, networks, size)], threads
+
+
+def in_threads(work: Callable[[slice], Tensor], blocks: list[slice], threads: int) -> list[Tensor]:
+    """Results of `work` for every block, in order."""
     return _side_by_side(work, blocks, threads) if threads > 1 else list(map(work, blocks))
 
 

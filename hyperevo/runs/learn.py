@@ -11,7 +11,7 @@ from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
-from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
+from hyperevo.runs.evaluate import calibrated, division, fitting_half, in_threads
 from hyperevo.weights import Weights
 
 Fitness = Callable[..., Tensor]
@@ -69,26 +69,34 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
     return torch.compile(fitness, dynamic=False) if loss.compile else fitness
 
 
+Gradients = Callable[[Lessons, int, list[slice]], list[Tensor] | None]
+"""Function that has other processes compute the gradients of blocks of graphs on the batch of a generation: one
+gradient (numbers,) for every block, or None where this process shall."""
+
+
 def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
-          memory_gb: float) -> Genotypes:
+          memory_gb: float, elsewhere: Gradients = lambda lessons, generation, blocks: None) -> Genotypes:
     """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
     first = LEARNING_STREAM + generation * lessons.steps
     for step in range(lessons.steps):
-        work = partial(fitness, carried=dropping(target, seed, first + step))
-        lessons.step(_gradient(lessons, work, target, task.batch(seed, first + step), memory_gb))
+        batch = task.batch(seed, first + step)
+        blocks, threads = division(len(lessons), target, batch[0], memory_gb, lessons.widest)
+        work = partial(_gradient, lessons, partial(fitness, carried=dropping(target, seed, first + step)), batch)
+        lessons.step(torch.cat(elsewhere(lessons, first + step, blocks) or in_threads(work, blocks, threads)))
     return lessons.graphs()
 
 
-def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:
-    """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs at a time."""
-    def of_block(block: slice) -> Tensor:
-        numbers, graphs = learning.leaf(block)
-        values = fitness(graphs, *batch)
-        # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
-        gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
-        return gradient
+def _gradient(lessons: Lessons, fitness: Fitness, batch: Batch, block: slice) -> Tensor:
+    """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs."""
+    return gradient_of(fitness, *lessons.leaf(block), batch)
 
-    return torch.cat(by_blocks(of_block, len(learning), target, batch[0], memory_gb, learning.widest))
+
+def gradient_of(fitness: Fitness, numbers: Tensor, graphs: Genotypes, batch: Batch) -> Tensor:
+    """Gradient (numbers,) of graphs' fitness by the leaf tensor that holds their numbers."""
+    values = fitness(graphs, *batch)
+    # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
+    gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
+    return gradient
 
 
 def _squares(weights: Weights, names: list[str]) -> Tensor | float:

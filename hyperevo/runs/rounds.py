@@ -19,11 +19,12 @@ from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.evaluate import Elsewhere, acting_in, evaluate, fitting_half
 from hyperevo.runs.folder import record_round, write_checkpoint_of
-from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
+from hyperevo.runs.learn import Carried, Gradients, differentiable_fitness, dropping, learn
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.worker import Kind
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
     fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                      run.memory_gb, fitting, acting_in(parts.task)), parts.task)
+                                      run.memory_gb, fitting, acting_in(parts.task),
+                                      _elsewhere(run, "fitness")), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:
@@ -133,7 +135,25 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
     run.evaluations += len(lessons) * lessons.steps
     return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
-                 run.memory_gb)
+                 run.memory_gb, _gradients(run))
+
+
+def _elsewhere(run: Run, kind: Kind) -> Elsewhere:
+    """Function that has the run's workers evaluate blocks, if there are workers, and blocks to share."""
+    def evaluated(genotypes: Genotypes, blocks: list[slice]) -> list[Tensor] | None:
+        if run.crew is None or len(blocks) == 1:
+            return None
+        return run.crew.evaluate(kind, run.parts.search.generation, genotypes, blocks)
+
+    return evaluated
+
+
+def _gradients(run: Run) -> Gradients:
+    """Function that has the run's workers compute gradients, as `_elsewhere`."""
+    def computed(lessons: Lessons, generation: int, blocks: list[slice]) -> list[Tensor] | None:
+        return None if run.crew is None or len(blocks) == 1 else run.crew.gradients(lessons, generation, blocks)
+
+    return computed
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
@@ -186,7 +206,7 @@ def _validate(run: Run) -> float | None:
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
-                      run.memory_gb, calibration_of(parts), acting_in(parts.task))
+                      run.memory_gb, calibration_of(parts), acting_in(parts.task), _elsewhere(run, "score"))
     scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())

@@ -1,0 +1,191 @@
+"""Blocks of a population, dealt to worker processes of this machine or of a Ray cluster.
+
+The blocks are those of a single process, whatever the number of workers, so that no bit depends on it. A free worker
+gets the next block: a slow one holds its own block and no other. Where a worker dies, another takes up its block, and a
+new worker its place.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperevo.abilities import Lessons
+from hyperevo.errors import RunFailed, UserError
+from hyperevo.genotypes import Genotypes
+from hyperevo.runs.parcels import common_part, pack
+from hyperevo.runs.worker import Facts, Kind, Request, differences
+
+TRIES = 3
+"""Workers that may die at one block, or one after the other before they have begun, until the run ends."""
+PATIENCE = 0.5
+"""Seconds between two looks at workers that do not answer."""
+LATE = 30.0
+"""Seconds that a run waits for the last of its workers, once the first is there."""
+
+RESUME = "`hyperevo resume` goes on from the last whole round"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Answer of a worker that is no more, and why."""
+
+    reason: str
+
+
+class Carrier(Protocol):
+    """Workers by number, and the way that requests take to them."""
+
+    count: int
+
+    def start(self, worker: int) -> None:
+        """Start a worker, or one in the place of one that was lost; its first answer is its `Facts`."""
+
+    def send(self, worker: int, request: Request) -> None:
+        """Give a block to a worker that is free."""
+
+    def answers(self, seconds: float) -> list[tuple[int, object]]:
+        """Answers that come within so many seconds, by worker: `Facts`, values, an error, or `Lost`."""
+
+    def name(self, worker: int) -> str:
+        """Name of a worker, for messages."""
+
+    def record(self) -> dict[str, str | int]:
+        """Facts about the workers for environment.json."""
+
+    def close(self) -> None:
+        """End the workers."""
+
+
+@dataclass
+class Traffic:
+    """Counts since the run was begun or resumed: blocks, networks and bytes that were sent, bytes of the genotypes
+    alone, and workers lost."""
+
+    blocks: int = 0
+    networks: int = 0
+    sent: int = 0
+    genotypes: int = 0
+    lost: int = 0
+
+
+class Crew:
+    """Workers of a run. They start with `begin`, or with the first blocks."""
+
+    def __init__(self, carrier: Carrier, expected: Facts):
+        """expected: data and constants of the run, which every worker must have."""
+        self.carrier, self.expected, self.traffic = carrier, expected, Traffic()
+        self._starting: set[int] = set()
+        self._free: deque[int] = deque()
+        self._busy: dict[int, int] = {}
+        self._false_starts: Counter[int] = Counter()
+        self._begun = False
+
+    def begin(self) -> None:
+        """Start the workers and wait for them, but not long for the last ones. Raises UserError, which names it, where
+        a worker has other data than the run."""
+        if self._begun:
+            return
+        self._begun = True
+        for worker in range(self.carrier.count):
+            self._start(worker)
+        until: float | None = None
+        while self._starting and (until is None or time.monotonic() < until):
+            for worker, answer in self.carrier.answers(PATIENCE):
+                self._take(worker, answer)
+            if self._free and until is None:
+                until = time.monotonic() + LATE
+
+    def evaluate(self, kind: Kind, generation: int, genotypes: Genotypes, blocks: Sequence[slice]) -> list[Tensor]:
+        """Values of every block of genotypes, in order. Raises RunFailed where that cannot be had."""
+        common = common_part(genotypes)
+        parcels = [pack(genotypes[block]) for block in blocks]
+        self.traffic.genotypes += sum(parcel.bytes for parcel in parcels) + sum(own.nbytes for own in common)
+        self.traffic.networks += len(genotypes)
+        return self._values([Request(kind, generation, parcel, common) for parcel in parcels])
+
+    def gradients(self, lessons: Lessons, generation: int, blocks: Sequence[slice]) -> list[Tensor]:
+        """Gradient (numbers,) of every block of graphs that learn, in order."""
+        with torch.no_grad():
+            parcels = [pack(lessons.leaf(block)[1]) for block in blocks]
+        return self._values([Request("gradient", generation, parcel) for parcel in parcels])
+
+    def _values(self, requests: Sequence[Request]) -> list[Tensor]:
+        self.begin()
+        waiting, done, tries = deque(range(len(requests))), dict[int, Tensor](), Counter[int]()
+        while len(done) < len(requests):
+            while waiting and self._free:
+                self._send(self._free.popleft(), waiting.popleft(), requests)
+            for worker, answer in self.carrier.answers(PATIENCE):
+                block = self._busy.pop(worker, None)
+                if isinstance(answer, Lost) and block is not None:
+                    tries[block] += 1
+                    if tries[block] == TRIES:
+                        raise RunFailed(f"{TRIES} workers died at one block of {self._size(requests[block])} networks, "
+                                        f"the last one {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
+                    waiting.appendleft(block)
+                if (values := self._take(worker, answer)) is not None and block is not None:
+                    done[block] = torch.from_numpy(values.copy())
+        return [done[block] for block in range(len(requests))]
+
+    def _size(self, request: Request) -> int:
+        return len(request.parcel)
+
+    def _send(self, worker: int, block: int, requests: Sequence[Request]) -> None:
+        self._busy[worker] = block
+        self.carrier.send(worker, requests[block])
+        self.traffic.blocks += 1
+
+    def _start(self, worker: int) -> None:
+        self._starting.add(worker)
+        self.carrier.start(worker)
+
+    def _take(self, worker: int, answer: object) -> np.ndarray | None:
+        """Note what a worker's answer says of it; returns the values in it, if there are any."""
+        if isinstance(answer, UserError | RunFailed):
+            raise type(answer)(f"{self.carrier.name(worker)}: {answer}" if isinstance(answer, UserError) else answer)
+        if isinstance(answer, Lost):
+            self._replace(worker, answer)
+            return None
+        if isinstance(answer, Facts):
+            self._welcome(worker, answer)
+            return None
+        self._free.append(worker)
+        assert isinstance(answer, np.ndarray)
+        return answer
+
+    def _welcome(self, worker: int, facts: Facts) -> None:
+        if other := differences(vars(self.expected), vars(facts)):
+            raise UserError(f"{self.carrier.name(worker)} {other}")
+        self._starting.discard(worker)
+        self._false_starts.clear()
+        self._free.append(worker)
+
+    def _replace(self, worker: int, lost: Lost) -> None:
+        """Start another worker in the place of one that was lost; raises RunFailed where none could begin."""
+        self.traffic.lost += 1
+        if worker in self._starting:
+            self._false_starts[worker] += 1
+        if self._false_starts[worker] == TRIES:
+            raise RunFailed(f"{self.carrier.name(worker)} died {TRIES} times before it had begun ({lost.reason}); "
+                            f"{RESUME}")
+        self._start(worker)
+
+    @property
+    def workers(self) -> int:
+        """Number of workers that are there."""
+        return len(self._free) + len(self._busy)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of blocks that workers have in hand."""
+        return len(self._busy)
+
+    def close(self) -> None:
+        """End the workers."""
+        self.carrier.close()

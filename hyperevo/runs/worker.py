@@ -1,0 +1,139 @@
+"""Work of a process that evaluates blocks of a population for a run in another process.
+
+A worker holds task, target and encoding of the run, built once. Genotypes come to it and fitness goes back; batches it
+draws itself, and weights never travel. It computes with one thread, as every thread of a single process does.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+
+from hyperevo.config import Values, part_settings
+from hyperevo.encodings import build_encoding
+from hyperevo.errors import RunFailed, UserError, shortened
+from hyperevo.genotypes import Genotypes, as_graphs
+from hyperevo.guests import Code
+from hyperevo.parts import Encoding, Target, Task
+from hyperevo.runs.compose import build_target, build_task
+from hyperevo.runs.environment import keep_freed_memory
+from hyperevo.runs.evaluate import acting_in, block_values, fitting_half
+from hyperevo.runs.inputs import constants_hash
+from hyperevo.runs.learn import Fitness, differentiable_fitness, dropping, gradient_of
+from hyperevo.runs.parcels import Parcel, unpack
+from hyperevo.search._neat_learn import as_leaf
+
+Kind = Literal["fitness", "score", "gradient"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a worker builds its parts from: a config's values, the location of the code that they name, the working
+    directory for relative paths, and the memory that one process would evaluate with."""
+
+    values: Values
+    code: Code
+    directory: str
+    memory_gb: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One block: the values that are wanted, the generation whose batch gives them, and the genotypes.
+
+    kind: fitness on the generation's training batch, score on the validation examples, or the gradient of the fitness
+    on the batch by the numbers of graphs. common: arrays that all blocks of a population share.
+    """
+
+    kind: Kind
+    generation: int
+    parcel: Parcel
+    common: Sequence[np.ndarray] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Data and constants that a worker has, to be compared with those of the run."""
+
+    checksum: str
+    constants: str | None
+
+
+class Worker:
+    """Evaluates blocks."""
+
+    def __init__(self, order: Order):
+        """Raises UserError, in one line, where a part cannot be built here."""
+        torch.set_num_threads(1)
+        keep_freed_memory()
+        with suppress(OSError):  # of a machine without this folder, which the config need not name anything in
+            os.chdir(order.directory)
+        self.device, self.order, self.seed = torch.device(order.device), order, int(order.values["seed"])
+        self.task, self.target, self.encoding = _built(order, self.device)
+        self._calibration = self.task.calibration(self.target.calibration_examples)
+        self._learned: Fitness | None = None
+        self._last: tuple[tuple[Kind, int], Callable[[Genotypes], torch.Tensor]] | None = None
+
+    def facts(self) -> Facts:
+        """Checksum of the data, and hash of the target's constants."""
+        return Facts(self.task.checksum, constants_hash(self.target))
+
+    def work(self, request: Request) -> np.ndarray:
+        """Values of one block: fitness or scores (P,), or the gradient (numbers,)."""
+        genotypes = unpack(request.parcel, request.common, self.device)
+        return self._values(request.kind, request.generation)(genotypes).cpu().numpy()
+
+    def _values(self, kind: Kind, generation: int) -> Callable[[Genotypes], torch.Tensor]:
+        """Function of genotypes to their values; that of a generation's blocks keeps their batch."""
+        if self._last is None or self._last[0] != (kind, generation):
+            make = {"fitness": self._fitness, "score": self._score, "gradient": self._gradient}[kind]
+            self._last = (kind, generation), make(generation)
+        return self._last[1]
+
+    def _fitness(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
+        fitting, batch = fitting_half(self.target, self.task.batch(self.seed, generation))
+        return block_values(self.encoding, self.target, batch, self.task.fitness, self.order.memory_gb, fitting,
+                            acting_in(self.task))
+
+    def _score(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
+        return block_values(self.encoding, self.target, self.task.validation, self.task.score, self.order.memory_gb,
+                            self._calibration, acting_in(self.task))
+
+    def _gradient(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
+        """Function of graphs to the gradient of their fitness by their numbers."""
+        self._learned = self._learned or differentiable_fitness(self.encoding, self.target, self.task)
+        work = partial(self._learned, carried=dropping(self.target, self.seed, generation))
+        batch = self.task.batch(self.seed, generation)
+        return lambda genotypes: gradient_of(work, *as_leaf(as_graphs(genotypes)), batch)
+
+
+def _built(order: Order, device: torch.device) -> tuple[Task, Target, Encoding]:
+    settings = {kind: part_settings(kind, order.values[kind], "run", {}, order.code)
+                for kind in ("task", "target", "encoding")}
+    task = build_task(settings["task"], device)
+    target = build_target(settings["target"], task)
+    return task, target, build_encoding(settings["encoding"], target.geometry, device, target.start)
+
+
+def answer(work: Callable[[], object]) -> object:
+    """Result of some work, or the error that says in one line why there is none."""
+    try:
+        return work()
+    except (UserError, RunFailed) as error:
+        return error
+    except Exception as error:  # a guest's part may raise anything
+        return RunFailed(f"{type(error).__name__}: {shortened(error)}")
+
+
+def differences(here: Mapping[str, object], there: Mapping[str, object]) -> str:
+    """Sentence on the first fact that is not the same there; empty where all are."""
+    for name, value in here.items():
+        if there.get(name) != value:
+            return f"has {name} {there.get(name)}, and the run {value}"
+    return ""
