@@ -5,10 +5,12 @@ gets the next block: a slow one holds its own block and no other. Where a worker
 new worker its place.
 """
 
+import logging
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,8 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import Genotypes
 from hyperevo.runs.parcels import common_part, pack
 from hyperevo.runs.worker import Facts, Kind, Request, differences
+
+log = logging.getLogger(__name__)
 
 TRIES = 3
 """Workers that may die at one block, or one after the other before they have begun, until the run ends."""
@@ -64,14 +68,20 @@ class Carrier(Protocol):
 
 @dataclass
 class Traffic:
-    """Counts since the run was begun or resumed: blocks, networks and bytes that were sent, bytes of the genotypes
-    alone, and workers lost."""
+    """Counts since the run was begun or resumed: blocks and bytes that were sent, bytes of the genotypes alone, and
+    workers lost."""
 
     blocks: int = 0
-    networks: int = 0
     sent: int = 0
     genotypes: int = 0
     lost: int = 0
+
+    def add(self, request: Request) -> None:
+        """Count a block; arrays that all blocks share travel apart from it."""
+        self.blocks += 1
+        self.genotypes += request.parcel.bytes
+        head = pickle.dumps(replace(request, common=()), protocol=5, buffer_callback=lambda _: None)
+        self.sent += len(head) + request.parcel.bytes
 
 
 class Crew:
@@ -85,6 +95,8 @@ class Crew:
         self._busy: dict[int, int] = {}
         self._false_starts: Counter[int] = Counter()
         self._begun = False
+        self.per_second = 0.0
+        """Networks that came back a second, of the population last evaluated."""
 
     def begin(self) -> None:
         """Start the workers and wait for them, but not long for the last ones. Raises UserError, which names it, where
@@ -104,19 +116,18 @@ class Crew:
     def evaluate(self, kind: Kind, generation: int, genotypes: Genotypes, blocks: Sequence[slice]) -> list[Tensor]:
         """Values of every block of genotypes, in order. Raises RunFailed where that cannot be had."""
         common = common_part(genotypes)
-        parcels = [pack(genotypes[block]) for block in blocks]
-        self.traffic.genotypes += sum(parcel.bytes for parcel in parcels) + sum(own.nbytes for own in common)
-        self.traffic.networks += len(genotypes)
-        return self._values([Request(kind, generation, parcel, common) for parcel in parcels])
+        self.traffic.genotypes += sum(own.nbytes for own in common)
+        self.traffic.sent += sum(own.nbytes for own in common)
+        return self._values([Request(kind, generation, pack(genotypes[block]), common) for block in blocks])
 
     def gradients(self, lessons: Lessons, generation: int, blocks: Sequence[slice]) -> list[Tensor]:
         """Gradient (numbers,) of every block of graphs that learn, in order."""
         with torch.no_grad():
-            parcels = [pack(lessons.leaf(block)[1]) for block in blocks]
-        return self._values([Request("gradient", generation, parcel) for parcel in parcels])
+            return self._values([Request("gradient", generation, pack(lessons.leaf(block)[1])) for block in blocks])
 
     def _values(self, requests: Sequence[Request]) -> list[Tensor]:
         self.begin()
+        started, networks = time.monotonic(), 0
         waiting, done, tries = deque(range(len(requests))), dict[int, Tensor](), Counter[int]()
         while len(done) < len(requests):
             while waiting and self._free:
@@ -126,20 +137,19 @@ class Crew:
                 if isinstance(answer, Lost) and block is not None:
                     tries[block] += 1
                     if tries[block] == TRIES:
-                        raise RunFailed(f"{TRIES} workers died at one block of {self._size(requests[block])} networks, "
-                                        f"the last one {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
+                        raise RunFailed(f"{TRIES} workers died at one block of {len(requests[block].parcel)} networks, "
+                                        f"the last: {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
                     waiting.appendleft(block)
                 if (values := self._take(worker, answer)) is not None and block is not None:
                     done[block] = torch.from_numpy(values.copy())
+                    networks += len(requests[block].parcel)
+                    self.per_second = networks / max(time.monotonic() - started, 1e-6)
         return [done[block] for block in range(len(requests))]
-
-    def _size(self, request: Request) -> int:
-        return len(request.parcel)
 
     def _send(self, worker: int, block: int, requests: Sequence[Request]) -> None:
         self._busy[worker] = block
         self.carrier.send(worker, requests[block])
-        self.traffic.blocks += 1
+        self.traffic.add(requests[block])
 
     def _start(self, worker: int) -> None:
         self._starting.add(worker)
@@ -169,6 +179,7 @@ class Crew:
     def _replace(self, worker: int, lost: Lost) -> None:
         """Start another worker in the place of one that was lost; raises RunFailed where none could begin."""
         self.traffic.lost += 1
+        log.info("%s is lost: %s", self.carrier.name(worker), lost.reason)
         if worker in self._starting:
             self._false_starts[worker] += 1
         if self._false_starts[worker] == TRIES:

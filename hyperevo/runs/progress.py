@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from hyperevo.errors import shortened
+from hyperevo.runs.crew import Crew
 from hyperevo.runs.rounds import spent
 from hyperevo.runs.state import Round, Run
 
@@ -40,11 +42,27 @@ def shown(run: Run) -> Iterator[Show]:
 def bar(run: Run, console: Console) -> Iterator[Show]:
     """Function that moves a progress bar on a terminal; the bar goes when the context ends."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(),
-               TextColumn("{task.fields[text]}", markup=False), TimeRemainingColumn())
+               TextColumn("{task.fields[text]}", markup=False), *_in_flight(run), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         place = progress.add_task(shortened(run.config.name), total=1.0, text="")
         progress.update(place, completed=spent(run))
         yield lambda round_: progress.update(place, completed=round_.spent, text=round_text(round_, run))
+
+
+class _InFlight(ProgressColumn):
+    """Number of blocks that workers have in hand while a round goes on."""
+
+    def __init__(self, crew: Crew):
+        super().__init__()
+        self.crew = crew
+
+    def render(self, task: Task) -> Text:
+        """Text such as "4 blocks in flight"."""
+        return Text(f"{self.crew.in_flight} blocks in flight")
+
+
+def _in_flight(run: Run) -> list[ProgressColumn]:
+    return [] if run.crew is None else [_InFlight(run.crew)]
 
 
 def _notebook_line(run: Run) -> Show:
@@ -64,8 +82,11 @@ def _notebook_line(run: Run) -> Show:
 
 
 def round_text(round_: Round, run: Run) -> str:
-    """Line such as "round 20/100  best -1.234  mean -1.345  validation 71.2 %  35 ms/round"."""
-    return f"{_round(round_, run)}  {_numbers(round_, run)}"
+    """Line such as "round 20/100  best -1.234  mean -1.345  validation 71.2 %  35 ms/round", and of a run with workers
+    "4 workers  812 networks/s"."""
+    crew = run.crew
+    workers = "" if crew is None else f"  {crew.workers} workers  {crew.per_second:.0f} networks/s"
+    return f"{_round(round_, run)}  {_numbers(round_, run)}{workers}"
 
 
 def _round(round_: Round, run: Run) -> str:
