@@ -3,6 +3,8 @@
 import logging
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +25,7 @@ cluster has CPUs, so that each finds room beside the other."""
 GONE = 20.0
 """Seconds without a connection to the cluster's head after which it is taken to be gone."""
 SECONDS_BETWEEN_LOOKS = 2.0
-"""Time between two looks whether the cluster's head is there, while no worker answers."""
+"""Time between two looks whether the cluster's head is there."""
 LOCAL = "local"
 """Address of a cluster that is started on this machine, and ends with the process."""
 
@@ -133,6 +135,20 @@ class Host:
         return answer(lambda: worker.work(replace(request, common=common)))
 
 
+class LastWord:
+    """A line on stderr for the case that this process ends before it is withdrawn: Ray ends a process, without a word,
+    whose own node's part of the cluster is gone. A small process waits to print it."""
+
+    def __init__(self, line: str):
+        code = f"import sys; sys.stdin.read() or print({line!r}, file=sys.stderr)"
+        self._process = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.PIPE,
+                                         start_new_session=True)  # Ctrl-C is not for it
+
+    def withdraw(self) -> None:
+        """Print nothing."""
+        self._process.communicate(b"withdrawn")
+
+
 class RayWorkers:
     """Actors, each with half a CPU or whole GPUs of its own. They end with `close` or with this process."""
 
@@ -150,6 +166,8 @@ class RayWorkers:
         self._places: dict[int, str] = {}
         self._common: tuple[object, Any] = (None, None)
         self._seen = self._looked = time.monotonic()
+        self._last_word = LastWord(f"error: the connection to the Ray cluster at {self._address} broke, and this "
+                                   f"process ended with it; {RESUME}")
 
     def _most(self, gpus: float) -> int:
         return max(int(sum(node.gpus for node in self.nodes) / gpus), 1) if gpus else capacity(self._ray)
@@ -174,14 +192,12 @@ class RayWorkers:
 
     def answers(self, seconds: float) -> list[tuple[int, object]]:
         """Answers that come within so many seconds, by worker; raises RunFailed where the cluster is gone."""
-        ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=seconds)
-        if ready:
-            more, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
-            self._seen = time.monotonic()
-            return [(worker, self._result(worker, reference))
-                    for reference in more or ready for worker in [self._asked.pop(reference)]]
         self._check_head()
-        return []
+        ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=seconds)
+        if ready:  # perhaps others are by now
+            ready, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        return [(worker, self._result(worker, reference))
+                for reference in ready for worker in [self._asked.pop(reference)]]
 
     def _result(self, worker: int, reference: Any) -> object:
         try:
@@ -221,6 +237,7 @@ class RayWorkers:
             for actor in self._actors.values():
                 self._ray.kill(actor)
         self._ray.shutdown()
+        self._last_word.withdraw()
 
 
 def _brief(error: Exception) -> str:
