@@ -63,6 +63,14 @@ class Filmed(Protocol):
         """One network's episode, before every step and after the last."""
 
 
+@runtime_checkable
+class Calls(Protocol):
+    """A task that calls environments, whose calls may not return."""
+
+    def calls(self) -> tuple[int, str]:
+        """Number of calls so far, and a phrase on the last one, such as "CartPole-v1: step 3 (episode with seed 7)"."""
+
+
 # Abilities of targets
 
 

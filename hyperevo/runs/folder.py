@@ -8,9 +8,11 @@ the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files 
 records SHA-256 of all that resuming depends on.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -19,7 +21,7 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import Parts, Task
+from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
@@ -36,7 +38,7 @@ from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
 from hyperevo.runs.writer import FIXED, Writer, lock_folder
-from hyperevo.seal import check_hash, file_hash
+from hyperevo.seal import STATE, check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
@@ -263,6 +265,19 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
         raise
     except Exception as error:  # whatever a search makes of a state that is not one of its own
         raise UserError(f"{place}: does not fit the config: {type(error).__name__}: {shortened(error)}") from error
+    _check_generation(run.parts.search, place)
+
+
+def _check_generation(search: Search, place: Path) -> None:
+    """Raise UserError where a search that took up a state has no number of tells: batches are drawn by it."""
+    found: Any = None
+    try:
+        found = search.generation
+        right = 0 <= operator.index(found) < 2**31
+    except (AttributeError, TypeError):
+        right = False
+    if not right:
+        raise UserError(f"{place / STATE}: search.generation: {shown(found)} is not an integer from 0 to {2**31 - 1:,}")
 
 
 def _extend(run: Run, writer: Writer, before: RunConfig) -> None:

@@ -6,6 +6,7 @@ draws itself, and weights never travel. It computes with one thread, as every th
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from hyperevo.abilities import Calls
 from hyperevo.config import Values, part_settings
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import RunFailed, UserError, shortened
@@ -27,6 +29,12 @@ from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Fitness, differentiable_fitness, dropping, gradient_of
 from hyperevo.runs.parcels import Parcel, unpack
 from hyperevo.search._neat_learn import as_leaf
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""Time between two looks whether an environment has returned."""
+
+LONGEST = 300.0
+"""Seconds that one call of an environment may take."""
 
 Kind = Literal["fitness", "score", "gradient"]
 
@@ -76,6 +84,7 @@ class Worker:
             os.chdir(order.directory)
         self.device, self.order, self.seed = torch.device(order.device), order, int(order.values["seed"])
         self.task, self.target, self.encoding = _built(order, self.device)
+        self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         self._calibration = self.task.calibration(self.target.calibration_examples)
         self._learned: Fitness | None = None
         self._last: tuple[tuple[Kind, int], Callable[[Genotypes], torch.Tensor]] | None = None
@@ -85,7 +94,20 @@ class Worker:
         return Facts(self.task.checksum, constants_hash(self.target))
 
     def work(self, request: Request) -> np.ndarray:
-        """Values of one block: fitness or scores (P,), or the gradient (numbers,)."""
+        """Values of one block: fitness or scores (P,), or the gradient (numbers,). Raises RunFailed where a call of an
+        environment does not return."""
+        if not isinstance(self.task, Calls):
+            return self._work(request)
+        waiting = self._pool.submit(self._work, request)
+        calls, looks = self.task.calls()[0], 0  # counted, not timed: time goes on for a process that is stopped
+        while not wait([waiting], SECONDS_BETWEEN_LOOKS).done:
+            now, where = self.task.calls()
+            calls, looks = now, looks + 1 if now == calls else 0
+            if looks * SECONDS_BETWEEN_LOOKS >= LONGEST:
+                raise RunFailed(f"{where} has not returned after {LONGEST:g} seconds")
+        return waiting.result()
+
+    def _work(self, request: Request) -> np.ndarray:
         genotypes = unpack(request.parcel, request.common, self.device)
         return self._values(request.kind, request.generation)(genotypes).cpu().numpy()
 

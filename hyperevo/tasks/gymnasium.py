@@ -128,8 +128,16 @@ class Gymnasium(Task):
         self.steps_per_example = settings.most_steps or self.own_steps
         self.validation = self._held_out("validation")
         self.act_together = FEW if own.in_bytes else SOME
-        self._episodes = Episodes(settings.world)
+        self._episodes, self._at = Episodes(settings.world, self._count), (0, 0, 0)
         self._turn, self._noted = threading.Lock(), False
+
+    def _count(self, seed: int, step: int) -> None:
+        self._at = self._at[0] + 1, seed, step
+
+    def calls(self) -> tuple[int, str]:
+        """Number of calls of environments so far, and a phrase on the last one."""
+        calls, seed, step = self._at
+        return calls, f"{self.data_name}: {f'step {step}' if step else 'reset'} (episode with seed {seed})"
 
     def _seeds(self, episodes: int, generator: torch.Generator, most_steps: int, patience: int | None = None) -> Batch:
         limits = torch.tensor([most_steps, patience or most_steps])

@@ -17,7 +17,9 @@ from hyperevo.plots import save_run_figures, save_watched
 from hyperevo.plots.run_figures import open_view, run_figures
 from hyperevo.runs import create_run, execute, finished, open_run
 from hyperevo.runs.files import read_rows
+from hyperevo.tasks import _workers
 from hyperevo.tasks._episodes import Episode, World
+from hyperevo.tasks._workers import Workers
 
 CALLS = count()
 """Counts steps of environments that fail once."""
@@ -324,6 +326,50 @@ def test_a_worker_that_dies_is_noticed_though_its_child_lives_on(tmp_path, monke
     assert time.monotonic() - started < 30
     assert multiprocessing.active_children() == [] and not finished(tmp_path / "run")
     open_run(tmp_path / "run", trust=True).close()
+
+
+STUCK = """
+import time
+import gymnasium
+import numpy as np
+
+class Stuck(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        while self.steps == 3 and HOW == "stuck":
+            pass
+        time.sleep(0.2 * (HOW == "slow"))
+        return np.zeros(2, np.float32), 1.0, False, False, {}
+
+gymnasium.register("Stuck-v0", Stuck, max_episode_steps=4)
+"""
+
+
+@pytest.mark.parametrize("how", ["stuck", "slow"])
+def test_a_step_that_never_returns_ends_the_run_and_slow_ones_do_not(how, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_workers, "LONGEST", 1.0)
+    (tmp_path / "stuck.py").write_text(STUCK.replace("HOW", f"'{how}'"))
+    crew = Workers(config_of("", "task.workers=1", name="stuck.py:Stuck-v0").task.world, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_workers, "LONGEST", 60.0)  # while it starts
+        crew.reset(range(7, 15))
+    for _ in range(2):
+        assert crew.step(range(8), [np.zeros(8, int)], 1)[2].tolist() == [1] * 8
+    if how == "slow":  # 1.6 seconds in all
+        assert crew.step(range(8), [np.zeros(8, int)], 1)[3].tolist() == [False] * 8
+        crew.close()
+    else:
+        line = r"^stuck.py:Stuck-v0: step 3 has not returned after 1 seconds \(episode with seed 7\)$"
+        with pytest.raises(RunFailed, match=line):
+            crew.step(range(8), [np.zeros(8, int)], 1)
+    assert multiprocessing.active_children() == []
 
 
 # Other tasks
