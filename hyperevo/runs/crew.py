@@ -20,7 +20,8 @@ from torch import Tensor
 from hyperevo.abilities import Lessons
 from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import Genotypes
-from hyperevo.runs.parcels import common_part, pack
+from hyperevo.runs.learn import Carried, Slope
+from hyperevo.runs.parcels import common_part, pack, packed_state
 from hyperevo.runs.worker import Facts, Kind, Request, differences
 
 log = logging.getLogger(__name__)
@@ -125,10 +126,30 @@ class Crew:
         with torch.no_grad():
             return self._values([Request("gradient", generation, pack(lessons.leaf(block)[1])) for block in blocks])
 
+    def slopes(self, genotypes: Tensor, generation: int, carried: Carried | None,
+               blocks: Sequence[slice]) -> list[Slope]:
+        """Fitness, gradient and next state of every block of genotypes, in order."""
+        requests = []
+        for block in blocks:
+            own = None if carried is None else carried.part(block)
+            state = None if own is None or own.state is None else packed_state(own.state)
+            requests.append(Request("slope", generation, pack(genotypes[block]), state=state,
+                                    draw=None if own is None else own.draw))
+        return [(values.to(genotypes.device), gradient.to(genotypes.device), self._after(carried, state, genotypes))
+                for values, gradient, *state in self._arrays(requests)]
+
+    @staticmethod
+    def _after(carried: Carried | None, state: Sequence[Tensor], genotypes: Tensor) -> Carried | None:
+        return None if carried is None else \
+            Carried(tuple(part.to(genotypes.device) for part in state) or None, carried.draw)
+
     def _values(self, requests: Sequence[Request]) -> list[Tensor]:
+        return [arrays[0] for arrays in self._arrays(requests)]
+
+    def _arrays(self, requests: Sequence[Request]) -> list[list[Tensor]]:
         self.begin()
         started, networks = time.monotonic(), 0
-        waiting, done, tries = deque(range(len(requests))), dict[int, Tensor](), Counter[int]()
+        waiting, done, tries = deque(range(len(requests))), dict[int, list[Tensor]](), Counter[int]()
         while len(done) < len(requests):
             while waiting and self._free:
                 self._send(self._free.popleft(), waiting.popleft(), requests)
@@ -141,7 +162,7 @@ class Crew:
                                         f"the last: {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
                     waiting.appendleft(block)
                 if (values := self._take(worker, answer)) is not None and block is not None:
-                    done[block] = torch.from_numpy(values.copy())
+                    done[block] = [torch.from_numpy(array.copy()) for array in values]
                     networks += len(requests[block].parcel)
                     self.per_second = networks / max(time.monotonic() - started, 1e-6)
         return [done[block] for block in range(len(requests))]
@@ -155,7 +176,7 @@ class Crew:
         self._starting.add(worker)
         self.carrier.start(worker)
 
-    def _take(self, worker: int, answer: object) -> np.ndarray | None:
+    def _take(self, worker: int, answer: object) -> list[np.ndarray] | None:
         """Note what a worker's answer says of it; returns the values in it, if there are any."""
         if isinstance(answer, UserError | RunFailed):
             raise type(answer)(f"{self.carrier.name(worker)}: {answer}" if isinstance(answer, UserError) else answer)
@@ -166,7 +187,7 @@ class Crew:
             self._welcome(worker, answer)
             return None
         self._free.append(worker)
-        assert isinstance(answer, np.ndarray)
+        assert isinstance(answer, list)
         return answer
 
     def _welcome(self, worker: int, facts: Facts) -> None:

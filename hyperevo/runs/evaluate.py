@@ -124,6 +124,11 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     return block
 
 
+def alone_or_few(target: Target, inputs: Tensor) -> int:
+    """Number of networks whose gradients are computed together: one, unless networks are small."""
+    return max(_power_of_two(FEW_NUMBERS // (target.size + 2 * target.values(inputs) * len(inputs))), 1)
+
+
 def _power_of_two(most: int) -> int:
     """Largest power of two up to `most`; 0 for 0."""
     return 1 << most.bit_length() >> 1

@@ -1,8 +1,9 @@
 """Genotypes → weights → outputs → fitness with its gradient, all networks at once, or a block of graphs at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
-from hyperevo.runs.evaluate import calibrated, division, fitting_half, in_threads
+from hyperevo.runs.evaluate import alone_or_few, calibrated, division, fitting_half, in_threads
 from hyperevo.weights import Weights
 
 Fitness = Callable[..., Tensor]
@@ -40,6 +41,16 @@ class Carried:
         outputs, after = target.read(weights, inputs, self.state, self.draw)
         self.state = tuple(part.detach() for part in after)
         return outputs
+
+
+    def part(self, block: slice) -> "Carried":
+        """State of some networks."""
+        return Carried(None if self.state is None else tuple(part[block] for part in self.state), self.draw)
+
+    def join(self, parts: "Sequence[Carried]") -> None:
+        """Take the states of all networks, block by block."""
+        states = [part.state for part in parts if part.state is not None]
+        self.state = tuple(torch.cat(own) for own in zip(*states, strict=True)) if states else None
 
 
 def dropping(target: Target, seed: int, step: int) -> Carried | None:
@@ -97,6 +108,71 @@ def gradient_of(fitness: Fitness, numbers: Tensor, graphs: Genotypes, batch: Bat
     # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
     gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
     return gradient
+
+
+Slope = tuple[Tensor, Tensor, Carried | None]
+"""Fitness (B,) of a block of genotypes, its gradient (B, genes), and the state after it."""
+
+Slopes = Callable[[Tensor, Carried | None, list[slice]], list[Slope] | None]
+"""Function that has other processes compute what a step along the gradient needs of blocks of genotypes (P, genes), or
+None where this process shall."""
+
+
+def step_blocks(genotypes: Tensor, target: Target, batch: Batch, memory_gb: float) -> tuple[list[slice], int]:
+    """Blocks of genotypes whose gradients are computed together, and the number of threads that share the blocks. On
+    the CPU large networks go one by one: together they take as long, and more memory."""
+    if batch[0].device.type != "cpu":
+        return [slice(0, len(genotypes))], 1
+    most = alone_or_few(target, batch[0])
+    return division(len(genotypes), target, batch[0], memory_gb, most=most)
+
+
+def fitness_by_blocks(fitness: Fitness, genotypes: Tensor, batch: Batch, carried: Carried | None,
+                      division: tuple[list[slice], int], elsewhere: Slopes) -> Tensor:
+    """Fitness (P,) with its graph, whose gradients are computed block by block, here or elsewhere."""
+    blocks, threads = division
+    if len(blocks) == 1:
+        return fitness(genotypes, *batch, carried)
+    found = elsewhere(genotypes, carried, blocks)
+    if found is None:
+        owned = {block.start: None if carried is None else carried.part(block) for block in blocks}
+        slopes: dict[int, Slope] = {}
+
+        def work(block: slice) -> Tensor:
+            slopes[block.start] = slope(fitness, genotypes[block], batch, owned[block.start])
+            return slopes[block.start][0]
+
+        in_threads(work, blocks, threads)
+        found = [slopes[block.start] for block in blocks]
+    values, gradients, after = zip(*found, strict=True)
+    if carried is not None:
+        carried.join(after)
+    return _Known.apply(genotypes, torch.cat(values), torch.cat(gradients))
+
+
+def slope(fitness: Fitness, genotypes: Tensor, batch: Batch, carried: Carried | None) -> Slope:
+    """Fitness of a block of genotypes, its gradient, and the state after it."""
+    leaf = genotypes.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        values = fitness(leaf, *batch, carried)
+        gradient, = torch.autograd.grad(values.sum(), leaf)
+    return values.detach(), gradient, carried
+
+
+class _Known(torch.autograd.Function):
+    """Values (P,) whose gradient by genotypes (P, genes) is known, each by its own genotype."""
+
+    @staticmethod
+    def forward(ctx: Any, genotypes: Tensor, values: Tensor, gradients: Tensor) -> Tensor:
+        """The values."""
+        ctx.save_for_backward(gradients)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of what was made of the values."""
+        gradients, = ctx.saved_tensors
+        return outer[:, None] * gradients, None, None
 
 
 def _squares(weights: Weights, names: list[str]) -> Tensor | float:

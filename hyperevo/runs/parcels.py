@@ -61,6 +61,16 @@ def unpack(parcel: Parcel, common: Sequence[np.ndarray], device: torch.device) -
     return Neighbours(_tensor(common[0]).to(device), noise)
 
 
+def packed_state(tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    """Arrays of tensors; of bfloat16 as float32, which holds it."""
+    return [_array(tensor.float() if tensor.dtype == torch.bfloat16 else tensor) for tensor in tensors]
+
+
+def unpacked_state(arrays: Sequence[np.ndarray] | None, device: torch.device) -> tuple[Tensor, ...] | None:
+    """Tensors of arrays; None for None."""
+    return None if arrays is None else tuple(_tensor(array).to(device) for array in arrays)
+
+
 def _array(tensor: Tensor) -> np.ndarray:
     # Contiguous, or a block would take all rows of its population along.
     return tensor.detach().cpu().contiguous().numpy()

@@ -11,7 +11,7 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsOn, Teaches
+from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, Loss, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
@@ -21,7 +21,18 @@ from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.environment import forget_peak_memory
 from hyperevo.runs.evaluate import Elsewhere, acting_in, evaluate, fitting_half
 from hyperevo.runs.folder import record_round, write_checkpoint_of
-from hyperevo.runs.learn import Carried, Gradients, differentiable_fitness, dropping, learn
+from hyperevo.runs.learn import (
+    Carried,
+    Fitness,
+    Gradients,
+    Slope,
+    Slopes,
+    differentiable_fitness,
+    dropping,
+    fitness_by_blocks,
+    learn,
+    step_blocks,
+)
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.worker import Kind
@@ -164,8 +175,7 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
     seen = []
     for _ in range(search.steps_per_round):
-        inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), inputs, wanted, _carried(run))
+        fitness = _differentiable(run, run.fitness, parts.search.ask(), search.loss())
         parts.search.tell(fitness)
         seen.append(fitness.detach())
         run.evaluations += len(fitness)
@@ -174,6 +184,24 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
                         "or search.clip may help")
     return mean, 0
+
+
+def _differentiable(run: Run, fitness: Fitness, genotypes: Genotypes, loss: Loss) -> Tensor:
+    """Fitness (P,) with its graph on the coming step's batch; genotypes of large networks go one by one."""
+    parts, carried = run.parts, _carried(run)
+    batch = parts.task.batch(run.config.seed, parts.search.generation)
+    if not isinstance(genotypes, Tensor) or len(genotypes) == 1 or loss.compile:
+        return fitness(genotypes, *batch, carried)
+    division = step_blocks(genotypes, parts.target, batch, run.memory_gb)
+    return fitness_by_blocks(fitness, genotypes, batch, carried, division, _slopes(run))
+
+
+def _slopes(run: Run) -> Slopes:
+    """Function that has the run's workers compute genotypes' gradients."""
+    def computed(genotypes: Tensor, carried: Carried | None, blocks: list[slice]) -> list[Slope] | None:
+        return None if run.crew is None else run.crew.slopes(genotypes, run.parts.search.generation, carried, blocks)
+
+    return computed
 
 
 def _carried(run: Run) -> Carried | None:

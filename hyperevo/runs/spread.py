@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hyperevo.abilities import FollowsGradient
 from hyperevo.config import RunConfig, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import Code
@@ -41,7 +42,8 @@ def closing(crew: Crew | None) -> list[Callable[[], object]]:
 
 def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> Crew | None:
     """Workers for a run, started where they are a cluster's; None where there shall be none."""
-    order = Order(config_values(config), code_elsewhere(config), os.getcwd(), memory_gb, str(parts.device))
+    loss = parts.search.loss() if isinstance(parts.search, FollowsGradient) else None
+    order = Order(config_values(config), code_elsewhere(config), os.getcwd(), memory_gb, str(parts.device), loss)
     expected = Facts(parts.task.checksum, constants_hash(parts.target))
     if spread.ray is None:
         from hyperevo.runs.local_workers import LocalWorkers

@@ -15,19 +15,19 @@ from typing import Literal
 import numpy as np
 import torch
 
-from hyperevo.abilities import Calls
+from hyperevo.abilities import Calls, Loss
 from hyperevo.config import Values, part_settings
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import RunFailed, UserError, shortened
-from hyperevo.genotypes import Genotypes, as_graphs
+from hyperevo.genotypes import Genotypes, as_genes, as_graphs
 from hyperevo.guests import Code
 from hyperevo.parts import Encoding, Target, Task
 from hyperevo.runs.compose import build_target, build_task
 from hyperevo.runs.environment import keep_freed_memory
 from hyperevo.runs.evaluate import acting_in, block_values, fitting_half
 from hyperevo.runs.inputs import constants_hash
-from hyperevo.runs.learn import Fitness, differentiable_fitness, dropping, gradient_of
-from hyperevo.runs.parcels import Parcel, unpack
+from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, dropping, gradient_of, slope
+from hyperevo.runs.parcels import Parcel, packed_state, unpack, unpacked_state
 from hyperevo.search._neat_learn import as_leaf
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -36,33 +36,37 @@ SECONDS_BETWEEN_LOOKS = 1.0
 LONGEST = 300.0
 """Seconds that one call of an environment may take."""
 
-Kind = Literal["fitness", "score", "gradient"]
+Kind = Literal["fitness", "score", "gradient", "slope"]
 
 
 @dataclass(frozen=True)
 class Order:
     """All that a worker builds its parts from: a config's values, the location of the code that they name, the working
-    directory for relative paths, and the memory that one process would evaluate with."""
+    directory for relative paths, the memory that one process would evaluate with, and the loss of a gradient search."""
 
     values: Values
     code: Code
     directory: str
     memory_gb: float
     device: str
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """One block: the values that are wanted, the generation whose batch gives them, and the genotypes.
 
-    kind: fitness on the generation's training batch, score on the validation examples, or the gradient of the fitness
-    on the batch by the numbers of graphs. common: arrays that all blocks of a population share.
+    kind: fitness on the generation's training batch, score on the validation examples, the gradient of the fitness on
+    the batch by the numbers of graphs, or fitness with its gradient by genes and the state after the batch. common:
+    arrays that all blocks of a population share. state: that of networks which read on, and draw the seed of dropout.
     """
 
     kind: Kind
     generation: int
     parcel: Parcel
     common: Sequence[np.ndarray] = field(default=(), repr=False)
+    state: list[np.ndarray] | None = None
+    draw: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,16 @@ class Worker:
         self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         self._calibration = self.task.calibration(self.target.calibration_examples)
         self._learned: Fitness | None = None
+        self._trained: Fitness | None = None
         self._last: tuple[tuple[Kind, int], Callable[[Genotypes], torch.Tensor]] | None = None
 
     def facts(self) -> Facts:
         """Checksum of the data, and hash of the target's constants."""
         return Facts(self.task.checksum, constants_hash(self.target))
 
-    def work(self, request: Request) -> np.ndarray:
-        """Values of one block: fitness or scores (P,), or the gradient (numbers,). Raises RunFailed where a call of an
-        environment does not return."""
+    def work(self, request: Request) -> list[np.ndarray]:
+        """Arrays that a block's request asks for: fitness or scores (P,), or a gradient (numbers,). Raises RunFailed
+        where a call of an environment does not return."""
         if not isinstance(self.task, Calls):
             return self._work(request)
         waiting = self._pool.submit(self._work, request)
@@ -107,14 +112,24 @@ class Worker:
                 raise RunFailed(f"{where} has not returned after {LONGEST:g} seconds")
         return waiting.result()
 
-    def _work(self, request: Request) -> np.ndarray:
+    def _work(self, request: Request) -> list[np.ndarray]:
         genotypes = unpack(request.parcel, request.common, self.device)
-        return self._values(request.kind, request.generation)(genotypes).cpu().numpy()
+        if request.kind == "slope":
+            return self._slope(as_genes(genotypes), request)
+        return [self._values(request.kind, request.generation)(genotypes).cpu().numpy()]
+
+    def _slope(self, genotypes: torch.Tensor, request: Request) -> list[np.ndarray]:
+        """Fitness (B,), its gradient (B, genes), and the state after the batch."""
+        self._trained = self._trained or differentiable_fitness(self.encoding, self.target, self.task, self.order.loss)
+        carried = None if request.draw is None else Carried(unpacked_state(request.state, self.device), request.draw)
+        values, gradient, after = slope(self._trained, genotypes, self.task.batch(self.seed, request.generation),
+                                        carried)
+        return packed_state((values, gradient, *((after.state if after else None) or ())))
 
     def _values(self, kind: Kind, generation: int) -> Callable[[Genotypes], torch.Tensor]:
         """Function of genotypes to their values; that of a generation's blocks keeps their batch."""
         if self._last is None or self._last[0] != (kind, generation):
-            make = {"fitness": self._fitness, "score": self._score, "gradient": self._gradient}[kind]
+            make = {"score": self._score, "gradient": self._gradient}.get(kind, self._fitness)
             self._last = (kind, generation), make(generation)
         return self._last[1]
 
