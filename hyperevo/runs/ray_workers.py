@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from hyperevo.errors import RunFailed, UserError, shortened
+from hyperevo.parts import Task
 from hyperevo.runs.crew import RESUME, Lost
+from hyperevo.runs.shared_data import Arrays, large_arrays
 from hyperevo.runs.worker import Order, Request, Worker, answer, differences
 
 CPUS_PER_WORKER = 0.5
@@ -120,11 +122,12 @@ def _probe() -> Callable[[], dict[str, object]]:
 class Host:
     """Actor that holds a worker."""
 
-    def prepare(self, order: Order) -> tuple[str, object]:
-        """Id of the node, and the worker's facts, or the error that says why there is none."""
+    def prepare(self, order: Order, data: Arrays) -> tuple[str, object]:
+        """Id of the node, and the worker's facts, or the error that says why there is none. data: the task's large
+        arrays, which lie in the node's memory once."""
         import ray
 
-        self.worker = answer(lambda: Worker(order))
+        self.worker = answer(lambda: Worker(order, data))
         facts = self.worker.facts() if isinstance(self.worker, Worker) else self.worker
         return ray.get_runtime_context().get_node_id(), facts
 
@@ -152,13 +155,14 @@ class LastWord:
 class RayWorkers:
     """Actors, each with half a CPU or whole GPUs of its own. They end with `close` or with this process."""
 
-    def __init__(self, ray: ModuleType, order: Order, count: int | None, gpus: float):
-        """count: number of workers; by default as many as the cluster has CPUs, or GPUs, for."""
+    def __init__(self, ray: ModuleType, order: Order, task: Task, count: int | None, gpus: float):
+        """task: the run's own, whose data workers share; count: number of workers; by default as many as the cluster
+        has CPUs, or GPUs, for."""
         self._ray, self._address = ray, ray.get_runtime_context().gcs_address
         self.nodes = nodes_of(ray)
         self.count = count or self._most(gpus)
         self._check_room(gpus)
-        self._order = ray.put(order)
+        self._order, self._data = ray.put(order), ray.put(large_arrays(task))
         self._actor = ray.remote(Host).options(num_cpus=CPUS_PER_WORKER, num_gpus=gpus, max_restarts=0,
                                                scheduling_strategy="SPREAD")
         self._actors: dict[int, Any] = {}
@@ -182,7 +186,7 @@ class RayWorkers:
     def start(self, worker: int) -> None:
         """Start an actor."""
         self._actors[worker] = self._actor.remote()
-        self._asked[self._actors[worker].prepare.remote(self._order)] = worker
+        self._asked[self._actors[worker].prepare.remote(self._order, self._data)] = worker
 
     def send(self, worker: int, request: Request) -> None:
         """Give a block to an actor; what all blocks share goes to every node once."""

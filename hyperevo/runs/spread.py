@@ -8,7 +8,7 @@ from hyperevo.abilities import FollowsGradient
 from hyperevo.config import RunConfig, config_values
 from hyperevo.errors import UserError
 from hyperevo.guests import Code
-from hyperevo.parts import Parts
+from hyperevo.parts import Parts, Task
 from hyperevo.runs.crew import Carrier, Crew
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.worker import Facts, Order
@@ -50,7 +50,7 @@ def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> C
 
         count = config.task.worker_processes() if spread.workers is None else spread.workers
         return Crew(LocalWorkers(order, count), expected) if count else None
-    crew = Crew(_on_cluster(spread, order), expected)
+    crew = Crew(_on_cluster(spread, order, parts.task), expected)
     try:
         crew.begin()
     except BaseException:
@@ -59,7 +59,7 @@ def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> C
     return crew
 
 
-def _on_cluster(spread: Spread, order: Order) -> Carrier:
+def _on_cluster(spread: Spread, order: Order, task: Task) -> Carrier:
     """Workers on a Ray cluster; each sees its own GPUs alone."""
     from hyperevo.runs.ray_workers import RayWorkers, connect
 
@@ -69,7 +69,7 @@ def _on_cluster(spread: Spread, order: Order) -> Carrier:
     ray = connect(spread.ray or "", spread.workers)
     try:
         order = replace(order, device=order.device.partition(":")[0])
-        return RayWorkers(ray, order, spread.workers, spread.gpus_per_worker)
+        return RayWorkers(ray, order, task, spread.workers, spread.gpus_per_worker)
     except BaseException:
         ray.shutdown()
         raise

@@ -28,6 +28,7 @@ from hyperevo.runs.evaluate import acting_in, block_values, fitting_half
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, dropping, gradient_of, slope
 from hyperevo.runs.parcels import Parcel, packed_state, unpack, unpacked_state
+from hyperevo.runs.shared_data import Arrays, share
 from hyperevo.search._neat_learn import as_leaf
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -80,14 +81,16 @@ class Facts:
 class Worker:
     """Evaluates blocks."""
 
-    def __init__(self, order: Order):
-        """Raises UserError, in one line, where a part cannot be built here."""
+    def __init__(self, order: Order, data: Arrays | None = None):
+        """data: the task's large arrays, shared with other workers. Raises UserError, in one line, where a part cannot
+        be built here."""
         torch.set_num_threads(1)
-        keep_freed_memory()
         with suppress(OSError):  # of a machine without this folder, which the config need not name anything in
             os.chdir(order.directory)
         self.device, self.order, self.seed = torch.device(order.device), order, int(order.values["seed"])
         self.task, self.target, self.encoding = _built(order, self.device)
+        share(self.task, data or {})
+        keep_freed_memory()  # of blocks, from here on
         self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         self._calibration = self.task.calibration(self.target.calibration_examples)
         self._learned: Fitness | None = None
