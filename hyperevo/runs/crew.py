@@ -86,7 +86,7 @@ class Traffic:
 
 
 class Crew:
-    """Workers of a run. They start with `begin`, or with the first blocks."""
+    """Workers of a run. They start with `gather`, or with the first blocks."""
 
     def __init__(self, carrier: Carrier, expected: Facts):
         """expected: data and constants of the run, which every worker must have."""
@@ -99,14 +99,16 @@ class Crew:
         self.per_second = 0.0
         """Networks that came back a second, of the population last evaluated."""
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            for worker in range(self.carrier.count):
+                self._start(worker)
+
+    def gather(self) -> None:
         """Start the workers and wait for them, but not long for the last ones. Raises UserError, which names it, where
         a worker has other data than the run."""
-        if self._begun:
-            return
-        self._begun = True
-        for worker in range(self.carrier.count):
-            self._start(worker)
+        self._begin()
         until: float | None = None
         while self._starting and (until is None or time.monotonic() < until):
             for worker, answer in self.carrier.answers(PATIENCE):
@@ -147,7 +149,7 @@ class Crew:
         return [arrays[0] for arrays in self._arrays(requests)]
 
     def _arrays(self, requests: Sequence[Request]) -> list[list[Tensor]]:
-        self.begin()
+        self._begin()
         started, networks = time.monotonic(), 0
         waiting, done, tries = deque(range(len(requests))), dict[int, list[Tensor]](), Counter[int]()
         while len(done) < len(requests):

@@ -10,8 +10,7 @@ from hyperevo.errors import UserError
 from hyperevo.guests import Code
 from hyperevo.parts import Parts, Task
 from hyperevo.runs.crew import Carrier, Crew
-from hyperevo.runs.inputs import constants_hash
-from hyperevo.runs.worker import Facts, Order
+from hyperevo.runs.worker import BUILT, Facts, Order
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> C
     """Workers for a run, started where they are a cluster's; None where there shall be none."""
     loss = parts.search.loss() if isinstance(parts.search, FollowsGradient) else None
     order = Order(config_values(config), code_elsewhere(config), os.getcwd(), memory_gb, str(parts.device), loss)
-    expected = Facts(parts.task.checksum, constants_hash(parts.target))
+    expected = Facts.of(parts.task, parts.target, [config.part(kind) for kind in BUILT])
     if spread.ray is None:
         from hyperevo.runs.local_workers import LocalWorkers
 
@@ -52,7 +51,7 @@ def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> C
         return Crew(LocalWorkers(order, count), expected) if count else None
     crew = Crew(_on_cluster(spread, order, parts.task), expected)
     try:
-        crew.begin()
+        crew.gather()
     except BaseException:
         crew.close()
         raise

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from hyperevo.abilities import Calls, Loss
+from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import Values, part_settings
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import RunFailed, UserError, shortened
@@ -30,6 +31,9 @@ from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, droppi
 from hyperevo.runs.parcels import Parcel, packed_state, unpack, unpacked_state
 from hyperevo.runs.shared_data import Arrays, share
 from hyperevo.search._neat_learn import as_leaf
+
+BUILT = ("task", "target", "encoding")
+"""Parts that a worker has; the search stays with the run."""
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """Time between two looks whether an environment has returned."""
@@ -72,10 +76,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Facts:
-    """Data and constants that a worker has, to be compared with those of the run."""
+    """Data, constants and code of guests that a worker has, to be compared with those of the run."""
 
     checksum: str
     constants: str | None
+    code: tuple[str, ...]
+
+    @staticmethod
+    def of(task: Task, target: Target, settings: Sequence[ComponentSettings]) -> "Facts":
+        """Checksum of a task's data, and hashes of a target's constants and of the code that three parts name."""
+        parts = [component_of(kind, own).source for kind, own in zip(BUILT, settings, strict=True)]
+        named = [code.source for own in settings for code in own.code()]
+        return Facts(task.checksum, constants_hash(target),
+                     tuple(source.sha256 for source in [*parts, *named] if source is not None))
 
 
 class Worker:
@@ -88,7 +101,8 @@ class Worker:
         with suppress(OSError):  # of a machine without this folder, which the config need not name anything in
             os.chdir(order.directory)
         self.device, self.order, self.seed = torch.device(order.device), order, int(order.values["seed"])
-        self.task, self.target, self.encoding = _built(order, self.device)
+        self._settings = [part_settings(kind, order.values[kind], "run", {}, order.code) for kind in BUILT]
+        self.task, self.target, self.encoding = _built(self._settings, self.device)
         share(self.task, data or {})
         keep_freed_memory()  # of blocks, from here on
         self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
@@ -98,8 +112,8 @@ class Worker:
         self._last: tuple[tuple[Kind, int], Callable[[Genotypes], torch.Tensor]] | None = None
 
     def facts(self) -> Facts:
-        """Checksum of the data, and hash of the target's constants."""
-        return Facts(self.task.checksum, constants_hash(self.target))
+        """Facts to be compared with those of the run."""
+        return Facts.of(self.task, self.target, self._settings)
 
     def work(self, request: Request) -> list[np.ndarray]:
         """Arrays that a block's request asks for: fitness or scores (P,), or a gradient (numbers,). Raises RunFailed
@@ -153,12 +167,10 @@ class Worker:
         return lambda genotypes: gradient_of(work, *as_leaf(as_graphs(genotypes)), batch)
 
 
-def _built(order: Order, device: torch.device) -> tuple[Task, Target, Encoding]:
-    settings = {kind: part_settings(kind, order.values[kind], "run", {}, order.code)
-                for kind in ("task", "target", "encoding")}
-    task = build_task(settings["task"], device)
-    target = build_target(settings["target"], task)
-    return task, target, build_encoding(settings["encoding"], target.geometry, device, target.start)
+def _built(settings: Sequence[ComponentSettings], device: torch.device) -> tuple[Task, Target, Encoding]:
+    task = build_task(settings[0], device)
+    target = build_target(settings[1], task)
+    return task, target, build_encoding(settings[2], target.geometry, device, target.start)
 
 
 def answer(work: Callable[[], object]) -> object:
