@@ -126,7 +126,8 @@ class Crew:
     def gradients(self, lessons: Lessons, generation: int, blocks: Sequence[slice]) -> list[Tensor]:
         """Gradient (numbers,) of every block of graphs that learn, in order."""
         with torch.no_grad():
-            return self._values([Request("gradient", generation, pack(lessons.leaf(block)[1])) for block in blocks])
+            requests = [Request("gradient", generation, pack(lessons.leaf(block)[1])) for block in blocks]
+        return self._values(requests)
 
     def slopes(self, genotypes: Tensor, generation: int, carried: Carried | None,
                blocks: Sequence[slice]) -> list[Slope]:
