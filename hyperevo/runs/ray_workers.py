@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperevo.errors import RunFailed, UserError, shortened
+from hyperevo.errors import RunFailed, UserError, reason, shortened
 from hyperevo.parts import Task
 from hyperevo.runs.crew import RESUME, Lost
 from hyperevo.runs.shared_data import Arrays, large_arrays
@@ -47,6 +47,7 @@ def connect(address: str, cpus: int | None = None) -> ModuleType:
     """Ray, connected as `cluster` says, until it is shut down."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+    _check_reachable(address)
     import ray
 
     own: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
@@ -55,6 +56,18 @@ def connect(address: str, cpus: int | None = None) -> ModuleType:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"--ray {address}: {shortened(error)}") from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise UserError where nobody listens at HOST:PORT; Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        raise UserError(f"--ray {address}: no cluster answers there: {why}") from error
 
 
 def capacity(ray: ModuleType) -> int:
