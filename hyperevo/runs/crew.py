@@ -30,6 +30,10 @@ TRIES = 3
 """Workers that may die at one block, or one after the other before they have begun, until the run ends."""
 PATIENCE = 0.5
 """Seconds between two looks at workers that do not answer."""
+LITTLE = 0.1
+"""Seconds of evaluation up to which several blocks travel together."""
+SHARES = 4
+"""Smallest number of times that each worker is given blocks of a population, if there are as many."""
 LATE = 30.0
 """Seconds that a run waits for the last of its workers, once the first is there."""
 
@@ -79,7 +83,7 @@ class Traffic:
 
     def add(self, request: Request) -> None:
         """Count a block; arrays that all blocks share travel apart from it."""
-        self.blocks += 1
+        self.blocks += max(len(request.sizes), 1)
         self.genotypes += request.parcel.bytes
         head = pickle.dumps(replace(request, common=()), protocol=5, buffer_callback=lambda _: None)
         self.sent += len(head) + request.parcel.bytes
@@ -96,6 +100,7 @@ class Crew:
         self._busy: dict[int, int] = {}
         self._false_starts: Counter[int] = Counter()
         self._begun = False
+        self._block_seconds = 0.0
         self.per_second = 0.0
         """Networks that came back a second, of the population last evaluated."""
 
@@ -121,13 +126,26 @@ class Crew:
         common = common_part(genotypes)
         self.traffic.genotypes += sum(own.nbytes for own in common)
         self.traffic.sent += sum(own.nbytes for own in common)
-        return self._values([Request(kind, generation, pack(genotypes[block]), common) for block in blocks])
+        requests = [Request(kind, generation, pack(genotypes[own[0].start : own[-1].stop]), common,
+                            tuple(len(genotypes[block]) for block in own)) for own in self._bundles(blocks)]
+        started = time.monotonic()
+        found = [values for arrays in self._arrays(requests) for values in arrays]
+        self._block_seconds = (time.monotonic() - started) * max(self.workers, 1) / len(blocks)
+        return found
+
+    def _bundles(self, blocks: Sequence[slice]) -> list[Sequence[slice]]:
+        """Blocks that travel together: as many as take little time, but not so many that workers wait for the last of
+        them."""
+        most = max(len(blocks) // (SHARES * max(self.workers, 1)), 1)
+        together = min(int(LITTLE / self._block_seconds), most) if self._block_seconds else 1
+        size = max(together, 1)
+        return [blocks[start : start + size] for start in range(0, len(blocks), size)]
 
     def gradients(self, lessons: Lessons, generation: int, blocks: Sequence[slice]) -> list[Tensor]:
         """Gradient (numbers,) of every block of graphs that learn, in order."""
         with torch.no_grad():
             requests = [Request("gradient", generation, pack(lessons.leaf(block)[1])) for block in blocks]
-        return self._values(requests)
+        return [arrays[0] for arrays in self._arrays(requests)]
 
     def slopes(self, genotypes: Tensor, generation: int, carried: Carried | None,
                blocks: Sequence[slice]) -> list[Slope]:
@@ -145,9 +163,6 @@ class Crew:
     def _after(carried: Carried | None, state: Sequence[Tensor], genotypes: Tensor) -> Carried | None:
         return None if carried is None else \
             Carried(tuple(part.to(genotypes.device) for part in state) or None, carried.draw)
-
-    def _values(self, requests: Sequence[Request]) -> list[Tensor]:
-        return [arrays[0] for arrays in self._arrays(requests)]
 
     def _arrays(self, requests: Sequence[Request]) -> list[list[Tensor]]:
         self._begin()

@@ -1,5 +1,6 @@
 """Genotypes as a few arrays, which travel from process to process in little more than the bytes of their numbers."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -51,14 +52,14 @@ def unpack(parcel: Parcel, common: Sequence[np.ndarray], device: torch.device) -
     """Population of a parcel and the arrays that travelled apart."""
     if parcel.kind == "graphs":
         return _graphs(parcel.names, *parcel.arrays)
-    tensors = [_tensor(array).to(device) for array in parcel.arrays]
+    tensors = [read_only(array).to(device) for array in parcel.arrays]
     if parcel.kind == "genes":
         return tensors[0]
     noise: dict[str, Factored | Tensor] = {}
     for counted in parcel.names:
         own, tensors = tensors[:int(counted[0])], tensors[int(counted[0]):]
         noise[counted[1:]] = own[0] if len(own) == 1 else Factored(*own)
-    return Neighbours(_tensor(common[0]).to(device), noise)
+    return Neighbours(read_only(common[0]).to(device), noise)
 
 
 def packed_state(tensors: Sequence[Tensor]) -> list[np.ndarray]:
@@ -68,7 +69,7 @@ def packed_state(tensors: Sequence[Tensor]) -> list[np.ndarray]:
 
 def unpacked_state(arrays: Sequence[np.ndarray] | None, device: torch.device) -> tuple[Tensor, ...] | None:
     """Tensors of arrays; None for None."""
-    return None if arrays is None else tuple(_tensor(array).to(device) for array in arrays)
+    return None if arrays is None else tuple(read_only(array).to(device) for array in arrays)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -76,8 +77,11 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().contiguous().numpy()
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(array.copy())  # what has travelled is read-only, and small
+def read_only(array: np.ndarray) -> Tensor:
+    """Tensor on the memory of an array that nobody writes to, as what has travelled is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of just that
+        return torch.from_numpy(array)
 
 
 def _factors(noise: Factored | Tensor) -> list[Tensor]:
@@ -122,7 +126,7 @@ def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs
         strict=True)]
     own = [topologies[place] for place in places.tolist()]
     links, counts = [topology.links for topology in own], [len(topology.nodes) for topology in own]
-    parts = [_tensor(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
+    parts = [read_only(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
     return [Graph(topology, *values) for topology, *values in zip(own, *parts, strict=True)]
 
 

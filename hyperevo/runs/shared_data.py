@@ -1,6 +1,5 @@
 """Data of a task that the workers on one node share: every node holds it once, and not every worker."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.parts import Task
+from hyperevo.runs.parcels import read_only
 
 LARGE = 1_000_000
 """Bytes from which on an array is shared."""
@@ -35,7 +35,7 @@ def share(task: Task, arrays: Arrays) -> None:
         own, other = value.numpy() if isinstance(value, Tensor) else value, arrays.get(name)
         if other is None or other.shape != own.shape or other.dtype != own.dtype:
             return value
-        return _read_only(other) if isinstance(value, Tensor) else other
+        return read_only(other) if isinstance(value, Tensor) else other
 
     for name, value in vars(task).items():
         if (now := _changed(name, value, shared)) is not value:
@@ -53,9 +53,3 @@ def _changed(name: str, value: object, change: Callable[[str, Tensor | np.ndarra
     if isinstance(value, np.ndarray) and value.nbytes >= LARGE and value.dtype != object:
         return change(name, value)
     return value
-
-
-def _read_only(array: np.ndarray) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # nobody writes into a task's data
-        return torch.from_numpy(array)

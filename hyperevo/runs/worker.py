@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -59,17 +60,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Request:
-    """One block: the values that are wanted, the generation whose batch gives them, and the genotypes.
+    """One block, or a few: the values that are wanted, the generation whose batch gives them, and the genotypes.
 
     kind: fitness on the generation's training batch, score on the validation examples, the gradient of the fitness on
     the batch by the numbers of graphs, or fitness with its gradient by genes and the state after the batch. common:
-    arrays that all blocks of a population share. state: that of networks which read on, and draw the seed of dropout.
+    arrays that all blocks of a population share. sizes: numbers of genotypes of several blocks, each of which is
+    evaluated by itself. state: that of networks which read on, and draw the seed of dropout.
     """
 
     kind: Kind
     generation: int
     parcel: Parcel
     common: Sequence[np.ndarray] = field(default=(), repr=False)
+    sizes: tuple[int, ...] = ()
     state: list[np.ndarray] | None = None
     draw: int | None = None
 
@@ -133,7 +136,9 @@ class Worker:
         genotypes = unpack(request.parcel, request.common, self.device)
         if request.kind == "slope":
             return self._slope(as_genes(genotypes), request)
-        return [self._values(request.kind, request.generation)(genotypes).cpu().numpy()]
+        values, stops = self._values(request.kind, request.generation), list(accumulate(request.sizes))
+        blocks = [genotypes[stop - size : stop] for size, stop in zip(request.sizes, stops, strict=True)]
+        return [values(block).cpu().numpy() for block in blocks or [genotypes]]
 
     def _slope(self, genotypes: torch.Tensor, request: Request) -> list[np.ndarray]:
         """Fitness (B,), its gradient (B, genes), and the state after the batch."""
