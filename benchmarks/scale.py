@@ -5,7 +5,7 @@
 overhead: a generation of 1,000 networks in one process and over one worker, in turns. Counted are seconds of the
 processor, of this process and its worker, which others on the machine hardly change, and seconds of the clock.
 
-growth: 64 blocks whose evaluation only sleeps, over 1 to 16 workers: what remains is the dealing. From it and from the
+growth: 64 blocks whose evaluation only sleeps, over 1 to 8 workers: what remains is the dealing. From it and from the
 processor's time of the run's own process for each block, of `ask` and of `tell`, follows the model of docs/scale.md.
 
 carracing: a generation of `carracing-dct` over two processes of this machine, and over two workers of a cluster.
@@ -192,7 +192,7 @@ def main() -> None:
     found: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
     work: dict[str, Callable[[], Any]] = {
         "overhead": lambda: {name: overhead(name, own, turns) | telling(name, own) for name, own in ROWS.items()},
-        "growth": lambda: growth([1, 2] if options.quick else [1, 2, 4, 8, 16]),
+        "growth": lambda: growth([1, 2] if options.quick else [1, 2, 4, 8]),
         "carracing": lambda: carracing(1 if options.quick else 3)}
     for part in parts:
         found[part] = work[part]()
