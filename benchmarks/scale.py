@@ -29,8 +29,8 @@ from hyperevo.config import load_config
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.genotypes import Genotypes
 from hyperevo.runs import Run, create_run
+from hyperevo.runs.elsewhere import elsewhere
 from hyperevo.runs.evaluate import acting_in, evaluate
-from hyperevo.runs.rounds import _elsewhere, one_round
 from hyperevo.runs.spread import Spread
 
 ROWS = {"dct-mnist": ["search.population=1000"], "cppn-mnist": ["search.population=1000", "task.images=250"],
@@ -81,7 +81,7 @@ def processor_seconds() -> float:
 def _evaluated(run: Run, genotypes: Genotypes) -> None:
     parts = run.parts
     evaluate(parts.encoding, parts.target, genotypes, parts.task.batch(0, 0), parts.task.fitness, run.memory_gb,
-             acting=acting_in(parts.task), elsewhere=_elsewhere(run, "fitness"))
+             acting=acting_in(parts.task), elsewhere=elsewhere(run, "fitness"))
 
 
 def in_turns(runs: Sequence[Run], turns: int, graphs: Genotypes | None = None) -> list[list[dict[str, float]]]:
@@ -134,7 +134,7 @@ def growth(workers: Sequence[int]) -> dict[str, Any]:
                                                   "run.validate_every=1000"]).config
             run = create_run(config, None, spread=Spread("local", count))
             try:
-                one_round(run)
+                _dealt(run)
                 turns = [_dealt(run) for _ in range(5)]
             finally:
                 run.close()

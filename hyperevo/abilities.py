@@ -3,7 +3,8 @@
 P is the number of networks, N the number of examples; see `hyperevo.parts`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -25,6 +26,15 @@ class Acts(Protocol):
 
     def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
         """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A task whose networks write their answers symbol by symbol when they are judged. While a gradient is followed
+    they are told what is written before each symbol."""
+
+    def write(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Answers (P, N, …) that P networks write; `fitness` and `score` take them as outputs."""
 
 
 @runtime_checkable
@@ -114,6 +124,16 @@ class Steps(Protocol):
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
 
 
+@runtime_checkable
+class Translates(Protocol):
+    """A target that reads a whole sentence and then writes another by itself."""
+
+    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
+                  coverage_penalty: float) -> Tensor:
+        """Translations (P, N, steps) of sentences (N, S) by a beam search of this width, of at most so many symbols;
+        0 after the last symbol of each."""
+
+
 # Abilities of encodings
 
 
@@ -138,16 +158,35 @@ class PaintsGraphs(Protocol):
         """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
 
 
+@runtime_checkable
+class Decides(Protocol):
+    """An encoding that computes in one of several ways, by the numbers of its genotypes."""
+
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Everything that such numbers decide: where it is equal, and so are the structures, `express` takes the same
+        operations."""
+
+
+@runtime_checkable
+class MayRecur(Protocol):
+    """An encoding whose graphs may have links that lead back."""
+
+    recurrent: bool
+    """True where they may."""
+
+
 # Abilities of searches
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
+    """Options of the loss that a gradient follows: decay of generated weights, precision of products, torch.compile,
+    and steps as CUDA graphs."""
 
     generated_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     compile: bool = False
+    graph: Literal["auto", "on", "off"] = "auto"
 
 
 @runtime_checkable
@@ -158,6 +197,24 @@ class FollowsGradient(Protocol):
 
     def loss(self) -> Loss:
         """Options of the loss."""
+
+
+@runtime_checkable
+class StepsInPlace(Protocol):
+    """A search that follows the gradient by tensor operations on memory that stays where it is, so that a step can be
+    captured as a CUDA graph. `tell` is `begin_step`, `step` and `end_step`."""
+
+    def begin_step(self) -> None:
+        """Write the numbers that the coming step reads, such as its learning rate, where it reads them."""
+
+    def step(self, fitness: Tensor) -> None:
+        """Take the step along the gradient of the fitness (P,), by tensor operations alone."""
+
+    def end_step(self) -> None:
+        """Count the step."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end all that they changed is as before, in the same memory."""
 
 
 class Lessons(Protocol):
@@ -180,6 +237,27 @@ class Lessons(Protocol):
 
     def graphs(self) -> Genotypes:
         """Graphs with what they have learned so far."""
+
+
+@runtime_checkable
+class LessonsInPlace(Lessons, Protocol):
+    """Lessons that change memory which stays where it is, by tensor operations alone, so that a step can be captured as
+    a CUDA graph. `step` is `begin_step`, `follow` and `end_step`."""
+
+    def place(self, device: torch.device) -> None:
+        """Put all numbers on a device, before the first step."""
+
+    def begin_step(self) -> None:
+        """Write the numbers that the coming step reads, such as its learning rate, where it reads them."""
+
+    def follow(self, gradient: Tensor) -> None:
+        """Take the step up the gradient (numbers,), by tensor operations alone."""
+
+    def end_step(self) -> None:
+        """Count the step."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end all that they changed is as before, in the same memory."""
 
 
 @runtime_checkable

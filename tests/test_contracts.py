@@ -2,6 +2,7 @@
 tested without an edit. The rules themselves find what is wrong with parts that do not."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from hyperevo.contracts._rules import bits, findings
 from hyperevo.control import cartpole
 from hyperevo.data import ImageData, verify
 from hyperevo.errors import UserError
+from hyperevo.search.gradient import GradientSearch
 
 PACKAGE = Path(__file__).parent.parent / "hyperevo"
 GUESTS = Path(__file__).parent / "guests"
@@ -29,9 +31,14 @@ VARIANTS = {
     ("encoding", "dct"): [{"coefficients": [2]}, {"direct": ["*.bias"]}],
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
+    ("encoding", "network"): [{}, {"recurrent": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
+    ("search", "cmaes"): [{}, {"separable": True}],
+    ("search", "cosyne"): [{}, {"permute_all": False}],
+    ("search", "genetic"): [{}, {"elitist": False}],
+    ("search", "pgpe"): [{}, {"optimizer": "clipup"}],
     ("search", "eggroll"): [{"population": 20}, {"population": 20, "rank": 2, "optimizer": "sgd", "decay": 0.9}],
     ("target", "mlp"): [{"hidden": [[2, 3]]}, {"hidden": [[2, 3], [3, 3]], "activation": "relu", "biases": False},
                         {"ridge": 1.0}],
@@ -52,11 +59,15 @@ VARIANTS = {
                          {"sampling": "epochs"}],
     ("task", "gymnasium"): [{"most_steps": 50, "validation": 3}],
     ("task", "handwriting"): [{"strokes": "{strokes}", "drawings": 5, "length": 12, "mixtures": 3}],
+    ("task", "translation"): [{"pairs": "", "source": "{source}", "target": "{translation}", "symbols": 60,
+                               "longest": 20, "sentences": 5}],
+    ("target", "encoder-decoder"): [{"embedding": 3, "hidden": 4, "hyper": 3, "hyper_embedding": 2, "layer": layer}
+                                    for layer in ("lstm", "layer-norm-lstm", "hyper-lstm")],
     ("task", "retina"): [{}, {"layout": "line"}]}
 """Options of parts that cannot be built without, or are to be tested with others too."""
 
-REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "omniglot",
-                                                                   "ptb", "tinyshakespeare")}
+REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "multi30k",
+                                                                   "omniglot", "ptb", "tinyshakespeare")}
 """Parts that need published data."""
 
 ALL = [pytest.param(kind, name, options, id=f"{kind}-{name}-{number}") for kind in FOLDERS
@@ -245,6 +256,12 @@ def test_what_is_wrong_is_said_in_a_line(kind, number, tmp_path):
     assert any(re.search(expected, line) for line in lines), lines
     assert all("\n" not in line and len(line) < 400 for line in lines)
     assert len(lines) < 12
+
+
+def test_steps_that_are_tried_and_leave_a_trace_are_found(monkeypatch):
+    monkeypatch.setattr(GradientSearch, "rehearsal", lambda search: nullcontext())
+    assert [str(finding) for finding in check("gradient", "search") if finding.rule == "steps in place"][0] == \
+        "steps in place: ask is not the same bit for bit"
 
 
 class Uneven:

@@ -12,8 +12,8 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.guests import Code, UntrustedCode
 from hyperevo.runs import Interrupted, Round, create_run, execute, finished, open_run
 from hyperevo.runs.folder import read_run_config
-from hyperevo.runs.rounds import signals
 from hyperevo.runs.spread import code_elsewhere
+from hyperevo.signals import signals
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,9 @@ from hyperevo.toml import parse_value
 
 BUDGETS = ("evaluations", "images", "seconds")
 
+OUTPUTS = ("figures", "log")
+"""Keys of the table `run` that change nothing of a run's result."""
+
 UNLIMITED = 2**31 - 1
 """Number of rounds of a run that a budget ends."""
 
@@ -186,12 +189,13 @@ def _resolved(config: RunConfig, budget: tuple[str, str] | None, code: Code) -> 
 
 def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> str:
     """Ten hexadecimal digits of a hash over a resolved config and the code and files that it names, without its name,
-    description and data checksum, which is known only once a run is made.
+    its description, what it draws and logs, and its data checksum, which is known only once a run is made.
 
     inputs: hashes of the files of data; by default those of now.
     """
     unsaid = ("name", "description", "data_checksum")
     values = {key: value for key, value in config_values(config).items() if key not in unsaid}
+    values["run"] = {key: value for key, value in values["run"].items() if key not in OUTPUTS}
     if code := {source.spelled: dict(source.files()) if source.trusted else source.sha256
                 for source in config.sources()}:
         values["code"] = code

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
+from hyperevo.compare.dots import dots, link_to, seed_values
 from hyperevo.compare.figures import caption
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
@@ -62,6 +63,8 @@ class Run:
     scale: str
     """Meaning of the frames' colours in words; empty without frames."""
     frames: Sequence[Frame]
+    link: str
+    """Address of the run's folder, relative to the report's; empty where it is elsewhere."""
 
 
 def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Sequence[str],
@@ -73,13 +76,13 @@ def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Seq
     """
     template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    runs = {name: [_run(outcome) for outcome in own] for name, own in by_name(outcomes)}
+    runs = {name: [_run(outcome, path.parent) for outcome in own] for name, own in by_name(outcomes)}
     head, lines, sorted_by = _table(outcomes)
     write_text(path, environment.from_string(template).render(
         title=title, notes=notes, missing=len(unfinished(outcomes)), every=len(outcomes), absent=_absent(outcomes),
-        facts=_facts(outcomes), head=head, lines=lines, sorted_by=sorted_by, runs=runs, configs=_configs(outcomes),
-        numbers=range(1, len(HEAD) - 1), tiles=TILES, frame_width=WIDTH,
-        figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
+        facts=_facts(outcomes), values=seed_values(outcomes), dots=dots(rows(outcomes)), head=head, lines=lines,
+        sorted_by=sorted_by, runs=runs, configs=_configs(outcomes), numbers=range(1, len(HEAD) - 1), tiles=TILES,
+        frame_width=WIDTH, figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
 
 
 def _data_uri(kind: str, content: bytes) -> str:
@@ -157,14 +160,14 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int
     return ["row", *head[1:]], lines, HEAD.index("test accuracy")
 
 
-def _run(outcome: Outcome) -> Run:
-    result, seed = outcome.result, outcome.entry.seed
+def _run(outcome: Outcome, out: Path) -> Run:
+    result, seed, link = outcome.result, outcome.entry.seed, link_to(outcome.entry.folder, out)
     try:
         view = open_view(outcome.entry.folder)
     except UserError:
         if result is not None:
             raise
-        return Run(seed, f"unfinished: {_progress(outcome)}", "", ())
+        return Run(seed, f"unfinished: {_progress(outcome)}", "", (), link)
     if result is None:
         state, last = f"unfinished: {_progress(outcome)}", "the best so far"
     else:
@@ -172,14 +175,14 @@ def _run(outcome: Outcome) -> Run:
         state = f"test {measure.name} {measure.text(result['test_accuracy'])}"
         last = f"the final champion, of round {result['champion_round']:,}"
     if not view.matrices:
-        return Run(seed, state, "", ())
+        return Run(seed, state, "", (), link)
     name, sheets = next(iter(view.matrices.items()))
     stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]
     stages.append((last, view.over_image(name, view.weights[name])))
     limit = symmetric_limit([weights for _, weights in stages])
     frames = [Frame(when, *_picture(weights, *sheets, limit)) for when, weights in stages]
     scale = "; ".join([f"{name}, blue −{limit:.2g} to red {limit:.2g}", *filter(None, [view.remark(name)])])
-    return Run(seed, state, scale, frames)
+    return Run(seed, state, scale, frames, link)
 
 
 def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:

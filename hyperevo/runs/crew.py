@@ -22,6 +22,7 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.genotypes import Genotypes
 from hyperevo.runs.learn import Carried, Slope
 from hyperevo.runs.parcels import common_part, pack, packed_state
+from hyperevo.runs.pulse import beat
 from hyperevo.runs.worker import Facts, Kind, Request, differences
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ class Crew:
 
     def _arrays(self, requests: Sequence[Request]) -> list[list[Tensor]]:
         self._begin()
-        started, networks = time.monotonic(), 0
+        started, networks, whole = time.monotonic(), 0, sum(len(request.parcel) for request in requests)
         waiting, done, tries = deque(range(len(requests))), dict[int, list[Tensor]](), Counter[int]()
         while len(done) < len(requests):
             while waiting and self._free:
@@ -182,6 +183,7 @@ class Crew:
                 if (values := self._take(worker, answer)) is not None and block is not None:
                     done[block] = [torch.from_numpy(array.copy()) for array in values]
                     networks += len(requests[block].parcel)
+                    beat(networks, whole)
                     self.per_second = networks / max(time.monotonic() - started, 1e-6)
         return [done[block] for block in range(len(requests))]
 

@@ -13,8 +13,9 @@ import torch
 
 from hyperevo import __version__
 from hyperevo.config import Values
+from hyperevo.devices import painting
 
-LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn", "safetensors")
+LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "safetensors")
 
 
 def forget_peak_memory() -> None:
@@ -60,4 +61,4 @@ def environment(device: torch.device) -> Values:
     return {"hyperevo": __version__, "python": platform.python_version(), "platform": platform.platform(),
             "libraries": {library: version(library) for library in LIBRARIES}, "device": str(device),
             "device_name": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-            "byte_order": sys.byteorder}
+            "byte_order": sys.byteorder, "painting": painting(device)}

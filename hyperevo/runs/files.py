@@ -177,10 +177,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors on the CPU; raises UserError naming the file where it is missing, cut short or not safetensors."""
+    """Tensors on the CPU; raises UserError naming the file where it is missing, cut short or not safetensors.
+
+    They are copied: in the file's bytes they begin anywhere, and products of what is not aligned round otherwise.
+    """
     check_regular(path)
     try:
-        return load_file(path)
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     except Exception as error:  # SafetensorError, and what torch says of types and sizes that it does not know

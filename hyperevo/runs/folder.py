@@ -3,9 +3,9 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
-(what the search began from), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint
-records SHA-256 of all that resuming depends on.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
+subwords.model (of tasks with sub-words), start/ (what the search began from), result.json, figures/, run.log and
+run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all that resuming depends on.
 """
 
 import operator
@@ -21,6 +21,7 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
+from hyperevo.loggers import check_logger
 from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
@@ -28,7 +29,7 @@ from hyperevo.runs.compose import compose
 from hyperevo.runs.crew import Crew
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
-from hyperevo.runs.fitness_log import pack_fitness, read_fitness
+from hyperevo.runs.fitness_log import Told, pack_fitness
 from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
@@ -37,7 +38,7 @@ from hyperevo.runs.spread import HERE, Spread, closing, hire
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
-from hyperevo.runs.writer import FIXED, Writer, lock_folder
+from hyperevo.runs.writer import FIXED, SUBWORDS, Writer, lock_folder
 from hyperevo.seal import STATE, check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
@@ -69,6 +70,8 @@ def _hired(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) ->
 def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
     """The config with the data's checksum, its parts, and the memory that evaluating may take."""
     _set_threads(config)
+    if config.run.log:
+        check_logger(config.run.log)
     parts = compose(config)
     if config.data_checksum not in (None, parts.task.checksum):
         raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
@@ -138,8 +141,8 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
-
-
+    if parts.task.subwords_model:
+        write_bytes(folder / SUBWORDS, parts.task.subwords_model)
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -165,7 +168,7 @@ def _check_is_there(folder: Path) -> None:
         raise UserError(f"{shown_path(folder)}: no such run folder")
 
 
-LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
+LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until", "run.patience")
 """Keys that may change when a run goes on: its limits."""
 
 
@@ -252,14 +255,12 @@ def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts
 
 def _restore(run: Run, checkpoint: Checkpoint) -> None:
     """Bring the search where the checkpoint was taken; raises UserError where that does not fit the config."""
-    log = run.folder / "fitness.bin"
-    told = read_fitness(log)
-    if len(told) != checkpoint.round:
-        raise UserError(f"{log}: holds {len(told)} rounds, and the checkpoint is of round {checkpoint.round}")
+    told = Told(run.folder / "fitness.bin", checkpoint.round)
     place = run.folder / "checkpoint" / f"{checkpoint.round:08d}"
     try:
         run.parts.search.restore(checkpoint.search, told)
         if not checkpoint.hashes:  # of an earlier version: nothing says yet that it is whole
+            len(told.records)
             check_state(run.parts, checkpoint.champion)
     except (UserError, RunFailed):
         raise

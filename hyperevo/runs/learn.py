@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
+from hyperevo.abilities import DropsOut, Lessons, LessonsInPlace, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.randomness import mixed
+from hyperevo.runs.captures import Captures, shapes_of
 from hyperevo.runs.evaluate import alone_or_few, calibrated, division, fitting_half, in_threads
 from hyperevo.weights import Weights
 
@@ -80,26 +81,70 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
     return torch.compile(fitness, dynamic=False) if loss.compile else fitness
 
 
-Gradients = Callable[[Lessons, int, list[slice]], list[Tensor] | None]
-"""Function that has other processes compute the gradients of blocks of graphs on the batch of a generation: one
-gradient (numbers,) for every block, or None where this process shall."""
+Gradients = Callable[[list[slice]], list[Tensor] | None]
+"""Function that has other processes compute the gradients of blocks of graphs: one gradient (numbers,) for every block,
+or None where this process shall."""
+
+Teacher = Callable[[Lessons, int], Gradients]
+"""Function of lessons and the generation whose batch they are on."""
+
+
+def _nowhere(blocks: list[slice]) -> None:
+    """Leave the gradients to this process."""
 
 
 def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
-          memory_gb: float, elsewhere: Gradients = lambda lessons, generation, blocks: None) -> Genotypes:
-    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
+          memory_gb: float, captures: Captures | None = None, elsewhere: Teacher = lambda lessons, generation: _nowhere
+          ) -> Genotypes:
+    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone.
+    With `captures` a step is captured, if the lessons can be."""
+    def gradient(batch: Batch, carried: Carried | None) -> Tensor:
+        return _gradient(lessons, partial(fitness, carried=carried), target, batch, memory_gb,
+                         elsewhere(lessons, current[0]))
+
+    def step(batch: Batch, carried: Carried | None) -> None:
+        lessons.step(gradient(batch, carried))
+
+    if captures is not None and captures.wanted and isinstance(lessons, LessonsInPlace):
+        step = _CapturedLessons(lessons, gradient, captures).step
     first = LEARNING_STREAM + generation * lessons.steps
-    for step in range(lessons.steps):
-        batch = task.batch(seed, first + step)
-        blocks, threads = division(len(lessons), target, batch[0], memory_gb, lessons.widest)
-        work = partial(_gradient, lessons, partial(fitness, carried=dropping(target, seed, first + step)), batch)
-        lessons.step(torch.cat(elsewhere(lessons, first + step, blocks) or in_threads(work, blocks, threads)))
+    current = [first]
+    for number in range(first, first + lessons.steps):
+        current[0] = number
+        step(task.batch(seed, number), dropping(target, seed, number))
     return lessons.graphs()
 
 
-def _gradient(lessons: Lessons, fitness: Fitness, batch: Batch, block: slice) -> Tensor:
-    """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs."""
-    return gradient_of(fitness, *lessons.leaf(block), batch)
+class _CapturedLessons:
+    """Steps of one generation's lessons, each launched as one. Graphs of other structures need other captures."""
+
+    def __init__(self, lessons: LessonsInPlace, gradient: Callable[[Batch, Carried | None], Tensor],
+                 captures: Captures):
+        self.lessons, self.gradient, self.captures = lessons, gradient, captures
+        captures.forget()
+        lessons.place(captures.device)
+
+    def step(self, batch: Batch, carried: Carried | None) -> None:
+        """Take one step on a batch."""
+        def work(own: Batch) -> None:
+            self.lessons.follow(self.gradient(own, None if carried is None else Carried()))
+
+        key = shapes_of(batch), self.captures.decisions(self.lessons.graphs)
+        captured = self.captures.known(key) or self.captures.of(key, work, batch, self.lessons.rehearsal)
+        if captured is None:
+            self.lessons.step(self.gradient(batch, carried))
+            return
+        self.lessons.begin_step()
+        captured.run(batch, 0 if carried is None else carried.draw)
+        self.lessons.end_step()
+
+
+def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float,
+              elsewhere: Gradients) -> Tensor:
+    """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs at a time."""
+    blocks, threads = division(len(learning), target, batch[0], memory_gb, learning.widest)
+    return torch.cat(elsewhere(blocks) or in_threads(
+        lambda block: gradient_of(fitness, *learning.leaf(block), batch), blocks, threads))
 
 
 def gradient_of(fitness: Fitness, numbers: Tensor, graphs: Genotypes, batch: Batch) -> Tensor:

@@ -15,9 +15,10 @@ from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
 from hyperevo.parts import Batch, Parts
 from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
+from hyperevo.runs.confusion import confusion
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
-from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
+from hyperevo.runs.evaluate import calibrated, evaluate, judged_by
 from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
@@ -76,7 +77,7 @@ def finish(run: Run) -> Result:
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
-                    acting_in(parts.task))
+                    judged_by(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = parts.target.state_dict(networks.network(0))
@@ -138,6 +139,7 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
     plain, tensors = pack_genotype(champion.genotype)
     first = task.preprocessing()
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
+    shown = shown | confusion(task, run.parts.target, networks, examples, run.memory_gb)
     # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
     also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
             **({"examples.safetensors": shown} if shown else {})}
@@ -161,5 +163,5 @@ def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: f
     if selected is None:
         return {}
     scores = evaluate(parts.encoding, parts.target, selected, examples, parts.task.score, memory_gb, calibration,
-                      acting_in(parts.task))
+                      judged_by(parts.task))
     return {"test_accuracies": scores.tolist()}

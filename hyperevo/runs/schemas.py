@@ -40,6 +40,7 @@ class GraphFile(_File):
     inputs: Size
     outputs: list[Count]
     nodes: list[Annotated[tuple[str, str, list[Count]], Strict(False)]]
+    recurrent: Literal[True] | None = None
 
 
 class GenotypeFile(_File):

@@ -1,5 +1,6 @@
 """A run in memory: its config, parts, progress and champion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,11 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
 from hyperevo.parts import Parts
+from hyperevo.runs.captures import Captures
 from hyperevo.runs.crew import Crew
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
+from hyperevo.runs.steps import Steps
 from hyperevo.runs.writer import Writer
 
 
@@ -67,8 +70,15 @@ class Run:
     seconds: float = 0.0
     champion: Champion | None = None
     fitness: Fitness | None = None
+    """Fitness with its gradient, where genomes learn within a generation."""
+    captures: Captures | None = None
+    """Captured steps of these genomes."""
+    steps: Steps | None = None
+    """Steps along the gradient, where the search follows it."""
     carried: Carried | None = None
     """State of a target that reads sequences on, where a gradient trains it."""
+    result: Mapping[str, object] | None = None
+    """Content of result.json, once the run is over."""
     crew: Crew | None = None
     """Other processes that evaluate networks."""
     examples_per_batch: int = field(init=False)

@@ -26,7 +26,7 @@ from hyperevo.guests import Code
 from hyperevo.parts import Encoding, Target, Task
 from hyperevo.runs.compose import build_target, build_task
 from hyperevo.runs.environment import keep_freed_memory
-from hyperevo.runs.evaluate import acting_in, block_values, fitting_half
+from hyperevo.runs.evaluate import acting_in, block_values, fitting_half, judged_by
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, dropping, gradient_of, slope
 from hyperevo.runs.parcels import Parcel, packed_state, unpack, unpacked_state
@@ -162,7 +162,7 @@ class Worker:
 
     def _score(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
         return block_values(self.encoding, self.target, self.task.validation, self.task.score, self.order.memory_gb,
-                            self._calibration, acting_in(self.task))
+                            self._calibration, judged_by(self.task))
 
     def _gradient(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
         """Function of graphs to the gradient of their fitness by their numbers."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from hyperevo.abilities import Scene
 from hyperevo.components import TaskSettings, nearest
 from hyperevo.control import LAST, environment, environment_names, film, rollout, wobbling_rollout
+from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import MEAN_RETURN
 from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
@@ -95,7 +96,7 @@ class Control(Task):
         return self._lasting(self.environment.reset(episodes, generator), most_steps)
 
     def _lasting(self, starts: Tensor, most_steps: int) -> Batch:
-        return starts.to(self.device), torch.full((len(starts),), most_steps, device=self.device)
+        return resident(starts, self.device), torch.full((len(starts),), most_steps, device=self.device)
 
     def _held_out(self, part: str) -> Batch:
         generator = torch.Generator().manual_seed(2**62 + HELD_OUT[part])

@@ -3,9 +3,10 @@
     python tests/runs/soak.py FILE.csv [--minutes M] [--warm-up W]
 
 Each loop is `compare` of three encodings on digits as typed, in a new folder that is removed afterwards; its runs,
-tables, figures and report are all written. After each loop a row goes to FILE.csv: seconds, loops, resident memory in
-MB, open files, threads, child processes. The medians of the first and the last quarter after the warm-up may differ by
-2 % in memory, and not at all in the others.
+tables, figures and report are all written. After each loop a row goes to FILE.csv: seconds, loops, memory in MB, open
+files, threads, child processes. Memory is the process's own, in swap too; pages of libraries, which the system drops
+and reads again as it likes, are in resident_mb. The medians of the first and the last quarter after the warm-up may
+differ by 2 % in memory, and not at all in the others.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from hyperevo import cli
 COMMAND = ["hyperevo", "compare", "dct-mnist", "cppn-mnist", "direct-mnist", "task.name=digits", "task.images=40",
            "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2", "run.memory_gb=1", "threads=1",
            "--seeds", "2"]
-HEAD = ("seconds", "loop", "memory_mb", "open_files", "threads", "children")
+HEAD = ("seconds", "loop", "resident_mb", "memory_mb", "open_files", "threads", "children")
 TOLERANCE = 0.02
 
 
@@ -44,8 +45,10 @@ def compare_once(out):
 
 def measure(process, begun, loop):
     gc.collect()
-    return (round(time.monotonic() - begun, 1), loop, round(process.memory_info().rss / 1e6, 2), process.num_fds(),
-            process.num_threads(), len(process.children()))
+    held = process.memory_full_info()
+    own = held.rss - held.shared + held.swap if psutil.LINUX else held.uss
+    return (round(time.monotonic() - begun, 1), loop, round(held.rss / 1e6, 2), round(own / 1e6, 2),
+            process.num_fds(), process.num_threads(), len(process.children()))
 
 
 def soak(file, minutes):
@@ -69,7 +72,7 @@ def grown(rows, warm_up):
     quarter = len(kept) // 4
     assert quarter, f"{len(kept)} loops after the warm-up are too few"
     complaints = []
-    for at, name in enumerate(HEAD[2:], 2):
+    for at, name in enumerate(HEAD[3:], 3):
         first, last = (statistics.median(row[at] for row in part) for part in (kept[:quarter], kept[-quarter:]))
         print(f"{name}: {first} in the first quarter, {last} in the last")
         if last > first * (1 + (TOLERANCE if name == "memory_mb" else 0)):
