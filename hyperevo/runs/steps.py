@@ -5,7 +5,6 @@ that reads on into its own, and the learning rate into the optimiser's; dropout 
 before each launch. Nothing of a graph is kept on disk: a run that is resumed captures its step anew.
 """
 
-import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
@@ -29,7 +28,7 @@ class Steps:
     """
 
     def __init__(self, parts: Parts, search: FollowsGradient, seed: int, make: Callable[[], Launch] | None = None,
-                 memory_gb: float = math.inf, elsewhere: Slopes = lambda genotypes, carried, blocks: None):
+                 memory_gb: float = 1e6, elsewhere: Slopes = lambda genotypes, carried, blocks: None):
         self.memory_gb, self.elsewhere = memory_gb, elsewhere
         self.parts, self.search, self.loss = parts, search, search.loss()
         self.fitness: Fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, self.loss)
