@@ -31,10 +31,9 @@ def contents(folder):
     return [(folder / file).read_bytes() for file in FILES]
 
 
-def kill_one(after, killed, done):
-    """Kill a worker so many seconds from now, unless the run ends first."""
-    if done.wait(after):
-        return
+def kill_one(after, killed):
+    """Kill a worker so many seconds from now."""
+    time.sleep(after)
     hosts = [process for process in psutil.process_iter(["cmdline"])
              if "".join((process.info["cmdline"] or [])[:1]).startswith("ray::Host")]
     if hosts:
@@ -42,16 +41,17 @@ def kill_one(after, killed, done):
         killed.append(round(after, 3))
 
 
-def trial(config, folder, address, workers, seconds):
-    """A run with so many workers, one of which is killed within so many seconds."""
-    run, killed, done = create_run(config, folder, spread=Spread(address, workers)), [], threading.Event()
-    killer = threading.Thread(target=kill_one, args=(random.uniform(0, seconds), killed, done))
-    started = time.monotonic()
-    killer.start()
-    execute(run)
-    done.set()
-    killer.join()
-    return {"workers": workers, "killed_after": killed[0] if killed else None, "lost": run.crew.traffic.lost,
+def trial(config, folder, address, workers):
+    """A run with so many workers, one of which is killed at a random time within a random round."""
+    run, killed = create_run(config, folder, spread=Spread(address, workers)), []
+    chosen, started = random.randint(1, config.run.rounds - 2), time.monotonic()
+
+    def observe(round_):
+        if round_.number == chosen:
+            threading.Thread(target=kill_one, args=(random.uniform(0, round_.seconds), killed)).start()
+
+    execute(run, observe)
+    return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None, "lost": run.crew.traffic.lost,
             "seconds": round(time.monotonic() - started, 2), "blocks": run.crew.traffic.blocks,
             "sent_to_genotypes": round(run.crew.traffic.sent / run.crew.traffic.genotypes, 4)}
 
@@ -62,16 +62,14 @@ def main(trials, results):
     config, found = load_config("dct-mnist", CONFIG).config, []
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder) / "alone"
-        started = time.monotonic()
         execute(create_run(config, alone))
-        seconds = time.monotonic() - started
         for number in range(trials):
             own = Path(folder) / str(number)
-            told = trial(config, own, cluster.address, (1, 2, 4)[number % 3], seconds)
+            told = trial(config, own, cluster.address, (1, 2, 4)[number % 3])
             found.append({**told, "same_bits": contents(own) == contents(alone)})
             print(found[-1], flush=True)
             if results:
-                Path(results).write_text(json.dumps({"seconds_alone": round(seconds, 2), "trials": found}, indent=1))
+                Path(results).write_text(json.dumps(found, indent=1))
     cluster.shutdown()
     killed = [told for told in found if told["killed_after"] is not None]
     print(f"{sum(told['same_bits'] for told in found)} of {trials} ends are those of one process; in {len(killed)} a "
