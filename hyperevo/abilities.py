@@ -22,6 +22,8 @@ from hyperevo.weights import Weights
 class Acts(Protocol):
     """A task whose networks act in an environment instead of reading a batch."""
 
+    act_together: int
+
     def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
         """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
 
@@ -69,6 +71,14 @@ class Filmed(Protocol):
 
     def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every step and after the last."""
+
+
+@runtime_checkable
+class Calls(Protocol):
+    """A task that calls environments, whose calls may not return."""
+
+    def calls(self) -> tuple[int, str]:
+        """Number of calls so far, and a phrase on the last one, such as "CartPole-v1: step 3 (episode with seed 7)"."""
 
 
 # Abilities of targets

@@ -32,6 +32,11 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
 LAST_SEED = 2**31 - 1
+Workers = Annotated[int | None, typer.Option(
+    min=1, help="Worker processes that evaluate the networks, here or on the cluster. Default there: a CPU, or "
+                "--gpus-per-worker, each.")]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS|local", help="A Ray cluster for the workers.")]
+GpusPerWorker = Annotated[float, typer.Option(min=0, help="GPUs of each worker on the cluster.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
 
 
@@ -66,6 +71,9 @@ def run(
     overwrite: Annotated[bool, typer.Option(help="Replace the run in the folder given by --out.")] = False,
     fallback: Annotated[bool, typer.Option(help="Without data or network, go on with small digits.")] = True,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
+    workers: Workers = None,
+    ray: Ray = None,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Run one search from start to finish.
 
@@ -77,12 +85,14 @@ def run(
     """
     from hyperevo import terminal
     from hyperevo.runs.load import load_fitting
+    from hyperevo.runs.spread import Spread
 
+    spread = Spread(ray, workers, gpus_per_worker)
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_fitting(config, [*(overrides or []), *options])
     terminal.say(loaded.notes)
-    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback) if out else \
-        terminal.create_in_free_folder(loaded.config, fallback)
+    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback, spread) if out else \
+        terminal.create_in_free_folder(loaded.config, fallback, spread)
     _go(begun, figures)
 
 
@@ -93,6 +103,9 @@ def resume(
         metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80; they extend a run, done or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
     trust: Trust = False,
+    workers: Workers = None,
+    ray: Ray = None,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Go on with a run that was interrupted or killed, from its checkpoint, or extend one that is finished.
 
@@ -103,6 +116,7 @@ def resume(
     """
     from hyperevo.runs import finished, open_run
     from hyperevo.runs.folder import read_run_config, tidy
+    from hyperevo.runs.spread import Spread
 
     read_run_config(folder, trust)
     if finished(folder) and not changes:
@@ -110,7 +124,7 @@ def resume(
         typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
         typer.echo(folder)
         return
-    _go(open_run(folder, trust, changes or []), figures, trust)
+    _go(open_run(folder, trust, changes or [], Spread(ray, workers, gpus_per_worker)), figures, trust)
 
 
 def _go(run: Any, figures: bool, trust: bool = False) -> None:

@@ -146,6 +146,10 @@ class TaskSettings(ComponentSettings):
         """Name of the data set."""
         return self.name
 
+    def worker_processes(self) -> int:
+        """Number of worker processes that evaluate a run's networks; with 0 the run's own process does."""
+        return 0
+
     def without_data(self) -> "TaskSettings | None":
         """Options of a similar task that needs no download; None where there is none."""
         return None

@@ -87,6 +87,9 @@ class Task(ABC):
     """Model, in sentencepiece's form, of the sub-words that symbols stand for; the run keeps it. Empty for none."""
     retests: tuple[int, ...] = ()
     """Resolutions at which `Resizes` tests the champion again."""
+    act_together: int = 1024
+    """Largest number of networks that act side by side, where they act in an environment; larger populations are
+    evaluated in several blocks, which worker processes share."""
 
     @abstractmethod
     def batch(self, seed: int, generation: int) -> Batch:

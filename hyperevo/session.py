@@ -159,7 +159,7 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
         return differentiable_fitness(encoding, target, task)(population, *examples, dropping(target, seed, batch))
     fitting, judged = fitting_half(target, examples)
     return finite(evaluate(encoding, target, population, judged, task.fitness, _memory(encoding, memory_gb), fitting,
-                           acting_in(task)), task)[0]
+                           acting_in(task), task.act_together), task)[0]
 
 
 def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | Genotype,
@@ -170,7 +170,7 @@ def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | 
     """
     calibration = task.calibration(target.calibration_examples)
     scores = evaluate(encoding, target, _population(genotypes), task.test(), task.score, _memory(encoding, memory_gb),
-                      calibration, judged_by(task))
+                      calibration, judged_by(task), task.act_together)
     return Scores(task.measure, tuple(scores.tolist()))
 
 

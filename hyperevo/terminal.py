@@ -31,6 +31,7 @@ from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.own_files import FolderTaken
 from hyperevo.runs.progress import bar, counted, lively, plain_console, round_text
+from hyperevo.runs.spread import Spread
 from hyperevo.runs.writer import Locked, lock_folder, log_handler
 from hyperevo.signals import answering, end
 
@@ -40,25 +41,25 @@ WIDTH_OF_FILES = 130
 """Columns of a table that goes into a file or a pipe."""
 
 
-def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
+def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool, spread: Spread) -> Run:
     """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
-        return create_run(config, folder, overwrite)
+        return create_run(config, folder, overwrite, spread)
     except DataMissing as error:
         if not fallback or config.task.without_data() is None:
             raise
         typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
                    err=True)
-    return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
+    return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite, spread)
 
 
-def create_in_free_folder(config: RunConfig, fallback: bool) -> Run:
+def create_in_free_folder(config: RunConfig, fallback: bool, spread: Spread) -> Run:
     """A new run in runs/NAME, or the next of runs/NAME-2, … that is free and that no other process takes first."""
     for folder in run_folders(config.name):
         if is_there(folder):
             continue
         with suppress(FolderTaken, Locked):
-            return create_with_fallback(config, folder, False, fallback)
+            return create_with_fallback(config, folder, False, fallback, spread)
     raise UserError(f"{folder}: is taken, and so are all names before it; choose a folder with --out")
 
 

@@ -30,42 +30,70 @@ FEW_NUMBERS = 2**20
 """Number of weights and values of units, 4 MB, up to which an operation takes about as long to start as to compute."""
 
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+"""Function of outputs and wanted outputs to values (P,)."""
+
+Elsewhere = Callable[[Genotypes, list[slice]], list[Tensor] | None]
+"""Function that has blocks of genotypes evaluated by other processes: the values of every block, or None where this
+process shall evaluate them."""
+
+
 @torch.no_grad()
-def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch,
-             measure: Callable[[Tensor, Tensor], Tensor], memory_gb: float,
-             calibration: Batch | None = None, acting: Play | None = None) -> Tensor:
+def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch, measure: Measure,
+             memory_gb: float, calibration: Batch | None = None, acting: Play | None = None,
+             together: int = Task.act_together, elsewhere: Elsewhere = lambda genotypes, blocks: None) -> Tensor:
     """Values (P,) of `measure(outputs, wanted)` for every genotype on the same batch, float32 on the CPU.
 
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
-    readout. acting: what networks do instead of reading the inputs, such as acting in an environment.
+    readout. acting: what networks do instead of reading the inputs, such as acting in an environment; `together` is the
+    largest number of networks that do so side by side. elsewhere: other processes, which may take the blocks.
 
-    Blocks bound memory; they do not change what one network computes with another. On the CPU graphs that are equal,
-    numbers and all, are evaluated once, and every thread has blocks of its own.
+    Blocks bound memory. Which networks share one depends on neither the processes nor their number, and so no bit does.
+    On the CPU graphs that are equal, numbers and all, are evaluated once, and every thread has blocks of its own.
     """
+    own, places = _distinct(genotypes, batch[0].device)
+    values = block_values(encoding, target, batch, measure, memory_gb, calibration, acting)
+    # Who acts step by step acts together with as many as there are, up to what the task allows.
+    most = None if acting is None else min(1 << len(own).bit_length(), together)
+    blocks, threads = division(len(own), target, batch[0], memory_gb, most=most)
+    found = elsewhere(own, blocks) or in_threads(lambda block: values(own[block]), blocks, threads)
+    joined = torch.cat(found).float().cpu()
+    return joined if places is None else joined[places]
+
+
+def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Measure, memory_gb: float,
+                 calibration: Batch | None, acting: Play | None) -> Callable[[Genotypes], Tensor]:
+    """Function of one block of genotypes to their values; arguments are those of `evaluate`."""
     inputs, wanted = batch
-    own, places = _distinct(genotypes, inputs.device)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
     @torch.no_grad()
-    def fitness(block: slice) -> Tensor:
-        weights = calibrated(target, encoding.express(own[block]), calibration)
+    def values(genotypes: Genotypes) -> Tensor:
+        weights = calibrated(target, encoding.express(genotypes), calibration)
         if acting is not None:
             return measure(acting(target, weights, inputs, wanted), wanted)
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
-    # Who acts step by step acts together with as many as there are.
-    most = None if acting is None else 1 << len(own).bit_length()
-    values = torch.cat(by_blocks(fitness, len(own), target, inputs, memory_gb, most=most)).float().cpu()
-    return values if places is None else values[places]
+    return values
 
 
 def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
               copies: int = 1, most: int | None = None) -> list[Tensor]:
     """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
+    return in_threads(work, *division(networks, target, inputs, memory_gb, copies, most))
+
+
+def division(networks: int, target: Target, inputs: Tensor, memory_gb: float, copies: int = 1,
+             most: int | None = None) -> tuple[list[slice], int]:
+    """Blocks of networks on the same inputs, and the number of threads that share them; see `block_size`."""
     threads = 1 if networks == 1 or devices.takes_all_at_once(inputs.device) else torch.get_num_threads()
     size = min(block_size(target, inputs, memory_gb / threads, copies, most), -(-networks // threads))
-    blocks = [slice(start, min(start + size, networks)) for start in range(0, networks, size)]
+    return [slice(start, min(start + size, networks)) for start in range(0, networks, size)], threads
+
+
+def in_threads(work: Callable[[slice], Tensor], blocks: list[slice], threads: int) -> list[Tensor]:
+    """Results of `work` for every block, in order."""
     return _side_by_side(work, blocks, threads) if threads > 1 else _counted(map(work, blocks), blocks)
 
 
@@ -134,6 +162,11 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     elif most is None:
         most = max(BLOCK, _power_of_two(FEW_NUMBERS // numbers))
     return min(most, max(_power_of_two(int(fitting)), 1))
+
+
+def alone_or_few(target: Target, inputs: Tensor) -> int:
+    """Number of networks whose gradients are computed together: one, unless networks are small."""
+    return max(_power_of_two(FEW_NUMBERS // (target.size + 2 * target.values(inputs) * len(inputs))), 1)
 
 
 def _power_of_two(most: int) -> int:

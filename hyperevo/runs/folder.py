@@ -9,7 +9,7 @@ run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all th
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
+from hyperevo.runs.crew import Crew
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
 from hyperevo.runs.fitness_log import Told, pack_fitness
@@ -33,6 +34,7 @@ from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
 from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
+from hyperevo.runs.spread import HERE, Spread, closing, hire
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
@@ -41,21 +43,28 @@ from hyperevo.seal import STATE, check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
-def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
+def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False, spread: Spread = HERE) -> Run:
     """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot
-    be done, and FolderTaken where the folder holds something or another process writes it."""
+    be done, and FolderTaken where the folder holds something or another process writes it. spread: the workers that
+    evaluate its networks."""
     if folder is not None:
         with _told(folder, "written"):
             check_free(folder, overwrite)
     config, parts, memory_gb = _composed(config)
+    crew = _hired(spread, config, parts, memory_gb)
     if folder is None:
-        return Run(config, parts, memory_gb)
-    with _told(folder, "written"), _closed(parts.search.close, parts.task.close):
+        return Run(config, parts, memory_gb, crew=crew)
+    with _told(folder, "written"), _closed(parts.search.close, parts.task.close, *closing(crew)):
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(folder)
         with _released(lock):
             check_free(folder, overwrite)  # again: another process may have been quicker
-            return _created(config, parts, memory_gb, folder, lock)
+            return _created(config, parts, memory_gb, folder, lock, crew)
+
+
+def _hired(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> Crew | None:
+    with _closed(parts.search.close, parts.task.close):
+        return hire(spread, config, parts, memory_gb)
 
 
 def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
@@ -71,11 +80,12 @@ def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
     return config.model_copy(update={"data_checksum": parts.task.checksum}), parts, memory_gb
 
 
-def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock) -> Run:
+def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock,
+             crew: Crew | None) -> Run:
     remove_run(folder)
-    _write_start(config, parts, memory_gb, folder)
+    _write_start(config, parts, memory_gb, folder, crew.carrier.record() if crew else {})
     writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies))
-    run = Run(config, parts, memory_gb, writer)
+    run = Run(config, parts, memory_gb, writer, crew=crew)
     with _closed(writer.close):
         write_checkpoint_of(run, writer)
     return run
@@ -112,7 +122,8 @@ def _released(lock: FileLock) -> Iterator[None]:
         raise
 
 
-def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
+def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path,
+                 workers: Mapping[str, str | int]) -> None:
     """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
@@ -126,7 +137,7 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     for path, content in copies.items():
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "code" / path, content)
-    write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
+    write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb, **workers})
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
@@ -161,12 +172,12 @@ LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.unt
 """Keys that may change when a run goes on: its limits."""
 
 
-def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
+def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = (), spread: Spread = HERE) -> Run:
     """Run at its newest checkpoint, ready to go on; raises UserError, naming the key or the file, for what was changed.
 
-    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
-    killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
-    with its folder, did not run here before, and is not to be trusted.
+    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. spread: the workers
+    that evaluate its networks. A run that was killed before it wrote its first checkpoint is made anew. Raises
+    UntrustedCode where the run needs code that came with its folder, did not run here before, and is not to be trusted.
     """
     _check_is_there(folder)
     with _told(folder):
@@ -180,9 +191,10 @@ def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> 
             if not checkpoints(folder):
                 longer = _extended(folder, config_values(config), changes, trust)
                 longer, parts, memory_gb = _composed(longer)
-                with _closed(parts.search.close, parts.task.close):
-                    return _created(longer, parts, memory_gb, folder, lock)
-            return _opened(folder, config, Code(trust, folder=folder), lock, changes)
+                crew = _hired(spread, longer, parts, memory_gb)
+                with _closed(parts.search.close, parts.task.close, *closing(crew)):
+                    return _created(longer, parts, memory_gb, folder, lock, crew)
+            return _opened(folder, config, Code(trust, folder=folder), lock, changes, spread)
 
 
 def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool) -> RunConfig:
@@ -193,7 +205,8 @@ def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool)
     return check_config(assigned(values, changes), str(folder / "config.toml"), origins, Code(trust, folder=folder))
 
 
-def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str]) -> Run:
+def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str],
+            spread: Spread) -> Run:
     checkpoint = latest_checkpoint(folder)
     prune(folder)
     _reject_changes(folder, config, checkpoint, code)
@@ -209,6 +222,8 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
         run = Run(config, parts, memory_gb, writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
         with _closed(writer.close):
             _bring_to(run, checkpoint)
+            run.crew = hire(spread, config, parts, memory_gb)
+        with _closed(writer.close, *closing(run.crew)):
             if config != before:
                 _extend(run, writer, before)
     return run

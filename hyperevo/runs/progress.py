@@ -105,7 +105,8 @@ def lively(run: Run, show: Show, say: Callable[[str], object], pause: float) -> 
     def share(done: int, whole: int) -> None:
         if time.monotonic() - last[0] >= pause:
             last[0] = time.monotonic()
-            say(f"round {number[0]}: {done / whole:.0%}")
+            flight = "" if run.crew is None else f"  {run.crew.in_flight} blocks in flight"
+            say(f"round {number[0]}: {done / whole:.0%}{flight}")
 
     with listening(share):
         yield shown
@@ -129,9 +130,10 @@ def _notebook_line(run: Run) -> tuple[Show, Callable[[str], object]]:
 
 
 def round_text(round_: Round, run: Run, width: int | None = None) -> str:
-    """Line such as "round 20/100  validation 71.2 %  best -1.234  mean -1.345  35 ms/round"; in a narrow width without
-    its end."""
-    parts = [_round(round_, run), *_numbers(round_, run)]
+    """Line such as "round 20/100  validation 71.2 %  best -1.234  mean -1.345  35 ms/round", and of a run with workers
+    "4 workers  812 networks/s"; in a narrow width without its end."""
+    workers = [] if run.crew is None else [f"{run.crew.workers} workers", f"{run.crew.per_second:.0f} networks/s"]
+    parts = [_round(round_, run), *_numbers(round_, run), *workers]
     while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
         parts.pop()
     return "  ".join(parts)

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from hyperevo.loggers import Logger
 from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
+from hyperevo.runs.elsewhere import elsewhere, gradients_elsewhere, slopes_elsewhere
 from hyperevo.runs.environment import forget_peak_memory
 from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
@@ -121,7 +123,8 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
     fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                      run.memory_gb, fitting, acting_in(parts.task)), parts.task)
+                                      run.memory_gb, fitting, acting_in(parts.task), parts.task.act_together,
+                                      elsewhere(run, "fitness")), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:
@@ -138,7 +141,7 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
         run.captures = captures_of(parts)
     run.evaluations += len(lessons) * lessons.steps
     return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
-                 run.memory_gb, run.captures)
+                 run.memory_gb, run.captures, partial(gradients_elsewhere, run))
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
@@ -146,7 +149,7 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     where the loss is not finite."""
     parts = run.parts
     if run.steps is None:
-        run.steps = steps_of(parts, search, run.config.seed)
+        run.steps = steps_of(parts, search, run.config.seed, run.memory_gb, slopes_elsewhere(run))
     seen = []
     for step in range(search.steps_per_round):
         beat(step, search.steps_per_round)
@@ -190,7 +193,8 @@ def _validate(run: Run) -> float | None:
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
-                      run.memory_gb, calibration_of(parts), judged_by(parts.task))
+                      run.memory_gb, calibration_of(parts), judged_by(parts.task), parts.task.act_together,
+                      elsewhere(run, "score"))
     scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())

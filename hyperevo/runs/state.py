@@ -12,6 +12,7 @@ from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
 from hyperevo.parts import Parts
 from hyperevo.runs.captures import Captures
+from hyperevo.runs.crew import Crew
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
 from hyperevo.runs.steps import Steps
@@ -78,6 +79,8 @@ class Run:
     """State of a target that reads sequences on, where a gradient trains it."""
     result: Mapping[str, object] | None = None
     """Content of result.json, once the run is over."""
+    crew: Crew | None = None
+    """Other processes that evaluate networks."""
     examples_per_batch: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,9 +108,11 @@ class Run:
         return self.parts.search.species_sizes() if isinstance(self.parts.search, HasSpecies) else {}
 
     def close(self) -> None:
-        """Close the folder's files, the search and the task."""
+        """Close the folder's files, the workers, the search and the task."""
         if self.writer is not None:
             self.writer.close()
+        if self.crew is not None:
+            self.crew.close()
         self.parts.search.close()
         self.parts.task.close()
 

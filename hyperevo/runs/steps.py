@@ -16,17 +16,20 @@ from hyperevo.genotypes import as_genes
 from hyperevo.parts import Batch, Parts
 from hyperevo.runs.captures import Captured, Captures, copy_tensors, shapes_of
 from hyperevo.runs.launch import Launch, cuda_graphs
-from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness
+from hyperevo.runs.learn import Carried, Fitness, Slopes, differentiable_fitness, fitness_by_blocks, step_blocks
 
 
 class Steps:
     """Steps of a search along the gradient of its fitness.
 
     make: maker of what captures a step; None for one operation after the other. Steps on batches of another shape than
-    the run's first are never captured, so that a run that is resumed captures what the whole run did.
+    the run's first are never captured, so that a run that is resumed captures what the whole run did. memory_gb: that
+    of a block of genotypes. elsewhere: other processes, which may compute the gradients of blocks.
     """
 
-    def __init__(self, parts: Parts, search: FollowsGradient, seed: int, make: Callable[[], Launch] | None = None):
+    def __init__(self, parts: Parts, search: FollowsGradient, seed: int, make: Callable[[], Launch] | None = None,
+                 memory_gb: float = 1e6, elsewhere: Slopes = lambda genotypes, carried, blocks: None):
+        self.memory_gb, self.elsewhere = memory_gb, elsewhere
         self.parts, self.search, self.loss = parts, search, search.loss()
         self.fitness: Fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, self.loss)
         self._captures = Captures(make, parts.device, parts.encoding, must=self.loss.graph == "on")
@@ -41,7 +44,12 @@ class Steps:
             return self._by_operations(batch, carried) if captured is None else self._launched(captured, batch, carried)
 
     def _by_operations(self, batch: Batch, carried: Carried | None) -> Tensor:
-        fitness = self.fitness(self.parts.search.ask(), *batch, carried)
+        genotypes = self.parts.search.ask()
+        if isinstance(genotypes, Tensor) and len(genotypes) > 1 and not (self.loss.compile or self._captures.wanted):
+            blocks = step_blocks(genotypes, self.parts.target, batch, self.memory_gb)
+            fitness = fitness_by_blocks(self.fitness, genotypes, batch, carried, blocks, self.elsewhere)
+        else:
+            fitness = self.fitness(genotypes, *batch, carried)
         self.parts.search.tell(fitness)
         return fitness.detach()
 
@@ -101,10 +109,10 @@ def captures_of(parts: Parts) -> Captures:
     return Captures(cuda_graphs(parts.device) if parts.device.type == "cuda" else None, parts.device, parts.encoding)
 
 
-def steps_of(parts: Parts, search: FollowsGradient, seed: int) -> Steps:
+def steps_of(parts: Parts, search: FollowsGradient, seed: int, memory_gb: float, elsewhere: Slopes) -> Steps:
     """Steps of a search, as CUDA graphs on a CUDA device, unless its options say otherwise."""
     graphs = search.loss().graph != "off" and parts.device.type == "cuda" and isinstance(search, StepsInPlace)
-    return Steps(parts, search, seed, cuda_graphs(parts.device) if graphs else None)
+    return Steps(parts, search, seed, cuda_graphs(parts.device) if graphs else None, memory_gb, elsewhere)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Learning:
         self._starts = [0, *accumulate(graph.genes for graph in graphs)]
         self._owners = torch.repeat_interleave(torch.tensor([graph.genes for graph in graphs]))
         self._smallest, self._largest = (torch.cat(side) for side in zip(*limits, strict=True))
-        self._numbers = torch.cat([part for graph in graphs for part in (graph.weights, graph.biases)])
+        self._numbers = _numbers(graphs)
         self._placed = self._graphs
         self._optimizer = torch.optim.Adam([self._numbers], settings.learning_rate, maximize=True)
 
@@ -117,6 +117,17 @@ class Learning:
     def graphs(self) -> list[Graph]:
         """The graphs with their current numbers."""
         return _with_numbers(self._graphs, self._numbers.cpu().clone())
+
+
+def as_leaf(graphs: Sequence[Graph]) -> tuple[Tensor, list[Graph]]:
+    """A leaf tensor of the numbers of graphs, as `Learning.leaf` gives it, and the graphs made of its parts."""
+    leaf = _numbers(graphs).requires_grad_()
+    return leaf, _with_numbers(graphs, leaf)
+
+
+def _numbers(graphs: Sequence[Graph]) -> Tensor:
+    """Weights and biases of graph after graph."""
+    return torch.cat([part for graph in graphs for part in (graph.weights, graph.biases)])
 
 
 def _with_numbers(graphs: Sequence[Graph], numbers: Tensor) -> list[Graph]:

@@ -171,7 +171,7 @@ def test_captured_steps_have_the_bits_of_others(name, stand_in):
 @pytest.mark.parametrize(("name", "stand_in"), [("reads on", Replays), ("drops and reads on", CallsAgain),
                                                 ("batch norm", Replays)])
 def test_a_captured_run_that_was_cut_ends_as_the_whole_one(name, stand_in, monkeypatch, tmp_path, run_until):
-    monkeypatch.setattr(rounds, "steps_of", lambda parts, search, seed: Steps(parts, search, seed, stand_in))
+    monkeypatch.setattr(rounds, "steps_of", lambda parts, search, seed, *_: Steps(parts, search, seed, stand_in))
     config = config_of(name)
     execute(create_run(config, tmp_path / "whole"))
     run_until(config, tmp_path / "cut", 1)
