@@ -51,7 +51,8 @@ def trial(config, folder, address, workers):
             threading.Thread(target=kill_one, args=(random.uniform(0, round_.seconds), killed)).start()
 
     execute(run, observe)
-    return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None, "lost": run.crew.traffic.lost,
+    return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None,
+            "lost": run.crew.traffic.lost,
             "seconds": round(time.monotonic() - started, 2), "blocks": run.crew.traffic.blocks,
             "sent_to_genotypes": round(run.crew.traffic.sent / run.crew.traffic.genotypes, 4)}
 
