@@ -8,8 +8,11 @@ from pathlib import Path
 if not sys.flags.safe_path and sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
     del sys.path[0]
 
+from hyperevo.signals import stopping_at_once
+
 try:
-    from hyperevo.cli import main
+    with stopping_at_once():
+        from hyperevo.cli import main
 
     main()
 except KeyboardInterrupt:  # of a signal that came before the command line could take it

@@ -15,7 +15,7 @@ import typer
 from hyperevo import __version__
 from hyperevo.cli_data import AsJson, data_app
 from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
-from hyperevo.signals import end
+from hyperevo.signals import end, stopping_at_once
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -83,16 +83,17 @@ def run(
       hyperevo run dct-mnist task.name=fashion \\
           search.population=100 --seed 3
     """
-    from hyperevo import terminal
-    from hyperevo.runs.load import load_fitting
-    from hyperevo.runs.spread import Spread
+    with stopping_at_once():
+        from hyperevo import terminal
+        from hyperevo.runs.load import load_fitting
+        from hyperevo.runs.spread import Spread
 
-    spread = Spread(ray, workers, gpus_per_worker)
-    options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
-    loaded = load_fitting(config, [*(overrides or []), *options])
-    terminal.say(loaded.notes)
-    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback, spread) if out else \
-        terminal.create_in_free_folder(loaded.config, fallback, spread)
+        spread = Spread(ray, workers, gpus_per_worker)
+        options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
+        loaded = load_fitting(config, [*(overrides or []), *options])
+        terminal.say(loaded.notes)
+        begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback, spread) if out else \
+            terminal.create_in_free_folder(loaded.config, fallback, spread)
     _go(begun, figures)
 
 
@@ -114,17 +115,19 @@ def resume(
       hyperevo resume runs/cppn-mnist
       hyperevo resume runs/cppn-mnist run.rounds=80
     """
-    from hyperevo.runs import finished, open_run
-    from hyperevo.runs.folder import read_run_config, tidy
-    from hyperevo.runs.spread import Spread
+    with stopping_at_once():
+        from hyperevo.runs import finished, open_run
+        from hyperevo.runs.folder import read_run_config, tidy
+        from hyperevo.runs.spread import Spread
 
-    read_run_config(folder, trust)
-    if finished(folder) and not changes:
-        tidy(folder)
-        typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
-        typer.echo(folder)
-        return
-    _go(open_run(folder, trust, changes or [], Spread(ray, workers, gpus_per_worker)), figures, trust)
+        read_run_config(folder, trust)
+        if finished(folder) and not changes:
+            tidy(folder)
+            typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
+            typer.echo(folder)
+            return
+        opened = open_run(folder, trust, changes or [], Spread(ray, workers, gpus_per_worker))
+    _go(opened, figures, trust)
 
 
 def _go(run: Any, figures: bool, trust: bool = False) -> None:

@@ -122,6 +122,26 @@ if sys.platform != "win32":
     os.register_at_fork(after_in_child=_unhear)
 
 
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Context in which Ctrl-C ends the process by itself, with a line: while modules are imported, some of which
+    swallow what is raised, and parts are built. A run folder in the making bears it as it bears a kill."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # somebody else answers, or nobody is to
+        return
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stop(signum: int, _: FrameType | None) -> NoReturn:
+    os.write(2, b"Stopped.\n")
+    os._exit(128 + signum)
+
+
 def end(code: int) -> NoReturn:
     """End the process of a command that was stopped and has said so: at once, whatever its threads compute. What had to
     be closed is closed; taking apart what is in memory may take longer than anybody waits."""

@@ -195,3 +195,21 @@ def test_the_share_is_of_the_networks_that_are_done():
     for one in (shares[: len(shares) // 2], shares[len(shares) // 2 :]):
         assert [whole for _, whole in one] == [70] * len(one)
         assert [done for done, _ in one] == sorted(done for done, _ in one) and one[-1][0] == 70
+
+
+SWALLOWS = """
+import signal, time
+from hyperevo.signals import stopping_at_once
+with stopping_at_once():
+    try:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(20)
+    except BaseException:
+        print("swallowed, as by an import")
+"""
+
+
+def test_ctrl_c_before_a_run_cannot_be_swallowed():
+    done = subprocess.run([sys.executable, "-c", SWALLOWS], text=True, capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
