@@ -3,12 +3,15 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.genotypes import Genotypes, Neighbours
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.weights import Factored
@@ -96,15 +99,16 @@ def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
     topologies: dict[Topology, int] = {}
     places = [topologies.setdefault(graph.topology, len(topologies)) for graph in graphs]
     nodes = [node for topology in topologies for node in topology.nodes]
-    names: dict[str, int] = {}
-    functions = [[names.setdefault(name, len(names)) for name in (node.activation, node.aggregation)] for node in nodes]
+    names = (*ACTIVATIONS, *AGGREGATIONS)
+    place = {name: index for index, name in enumerate(names)}
+    functions = [[place[node.activation], place[node.aggregation]] for node in nodes]
     numbers = [_array(torch.cat([vars(graph)[name] for graph in graphs])) for name in NUMBERS]
     return Parcel("graphs", [
         _integers(places),
         _integers([[own.inputs, len(own.nodes), len(own.outputs)] for own in topologies], (-1, 3)),
         _integers([output for topology in topologies for output in topology.outputs]),
         _integers([[*own, len(node.sources)] for own, node in zip(functions, nodes, strict=True)], (-1, 3)),
-        _integers([source for node in nodes for source in node.sources]), *numbers], tuple(names))
+        _integers([source for node in nodes for source in node.sources]), *numbers], names)
 
 
 NUMBERS = ("weights", "biases", "responses")
@@ -118,18 +122,28 @@ def _integers(values: Sequence[object], shape: tuple[int, ...] = (-1,)) -> np.nd
 
 def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs: np.ndarray, nodes: np.ndarray,
             sources: np.ndarray, *numbers: np.ndarray) -> list[Graph]:
-    found = _parted(sources.tolist(), nodes[:, 2].tolist())
-    made = [Node(names[activation], names[aggregation], tuple(own))
-            for (activation, aggregation, _), own in zip(nodes.tolist(), found, strict=True)]
-    topologies = [Topology(inputs, tuple(own), tuple(ends)) for inputs, own, ends in zip(
-        sizes[:, 0].tolist(), _parted(made, sizes[:, 1].tolist()), _parted(outputs.tolist(), sizes[:, 2].tolist()),
-        strict=True)]
+    read = _parted(nodes[:, 2].tolist(), sizes[:, 1].tolist())
+    parts = zip(sizes[:, 0].tolist(), _parted(nodes, sizes[:, 1].tolist()),
+                _parted(sources, [sum(own) for own in read]), _parted(outputs, sizes[:, 2].tolist()), strict=True)
+    topologies = [_topology(tuple(names), inputs, *(part.astype(np.int64).tobytes() for part in own))
+                  for inputs, *own in parts]
     own = [topologies[place] for place in places.tolist()]
     links, counts = [topology.links for topology in own], [len(topology.nodes) for topology in own]
-    parts = [read_only(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
-    return [Graph(topology, *values) for topology, *values in zip(own, *parts, strict=True)]
+    values = [read_only(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
+    return [Graph(topology, *numbers_of) for topology, *numbers_of in zip(own, *values, strict=True)]
 
 
-def _parted(values: list, lengths: list[int]) -> list[list]:  # type: ignore[type-arg]
-    """Consecutive parts of a list, of these lengths."""
+@lru_cache(maxsize=4096)
+def _topology(names: tuple[str, ...], inputs: int, nodes: bytes, sources: bytes, outputs: bytes) -> Topology:
+    """Topology of int64 arrays' bytes. That of a structure which was seen lately is the same object, so that what
+    caches hold of it is found at once."""
+    rows, read, ends = (np.frombuffer(part, np.int64) for part in (nodes, sources, outputs))
+    rows = rows.reshape(-1, 3)
+    own = [Node(names[activation], names[aggregation], tuple(links)) for (activation, aggregation, _), links in zip(
+        rows.tolist(), _parted(read.tolist(), rows[:, 2].tolist()), strict=True)]
+    return Topology(inputs, tuple(own), tuple(ends.tolist()))
+
+
+def _parted(values: Any, lengths: list[int]) -> list[Any]:
+    """Consecutive parts of a list or an array, of these lengths."""
     return [values[start:stop] for start, stop in pairwise(accumulate(lengths, initial=0))]

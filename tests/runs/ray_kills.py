@@ -31,29 +31,30 @@ def contents(folder):
     return [(folder / file).read_bytes() for file in FILES]
 
 
-def kill_one(after, killed):
-    """Kill a worker so many seconds from now."""
+def kill_one(cluster, after, killed):
+    """Kill a worker of a cluster so many seconds from now."""
     time.sleep(after)
-    hosts = [process for process in psutil.process_iter(["cmdline"])
-             if "".join((process.info["cmdline"] or [])[:1]).startswith("ray::Host")]
+    raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
+    hosts = [process for raylet in raylets for process in raylet.children()
+             if "".join(process.cmdline()[:1]).startswith("ray::Host")]
     if hosts:
         os.kill(random.choice(hosts).pid, signal.SIGKILL)
         killed.append(round(after, 3))
 
 
-def trial(config, folder, address, workers):
+def trial(config, folder, cluster, workers):
     """A run with so many workers, one of which is killed at a random time within a random round."""
-    run, killed = create_run(config, folder, spread=Spread(address, workers)), []
+    run, killed = create_run(config, folder, spread=Spread(cluster.address, workers)), []
     chosen, started = random.randint(1, config.run.rounds - 2), time.monotonic()
 
     def observe(round_):
         if round_.number == chosen:
-            threading.Thread(target=kill_one, args=(random.uniform(0, round_.seconds), killed)).start()
+            threading.Thread(target=kill_one, args=(cluster, random.uniform(0, round_.seconds), killed)).start()
 
     execute(run, observe)
     return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None,
-            "lost": run.crew.traffic.lost,
-            "seconds": round(time.monotonic() - started, 2), "blocks": run.crew.traffic.blocks,
+            "lost": run.crew.traffic.lost, "seconds": round(time.monotonic() - started, 2),
+            "blocks": run.crew.traffic.blocks,
             "sent_to_genotypes": round(run.crew.traffic.sent / run.crew.traffic.genotypes, 4)}
 
 
@@ -66,7 +67,7 @@ def main(trials, results):
         execute(create_run(config, alone))
         for number in range(trials):
             own = Path(folder) / str(number)
-            told = trial(config, own, cluster.address, (1, 2, 4)[number % 3])
+            told = trial(config, own, cluster, (1, 2, 4)[number % 3])
             found.append({**told, "same_bits": contents(own) == contents(alone)})
             print(found[-1], flush=True)
             if results:

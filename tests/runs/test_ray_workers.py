@@ -66,10 +66,11 @@ def config_of(*overrides):
     return load_config("dct-mnist", ["task={name='digits'}", *SMALL, *overrides]).config
 
 
-def hosts():
-    """Processes of workers, of this machine's clusters."""
-    return [process for process in psutil.process_iter(["cmdline"])
-            if "".join((process.info["cmdline"] or [])[:1]).startswith("ray::Host")]
+def hosts(cluster):
+    """Processes of a cluster's workers."""
+    raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
+    return [process for raylet in raylets for process in raylet.children()
+            if "".join(process.cmdline()[:1]).startswith("ray::Host")]
 
 
 def test_a_run_on_a_cluster_loses_a_worker_and_no_bit_and_shares_it_with_a_comparison(cluster, tmp_path):
@@ -80,12 +81,12 @@ def test_a_run_on_a_cluster_loses_a_worker_and_no_bit_and_shares_it_with_a_compa
 
     def kill(round_):
         if round_.number == 2:
-            killed.append(hosts()[0].pid)
+            killed.append(hosts(cluster)[0].pid)
             os.kill(killed[0], signal.SIGKILL)
         return round_.number == 6
 
     execute(run, kill)
-    assert killed and run.crew.traffic.lost == 1 and hosts() == []
+    assert killed and run.crew.traffic.lost == 1 and hosts(cluster) == []
     told = read_json(tmp_path / "spread" / "environment.json")
     assert told["workers"] == 2 and told["cluster"].count(": 1 CPUs") == 2 and told["ray"]
     # The rest of it beside a comparison, each with room on both CPUs.
