@@ -269,21 +269,20 @@ def _scratch_of(structure: Structure, rows: Tensor) -> Scratch:
     """Scratch for these rows, which `rows_of` gave."""
     known = structure.scratch.get(id(rows))
     if known is None:
-        columns = rows.shape[1]
         answers = torch.empty_like(rows[structure.before :]) if structure.recurrent else rows[structure.before :]
-        groups = []
-        for group in structure.groups:
-            nodes = group.stop - group.start
-            links, total = rows.new_empty(len(group.sources), columns), rows.new_empty(nodes * columns)
-            if group.aggregation != "sum":
-                links = rows.new_empty(group.width * nodes, columns)
-            received = total.view(nodes, columns)
-            groups.append(GroupScratch(
-                links.view(-1) if columns == 1 else links, links, links.view(group.width, nodes * columns), total,
-                received, tuple((name, received[start - group.start : stop - group.start], answers[start:stop])
-                      for name, start, stop in group.runs)))
-        known = structure.scratch[id(rows)] = Scratch(tuple(groups), answers)
+        groups = tuple(_group_scratch(group, rows, answers) for group in structure.groups)
+        known = structure.scratch[id(rows)] = Scratch(groups, answers)
     return known
+
+
+def _group_scratch(group: Group, rows: Tensor, answers: Tensor) -> GroupScratch:
+    nodes, columns = group.stop - group.start, rows.shape[1]
+    links, total = rows.new_empty(group.width * nodes, columns), rows.new_empty(nodes * columns)
+    received = total.view(nodes, columns)
+    runs = tuple((name, received[start - group.start : stop - group.start], answers[start:stop])
+                 for name, start, stop in group.runs)
+    return GroupScratch(links.view(-1) if columns == 1 else links, links, links.view(group.width, nodes * columns),
+                        total, received, runs)
 
 
 def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None, responses: Tensor | None) -> Tensor:
