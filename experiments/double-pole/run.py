@@ -150,12 +150,13 @@ def race(contestants: Sequence[Contestant], budget: int, table: Path) -> None:
         for own in going:
             if own.evaluations >= budget:
                 own.row = row(own, 0, own.evaluations, 0)
-        if going := [own for own in going if own.row is None]:
+        waiting = [own for own in unsolved if own.candidates]
+        if (going := [own for own in going if own.row is None]) and len(waiting) < len(going):
             for _ in range(WINDOW):
                 if acting := [own for own in going if own.evaluations < budget]:
                     one_generation(acting)
             sieve(going)
-        elif waiting := [own for own in unsolved if own.candidates]:
+        elif waiting:
             judge(waiting)
         add_rows(table, COLUMNS, {(own.name, own.seed): own.row for own in contestants if own.row is not None})
         print(f"{sum(own.row is None for own in contestants)} of {len(contestants)} runs go on", flush=True)

@@ -67,6 +67,8 @@ class Structure:
     recurrent: bool
     buffers: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
     """Rows to write to, by number of examples and dtype."""
+    scratch: dict[int, "Scratch"] = field(default_factory=dict)
+    """Scratch by the rows it belongs to, which are among the buffers."""
 
     @property
     def before(self) -> int:
@@ -208,7 +210,7 @@ def _written_once() -> bool:
 
 def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
     """Rows with the values of all nodes, from those of `rows_of`, which are overwritten where no gradient is wanted."""
-    before, read = structure.before, rows
+    before = structure.before
     if _written_once():
         values = rows if structure.recurrent else rows[:before]
         answers = [values[:before]]
@@ -218,29 +220,76 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
         return torch.cat(answers)
-    into = torch.empty_like(rows[before:]) if structure.recurrent else rows[before:]
-    for index, group in enumerate(structure.groups):
-        received = _receive(group, read, *numbers.of(index))
-        for name, start, stop in group.runs:
-            part, result = received[start - group.start : stop - group.start], into[start:stop]
+    scratch = _scratch_of(structure, rows)
+    flat = rows.view(-1) if rows.shape[1] == 1 else rows
+    for index, (group, own) in enumerate(zip(structure.groups, scratch.groups, strict=True)):
+        weights, biases, responses = numbers.of(index)
+        if biases is None:
+            torch.index_select(flat, 0, group.sources, out=own.read)
+            own.weighted.mul_(weights)
+            torch.sum(own.stacked, 0, out=own.total)
+        else:
+            own.received.copy_(_receive(group, rows, weights, biases, responses))
+        for name, part, result in own.runs:
             if name in PLAIN:
                 PLAIN[name](part, out=result)
             else:
                 result.copy_(ACTIVATIONS[name](part))
     if structure.recurrent:
-        rows[before:] = into
+        rows[before:] = scratch.answers
     return rows
+
+
+@dataclass(frozen=True)
+class GroupScratch:
+    """Tensors that one group's operations write to, and views of them, made once for many steps.
+
+    read: values of the sources, (links,) for one column, which is gathered four times as fast, else (links, columns);
+    weighted (links, columns) and stacked (width, nodes · columns) are views of it. total (nodes · columns,) and
+    received (nodes, columns): arguments of the activations. runs: (activation, arguments, room for its values).
+    """
+
+    read: Tensor
+    weighted: Tensor
+    stacked: Tensor
+    total: Tensor
+    received: Tensor
+    runs: tuple[tuple[str, Tensor, Tensor], ...]
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Scratch of all groups, and room for the nodes' values: the rows' own, unless all nodes are updated at once."""
+
+    groups: tuple[GroupScratch, ...]
+    answers: Tensor
+
+
+def _scratch_of(structure: Structure, rows: Tensor) -> Scratch:
+    """Scratch for these rows, which `rows_of` gave."""
+    known = structure.scratch.get(id(rows))
+    if known is None:
+        answers = torch.empty_like(rows[structure.before :]) if structure.recurrent else rows[structure.before :]
+        groups = tuple(_group_scratch(group, rows, answers) for group in structure.groups)
+        known = structure.scratch[id(rows)] = Scratch(groups, answers)
+    return known
+
+
+def _group_scratch(group: Group, rows: Tensor, answers: Tensor) -> GroupScratch:
+    nodes, columns = group.stop - group.start, rows.shape[1]
+    links, total = rows.new_empty(group.width * nodes, columns), rows.new_empty(nodes * columns)
+    received = total.view(nodes, columns)
+    runs = tuple((name, received[start - group.start : stop - group.start], answers[start:stop])
+                 for name, start, stop in group.runs)
+    return GroupScratch(links.view(-1) if columns == 1 else links, links, links.view(group.width, nodes * columns),
+                        total, received, runs)
 
 
 def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None, responses: Tensor | None) -> Tensor:
     """Arguments (nodes, columns) of a group's activations."""
     nodes, columns = group.stop - group.start, rows.shape[1]
     if biases is None or responses is None:
-        # Single numbers are gathered four times as fast as rows of one.
-        single = not torch.compiler.is_compiling() and columns == 1
-        read = rows.reshape(-1).index_select(0, group.sources).view(-1, 1) if single \
-            else rows.index_select(0, group.sources)
-        weighted = read * weights if _written_once() else read.mul_(weights)
+        weighted = rows.index_select(0, group.sources) * weights
         return weighted.view(group.width, nodes * columns).sum(0).view(nodes, columns)
     if group.width == 0:
         return (responses * EMPTY_AGGREGATION[group.aggregation] + biases).expand(nodes, columns)
