@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import DropsOut, Lessons, Loss, ReadsOn
+from hyperevo.abilities import DropsOut, Explores, FollowsPolicyGradient, Lessons, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Batch, Encoding, Target, Task
-from hyperevo.randomness import mixed
+from hyperevo.parts import Batch, Encoding, Parts, Target, Task
+from hyperevo.randomness import generator_for, mixed
 from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
 from hyperevo.weights import Weights
 
@@ -77,6 +77,28 @@ def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: 
         work = partial(fitness, carried=dropping(target, seed, first + step))
         lessons.step(_gradient(lessons, work, target, task.batch(seed, first + step), memory_gb))
     return lessons.graphs()
+
+
+DRAWING_STREAM = 1 << 61
+"""Stream of the noise that draws actions, apart from that of first states."""
+
+
+def learn_policy(search: FollowsPolicyGradient, parts: Parts, seed: int) -> Tensor:
+    """Gather an experience and take the steps along the policy gradient that it is good for: mean return (P,) of its
+    episodes. First states and noise depend on seed and generation alone."""
+    task, target, encoding, own = parts.task, parts.target, parts.encoding, parts.search
+    assert isinstance(task, Explores)
+    generation = own.generation
+    drawing = generator_for(seed, generation, DRAWING_STREAM)
+    with torch.no_grad():
+        weights = encoding.express(own.ask())
+        experience = task.explore(target, weights, *task.batch(seed, generation), drawing)
+    before: Tensor | None = None
+    for _ in range(search.epochs):
+        likelihoods = task.log_likelihoods(target, encoding.express(own.ask()), experience)
+        before = likelihoods.detach() if before is None else before
+        own.tell(search.surrogate(likelihoods, before, experience))
+    return experience.rewards.sum(1).mean(1)
 
 
 def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:
