@@ -1,0 +1,168 @@
+"""Thousands of networks, trained by policy gradient and kept on the way, sorted into groups by their score.
+
+Every network has a start of its own. A block of them learns side by side; a snapshot of all is taken every few steps,
+and scored. One snapshot of each network is kept: one in a group that lacks networks, which is drawn in proportion to
+what the groups lack. It is scored again, on other episodes, and counts in the group of that score. Blocks follow
+each other until all groups are full. Each block depends on the seed and its number alone, so a killed collection goes
+on to the same bits.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hyperevo.abilities import Acts, FollowsPolicyGradient
+from hyperevo.config import RunConfig
+from hyperevo.errors import UserError
+from hyperevo.generative.networks import Networks, join_networks, read_networks
+from hyperevo.parts import Batch, Parts
+from hyperevo.randomness import generator_for
+from hyperevo.runs.compose import compose
+from hyperevo.runs.files import write_tensors
+from hyperevo.runs.learn import learn_policy
+
+SCORING_STREAM, CHOOSING_STREAM = (1 << 61) + (1 << 60), (1 << 61) + (1 << 59)
+"""Streams of first states for scoring, and of the choice of snapshots."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Number of networks wanted whose score is above `above` and at most `most`."""
+
+    above: float
+    most: float
+    count: int
+
+    def holds(self, scores: Tensor) -> Tensor:
+        """Mask (…) of scores in this group."""
+        return (scores > self.above) & (scores <= self.most)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Steps along the gradient of every network, steps between snapshots, and episodes that score a snapshot, and those
+    that score what is kept."""
+
+    steps: int
+    every: int = 2
+    episodes: int = 20
+    last_episodes: int = 100
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Genotypes (snapshots, P, genes) of a block's networks on the way, their scores (snapshots, P), and the steps
+    (snapshots,) after which they were taken."""
+
+    genotypes: Tensor
+    scores: Tensor
+    steps: Tensor
+
+
+def collect(config: RunConfig, groups: Sequence[Group], course: Course, file: Path, workers: int = 2,
+            told: Callable[[str], object] = print) -> Networks:
+    """Collect networks into a file, or go on with a collection that was cut short, whose blocks lie in FILE.parts;
+    search.population is a block's number of networks. Raises UserError where the search follows no policy gradient."""
+    parts_folder = file.with_name(f"{file.name}.parts")
+    parts_folder.mkdir(parents=True, exist_ok=True)
+    kept = [read_networks(path) for path in sorted(parts_folder.glob("*.safetensors"))]
+    parts, started = compose(config), time.perf_counter()
+    blocks = _snapshots_of_blocks(config, course, len(kept), workers)
+    try:
+        while any(lacking := [group.count - _members(kept, group) for group in groups]):
+            number, snapshots = next(blocks)
+            kept.append(_kept(parts, config.seed, number, snapshots, groups, lacking, course))
+            write_tensors(parts_folder / f"{number:06d}.safetensors", kept[-1].tensors())
+            told(f"block {number}: {sum(map(len, kept)):,} networks, lacking {lacking}, "
+                 f"{time.perf_counter() - started:.0f} s")
+    finally:
+        blocks.close()
+    networks = join_networks(kept)
+    write_tensors(file, networks.tensors())
+    for path in parts_folder.glob("*.safetensors"):
+        path.unlink()
+    parts_folder.rmdir()
+    return networks
+
+
+def _members(kept: Sequence[Networks], group: Group) -> int:
+    return sum(int(group.holds(own.table["score"]).sum()) for own in kept)
+
+
+def _snapshots_of_blocks(config: RunConfig, course: Course, first: int, workers: int) \
+        -> Iterator[tuple[int, Snapshots]]:
+    """Numbers and snapshots of blocks without end, in order, `workers` of them in the making."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting = [pool.submit(snapshots_of, config, course, first + own) for own in range(workers)]
+            number = first
+            while True:
+                snapshots = waiting.pop(0).result()
+                waiting.append(pool.submit(snapshots_of, config, course, number + workers))
+                yield number, snapshots
+                number += 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def snapshots_of(config: RunConfig, course: Course, block: int) -> Snapshots:
+    """Snapshots of a block's networks while they learn."""
+    seed = config.seed * 1_000_003 + block  # the seeds of a block's starts follow from its own
+    parts = compose(config.model_copy(update={"seed": seed % 2**31}))
+    if not isinstance(parts.search, FollowsPolicyGradient):
+        raise UserError(f"search.name: {config.part('search').name} follows no policy gradient")
+    genotypes, scores, steps = [], [], []
+    for step in range(course.steps + 1):
+        if step % course.every == 0:
+            genotypes.append(parts.search.candidates())  # type: ignore[attr-defined]
+            starts = _starts(parts, seed, step, course.episodes)
+            scores.append(scores_of(parts, genotypes[-1], starts))
+            steps.append(step)
+        if step < course.steps:
+            learn_policy(parts.search, parts, seed)
+    return Snapshots(torch.stack(genotypes), torch.stack(scores), torch.tensor(steps))
+
+
+def _starts(parts: Parts, seed: int, number: int, episodes: int) -> Batch:
+    """First states for scoring, apart from those that networks learn from."""
+    longest = parts.task.validation[1][:1]
+    starts = parts.task.environment.reset(episodes, generator_for(seed, number, SCORING_STREAM))  # type: ignore[attr-defined]
+    return starts.to(longest.device), longest.expand(episodes)
+
+
+@torch.no_grad()
+def scores_of(parts: Parts, genotypes: Tensor, starts: Batch) -> Tensor:
+    """Scores (P,) of networks that take their likeliest actions."""
+    assert isinstance(parts.task, Acts)
+    played = parts.task.play(parts.target, parts.encoding.express(genotypes), *starts)
+    return parts.task.score(played, starts[1]).float()
+
+
+def _kept(parts: Parts, seed: int, number: int, snapshots: Snapshots, groups: Sequence[Group],
+          lacking: Sequence[int], course: Course) -> Networks:
+    """A block's networks that are kept: at most one snapshot of each."""
+    generator = generator_for(seed, number, CHOOSING_STREAM)
+    # A snapshot's chance is what its group lacks, shared among the network's snapshots in that group.
+    chances = torch.zeros(snapshots.scores.shape)
+    for group, wanted in zip(groups, lacking, strict=True):
+        held = group.holds(snapshots.scores)
+        chances += held / held.sum(0).clamp(min=1) * wanted
+    able = chances.sum(0) > 0
+    columns = able.nonzero()[:, 0]
+    rows = torch.multinomial(chances[:, able].T.double(), 1, generator=generator)[:, 0]
+    genotypes = snapshots.genotypes[rows, columns]
+    scores = scores_of(parts, genotypes, _starts(parts, seed * 1_000_003 + number, course.steps + 1, course.last_episodes))
+    room = torch.zeros(len(scores), dtype=torch.bool)
+    for group, wanted in zip(groups, lacking, strict=True):
+        room[group.holds(scores).nonzero()[:wanted, 0]] = True
+    with torch.no_grad():
+        weights = parts.encoding.express(genotypes[room]).dense()
+    return Networks(weights, {"score": scores[room], "block": torch.full((int(room.sum()),), number),
+                              "member": columns[room], "steps": snapshots.steps[rows][room]})
