@@ -116,7 +116,8 @@ class DropsOut(Protocol):
     """True where its networks do."""
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
-        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
+        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike. What else a
+        task's fitness wants of a network that draws, such as the distribution of its code, may follow the outputs."""
 
 
 @runtime_checkable
@@ -141,6 +142,14 @@ class FixedLength(Protocol):
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) for a gradient to start from."""
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """An encoding whose genotypes have a distribution: it generates networks."""
+
+    def prior(self, size: int, generator: torch.Generator) -> Tensor:
+        """Genotypes (size, genes) drawn from the prior; what they express are samples of networks."""
 
 
 @runtime_checkable

@@ -1,10 +1,10 @@
 """Thousands of networks, trained by policy gradient and kept on the way, sorted into groups by their score.
 
 Every network has a start of its own. A block of them learns side by side; a snapshot of all is taken every few steps,
-and scored. One snapshot of each network is kept: one in a group that lacks networks, which is drawn in proportion to
-what the groups lack. It is scored again, on other episodes, and counts in the group of that score. Blocks follow
-each other until all groups are full. Each block depends on the seed and its number alone, so a killed collection goes
-on to the same bits.
+and scored. In every group that lacks networks, one of a network's snapshots is drawn, scored again on other episodes,
+and kept if that score is in the group too. So a group never holds two snapshots of one network. Blocks follow each
+other until all groups are full. Each block depends on the seed and its number alone, so a killed collection goes on
+to the same bits.
 """
 
 import time
@@ -25,6 +25,9 @@ from hyperevo.randomness import generator_for
 from hyperevo.runs.compose import compose
 from hyperevo.runs.files import write_tensors
 from hyperevo.runs.learn import learn_policy
+
+BLOCKS = 1_000_003
+"""Seeds of blocks lie this far apart for neighbouring seeds of a collection."""
 
 SCORING_STREAM, CHOOSING_STREAM = (1 << 61) + (1 << 60), (1 << 61) + (1 << 59)
 """Streams of first states for scoring, and of the choice of snapshots."""
@@ -49,8 +52,8 @@ class Course:
     that score what is kept."""
 
     steps: int
-    every: int = 2
-    episodes: int = 20
+    every: int = 1
+    episodes: int = 10
     last_episodes: int = 100
 
 
@@ -114,8 +117,8 @@ def _snapshots_of_blocks(config: RunConfig, course: Course, first: int, workers:
 
 def snapshots_of(config: RunConfig, course: Course, block: int) -> Snapshots:
     """Snapshots of a block's networks while they learn."""
-    seed = config.seed * 1_000_003 + block  # the seeds of a block's starts follow from its own
-    parts = compose(config.model_copy(update={"seed": seed % 2**31}))
+    seed = (config.seed * BLOCKS + block) % 2**31
+    parts = compose(config.model_copy(update={"seed": seed}))
     if not isinstance(parts.search, FollowsPolicyGradient):
         raise UserError(f"search.name: {config.part('search').name} follows no policy gradient")
     genotypes, scores, steps = [], [], []
@@ -147,22 +150,21 @@ def scores_of(parts: Parts, genotypes: Tensor, starts: Batch) -> Tensor:
 
 def _kept(parts: Parts, seed: int, number: int, snapshots: Snapshots, groups: Sequence[Group],
           lacking: Sequence[int], course: Course) -> Networks:
-    """A block's networks that are kept: at most one snapshot of each."""
+    """A block's networks that are kept: at most one snapshot of each network in each group that lacks networks."""
     generator = generator_for(seed, number, CHOOSING_STREAM)
-    # A snapshot's chance is what its group lacks, shared among the network's snapshots in that group.
-    chances = torch.zeros(snapshots.scores.shape)
+    starts = _starts(parts, (seed * BLOCKS + number) % 2**31, course.steps + 1, course.last_episodes)
+    kept = []
     for group, wanted in zip(groups, lacking, strict=True):
-        held = group.holds(snapshots.scores)
-        chances += held / held.sum(0).clamp(min=1) * wanted
-    able = chances.sum(0) > 0
-    columns = able.nonzero()[:, 0]
-    rows = torch.multinomial(chances[:, able].T.double(), 1, generator=generator)[:, 0]
-    genotypes = snapshots.genotypes[rows, columns]
-    scores = scores_of(parts, genotypes, _starts(parts, seed * 1_000_003 + number, course.steps + 1, course.last_episodes))
-    room = torch.zeros(len(scores), dtype=torch.bool)
-    for group, wanted in zip(groups, lacking, strict=True):
-        room[group.holds(scores).nonzero()[:wanted, 0]] = True
-    with torch.no_grad():
-        weights = parts.encoding.express(genotypes[room]).dense()
-    return Networks(weights, {"score": scores[room], "block": torch.full((int(room.sum()),), number),
-                              "member": columns[room], "steps": snapshots.steps[rows][room]})
+        held = group.holds(snapshots.scores).double()
+        members = held.any(0).nonzero()[:, 0]
+        if not wanted or not len(members):
+            continue
+        rows = torch.multinomial(held[:, members].T, 1, generator=generator)[:, 0]
+        genotypes = snapshots.genotypes[rows, members]
+        scores = scores_of(parts, genotypes, starts)
+        room = group.holds(scores).nonzero()[:wanted, 0]
+        with torch.no_grad():
+            weights = parts.encoding.express(genotypes[room]).dense()
+        kept.append(Networks(weights, {"score": scores[room], "block": torch.full((len(room),), number),
+                                       "member": members[room], "steps": snapshots.steps[rows][room]}))
+    return join_networks(kept)

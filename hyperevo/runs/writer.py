@@ -19,7 +19,7 @@ from hyperevo.seal import file_hash
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json", "start/state.json",
-         "start/tensors.safetensors")
+         "start/tensors.safetensors", "generator/state.json", "generator/tensors.safetensors")
 """Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"
 
