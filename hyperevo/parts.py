@@ -30,9 +30,9 @@ Batch = tuple[Tensor, Tensor]
 State = dict[str, Any]
 """Plain data: tensors, numbers, strings, lists and dictionaries of these."""
 
-Form = Literal["values", "sequences", "symbols", "observations"]
+Form = Literal["values", "sequences", "symbols", "observations", "networks"]
 """Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
-(N, units) of an environment, one step at a time."""
+(N, units) of an environment, one step at a time; networks (N, units), weights to be encoded and given back."""
 
 
 def output_units(outputs: int | Sheet) -> int:

@@ -55,9 +55,9 @@ def arranged(layers: list[Layer], hidden: int, order: Tensor, signs: Tensor) -> 
 def aligned(weights: Mapping[str, Tensor], odd: bool) -> dict[str, Tensor]:
     """N networks in one form. The units of every hidden layer are ordered by the contrast of what they send on, the last
     weight less the first (a single weight itself), the largest first; where their function is odd, signs first make
-    every contrast positive."""
+    every contrast positive. Layers are settled from the last to the first."""
     layers = layers_of(weights)
-    for hidden in range(len(layers) - 1):
+    for hidden in reversed(range(len(layers) - 1)):  # what a unit sends on is settled first
         following = layers[hidden + 1][0]
         contrast = following[:, -1] - following[:, 0] if following.shape[1] > 1 else following[:, 0]
         signs = torch.where(contrast < 0, -1.0, 1.0) if odd else torch.ones_like(contrast)

@@ -144,7 +144,8 @@ def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
-         "symbols": "symbols (N, steps)", "observations": "an environment's observations"}
+         "symbols": "symbols (N, steps)", "observations": "an environment's observations",
+         "networks": "weights of networks (N, units)"}
 
 
 def check_gradient(task: Task) -> None:

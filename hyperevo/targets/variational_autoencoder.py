@@ -16,7 +16,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings
 from hyperevo.generative.trained import DECODER, perceptron
 from hyperevo.geometry import ParameterGeometry, Sheet
-from hyperevo.parts import Target, output_units
+from hyperevo.parts import Form, Target, output_units
 from hyperevo.randomness import generator_for
 from hyperevo.weights import Weights
 
@@ -39,6 +39,7 @@ class Settings(ComponentSettings):
 class VariationalAutoencoder(Target):
     """P autoencoders at once. A code is drawn with the same noise for all of them."""
 
+    forms: frozenset[Form] = frozenset({"networks"})
     own_inputs = True
     drops = True
     """True: codes are drawn while a gradient is followed."""

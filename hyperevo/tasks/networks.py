@@ -65,6 +65,7 @@ class NetworksTask(Task):
 
     measure = VARIANCE_EXPLAINED
     examples = "networks"
+    form = "networks"
 
     def __init__(self, settings: Settings, networks: Networks, checksum: str, device: torch.device | str = "cpu"):
         self.settings, self.device, self.checksum = settings, torch.device(device), checksum

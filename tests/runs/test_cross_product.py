@@ -29,12 +29,14 @@ OPTIONS = {
              "control": "most_steps=5, episodes=2, validation=2", "food": "retests=[8]", "digits": FEW, "fashion": FEW,
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "image-folder": "path='{images}', size=[8, 8], images=20",
-             "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW},
+             "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW,
+             "networks": "path='{networks}', examples=20"},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
                "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
-               "sequence": "hidden=3, answer='{answer}'", "wide-resnet": "depth=10"},
+               "sequence": "hidden=3, answer='{answer}'", "variational-autoencoder": "latent=2, hidden=[3]",
+               "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
-                 "es-hyperneat": "maximum_depth=2"},
+                 "es-hyperneat": "maximum_depth=2", "generator": "run='{generator}'"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
@@ -68,7 +70,7 @@ def configure(small_files):
         own.close()
         return load_config("dct-mnist", [
             given, described("target", target, **values),
-            described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
+            described("encoding", encoding, graph=GRAPH, generator=small_files["digits_generator"]), described("search", search), "run.rounds=2",
             "run.validate_every=1", "threads=1"]).config
 
     return config
@@ -99,7 +101,8 @@ def beside(target):
     return ("es-hyperneat", "neat") if target == "substrate" else ("direct", "snes")
 
 
-RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"}}
+RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"},
+            "networks": {"variational-autoencoder"}}
 IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
 """Tasks that convolutions can read."""
 
@@ -118,17 +121,18 @@ def test_every_task_with_every_target(configure, task, target):
 
 @pytest.mark.parametrize("task", component_names("task"))
 def test_every_task_with_a_gradient(configure, task):
-    target = "sequence" if task in RUN_WITH else "mlp"
+    target = {"networks": "variational-autoencoder"}.get(task, "sequence" if task in RUN_WITH else "mlp")
     ran = runs_or_is_refused(configure(task, target, "direct", "gradient"), "task", "search")
     assert ran == (task not in ("boxes", "control", "food", "gymnasium"))
 
 
 @pytest.mark.parametrize("target", component_names("target"))
 def test_every_target_with_a_gradient(configure, target):
+    task = "networks" if target == "variational-autoencoder" else "digits"
     if target == "substrate":
         assert not runs_or_is_refused(configure("digits", target, "es-hyperneat", "gradient"), "encoding", "search")
     else:
-        assert runs_or_is_refused(configure("digits", target, "direct", "gradient"), "target", "search")
+        assert runs_or_is_refused(configure(task, target, "direct", "gradient"), "target", "search")
 
 
 FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
@@ -139,7 +143,14 @@ FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat"}
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_search(configure, encoding, search):
     target = "substrate" if encoding == "es-hyperneat" else "mlp"
-    ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
+    task = "control" if search == "policy-gradient" and encoding != "generator" else "digits"
+    config, parts = configure(task, target, encoding, search), ("encoding", "search")
+    if search == "policy-gradient" and encoding == "generator":
+        parts = ("task", "search")
+    ran = runs_or_is_refused(config, *parts)
+    if parts == ("task", "search"):
+        assert not ran
+        return
     own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
     assert ran == (encoding in own.get(search, FIXED))
 
@@ -148,9 +159,10 @@ def test_every_encoding_with_every_search(configure, encoding, search):
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_target(configure, encoding, target):
     graphs = encoding not in FIXED
-    config = configure("digits", target, encoding, "neat" if graphs else "snes")
+    task = "networks" if target == "variational-autoencoder" else "digits"
+    config = configure(task, target, encoding, "neat" if graphs else "snes")
     ran = runs_or_is_refused(config, "target", "encoding")
-    assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or "substrate" in (target, encoding) or encoding in ("es-hyperneat", "fixed-graph", "generator")
 
 
 def test_evolved_graphs_have_no_gradient(tmp_path):
