@@ -135,7 +135,7 @@ def snapshots_of(config: RunConfig, course: Course, block: int) -> Snapshots:
 
 def _starts(parts: Parts, seed: int, number: int, episodes: int) -> Batch:
     """First states for scoring, apart from those that networks learn from."""
-    longest = parts.task.validation[1][:1]
+    longest = parts.task.batch(0, 0)[1][:1]
     starts = parts.task.environment.reset(episodes, generator_for(seed, number, SCORING_STREAM))  # type: ignore[attr-defined]
     return starts.to(longest.device), longest.expand(episodes)
 
