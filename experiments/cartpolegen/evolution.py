@@ -1,11 +1,12 @@
-"""CMA-ES in a model's embedding space, on the weights, and on cosine coefficients: evaluations until the task is solved.
+"""CMA-ES in a model's embedding space, on the weights, and on cosine coefficients: evaluations until it is solved.
 
     python experiments/cartpolegen/evolution.py [--seeds 50] [--runs FOLDER] [TASK ...]
 
 All seeds run side by side: their networks are one population. 16 networks a generation, 4 episodes each; a network's
-episodes are one evaluation. A search has solved its task when its centre does, judged after every generation: CartPole-v0
-by a mean return of 195 over 100 episodes, Acrobot by -100 over 100 episodes, two poles by 10,000 steps from the standard
-start. What it took to make the networks that a model was trained on is not counted. Adds rows to evolution.csv.
+episodes are one evaluation. A search has solved its task when its centre does, judged after every generation:
+CartPole-v0 by a mean return of 195 over 100 episodes, Acrobot by -100 over 100 episodes, two poles by 10,000 steps from
+the standard start. What it took to make the networks that a model was trained on is not counted. Adds rows to
+evolution.csv.
 """
 
 import argparse

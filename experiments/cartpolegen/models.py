@@ -32,9 +32,11 @@ STATES, PAIRS = 500, 1_000
 """States of a disagreement; networks whose nearest neighbours are looked for."""
 COLUMNS = ("name", "seed", "networks", "trained_mean", "trained_deviation", "sampled_mean", "sampled_deviation",
            "sampled_0-50", "sampled_50-100", "sampled_100-150", "sampled_150-200", "explained",
-           "nearest_of_samples", "nearest_of_held_out", "nearest_among_training", "nearest_of_noise", "noise",
+           "ratio_of_samples", "ratio_of_held_out", "nearest_of_samples", "nearest_of_held_out", "nearest_among_training", "nearest_of_noise", "noise",
            "noise_mean", "closer_than_held_out", "disagreement_of_samples", "disagreement_of_held_out",
            "disagreement_of_noise", "disagreement_of_pairs", "spread_of_samples")
+
+ANSWERS = ("name", "seed", "mean", "deviation", "median", "within_20")
 
 
 class Stage:
@@ -102,16 +104,19 @@ def held_out(count: int) -> tuple[Tensor, Tensor]:
     return training, test
 
 
-def nearest(of: Tensor, among: Tensor, itself: bool = False) -> tuple[Tensor, Tensor]:
-    """Distance (P,) per weight to the nearest network, and its index; without itself where `of` are among them."""
+def nearest(of: Tensor, among: Tensor, itself: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Distance (P,) per weight to the nearest network, without itself where `of` are among them; its index; and its
+    distance as a share of that to the second nearest, which is near 0 for a copy and near 1 for anything else."""
     distances, places = [], []
     for own in of.split(250):
         every = torch.cdist(own, among)
         if itself:
-            every = every.where(every > 1e-3, math.inf)
-        least = every.min(1)
-        distances.append(least.values), places.append(least.indices)
-    return torch.cat(distances) / of.shape[1] ** 0.5, torch.cat(places)
+            every = every.where(every > 1e-2, math.inf)
+        least = every.topk(2, largest=False)
+        distances.append(least.values)
+        places.append(least.indices[:, 0])
+    two = torch.cat(distances) / of.shape[1] ** 0.5
+    return two[:, 0], torch.cat(places), two[:, 0] / two[:, 1]
 
 
 def noisy(stage: Stage, training: Networks, wanted: float, seed: int) -> tuple[Tensor, float]:
@@ -140,10 +145,10 @@ def table_row(stage: Stage, name: str, seed: int, networks: Networks, run: Path,
     generator = torch.Generator().manual_seed(seed)
     some = torch.randperm(len(training), generator=generator)[:PAIRS]
     noise, size = noisy(stage, training, float(score.mean()), seed)
-    of_samples, place = nearest(sampled / spread, vectors / spread)
-    of_test, test_place = nearest(test.vectors[:PAIRS] / spread, vectors / spread)
-    of_noise, noise_place = nearest(noise / spread, vectors / spread)
-    among, _ = nearest(vectors[some] / spread, vectors / spread, True)
+    of_samples, place, ratio = nearest(sampled / spread, vectors / spread)
+    of_test, test_place, test_ratio = nearest(test.vectors[:PAIRS] / spread, vectors / spread)
+    of_noise, noise_place, _ = nearest(noise / spread, vectors / spread)
+    among, _, _ = nearest(vectors[some] / spread, vectors / spread, True)
     states = stage.states(networks.vectors[::len(networks) // 200])
 
     def disagreement(one: Tensor, other: Tensor) -> float:
@@ -155,6 +160,7 @@ def table_row(stage: Stage, name: str, seed: int, networks: Networks, run: Path,
     values = {"networks": len(own), "trained_mean": own.table["score"].mean(),
               "trained_deviation": own.table["score"].std(), "sampled_mean": score.mean(),
               "sampled_deviation": score.std(), **shares, "explained": explained,
+              "ratio_of_samples": ratio.median(), "ratio_of_held_out": test_ratio.median(),
               "nearest_of_samples": of_samples.median(), "nearest_of_held_out": of_test.median(),
               "nearest_among_training": among.median(), "nearest_of_noise": of_noise.median(), "noise": size,
               "noise_mean": stage.survival(noise, seed).mean(),
@@ -205,7 +211,7 @@ if __name__ == "__main__":
             run = options.runs / f"{name}-{seed}"
             trained = result(name, seed, run, variants(options.networks))
             if name == "conditioned" and ("asked 120", seed) not in read_table(table):
-                add_rows(table, ("name", "seed", "mean", "deviation", "median", "within_20"), conditioned(stage, seed, run))
+                add_rows(table, ANSWERS, conditioned(stage, seed, run))
             elif name in GROUPS and (name, seed) not in read_table(table):
                 row = table_row(stage, name, seed, networks, run, trained["test_accuracy"])
                 add_rows(table, COLUMNS, {(name, seed): row})

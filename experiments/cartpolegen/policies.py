@@ -79,8 +79,9 @@ def record(networks: Networks, groups: list[Group], facts: dict[str, float], pat
                          "paper's mean", "paper's deviation"])
         for group in groups:
             own, paper = group.holds(score), PAPER[int(group.above), int(group.most)]
+            steps = float(networks.table["steps"][own].float().mean())
             writer.writerow([f"{group.above:g}-{group.most:g}", int(own.sum()), round(float(score[own].mean()), 2),
-                             round(float(score[own].std()), 2), round(float(networks.table["steps"][own].float().mean()), 1),
+                             round(float(score[own].std()), 2), round(steps, 1),
                              *paper])
         writer.writerow([])
         writer.writerows([name, round(value, 4)] for name, value in facts.items())

@@ -25,25 +25,23 @@ STRIDE = 8
 @torch.no_grad()
 def explore(environment: Any, target: Target, weights: Weights, starts: Tensor, most_steps: int,
             generator: torch.Generator) -> Experience:
-    """Experience of P networks in N episodes from first states `starts` (N, values), of at most `most_steps` steps each.
+    """Experience of P networks in N episodes from first states `starts` (N, values), of at most `most_steps` steps.
 
     All noise comes from the generator, on the CPU. Weights and first states share one dtype.
     """
     players = _Policy(environment, target, Weights(weights.dense()), len(starts))
     state = starts.expand(weights.population, *starts.shape)
     running = starts.new_ones(weights.population, len(starts))
-    seen, chosen, rewards, counted = [], [], [], []
+    steps: list[tuple[Tensor, ...]] = []
     for step in range(most_steps):
         if step % STRIDE == 0 and not bool(running.any()):
             break
         observed = environment.observe(state)
         choice, action = _drawn(environment, players.outputs(observed), generator)
         state, reward, over = environment.step(state, action)
-        for own, value in zip((seen, chosen, rewards, counted), (observed, choice, reward * running, running),
-                              strict=True):
-            own.append(value)
+        steps.append((observed, choice, reward * running, running))
         running = running.masked_fill(over, 0)
-    return Experience(*(torch.stack(own, 1) for own in (seen, chosen, rewards, counted)))
+    return Experience(*(torch.stack(own, 1) for own in zip(*steps, strict=True)))
 
 
 class _Policy:

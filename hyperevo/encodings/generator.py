@@ -1,7 +1,7 @@
 """Generator: a genotype is the code of a network, and a model that was trained on many networks turns it into weights.
 
-The model is named by the folder of the run that trained it (task networks, target variational-autoencoder). Codes have a
-standard normal prior: drawing codes samples networks, searching codes searches the model's space.
+The model is named by the folder of the run that trained it (task networks, target variational-autoencoder). Codes have
+a standard normal prior: drawing codes samples networks, searching codes searches the model's space.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,8 @@ class Settings(ComponentSettings):
 
     name: Literal["generator"] = "generator"
     run: str
-    """Run folder in which a model of networks was trained. A run keeps a copy of the model: the folder is needed once."""
+    """Run folder in which a model of networks was trained. A run keeps a copy of the model: the folder is needed once.
+    """
     score: float | None = None
     """Score to ask the model for, if it was trained with task.condition."""
 

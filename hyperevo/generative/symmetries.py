@@ -53,9 +53,9 @@ def arranged(layers: list[Layer], hidden: int, order: Tensor, signs: Tensor) -> 
 
 
 def aligned(weights: Mapping[str, Tensor], odd: bool) -> dict[str, Tensor]:
-    """N networks in one form. The units of every hidden layer are ordered by the contrast of what they send on, the last
-    weight less the first (a single weight itself), the largest first; where their function is odd, signs first make
-    every contrast positive. Layers are settled from the last to the first."""
+    """N networks in one form. The units of every hidden layer are ordered by the contrast of what they send on, the
+    last weight less the first (a single weight itself), the largest first. Where their function is odd, signs first
+    make every contrast positive. Layers are settled from the last to the first."""
     layers = layers_of(weights)
     for hidden in reversed(range(len(layers) - 1)):  # what a unit sends on is settled first
         following = layers[hidden + 1][0]

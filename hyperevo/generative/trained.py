@@ -21,8 +21,8 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 def perceptron(weights: Mapping[str, Tensor], part: str, inputs: Tensor, activation: str) -> Tensor:
-    """Outputs (P, N, …) of P chains of layers, whose parameters' names begin with `part`, for inputs (N, units) or (P, N,
-    units)."""
+    """Outputs (P, N, …) of P chains of layers, whose parameters' names begin with `part`, for inputs (N, units) or
+    (P, N, units)."""
     depth = sum(name.startswith(part) and name.endswith(".weight") for name in weights)
     values = inputs
     for layer in range(1, depth + 1):
@@ -64,26 +64,28 @@ class Decoder:
         if self.condition:
             asked = (torch.tensor(score, device=codes.device) - self.mean[-1]) / self.spread[-1]
             codes = torch.cat([codes, asked.expand(len(codes), 1)], 1)
-        decoded = perceptron({name: value[None] for name, value in self.weights.items()}, DECODER, codes, self.activation)
-        return decoded[0] * self.spread[: self.size] + self.mean[: self.size]
+        weights = {name: value[None] for name, value in self.weights.items()}
+        decoded = perceptron(weights, DECODER, codes, self.activation)[0]
+        return decoded * self.spread[: self.size] + self.mean[: self.size]
 
     def to(self, device: torch.device) -> "Decoder":
-        """The same on a device."""
+        """Copy on a device."""
         return Decoder({name: value.to(device) for name, value in self.weights.items()}, self.mean.to(device),
                        self.spread.to(device), self.activation, self.condition)
 
 
 def read_trained(run: Path) -> Packed:
-    """Plain data and tensors of the decoder that a finished run trained; raises UserError, which names the folder, where
-    there is none."""
+    """Plain data and tensors of the decoder that a finished run trained; raises UserError, which names the folder,
+    where there is none."""
     if not is_there(run / "result.json"):
         raise UserError(f"{shown_path(run)}: is not a finished run")
     config = read_toml(run / "config.toml")
     target, task = config.get("target", {}), config.get("task", {})
     if (target.get("name"), task.get("name")) != ("variational-autoencoder", "networks"):
-        raise UserError(f"{shown_path(run)}: trained no generator of networks: its target is not variational-autoencoder, "
-                        "or its task not networks")
-    trained, first = (_tensors(run / "champion" / name) for name in ("weights.safetensors", "preprocessing.safetensors"))
+        raise UserError(f"{shown_path(run)}: trained no generator of networks: its target is not "
+                        "variational-autoencoder, or its task not networks")
+    trained = _tensors(run / "champion" / "weights.safetensors")
+    first = _tensors(run / "champion" / "preprocessing.safetensors")
     tensors = {name: value.contiguous() for name, value in trained.items() if name.startswith(DECODER)}
     packed = ({"generator": {"activation": target.get("activation"), "condition": task.get("condition")}},
               tensors | {name: first[name] for name in ("mean", "spread") if name in first})

@@ -25,7 +25,8 @@ class Settings(StartSettings):
 
     name: Literal["policy-gradient"] = "policy-gradient"
     population: int = Field(1, ge=1)
-    """Number of genotypes trained side by side, each from a start of its own, in episodes with the same first states."""
+    """Number of genotypes trained side by side, each from a start of its own, in episodes with the same first states.
+    """
     start: str = ""
     """Run folder whose champion all genotypes start from; by default each starts from a sample of its own. The run
     keeps a copy of it: the folder is needed once."""
@@ -70,8 +71,8 @@ class PolicyGradientSearch(Search):
         """Nothing: the learning rate is constant."""
 
     def surrogate(self, likelihoods: Tensor, before: Tensor, experience: Experience) -> Tensor:
-        """Values (P,) whose gradient is followed, from logarithms (P, T, N) of the likelihoods now, with their graph, and
-        as the choices were drawn."""
+        """Values (P,) whose gradient is followed, from logarithms (P, T, N) of the likelihoods now, with their graph,
+        and as the choices were drawn."""
         weights = advantages(experience.rewards, self.settings.discount) * experience.counted
         if self.settings.ratio is None:
             terms = likelihoods * weights

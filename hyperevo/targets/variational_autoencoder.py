@@ -57,17 +57,18 @@ class VariationalAutoencoder(Target):
 
     def start(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Parameters as those of torch's linear layers begin: within ±1 / √inputs, weights and biases."""
-        sources = {name.partition(".")[0]: place.source.units for name, place in self.geometry.items() if place.source}
-        return {name: torch.empty(place.shape).uniform_(-1, 1, generator=generator) / sources[name.partition(".")[0]] ** 0.5
+        reach = {name.partition(".")[0]: place.source.units ** -0.5 for name, place in self.geometry.items()
+                 if place.source is not None}
+        return {name: reach[name.partition(".")[0]] * torch.empty(place.shape).uniform_(-1, 1, generator=generator)
                 for name, place in self.geometry.items()}
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """What is decoded, (P, N, outputs), from the mean codes of inputs (N, units) or (P, N, units)."""
+        """Decoded values (P, N, outputs) from the mean codes of inputs (N, units) or (P, N, units)."""
         means, _ = self.encode(weights, inputs)
         return self.decode(weights, means, inputs)
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
-        """What is decoded from drawn codes, then their means and log-variances, (P, N, outputs + 2 · latent)."""
+        """Decoded values from drawn codes, then the means and log-variances of codes, (P, N, outputs + 2 · latent)."""
         means, logarithms = self.encode(weights, inputs)
         noise = torch.randn(means.shape[1:], generator=generator_for(draw, 0)).to(means)
         decoded = self.decode(weights, means + (logarithms / 2).exp() * noise, inputs)
@@ -79,7 +80,7 @@ class VariationalAutoencoder(Target):
         return means, logarithms
 
     def decode(self, weights: Weights, codes: Tensor, inputs: Tensor) -> Tensor:
-        """What codes (P, N, latent) are decoded to, (P, N, outputs), under the conditions in the inputs."""
+        """Decoded values (P, N, outputs) from codes (P, N, latent), under the conditions in the inputs."""
         if self.conditions:
             conditions = inputs[..., inputs.shape[-1] - self.conditions :]
             codes = torch.cat([codes, conditions.expand(*codes.shape[:2], -1)], 2)
@@ -90,6 +91,6 @@ def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> Variationa
     """The target for examples that are to be answered with themselves; raises ValueError where there are more outputs
     than inputs."""
     if inputs.units < output_units(outputs):
-        raise ValueError(f"target.name: an autoencoder answers with its inputs, and {inputs.units} inputs are fewer than "
-                         f"{output_units(outputs)} outputs")
+        raise ValueError(f"target.name: an autoencoder answers with its inputs, and {inputs.units} inputs are fewer "
+                         f"than {output_units(outputs)} outputs")
     return VariationalAutoencoder(settings, inputs.units, output_units(outputs))

@@ -62,6 +62,7 @@ class NetworksTask(Task):
     """Standardised weights of networks (N, weights), with the score as the last input if it is a condition."""
 
     settings: Settings
+    outputs: int
 
     measure = VARIANCE_EXPLAINED
     examples = "networks"
@@ -115,8 +116,8 @@ class NetworksTask(Task):
         return self._first
 
     def fitness(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Fitness (P,) of outputs (P, N, weights), or with the means and log-variances of codes after them, (P, N, weights
-        + 2 · latent)."""
+        """Fitness (P,) of outputs (P, N, weights), or with the means and log-variances of codes after them, (P, N,
+        weights + 2 · latent)."""
         decoded, codes = outputs[..., : self.outputs], outputs[..., self.outputs :]
         loss = (decoded - wanted).square().sum(2) / 2
         if codes.shape[-1]:
@@ -147,8 +148,8 @@ def build(settings: Settings, device: torch.device) -> NetworksTask:
     wanted = (score > (-torch.inf if settings.above is None else settings.above)) \
         & (score <= (torch.inf if settings.most is None else settings.most))
     if int(wanted.sum()) < 10:
-        raise UserError(f"{settings.path}: has {int(wanted.sum())} networks with a score in the bounds of task.above and "
-                        "task.most, and at least 10 are wanted")
+        raise UserError(f"{settings.path}: has {int(wanted.sum())} networks with a score in the bounds of task.above "
+                        "and task.most, and at least 10 are wanted")
     with open(settings.path, "rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     return NetworksTask(settings, networks.chosen(wanted), checksum, device)

@@ -1,5 +1,5 @@
-"""A trained model is an encoding by its run's folder: it decodes as the target that was trained does, is kept by the runs
-that use it, and is refused in one line where it is damaged or does not fit."""
+"""A trained model is an encoding by its run's folder: it decodes as the target that was trained does, is kept by the
+runs that use it, and is refused in one line where it is damaged or does not fit."""
 
 import shutil
 
@@ -66,7 +66,8 @@ def test_runs_keep_the_model(digits_generator, tmp_path):
         "task.name=digits", "task.images=40", "target.hidden=[[2,2]]", f"encoding={{name='generator', run='{copy}'}}",
         "search={name='snes', population=6}", "run.rounds=3", "run.validate_every=1", "threads=1"]).config
     unbroken = execute(create_run(config, tmp_path / "unbroken"))
-    execute(create_run(config.model_copy(update={"run": config.run.model_copy(update={"rounds": 1})}), tmp_path / "run"))
+    short = config.model_copy(update={"run": config.run.model_copy(update={"rounds": 1})})
+    execute(create_run(short, tmp_path / "run"))
     shutil.rmtree(copy)
     resumed = execute(open_run(tmp_path / "run", changes=["run.rounds=3"]))
     assert resumed["test_accuracy"] == unbroken["test_accuracy"]

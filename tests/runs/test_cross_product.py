@@ -70,8 +70,8 @@ def configure(small_files):
         own.close()
         return load_config("dct-mnist", [
             given, described("target", target, **values),
-            described("encoding", encoding, graph=GRAPH, generator=small_files["digits_generator"]), described("search", search), "run.rounds=2",
-            "run.validate_every=1", "threads=1"]).config
+            described("encoding", encoding, graph=GRAPH, generator=small_files["digits_generator"]),
+            described("search", search), "run.rounds=2", "run.validate_every=1", "threads=1"]).config
 
     return config
 

@@ -124,8 +124,10 @@ def test_choices_have_the_probabilities_of_the_outputs():
 @pytest.mark.parametrize("name", environment_names())
 def test_an_experience_is_what_the_environment_does(name):
     task, target, encoding, genotypes, starts = parts_of(name, mlp)
-    own = explore(task.environment, target, encoding.express(genotypes), starts, STEPS, torch.Generator().manual_seed(5))
-    assert isinstance(own, Experience) and own.rewards.shape == own.counted.shape == (NETWORKS, len(own.rewards[0]), EPISODES)
+    own = explore(task.environment, target, encoding.express(genotypes), starts, STEPS,
+                  torch.Generator().manual_seed(5))
+    assert isinstance(own, Experience)
+    assert own.rewards.shape == own.counted.shape == (NETWORKS, len(own.rewards[0]), EPISODES)
     state, running = starts.expand(NETWORKS, -1, -1), torch.ones(NETWORKS, EPISODES)
     for step in range(own.rewards.shape[1]):
         torch.testing.assert_close(own.observations[:, step], task.environment.observe(state))
