@@ -8,7 +8,7 @@ to the same bits.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from hyperevo.abilities import Acts, FollowsPolicyGradient
 from hyperevo.config import RunConfig
 from hyperevo.errors import UserError
 from hyperevo.generative.networks import Networks, join_networks, read_networks
+from hyperevo.genotypes import as_genes
 from hyperevo.parts import Batch, Parts
 from hyperevo.randomness import generator_for
 from hyperevo.runs.compose import compose
@@ -98,7 +99,7 @@ def _members(kept: Sequence[Networks], group: Group) -> int:
 
 
 def _snapshots_of_blocks(config: RunConfig, course: Course, first: int, workers: int) \
-        -> Iterator[tuple[int, Snapshots]]:
+        -> Generator[tuple[int, Snapshots], None, None]:
     """Numbers and snapshots of blocks without end, in order, `workers` of them in the making."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -124,7 +125,7 @@ def snapshots_of(config: RunConfig, course: Course, block: int) -> Snapshots:
     genotypes, scores, steps = [], [], []
     for step in range(course.steps + 1):
         if step % course.every == 0:
-            genotypes.append(parts.search.candidates())  # type: ignore[attr-defined]
+            genotypes.append(as_genes(parts.search.candidates()))
             starts = _starts(parts, seed, step, course.episodes)
             scores.append(scores_of(parts, genotypes[-1], starts))
             steps.append(step)
