@@ -2,7 +2,8 @@
 
     python experiments/cartpolegen/models.py [--seeds 5] [--networks FILE] [--runs FOLDER] [NAME ...]
 
-NAME: 0-50, 50-100, 100-150, 150-200, all, conditioned. Trains what is missing, one run a model and seed, samples 1,000
+NAME: 0-50, 50-100, 100-150, 150-200, all, conditioned, two (codes of two numbers, for a figure), and acrobot and
+double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is missing, one run a model and seed, samples 1,000
 networks of each, and writes a row a seed into sampled.csv (conditioned: a row a seed and wanted score into
 conditioned.csv).
 
@@ -28,13 +29,16 @@ from hyperevo.weights import Weights
 HERE = Path(__file__).parent
 GROUPS = {"0-50": (0, 50), "50-100": (50, 100), "100-150": (100, 150), "150-200": (150, 200), "all": (-1, 200)}
 SAMPLES, EPISODES, WANTED = 1_000, 20, (30, 60, 90, 120, 150, 180)
-STATES, PAIRS = 500, 1_000
+STATES, PAIRS = 500, 500
 """States of a disagreement; networks whose nearest neighbours are looked for."""
 COLUMNS = ("name", "seed", "networks", "trained_mean", "trained_deviation", "sampled_mean", "sampled_deviation",
            "sampled_0-50", "sampled_50-100", "sampled_100-150", "sampled_150-200", "explained", "ratio_of_samples",
            "ratio_of_held_out", "nearest_of_samples", "nearest_of_held_out", "nearest_among_training",
            "nearest_of_noise", "noise", "noise_mean", "closer_than_held_out", "disagreement_of_samples",
            "disagreement_of_held_out", "disagreement_of_noise", "disagreement_of_pairs", "spread_of_samples")
+OTHERS = ("target.latent=16", "run.rounds=8")
+"""Overrides of models of Acrobot's and two poles' networks, of which there are few."""
+
 ANSWERS = ("name", "seed", "mean", "deviation", "median", "within_20")
 
 
@@ -76,11 +80,12 @@ class Stage:
         return visited[torch.randperm(len(visited), generator=generator)[:STATES]]
 
 
-def variants(networks: Path) -> dict[str, tuple[str, Sequence[str]]]:
+def variants(networks: Path, other: Path = Path("networks")) -> dict[str, tuple[str, Sequence[str]]]:
     """Config and overrides of every model."""
     base, path = str(HERE / "model.toml"), f"task.path={networks}"
     own = {name: (base, [path, f"task.above={low}", f"task.most={high}"]) for name, (low, high) in GROUPS.items()}
-    return own | {"conditioned": (base, [path, "task.condition=true"]),
+    others = {name: (base, [f"task.path={other / name}.safetensors", *OTHERS]) for name in ("acrobot", "double-pole")}
+    return own | others | {"conditioned": (base, [path, "task.condition=true"]),
                   "two": (base, [path, "target.latent=2", "task.kl_weight=0.05"])}
 
 
@@ -198,6 +203,7 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", default=[*GROUPS, "conditioned", "two"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--networks", type=Path, default=Path("networks/cartpole.safetensors"))
+    parser.add_argument("--other", type=Path, default=Path("networks"))
     parser.add_argument("--runs", type=Path, default=Path("runs/cartpolegen"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -208,7 +214,7 @@ if __name__ == "__main__":
             if name == "two" and seed:
                 continue
             run = options.runs / f"{name}-{seed}"
-            trained = result(name, seed, run, variants(options.networks))
+            trained = result(name, seed, run, variants(options.networks, options.other))
             if name == "conditioned" and ("asked 120", seed) not in read_table(table):
                 add_rows(table, ANSWERS, conditioned(stage, seed, run))
             elif name in GROUPS and (name, seed) not in read_table(table):

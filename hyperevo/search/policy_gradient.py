@@ -7,7 +7,7 @@ With a `ratio` the surrogate is that of PPO (Schulman et al. 2017), min(q A, cli
 choice's likelihood now over the one that it was drawn with, and an experience serves for several steps, its epochs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -66,9 +66,6 @@ class PolicyGradientSearch(Search):
     def generation(self) -> int:  # type: ignore[override]
         """Number of steps so far."""
         return self._ascent.generation
-
-    def plan(self, rounds: Callable[[int], int]) -> None:
-        """Nothing: the learning rate is constant."""
 
     def surrogate(self, likelihoods: Tensor, before: Tensor, experience: Experience) -> Tensor:
         """Values (P,) whose gradient is followed, from logarithms (P, T, N) of the likelihoods now, with their graph,
