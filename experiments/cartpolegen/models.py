@@ -3,9 +3,9 @@
     python experiments/cartpolegen/models.py [--seeds 5] [--networks FILE] [--runs FOLDER] [NAME ...]
 
 NAME: 0-50, 50-100, 100-150, 150-200, all, conditioned, two (codes of two numbers, for a figure), and acrobot and
-double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is missing, one run a model and seed, samples 1,000
-networks of each, and writes a row a seed into sampled.csv (conditioned: a row a seed and wanted score into
-conditioned.csv).
+double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is missing, one
+run a model and seed, samples 1,000 networks of each, and writes a row a seed into sampled.csv (conditioned: a row a
+seed and wanted score into conditioned.csv).
 
 Distances are between aligned networks, in deviations of the training weights, per weight (root mean square). A
 disagreement is the share of states, visited by networks of all groups, in which two networks push to other sides.
@@ -207,7 +207,8 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, default=Path("runs/cartpolegen"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    stage, networks = Stage(), canonical(read_networks(options.networks))
+    stage = Stage()
+    networks = canonical(read_networks(options.networks)) if GROUPS.keys() & set(options.names) else None
     for seed in range(options.seeds):
         for name in options.names:
             table = HERE / ("conditioned.csv" if name == "conditioned" else "sampled.csv")
@@ -217,7 +218,7 @@ if __name__ == "__main__":
             trained = result(name, seed, run, variants(options.networks, options.other))
             if name == "conditioned" and ("asked 120", seed) not in read_table(table):
                 add_rows(table, ANSWERS, conditioned(stage, seed, run))
-            elif name in GROUPS and (name, seed) not in read_table(table):
+            elif networks is not None and name in GROUPS and (name, seed) not in read_table(table):
                 row = table_row(stage, name, seed, networks, run, trained["test_accuracy"])
                 add_rows(table, COLUMNS, {(name, seed): row})
                 print(row, flush=True)
