@@ -104,7 +104,8 @@ if __name__ == "__main__":
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     trained = (int(made.table["block"].max()) + 1) * config.search.population
     record(made, wanted, {
-        "networks": len(made), "networks trained": trained, "workers": options.workers, "wall seconds": wall, "processor seconds": processor,
+        "networks": len(made), "networks trained": trained,
+        "workers": options.workers, "wall seconds": wall, "processor seconds": processor,
         "processor seconds a network": processor / len(made), "processor seconds a network, plain loop": plain,
         "times as fast, on one core": plain * len(made) / processor,
         "times as fast, a trained network": plain * trained / processor}, HERE / "policies.csv")
