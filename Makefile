@@ -1,15 +1,18 @@
-# Two commands do all the set-up: `make run` and `make test`. Both make .venv first, from pinned versions.
+# Each command does all the set-up: .venv is made first, from pinned versions.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test docs lint clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m hyperevo run cppn-mnist
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/site/build.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -27,5 +30,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

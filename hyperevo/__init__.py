@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from hyperevo.errors import UserError
     from hyperevo.geometry import ParameterGeometry, Sheet
     from hyperevo.hypernetwork import StaticHyperNetwork
+    from hyperevo.loggers import Logger
     from hyperevo.parts import Encoding, Search, Target, Task
     from hyperevo.session import encoding, fitness, load, run, search, target, task, test
     from hyperevo.weights import Weights
 
 __version__ = "0.1.0"
-__all__ = ["Encoding", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target", "Task",
-           "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run", "search",
-           "target", "task", "test"]
+__all__ = ["Encoding", "Logger", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target",
+           "Task", "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run",
+           "search", "target", "task", "test"]
 
 _HOMES = {"Settings": "components", "UserError": "errors", "ParameterGeometry": "geometry", "Sheet": "geometry",
-          "StaticHyperNetwork": "hypernetwork", "Weights": "weights", "check": "contracts",
+          "Logger": "loggers", "StaticHyperNetwork": "hypernetwork", "Weights": "weights", "check": "contracts",
           **dict.fromkeys(("Encoding", "Search", "Target", "Task"), "parts"),
           **dict.fromkeys(("encoding", "fitness", "load", "run", "target", "task", "test"), "session")}
 """Module of every name."""

@@ -8,6 +8,10 @@ from pathlib import Path
 if not sys.flags.safe_path and sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
     del sys.path[0]
 
-from hyperevo.cli import main
+try:
+    from hyperevo.cli import main
 
-main()
+    main()
+except KeyboardInterrupt:  # of a signal that came before the command line could take it
+    sys.stderr.write("Stopped.\n")
+    raise SystemExit(130) from None

@@ -3,7 +3,8 @@
 P is the number of networks, N the number of examples; see `hyperevo.parts`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,6 +21,8 @@ from hyperevo.weights import Weights
 @runtime_checkable
 class Acts(Protocol):
     """A task whose networks act in an environment instead of reading a batch."""
+
+    act_together: int
 
     def play(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
         """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
@@ -49,6 +52,15 @@ class Explores(Protocol):
 
     def log_likelihoods(self, target: Target, weights: Weights, experience: Experience) -> Tensor:
         """Logarithm (P, T, N) of the probability or density of every choice, differentiable in the weights."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A task whose networks write their answers symbol by symbol when they are judged. While a gradient is followed
+    they are told what is written before each symbol."""
+
+    def write(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Answers (P, N, …) that P networks write; `fitness` and `score` take them as outputs."""
 
 
 @runtime_checkable
@@ -85,6 +97,14 @@ class Filmed(Protocol):
 
     def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every step and after the last."""
+
+
+@runtime_checkable
+class Calls(Protocol):
+    """A task that calls environments, whose calls may not return."""
+
+    def calls(self) -> tuple[int, str]:
+        """Number of calls so far, and a phrase on the last one, such as "CartPole-v1: step 3 (episode with seed 7)"."""
 
 
 # Abilities of targets
@@ -131,6 +151,16 @@ class Steps(Protocol):
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
 
 
+@runtime_checkable
+class Translates(Protocol):
+    """A target that reads a whole sentence and then writes another by itself."""
+
+    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
+                  coverage_penalty: float) -> Tensor:
+        """Translations (P, N, steps) of sentences (N, S) by a beam search of this width, of at most so many symbols;
+        0 after the last symbol of each."""
+
+
 # Abilities of encodings
 
 
@@ -163,16 +193,35 @@ class PaintsGraphs(Protocol):
         """Indices of the outputs that paint a weight matrix from the places of both units; None for all of them."""
 
 
+@runtime_checkable
+class Decides(Protocol):
+    """An encoding that computes in one of several ways, by the numbers of its genotypes."""
+
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Everything that such numbers decide: where it is equal, and so are the structures, `express` takes the same
+        operations."""
+
+
+@runtime_checkable
+class MayRecur(Protocol):
+    """An encoding whose graphs may have links that lead back."""
+
+    recurrent: bool
+    """True where they may."""
+
+
 # Abilities of searches
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Options of the loss that a gradient follows: decay of generated weights, precision, and torch.compile."""
+    """Options of the loss that a gradient follows: decay of generated weights, precision of products, torch.compile,
+    and steps as CUDA graphs."""
 
     generated_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     compile: bool = False
+    graph: Literal["auto", "on", "off"] = "auto"
 
 
 @runtime_checkable
@@ -199,6 +248,24 @@ class FollowsPolicyGradient(Protocol):
         their graph; before: under the weights that drew the choices."""
 
 
+@runtime_checkable
+class StepsInPlace(Protocol):
+    """A search that follows the gradient by tensor operations on memory that stays where it is, so that a step can be
+    captured as a CUDA graph. `tell` is `begin_step`, `step` and `end_step`."""
+
+    def begin_step(self) -> None:
+        """Write the numbers that the coming step reads, such as its learning rate, where it reads them."""
+
+    def step(self, fitness: Tensor) -> None:
+        """Take the step along the gradient of the fitness (P,), by tensor operations alone."""
+
+    def end_step(self) -> None:
+        """Count the step."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end all that they changed is as before, in the same memory."""
+
+
 class Lessons(Protocol):
     """Steps along the gradient that a generation of graphs takes before it is judged."""
 
@@ -219,6 +286,27 @@ class Lessons(Protocol):
 
     def graphs(self) -> Genotypes:
         """Graphs with what they have learned so far."""
+
+
+@runtime_checkable
+class LessonsInPlace(Lessons, Protocol):
+    """Lessons that change memory which stays where it is, by tensor operations alone, so that a step can be captured as
+    a CUDA graph. `step` is `begin_step`, `follow` and `end_step`."""
+
+    def place(self, device: torch.device) -> None:
+        """Put all numbers on a device, before the first step."""
+
+    def begin_step(self) -> None:
+        """Write the numbers that the coming step reads, such as its learning rate, where it reads them."""
+
+    def follow(self, gradient: Tensor) -> None:
+        """Take the step up the gradient (numbers,), by tensor operations alone."""
+
+    def end_step(self) -> None:
+        """Count the step."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end all that they changed is as before, in the same memory."""
 
 
 @runtime_checkable

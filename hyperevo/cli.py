@@ -4,30 +4,48 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from hyperevo import __version__
-from hyperevo.errors import RunFailed, UserError, reason, shown_path
+from hyperevo.cli_data import AsJson, data_app
+from hyperevo.errors import RunFailed, UserError, one_line, reason, shown_path
+from hyperevo.signals import end
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Pit ways of writing down a network's weights against each other: direct, DCT, coordinates, evolved CPPNs.",
-    epilog="Examples:  python -m hyperevo run cppn-mnist    |    "
-           "python -m hyperevo run dct-mnist task.name=fashion seed=3 --out runs/fashion")
-data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.", rich_markup_mode=None)
+    epilog="\b\nExamples:\n  python -m hyperevo run cppn-mnist\n"
+           "  python -m hyperevo run dct-mnist task.name=fashion")
 app.add_typer(data_app, name="data")
 
 NOTES = logging.Handler(logging.WARNING)
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]
+"""Base of typer's complaints about what was typed."""
+
 Overrides = Annotated[list[str] | None, typer.Argument(
     metavar="[KEY=VALUE]...", help="Overrides, such as search.population=512 seed=3.")]
 LAST_SEED = 2**31 - 1
+Workers = Annotated[int | None, typer.Option(
+    min=1, help="Worker processes that evaluate the networks, here or on the cluster. Default there: a CPU, or "
+                "--gpus-per-worker, each.")]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS|local", help="A Ray cluster for the workers.")]
+GpusPerWorker = Annotated[float, typer.Option(min=0, help="GPUs of each worker on the cluster.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that came with the folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Format(StrEnum):
+    """Formats of figures."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,7 +60,7 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_print_
     pass
 
 
-@app.command()
+@app.command(short_help="Run one search from start to finish.")
 def run(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
@@ -51,38 +69,54 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. Default: auto.")] = None,
     seed: Annotated[int | None, typer.Option(help="Default: the config's, or 0.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the run in the folder given by --out.")] = False,
-    fallback: Annotated[bool, typer.Option(help="Without data or network, go on with scikit-learn's digits.")] = True,
+    fallback: Annotated[bool, typer.Option(help="Without data or network, go on with small digits.")] = True,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
+    workers: Workers = None,
+    ray: Ray = None,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Run one search from start to finish.
 
-    Examples: hyperevo run cppn-mnist | hyperevo run dct-mnist task.name=fashion search.population=100 --seed 3
+    \b
+    Examples:
+      hyperevo run cppn-mnist
+      hyperevo run dct-mnist task.name=fashion \\
+          search.population=100 --seed 3
     """
     from hyperevo import terminal
     from hyperevo.runs.load import load_fitting
+    from hyperevo.runs.spread import Spread
 
+    spread = Spread(ray, workers, gpus_per_worker)
     options = [f"{key}={value}" for key, value in (("device", device), ("seed", seed)) if value is not None]
     loaded = load_fitting(config, [*(overrides or []), *options])
     terminal.say(loaded.notes)
-    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback) if out else \
-        terminal.create_in_free_folder(loaded.config, fallback)
+    begun = terminal.create_with_fallback(loaded.config, out, overwrite, fallback, spread) if out else \
+        terminal.create_in_free_folder(loaded.config, fallback, spread)
     _go(begun, figures)
 
 
-@app.command()
+@app.command(short_help="Go on with a run, or extend it.")
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     changes: Annotated[list[str] | None, typer.Argument(
         metavar="[KEY=VALUE]...", help="New limits, such as run.rounds=80; they extend a run, done or not.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures at the end.")] = True,
     trust: Trust = False,
+    workers: Workers = None,
+    ray: Ray = None,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Go on with a run that was interrupted or killed, from its checkpoint, or extend one that is finished.
 
-    Examples: hyperevo resume runs/cppn-mnist | hyperevo resume runs/cppn-mnist run.rounds=80
+    \b
+    Examples:
+      hyperevo resume runs/cppn-mnist
+      hyperevo resume runs/cppn-mnist run.rounds=80
     """
     from hyperevo.runs import finished, open_run
     from hyperevo.runs.folder import read_run_config, tidy
+    from hyperevo.runs.spread import Spread
 
     read_run_config(folder, trust)
     if finished(folder) and not changes:
@@ -90,7 +124,7 @@ def resume(
         typer.echo(f"{folder} is finished; its figures are drawn by: python -m hyperevo plot {folder}")
         typer.echo(folder)
         return
-    _go(open_run(folder, trust, changes or []), figures, trust)
+    _go(open_run(folder, trust, changes or [], Spread(ray, workers, gpus_per_worker)), figures, trust)
 
 
 def _go(run: Any, figures: bool, trust: bool = False) -> None:
@@ -100,36 +134,40 @@ def _go(run: Any, figures: bool, trust: bool = False) -> None:
     try:
         result = terminal.execute_with_progress(run)
     except Interrupted as interruption:
-        typer.echo(f"Stopped after round {run.round}. Go on with: python -m hyperevo resume {run.folder}", err=True)
-        raise SystemExit(128 + interruption.signum) from None
+        typer.echo(terminal.stopped_line(run.folder), err=True)
+        end(128 + interruption.signum)
     terminal.print_result(result)
     if figures:
         _draw(run.folder, trust)
     typer.echo(run.folder)
 
 
-def _draw(folder: Path, trust: bool) -> None:
+def _draw(folder: Path, trust: bool, formats: Sequence[str] = ()) -> None:
     from hyperevo.plots import save_run_figures
+    from hyperevo.runs.progress import counted
 
-    for path in save_run_figures(folder, trust):
+    with counted("figures") as show:
+        paths = save_run_figures(folder, trust, formats, show)
+    for path in paths:
         typer.echo(path)
 
 
-@app.command("list")
+@app.command("list", short_help="List the configs, by task.")
 def list_configs(as_json: AsJson = False) -> None:
-    """List the configs that come with hyperevo."""
+    """List the configs that come with hyperevo, by task."""
     from hyperevo.config import shipped_configs
+    from hyperevo.listing import listed, terminal_width
     from hyperevo.toml import read_toml
 
-    descriptions = {name: read_toml(path).get("description", "") for name, path in shipped_configs().items()}
+    configs = {name: read_toml(path) for name, path in shipped_configs().items()}
     if as_json:
-        typer.echo(json.dumps(descriptions, indent=1))
+        typer.echo(json.dumps({name: values.get("description", "") for name, values in configs.items()}, indent=1))
         return
-    for name, description in descriptions.items():
-        typer.echo(f"{name:20}  {description}")
+    for line in listed(configs, terminal_width()):
+        typer.echo(line)
 
 
-@app.command()
+@app.command(short_help="Show a config's settings and their meaning.")
 def show(
     config: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A shipped config (see list) or a file.")],
     overrides: Overrides = None,
@@ -139,7 +177,10 @@ def show(
 ) -> None:
     """Show a config's settings with their origin and meaning, and how many genes become how many weights.
 
-    Example: hyperevo show dct-mnist task.name=fashion --toml > mine.toml
+    \b
+    Example:
+      hyperevo show dct-mnist task.name=fashion --toml > \\
+          mine.toml
     """
     from hyperevo import terminal
     from hyperevo.config import config_text, config_values, explained
@@ -167,7 +208,7 @@ def show(
                            **counts}, indent=1))
 
 
-@app.command()
+@app.command(short_help="Hold a part to its contract.")
 def check(
     name: Annotated[str, typer.Argument(metavar="PART", help="mine.py, mine.py:Name, package.module, or a name.")],
     options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The part's settings.")] = None,
@@ -176,7 +217,11 @@ def check(
 ) -> None:
     """Hold a part to its contract, and say what is missing or wrong; exit code 1 where anything is.
 
-    Examples: hyperevo check mine.py | hyperevo check embedding tile=[4,4] | hyperevo check digits --kind task
+    \b
+    Examples:
+      hyperevo check mine.py
+      hyperevo check embedding tile=[4,4]
+      hyperevo check digits --kind task
     """
     from hyperevo import contracts
     from hyperevo.config import assigned
@@ -190,40 +235,60 @@ def check(
     typer.echo(f"{name}: {kind}, holds to all {len(contracts.rules_of(kind))} rules of its contract")
 
 
-@app.command()
-def plot(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")], trust: Trust = False) -> None:
-    """Draw a run's figures again, into its folder `figures`."""
-    _draw(folder, trust)
+@app.command(short_help="Draw a run's figures again.")
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    formats: Annotated[list[Format] | None, typer.Option(
+        "--format", help="png, svg or pdf; repeatable. Default: the run's run.figures.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Draw a run's figures again, into its folder `figures`.
+
+    \b
+    Example:
+      hyperevo plot runs/cppn-mnist --format svg --format \\
+          pdf
+    """
+    _draw(folder, trust, formats or ())
 
 
-@app.command()
+@app.command(short_help="Let a champion write text or draw.")
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run of task characters or handwriting.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
                                                            "by default as many as test drawings have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder. Default: 1.")]
     = None,
-    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from, or translates.")] = None,
     bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
-        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png.")] = None,
+        help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png. "
+             "Translation: a text file.")] = None,
+    input: Annotated[Path | None, typer.Option(help="Translation: a text file, a sentence in every line.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Let the champion write: text to the terminal, or pen strokes to a file.
+    """Let the champion write: text or a translation to the terminal, or pen strokes to a file.
 
-    Examples: hyperevo sample runs/char-ptb-hyperlstm --prompt "the company " --temperature 0.7 | hyperevo sample
-    runs/handwriting-omniglot-hyperlstm --bias 1 --out pen.html
+    \b
+    Examples:
+      hyperevo sample runs/char-ptb-hyperlstm --prompt \\
+          "the company " --temperature 0.7
+      hyperevo sample runs/handwriting-omniglot-hyperlstm \\
+          --bias 1 --out pen.html
+      hyperevo sample runs/translation-multi30k-hyperlstm \\
+          --prompt "a man rides a bicycle"
     """
     from hyperevo.plots.run_samples import sampled
 
-    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out}
+    options = {"temperature": temperature, "prompt": prompt, "bias": bias, "count": count, "out": out,
+               "input": input}
     given = {name: value for name, value in options.items() if value is not None}
     typer.echo(sampled(folder, length, seed, given, trust))
 
 
-@app.command()
+@app.command(short_help="Film a champion in its environment.")
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, of a task with an environment.")],
     out: Annotated[Path | None, typer.Option(
@@ -234,7 +299,9 @@ def watch(
 ) -> None:
     """Film the champion of a run at work in its environment, and draw a strip of pictures, frames.png.
 
-    Example: hyperevo watch runs/cartpole-dct --seed 7
+    \b
+    Example:
+      hyperevo watch runs/cartpole-dct --seed 7
     """
     from hyperevo.plots import save_watched
 
@@ -242,7 +309,7 @@ def watch(
         typer.echo(path)
 
 
-@app.command()
+@app.command(short_help="Compare encodings side by side over seeds.")
 def compare(
     configs: Annotated[list[str], typer.Argument(
         metavar="NAME|FILE.toml|KEY=VALUE...", help="Configs, and overrides for all of them.")],
@@ -262,8 +329,12 @@ def compare(
 ) -> None:
     """Compare encodings side by side over seeds: run what is missing, resume what broke, write a report.
 
-    Examples: hyperevo compare dct-mnist direct-mnist --budget images=5000000 | hyperevo compare dct-mnist --vary
-    encoding.coefficients=[2],[4],[8] --jobs 2
+    \b
+    Examples:
+      hyperevo compare dct-mnist direct-mnist --budget \\
+          images=5000000
+      hyperevo compare dct-mnist --vary \\
+          encoding.coefficients=[2],[4],[8] --jobs 2
     """
     from hyperevo import terminal
     from hyperevo.guests import Code
@@ -280,7 +351,7 @@ def compare(
         raise SystemExit(1)
 
 
-@app.command()
+@app.command(short_help="Measure how fast this machine is.")
 def bench(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
     = None,
@@ -294,39 +365,19 @@ def bench(
     terminal.run_benchmark(device, threads, quick, json_file)
 
 
-@data_app.command("list")
-def data_list(as_json: AsJson = False) -> None:
-    """List the data sets, and where each is on this machine."""
-    from hyperevo import terminal
-
-    terminal.print_datasets(as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
-    force: Annotated[bool, typer.Option(help="Download again over what lies in the cache.")] = False,
-) -> None:
-    """Download data sets into the user's cache, with checksums; what is there and right is left alone."""
-    from hyperevo.data import fetch
-
-    for name in names:
-        fetch(name, force)
-        typer.echo(f"{name}: complete")
-
-
-@data_app.command("verify")
-def data_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None) -> None:
-    """Check the files of data sets against their published checksums; exit code 2 where one is missing or wrong."""
-    from hyperevo import terminal
-
-    if not terminal.verify_datasets(names or []):
-        raise SystemExit(2)
-
-
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"error: {message}", err=True)
     raise SystemExit(code)
+
+
+def _fail_usage(error: Any) -> NoReturn:
+    """End with typer's complaint in one line; with the help text, where a command lacks everything."""
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        typer.echo(message, err=True)
+        raise SystemExit(2)
+    hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    _fail(one_line(message).removesuffix(".") + hint, 2)
 
 
 def _say_warnings() -> None:
@@ -343,7 +394,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal of another code page shows what it can
     _say_warnings()
     try:
-        app(prog_name="hyperevo")
+        code = app(prog_name="hyperevo", standalone_mode=False)
+    except USAGE_ERROR as error:
+        _fail_usage(error)
     except UserError as error:
         _fail(" ".join(str(error).split()), 2)
     except RunFailed as error:
@@ -354,4 +407,8 @@ def main() -> None:
     except OSError as error:
         _fail(" ".join(filter(None, [f"{shown_path(error.filename)}:" if error.filename else "", reason(error)])), 1)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        code = 130
+    if code == 130:  # typer's too, of a KeyboardInterrupt
+        typer.echo("Stopped.", err=True)
+        end(130)
+    raise SystemExit(code or 0)

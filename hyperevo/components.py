@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
 
 from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
@@ -45,6 +45,22 @@ GROUPS = {"data set": "hyperevo.data", "task": "hyperevo.tasks", "target": "hype
 BUILDS = {"task": "build(settings, device)", "target": "build(settings, inputs, outputs)",
           "encoding": "build(settings, geometry, device)", "search": "build(settings, encoding, seed)"}
 
+SMALLEST = 1e-12
+"""Smallest size, rate or deviation: float32 holds its square, and that of a million."""
+
+
+def _not_too_small(value: float) -> float:
+    if value < SMALLEST:
+        raise ValueError(f"is smaller than {SMALLEST:g}")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, le=1e6), AfterValidator(_not_too_small)]
+"""Size, rate or deviation, greater than 0."""
+
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+"""Number that may be 0."""
+
 
 class Options(BaseModel):
     """Checked options: unknown keys are errors, values cannot change."""
@@ -55,8 +71,8 @@ class Options(BaseModel):
     @classmethod
     def _in_bounds(cls, value: Any) -> Any:
         for number in _numbers(value):
-            if abs(number) > (largest := LARGEST if isinstance(number, int) else LARGEST_FLOAT):
-                raise ValueError(f"has a number beyond ±{largest:,}")
+            if not abs(number) <= (largest := LARGEST if isinstance(number, int) else LARGEST_FLOAT):
+                raise ValueError(f"has a number that is not within ±{largest:,}")
         return value
 
 
@@ -68,8 +84,8 @@ LARGEST_FLOAT = 3.4e38
 
 
 def _numbers(value: Any) -> Iterator[int | float]:
-    if isinstance(value, tuple | list):
-        for one in value:
+    if isinstance(value, tuple | list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from _numbers(one)
     elif isinstance(value, int | float):
         yield value
@@ -110,6 +126,8 @@ class TaskSettings(ComponentSettings):
 
     watchable: ClassVar[bool] = False
     """True where the task can be filmed and is built without data."""
+    needs_no_data: ClassVar[bool] = False
+    """True where the task is built without data and has figures of itself."""
 
     def fitness_label(self) -> str:
         """Axis label of the fitness, such as "fitness (minus cross-entropy)"."""
@@ -127,6 +145,10 @@ class TaskSettings(ComponentSettings):
     def data_set(self) -> str:
         """Name of the data set."""
         return self.name
+
+    def worker_processes(self) -> int:
+        """Number of worker processes that evaluate a run's networks; with 0 the run's own process does."""
+        return 0
 
     def without_data(self) -> "TaskSettings | None":
         """Options of a similar task that needs no download; None where there is none."""

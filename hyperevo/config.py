@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic.fields import FieldInfo
 
 from hyperevo.components import ComponentSettings, TaskSettings, component_names, component_of, find_component, nearest
 from hyperevo.errors import UserError, one_line, shortened, shown
@@ -49,9 +50,11 @@ class RunSettings(BaseModel):
     every network."""
     seconds: float | None = Field(None, gt=0, le=1e9)
     """Seconds after which the run ends, with the round that reaches them; the result then depends on the machine."""
-    until: float | None = None
+    until: float | None = Field(None, ge=-1e12, le=1e12)
     """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
     metrics.csv has it, such as -1.3 for 1.3 bits per character."""
+    patience: int | None = Field(None, ge=1, lt=2**31)
+    """Rounds after the champion's own at which the run ends, if no better one was found by then."""
     validate_every: int = Field(10, ge=1, lt=2**31)
     """Rounds between two evaluations on the validation examples, which choose the champion."""
     memory_gb: float | None = Field(None, gt=0, le=1e6)
@@ -61,10 +64,17 @@ class RunSettings(BaseModel):
     """Champions kept on the way for the figure of weights over time; 0 keeps none. A run that a budget or a score may
     end keeps one whenever the number of rounds has grown by half."""
 
+    figures: tuple[Literal["png", "svg", "pdf"], ...] = Field(("png",), min_length=1)
+    """Formats of figures: png, svg, pdf, one or several."""
+    log: Literal["", "mlflow", "tensorboard", "wandb"] = ""
+    """Logger that gets every round beside metrics.csv, into the run's folder `log` and without a network; each is an
+    extra, such as hyperevo[tensorboard]."""
+
     @property
     def ends_with_rounds(self) -> bool:
         """True where only the number of rounds can end the run."""
-        return self.evaluations is None and self.images is None and self.seconds is None and self.until is None
+        return self.evaluations is None and self.images is None and self.seconds is None and self.until is None \
+            and self.patience is None
 
 
 class RunConfig(BaseModel):
@@ -261,7 +271,7 @@ def _validate(model: type[BaseModel], values: Any, file: str, prefix: str, origi
     except ValidationError as error:
         problem = error.errors()[0]
         parts = [str(part) for part in problem["loc"]]
-        key = prefix + ".".join(parts)
+        key = (prefix + ".".join(parts)).removesuffix(".")  # a table as a whole has no key of its own
         place = key if problem["type"] != "missing" else key.rpartition(".")[0]
         where = origin(place, origins) or file
         raise UserError(f"{where}: {shortened(key)}: {_explain(problem, model, parts)}") from error
@@ -347,10 +357,15 @@ def _tables(model: BaseModel, key: str, meaning: str, origins: Mapping[str, str]
 
 
 def _meaning(table: str, model: BaseModel, key: str) -> str:
-    """Docstring of a setting on one line, followed by the values it may have if they are words."""
+    """Meaning of a setting; of a part's name, that of its component."""
     info = type(model).model_fields[key]
     if table in PARTS and key == "name":
         return component_of(table, model).meaning if isinstance(model, ComponentSettings) else ""
+    return meaning_of(info)
+
+
+def meaning_of(info: FieldInfo) -> str:
+    """Docstring of a setting on one line, followed by the values it may have if they are words."""
     words = [str(word) or '""' for word in get_args(info.annotation)] if get_origin(info.annotation) is Literal else []
     return one_line(info.description or "") + (f" One of {', '.join(words)}." if words else "")
 

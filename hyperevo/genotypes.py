@@ -77,7 +77,8 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
         return {"kind": "genes"}, {"genes": genotype}
     topology = genotype.topology
     plain = {"kind": "graph", "inputs": topology.inputs, "outputs": list(topology.outputs),
-             "nodes": [[node.activation, node.aggregation, list(node.sources)] for node in topology.nodes]}
+             "nodes": [[node.activation, node.aggregation, list(node.sources)] for node in topology.nodes],
+             **({"recurrent": True} if topology.recurrent else {})}
     return plain, {"weights": genotype.weights, "biases": genotype.biases, "responses": genotype.responses}
 
 
@@ -86,7 +87,7 @@ def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
     if plain["kind"] == "genes":
         return _numbers(tensors, "genes", None)
     nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
-    topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]))
+    topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]), plain.get("recurrent", False) is True)
     check_topology(topology)
     return Graph(topology, *(_numbers(tensors, name, needed) for name, needed in numbers_needed(topology).items()))
 
@@ -148,7 +149,8 @@ def _checked_genes(genes: Tensor) -> Tensor:
 
 def _checked_graph(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Graph:
     numbers = {name: tensors[name].tolist() for name in ("weights", "biases", "responses")}
-    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes")} | numbers))
+    return graph_from_text(json.dumps({name: plain[name] for name in ("inputs", "outputs", "nodes", "recurrent")
+                                        if name in plain} | numbers))
 
 
 def stack(genotype: Genotype) -> Tensor | list[Graph]:

@@ -16,6 +16,12 @@ SUBSTRATE = "substrate"
 """Key of no parameter: its target and source are the sheets of outputs and inputs of networks whose hidden nodes an
 encoding finds between them."""
 
+NETWORK = "network"
+"""Key of no parameter, as SUBSTRATE, of networks that are graphs themselves."""
+
+WITH_OWN_NODES = (SUBSTRATE, NETWORK)
+"""Keys under which a target says that its networks bring hidden nodes of their own."""
+
 
 @dataclass(frozen=True)
 class Sheet:

@@ -33,11 +33,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Topology:
-    """Nodes in an order in which every source comes before its use; `outputs` index nodes, one per CPPN output."""
+    """Nodes in an order in which every source comes before its use; `outputs` index nodes, one per CPPN output.
+
+    recurrent: nodes are in any order, and links may lead back (networks of the encoding `network`, no CPPNs).
+    """
 
     inputs: int
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+    recurrent: bool = False
 
     def __hash__(self) -> int:
         return self._hash
@@ -70,7 +74,10 @@ def _check_node(topology: Topology, index: int, node: Node) -> None:
         raise ValueError(f"nodes.{index}: no aggregation called {shown(node.aggregation)}; "
                          f"{nearest(node.aggregation, AGGREGATIONS)}")
     for source in node.sources:
-        if not 0 <= source < topology.inputs + index:
+        if topology.recurrent and not 0 <= source < topology.inputs + len(topology.nodes):
+            raise ValueError(f"nodes.{index}: source {source}: is neither one of {topology.inputs} inputs nor, after "
+                             f"these, one of {len(topology.nodes)} nodes")
+        if not topology.recurrent and not 0 <= source < topology.inputs + index:
             raise ValueError(f"nodes.{index}: source {source}: is neither one of {topology.inputs} inputs nor, after "
                              f"these, one of the {index} nodes before it")
 

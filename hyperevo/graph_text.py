@@ -14,7 +14,8 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
 class _GraphText(BaseModel):
-    """A graph's JSON. A source below `inputs` is an input, others are nodes; each comes before its use."""
+    """A graph's JSON. A source below `inputs` is an input, others are nodes; each comes before its use, unless it is
+    recurrent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -24,11 +25,12 @@ class _GraphText(BaseModel):
     weights: tuple[Number, ...]
     biases: tuple[Number, ...]
     responses: tuple[Number, ...]
+    recurrent: bool = False
 
     @property
     def topology(self) -> Topology:
         """Nodes and outputs."""
-        return Topology(self.inputs, tuple(Node(*node) for node in self.nodes), self.outputs)
+        return Topology(self.inputs, tuple(Node(*node) for node in self.nodes), self.outputs, self.recurrent)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

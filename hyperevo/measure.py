@@ -80,6 +80,7 @@ class Scores:
 
 ACCURACY = Measure("accuracy")
 VARIANCE_EXPLAINED = Measure("variance explained")
+BLEU = Measure("BLEU", unit="")
 FOOD_SCORE = Measure("food score")
 BITS_PER_CHARACTER = Measure("bits per character", factor=-1.0, unit="", digits=3)
 NATS_PER_DRAWING = Measure("nats per drawing", factor=-1.0, unit="", digits=1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hyperevo.components import ComponentSettings, TaskSettings
 from hyperevo.genotypes import Genotype, Genotypes
-from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet, near_square
+from hyperevo.geometry import WITH_OWN_NODES, ParameterGeometry, Sheet, near_square
 from hyperevo.graph import Graph
 from hyperevo.measure import Measure
 from hyperevo.modules import PlainNetwork, Standardise
@@ -30,9 +30,10 @@ Batch = tuple[Tensor, Tensor]
 State = dict[str, Any]
 """Plain data: tensors, numbers, strings, lists and dictionaries of these."""
 
-Form = Literal["values", "sequences", "symbols", "observations", "networks"]
+Form = Literal["values", "sequences", "symbols", "observations", "pairs", "networks"]
 """Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
-(N, units) of an environment, one step at a time; networks (N, units), weights to be encoded and given back."""
+(N, units) of an environment, one step at a time; pairs (N, 2, steps) of a sentence and an answer as far as it is
+written, integers; networks (N, units), weights to be encoded and given back."""
 
 
 def output_units(outputs: int | Sheet) -> int:
@@ -82,8 +83,13 @@ class Task(ABC):
     """Largest number of steps of one example, an episode's; for the count of operations."""
     alphabet: Sequence[str | bytes] = ()
     """Symbols of a text in order."""
+    subwords_model: bytes = b""
+    """Model, in sentencepiece's form, of the sub-words that symbols stand for; the run keeps it. Empty for none."""
     retests: tuple[int, ...] = ()
     """Resolutions at which `Resizes` tests the champion again."""
+    act_together: int = 1024
+    """Largest number of networks that act side by side, where they act in an environment; larger populations are
+    evaluated in several blocks, which worker processes share."""
 
     @abstractmethod
     def batch(self, seed: int, generation: int) -> Batch:
@@ -122,6 +128,10 @@ class Task(ABC):
     def shown(self, target: "Target", weights: Weights, batch: Batch) -> dict[str, Tensor]:
         """Tensors for figures of the test examples: what one network (P = 1) makes of a batch."""
         return {}
+
+    def figures(self) -> Iterator[Picture]:
+        """Plain data of figures of the task itself; drawn where `TaskSettings.needs_no_data`."""
+        return iter(())
 
     def preprocessing(self) -> Standardise | None:
         """Module that turns raw examples (N, …) into what networks read; None where they read examples as they are."""
@@ -186,7 +196,7 @@ class Target(ABC):
     def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
         """Target and source sheet of every weight matrix worth a picture, from the inputs to the readout."""
         return {name: (place.target, place.source) for name, place in {**self.geometry, **self.fitted}.items()
-                if place.source is not None and name != SUBSTRATE}
+                if place.source is not None and name not in WITH_OWN_NODES}
 
     @property
     def size(self) -> int:
@@ -220,7 +230,7 @@ class Encoding(ABC):
     genes: int = 0
     """Length of a genotype that is a tensor; 0 where genotypes are graphs."""
     finds_nodes: bool = False
-    """True where the encoding makes hidden nodes of its own, for targets whose geometry is a substrate."""
+    """True where the encoding makes hidden nodes of its own, for targets that leave them to it."""
 
     @abstractmethod
     def express(self, genotypes: Genotypes) -> Weights:
@@ -274,7 +284,7 @@ class Search(ABC):
     @abstractmethod
     def restore(self, state: State, told: Sequence[Tensor]) -> None:
         """Continue, bit by bit, where `state` was taken from a search of the same settings; `told` is the fitness (P,)
-        of every tell until then."""
+        of every round until then, read from disk where it is looked at, which takes longer the later it is."""
 
     def prepare(self) -> None:
         """Do what takes long or can fail, before anything is written."""

@@ -15,11 +15,12 @@ Link = tuple[Place, Place, float]
 
 @dataclass(frozen=True)
 class GraphPicture:
-    """A CPPN's graph, with the names of its inputs and outputs."""
+    """A graph, with the names of its inputs and outputs: a CPPN's, or one that is a network itself."""
 
     graph: Graph
     input_names: Sequence[str]
     output_names: Sequence[str]
+    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,4 +86,19 @@ class MapPicture:
     columns: str = ""
 
 
-Picture = (GraphPicture | NodesPicture | CoefficientsPicture | EmbeddingsPicture | FoundNetworkPicture | MapPicture)
+@dataclass(frozen=True)
+class PanelsPicture:
+    """Small maps side by side, such as examples of a task: (title, values (rows, columns), marked place) each.
+
+    name: file name without suffix; headline: title of the figure; caption: meaning of colours and marks. A marked place
+    is (row, column), or None.
+    """
+
+    name: str
+    headline: str
+    caption: str
+    panels: Sequence[tuple[str, Tensor, tuple[float, float] | None]]
+
+
+Picture = (GraphPicture | NodesPicture | CoefficientsPicture | EmbeddingsPicture | FoundNetworkPicture | MapPicture
+           | PanelsPicture)

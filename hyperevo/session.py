@@ -9,7 +9,7 @@ config's are. Any of them works alone, and in any loop:
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, Genotypes, stack
 from hyperevo.graph import Graph
 from hyperevo.guests import OWN
+from hyperevo.loggers import Logger
 from hyperevo.measure import Scores
 from hyperevo.parts import Encoding, Search, Target, Task
 from hyperevo.runs import Result, Round, Run, create_run, execute
@@ -39,7 +40,7 @@ from hyperevo.runs.compose import (
     remarks,
 )
 from hyperevo.runs.environment import free_memory_gb
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.learn import differentiable_fitness, dropping
 from hyperevo.runs.load import load_fitting
 from hyperevo.runs.opened import OpenedRun
@@ -158,7 +159,7 @@ def fitness(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes
         return differentiable_fitness(encoding, target, task)(population, *examples, dropping(target, seed, batch))
     fitting, judged = fitting_half(target, examples)
     return finite(evaluate(encoding, target, population, judged, task.fitness, _memory(encoding, memory_gb), fitting,
-                           acting_in(task)), task)[0]
+                           acting_in(task), task.act_together), task)[0]
 
 
 def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | Genotype,
@@ -169,7 +170,7 @@ def test(encoding: Encoding, target: Target, task: Task, genotypes: Genotypes | 
     """
     calibration = task.calibration(target.calibration_examples)
     scores = evaluate(encoding, target, _population(genotypes), task.test(), task.score, _memory(encoding, memory_gb),
-                      calibration, acting_in(task))
+                      calibration, judged_by(task), task.act_together)
     return Scores(task.measure, tuple(scores.tolist()))
 
 
@@ -193,18 +194,19 @@ def _half_of_free_memory(device: torch.device) -> float:
 def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mapping[str, Any] | None = None,
         encoding: Mapping[str, Any] | None = None, search: Mapping[str, Any] | None = None,
         run: Mapping[str, Any] | None = None, *, seed: int | None = None, device: str | None = None,
-        out: str | Path | None = None, callback: Callable[[Round], object] | None = None, overwrite: bool = False,
-        progress: bool = True) -> Result:
+        out: str | Path | None = None, callback: Callable[[Round], object] | None = None,
+        loggers: Sequence[Logger] = (), overwrite: bool = False, progress: bool = True) -> Result:
     """Run one search from start to finish.
 
     config: a shipped config by name, or the path of a TOML file. task, target, encoding, search, run: keys of these
     tables, which take the place of the config's; another `name` replaces a part, and a warning says which of the
     config's keys the new one does not take. out: the run's folder, without which nothing is written; overwrite: replace
     the run in it. callback: called with every `Round`; the run ends early, with its result, where it returns True.
+    loggers: get the numbers of every round, beside that of `run.log`.
     progress: shown below a notebook's cell, or on stderr if that is a terminal.
 
     Raises UserError, in one line, for all that is wrong with config or folder, RunFailed where a run cannot go on, and
-    Interrupted after SIGINT (Ctrl-C) or SIGTERM, when the round is done and, in a folder, its checkpoint is written.
+    Interrupted at once after SIGINT (Ctrl-C) or SIGTERM; a run in a folder goes on from the last whole round.
     """
     tables = {"task": task, "target": target, "encoding": encoding, "search": search, "run": run, "seed": seed,
               "device": device}
@@ -221,7 +223,7 @@ def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mappi
             show(round_)
             return callback is not None and bool(callback(round_))
 
-        return execute(created, observe)
+        return execute(created, observe, loggers)
 
 
 @contextmanager

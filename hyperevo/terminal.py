@@ -10,13 +10,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hyperevo.compare.plan import Entry
@@ -27,34 +26,40 @@ from hyperevo.guests import Code
 from hyperevo.measure import Measure
 from hyperevo.reading import is_there
 from hyperevo.runs import Interrupted, Result, Round, Run, create_run, execute, finished, spent
+from hyperevo.runs.checkpoint import checkpoints
 from hyperevo.runs.compose import choose_device, remarks
 from hyperevo.runs.files import write_json
 from hyperevo.runs.own_files import FolderTaken
-from hyperevo.runs.progress import bar, plain_console, round_text
+from hyperevo.runs.progress import bar, counted, lively, plain_console, round_text
+from hyperevo.runs.spread import Spread
 from hyperevo.runs.writer import Locked, lock_folder, log_handler
+from hyperevo.signals import answering, end
 
 SECONDS_BETWEEN_LINES = 10.0
 
+WIDTH_OF_FILES = 130
+"""Columns of a table that goes into a file or a pipe."""
 
-def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool) -> Run:
+
+def create_with_fallback(config: RunConfig, folder: Path, overwrite: bool, fallback: bool, spread: Spread) -> Run:
     """Create a run; where its data cannot be had and `fallback` allows it, on digits, after a line that says so."""
     try:
-        return create_run(config, folder, overwrite)
+        return create_run(config, folder, overwrite, spread)
     except DataMissing as error:
         if not fallback or config.task.without_data() is None:
             raise
         typer.echo(f"note: {error}. Going on with scikit-learn's 8 × 8 digits; --no-fallback makes this an error.",
                    err=True)
-    return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite)
+    return create_run(config.model_copy(update={"task": config.task.without_data()}), folder, overwrite, spread)
 
 
-def create_in_free_folder(config: RunConfig, fallback: bool) -> Run:
+def create_in_free_folder(config: RunConfig, fallback: bool, spread: Spread) -> Run:
     """A new run in runs/NAME, or the next of runs/NAME-2, … that is free and that no other process takes first."""
     for folder in run_folders(config.name):
         if is_there(folder):
             continue
         with suppress(FolderTaken, Locked):
-            return create_with_fallback(config, folder, False, fallback)
+            return create_with_fallback(config, folder, False, fallback, spread)
     raise UserError(f"{folder}: is taken, and so are all names before it; choose a folder with --out")
 
 
@@ -71,11 +76,23 @@ def execute_with_progress(run: Run) -> Result:
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
     say(remarks(run.parts))
     console = plain_console(stderr=True)
-    with _log_to(run.folder / "run.log"):
-        if not console.is_terminal:
-            return execute(run, _line_printer(title, run))
-        with bar(run, console) as show:
+    with _log_to(run.folder / "run.log"), answering(lambda: stopped_line(run.folder)):
+        if console.is_terminal:
+            with bar(run, console) as show:
+                return execute(run, show)
+        with lively(run, _line_printer(title, run), lambda text: _print_line(f"{title}: {text}"),
+                    SECONDS_BETWEEN_LINES) as show:
             return execute(run, show)
+
+
+def stopped_line(folder: Path) -> str:
+    """Line of a run that a signal ended: its last checkpoint, and the command that goes on."""
+    done = int(checkpoints(folder)[-1].name)
+    return f"Stopped after round {done}. Go on with: python -m hyperevo resume {folder}"
+
+
+def _print_line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
@@ -88,7 +105,7 @@ def _line_printer(title: str, run: Run) -> Callable[[Round], None]:
             return
         last[0] = now
         left = (now - started) / (round_.spent - spent_before) * max(1 - round_.spent, 0.0)
-        print(f"{title}: {round_text(round_, run)}  {left:.0f} s left", file=sys.stderr, flush=True)
+        _print_line(f"{title}: {round_text(round_, run)}  {left:.0f} s left")
 
     return show
 
@@ -175,7 +192,7 @@ def _state(name: str) -> str:
         by_hand = f"to be placed by hand, as this says: hyperevo data fetch {name}"
         return f"not here; {'fetched when it is needed' if data_source(name).MIRRORS else by_hand}"
     folders = {str(file.path.parent) for file in files if file.path}
-    return f"in {', '.join(sorted(folders))}" if folders else "comes with a library"
+    return f"in {', '.join(sorted(folders))}" if folders else "comes with hyperevo"
 
 
 def verify_datasets(names: list[str]) -> bool:
@@ -222,17 +239,23 @@ def run_comparison(entries: Sequence[Entry], jobs: int, address: str | None, tru
     from hyperevo.compare.live import shown_live
 
     try:
-        with shown_live(entries) as follow:
+        # Other processes have to be told that it is over, which takes as long as it takes.
+        own = jobs == 1 and address is None
+        with answering(lambda: _stopped(entries)) if own else nullcontext(), shown_live(entries) as follow:
             failed = run_all(entries, jobs, address, follow, trust)
     except (Interrupted, KeyboardInterrupt) as interruption:
         signum = interruption.signum if isinstance(interruption, Interrupted) else signal.SIGINT
-        done = sum(finished(entry.folder) for entry in entries)
-        typer.echo(f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it "
-                   "reports what is there.", err=True)
-        raise SystemExit(128 + signum) from None
+        typer.echo(_stopped(entries), err=True)
+        end(128 + signum)
     for folder, reason in failed.items():
         typer.echo(f"error: {folder}: {reason}", err=True)
     return failed
+
+
+def _stopped(entries: Sequence[Entry]) -> str:
+    done = sum(finished(entry.folder) for entry in entries)
+    return (f"Stopped; {done} of {len(entries)} runs are finished. The same command goes on, with --no-runs it reports "
+            "what is there.")
 
 
 TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "evaluations", "images", "seconds",
@@ -241,22 +264,25 @@ TERMINAL_COLUMNS = ("", "test accuracy", "encoded genes", "direct parameters", "
 
 def report_comparison(entries: Sequence[Entry], out: Path, trust: bool) -> None:
     """Write tables, figures and the report; print the table, remarks on its fairness, and the paths."""
+    from hyperevo.compare.shown import fitting_table
     from hyperevo.compare.tables import HEAD
     from hyperevo.compare.write import write_comparison
 
     varied = " and ".join(key for key, _ in entries[0].varied)
     title = ", ".join(dict.fromkeys(entry.config_name for entry in entries)) + (f" by {varied}" if varied else "")
-    written = write_comparison(entries, out, title, trust)
+    with counted("figures") as show:
+        written = write_comparison(entries, out, title, trust, show)
     places = [HEAD.index(name) for name in TERMINAL_COLUMNS]
-    shown = Table(box=None, padding=(0, 2, 0, 0))
-    for name in TERMINAL_COLUMNS:
-        words = [word for line in written.lines for word in line[0].split()] if not name else []
-        shown.add_column(name, no_wrap=name == "test accuracy", min_width=max(map(len, words), default=None))
-    for line in written.lines:
-        shown.add_row(*(line[place] for place in places))
-    plain_console(width=max(Console().width, 130), soft_wrap=True).print(shown)  # numbers cut short would be of no use
-    for text in (*written.remarks, *written.paths):
-        typer.echo(text)
+    console = plain_console()
+    width = max(console.width, 60) if console.is_terminal else WIDTH_OF_FILES
+    table, left_out = fitting_table(TERMINAL_COLUMNS, [[line[place] for place in places] for line in written.lines],
+                                    width)
+    plain_console(width=width, soft_wrap=True).print(table)
+    more = [f"in table.md too: {', '.join(left_out)}"] if left_out else []
+    for text in (*more, *written.remarks):
+        console.print(text, soft_wrap=not console.is_terminal)
+    for path in written.paths:
+        typer.echo(path)
 
 
 def run_benchmark(device: str, threads: int | None, quick: bool, json_file: Path | None) -> None:
@@ -311,7 +337,9 @@ def _benchmark_tables(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]
             ("", "ms per generation", ""),
             ("hyperevo, ask + tell", _ms(neat["seconds"]),
              f"{neat['bookkeeping_ratio_to_neat_python']:.2f} × neat-python's"),
-            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), "")],
+            ("neat-python, reproduce + speciate", _ms(neat["neat_python_seconds"]), ""),
+            ("graphs of all genomes, as one table", _ms(neat["table_seconds"]), ""),
+            ("graphs of all genomes, one by one", _ms(neat["graph_seconds"]), "")],
         f"A step along the gradient, forwards and backwards, {gradient['wide_resnet_images']} photographs": [
             ("", "ms per step", ""),
             ("wide residual network, trained directly", _ms(steps["wide_resnet_direct"]), ""),

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+from hyperevo import devices
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,46 @@ FEW = 8
 
 
 def join(parts: Sequence[Tensor | Factored | Perturbed | Deferred]) -> Weight:
-    """Join consecutive pieces of a population into one value."""
-    return parts[0] if len(parts) == 1 else Pieces(tuple(parts))
+    """Join consecutive pieces of a population into one value: pieces that are multiplied one after the other, or one
+    tensor or `Factored` where the device takes all at once."""
+    if len(parts) == 1:
+        return parts[0]
+    if not devices.takes_all_at_once(_device_of(parts[0])):
+        return Pieces(tuple(parts))
+    factored = [part for part in parts if isinstance(part, Factored)]
+    if len(factored) == len(parts):
+        return _of_one_rank(factored)
+    built = [part if isinstance(part, Tensor) else part.dense() for part in parts if not isinstance(part, Factored)]
+    if not factored:
+        return torch.cat(built)
+    kinds = torch.tensor([isinstance(part, Factored) for part in parts]).repeat_interleave(
+        torch.tensor([len(part) for part in parts]))
+    order = kinds.argsort(stable=True).argsort()
+    whole = torch.cat([*built, _of_one_rank(factored).dense()])
+    return whole[devices.resident(order, whole.device)]
+
+
+def _device_of(part: Tensor | Factored | Perturbed | Deferred) -> torch.device:
+    """Device of a piece; that of the CPU for what is built on demand."""
+    if isinstance(part, Tensor):
+        return part.device
+    return torch.device("cpu") if isinstance(part, Deferred) else part.left.device
+
+
+def _of_one_rank(parts: Sequence[Factored]) -> Factored:
+    """All matrices as one `Factored`, those of lower rank filled up with zeros."""
+    sides = []
+    for side in ("left", "right"):
+        own = [_own_factor(part, side) for part in parts]
+        widest = max(factor.shape[2] for factor in own)
+        sides.append(torch.cat([pad(factor, (0, widest - factor.shape[2])) for factor in own]))
+    return Factored(sides[0], sides[1])
+
+
+def _own_factor(part: Factored, side: str) -> Tensor:
+    """Factor (P, units, rank) of every matrix, the left one with the core in it."""
+    factor = part.right if side == "right" else part.left if part.core is None else part.left @ part.core
+    return factor.expand(len(part), -1, -1) if factor.dim() == 2 else factor
 
 
 def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor:
@@ -184,11 +225,13 @@ def project(weight: Weight, inputs: Tensor, out: Tensor | None = None) -> Tensor
     """
     if isinstance(weight, Tensor) and _are_few(inputs) and out is None:
         return torch.bmm(inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
-    if out is None and not torch.is_grad_enabled():
+    at_once = devices.takes_all_at_once(inputs.device)
+    if out is None and not at_once and not torch.is_grad_enabled():
         out = inputs.new_empty(len(weight), weight.shape[1], inputs.shape[-1])
     if not isinstance(weight, Tensor):
         return weight.project(inputs, out)
-    if inputs.dim() == 3:
+    if inputs.dim() == 3 or at_once:
+        # Matrices that meet shared inputs are one large matrix to `matmul`.
         return torch.matmul(weight, inputs, out=out)
     # On the CPU a loop of large products is about twice as fast as one batched product.
     if out is None:

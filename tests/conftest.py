@@ -1,7 +1,11 @@
 """Fixtures: the real data sets where they are at hand, and a home that is not the user's."""
 
+import math
 import os
 import shutil
+import signal
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -56,7 +60,11 @@ def small_files(tmp_path_factory, table_file, image_folder, networks_file, gener
     points = np.concatenate([random.normal(size=(lengths.sum(), 2)), random.random((lengths.sum(), 1)) < 0.2], 1)
     np.savez(folder / "strokes.npz", points=points.astype(np.float32), offsets=np.concatenate([[0], lengths.cumsum()]))
     (folder / "module.py").write_text(MODULE)
-    return {"text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
+    words = [random.choice(["cat", "dog", "man", "red", "two", "big"], 3) for _ in range(60)]
+    for file, sentence in (("source", "a {} sees {} {}s"), ("translation", "un {}, {} et {}")):
+        (folder / f"{file}.txt").write_text("\n".join(sentence.format(*own) for own in words) + "\n")
+    return {"source": folder / "source.txt", "translation": folder / "translation.txt",
+            "text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
             "images": image_folder, "module": folder / "module.py", "networks": networks_file,
             "generator": generator_run, "digits_generator": digits_generator}
 
@@ -152,6 +160,88 @@ def run_until():
             execute(create_run(config, folder), observe)
 
     return run
+
+
+NASTY = [None, True, -1, 0, 1, 2**31, 2**63, 10**400, 0.5, -1e308, 1e-320, math.nan, math.inf, "", "x", "nan", "../x",
+         "/dev/zero", "\x1b[31m", "[/b]", "$a_{b$", "x" * 10_000, "os:system", "none.py", [], [1], [[]], [[1, [2]]],
+         ["x"], [2**40] * 3, {}, {"x": 1}, {"name": "x"}]
+"""Values that few settings take."""
+
+
+@pytest.fixture(scope="session")
+def draw_options():
+    """A function of hypothesis' draw and a class of settings: one to three options with values of their own types,
+    within bounds, at them and beyond, or with any other; all within bounds, and sizes small, where `small` is true."""
+    from hypothesis import strategies as st
+
+    def value(draw, schema, definitions, small):
+        own = definitions.get(schema.get("$ref", "").rpartition("/")[2], schema)
+        if "anyOf" in own:
+            return value(draw, draw(st.sampled_from(own["anyOf"])), definitions, small)
+        if "enum" in own or "const" in own:
+            return draw(st.sampled_from(own.get("enum", [own.get("const")])))
+        match own.get("type"):
+            case "integer" | "number" as kind:
+                return number(draw, own, kind == "integer", small)
+            case "boolean":
+                return draw(st.booleans())
+            case "null":
+                return None
+            case "array":
+                if "prefixItems" in own:
+                    return [value(draw, one, definitions, small) for one in own["prefixItems"]]
+                size = draw(st.integers(own.get("minItems", 0), 3))
+                return [value(draw, own.get("items", {}), definitions, small) for _ in range(size)]
+            case "object":
+                return options(draw, own, definitions, small)
+        return draw(st.sampled_from(["", "x", "*", "readout.weight"]))
+
+    def number(draw, schema, whole, small):
+        step = 1 if whole else 1e-9
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1 - step) + step)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", 2**31) - step)
+        if whole:
+            near = st.integers(low, min(low + 6, high)).map(lambda own: own - own % schema.get("multipleOf", 1))
+            return draw(near if small else st.one_of(near, st.sampled_from([low - 1, low, high, high + 1])))
+        within = st.floats(low, high) | st.floats(max(low, 0.001), min(high, 3))
+        return draw(within if small else st.one_of(within, st.sampled_from([low, high, 2 * high, low - 1])))
+
+    def options(draw, schema, definitions, small):
+        given = sorted(schema.get("properties", {}).keys() - {"name"})
+        some = st.lists(st.sampled_from(given or ["x"]), min_size=1, max_size=min(3, len(given) or 1), unique=True)
+        chosen = draw(some) if given else []
+        nasty = st.sampled_from(NASTY)
+        return {key: draw(nasty) if not small and draw(st.integers(0, 3)) == 0 else
+                value(draw, schema["properties"][key], definitions, small) for key in chosen}
+
+    @cache
+    def schema_of(settings):
+        return settings.model_json_schema()
+
+    def drawn(draw, settings, small=False):
+        schema = schema_of(settings)
+        return options(draw, schema, schema.get("$defs", {}), small)
+
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def at_most():
+    """A context that ends with TimeoutError after so many seconds: a hang is an error."""
+    @contextmanager
+    def limited(seconds):
+        def late(*_):
+            raise TimeoutError(f"more than {seconds} seconds")
+
+        before = signal.signal(signal.SIGALRM, late)
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    return limited
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 tested without an edit. The rules themselves find what is wrong with parts that do not."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from hyperevo.contracts._rules import bits, findings
 from hyperevo.control import cartpole
 from hyperevo.data import ImageData, verify
 from hyperevo.errors import UserError
+from hyperevo.search.gradient import GradientSearch
 
 PACKAGE = Path(__file__).parent.parent / "hyperevo"
 GUESTS = Path(__file__).parent / "guests"
@@ -30,10 +32,15 @@ VARIANTS = {
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
     ("encoding", "generator"): [{"run": "{generator}"}],
+    ("encoding", "network"): [{}, {"recurrent": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
     ("search", "policy-gradient"): [{"population": 3}, {"ratio": 0.2, "epochs": 3, "clip": 1.0}],
+    ("search", "cmaes"): [{}, {"separable": True}],
+    ("search", "cosyne"): [{}, {"permute_all": False}],
+    ("search", "genetic"): [{}, {"elitist": False}],
+    ("search", "pgpe"): [{}, {"optimizer": "clipup"}],
     ("search", "eggroll"): [{"population": 20}, {"population": 20, "rank": 2, "optimizer": "sgd", "decay": 0.9}],
     ("target", "mlp"): [{"hidden": [[2, 3]]}, {"hidden": [[2, 3], [3, 3]], "activation": "relu", "biases": False},
                         {"ridge": 1.0}],
@@ -58,11 +65,15 @@ VARIANTS = {
     ("task", "networks"): [{"path": "{networks}"},
                            {"path": "{networks}", "hidden_units": "permuted", "condition": True, "above": 0.2,
                             "most": 0.9, "examples": 7}],
+    ("task", "translation"): [{"pairs": "", "source": "{source}", "target": "{translation}", "symbols": 60,
+                               "longest": 20, "sentences": 5}],
+    ("target", "encoder-decoder"): [{"embedding": 3, "hidden": 4, "hyper": 3, "hyper_embedding": 2, "layer": layer}
+                                    for layer in ("lstm", "layer-norm-lstm", "hyper-lstm")],
     ("task", "retina"): [{}, {"layout": "line"}]}
 """Options of parts that cannot be built without, or are to be tested with others too."""
 
-REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "omniglot",
-                                                                   "ptb", "tinyshakespeare")}
+REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "multi30k",
+                                                                   "omniglot", "ptb", "tinyshakespeare")}
 """Parts that need published data."""
 
 ALL = [pytest.param(kind, name, options, id=f"{kind}-{name}-{number}") for kind in FOLDERS
@@ -253,6 +264,12 @@ def test_what_is_wrong_is_said_in_a_line(kind, number, tmp_path):
     assert len(lines) < 12
 
 
+def test_steps_that_are_tried_and_leave_a_trace_are_found(monkeypatch):
+    monkeypatch.setattr(GradientSearch, "rehearsal", lambda search: nullcontext())
+    assert [str(finding) for finding in check("gradient", "search") if finding.rule == "steps in place"][0] == \
+        "steps in place: ask is not the same bit for bit"
+
+
 class Uneven:
     """A data set whose labels are more than its classes."""
 
@@ -325,6 +342,11 @@ def test_nobody_asks_a_part_what_it_has(name):
 
 def test_few_ask_anything_what_it_has():
     assert len(lines_that_ask(PACKAGE)) <= 5, lines_that_ask(PACKAGE)
+
+
+@pytest.mark.parametrize("name", ["runs", "compare"])
+def test_every_signature_says_what_it_takes(name):
+    assert not [path.name for path in (PACKAGE / name).glob("*.py") if re.search(r"\bAny\b", path.read_text())]
 
 
 def test_every_part_is_found():

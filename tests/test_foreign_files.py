@@ -1,4 +1,5 @@
-"""Whatever bytes are in a file that others made: it is read, or told in one line."""
+"""Whatever bytes are in a file that others made: it is read, or told in one line. HYPEREVO_FUZZ=N tries N files of each
+format."""
 
 import gzip
 import hashlib
@@ -267,7 +268,7 @@ def test_valid_files_are_read(reader, tmp_path):
 
 @pytest.mark.parametrize("reader", VALID)
 @given(data=st.data())
-@settings(max_examples=200, deadline=None,
+@settings(max_examples=int(os.environ.get("HYPEREVO_FUZZ", "200")), deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_damaged_files_are_read_or_told_in_one_line(reader, data, tmp_path):
     inner, pack = INNER.get(reader, (b"", bytes))

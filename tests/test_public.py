@@ -11,9 +11,9 @@ import hyperevo as he
 
 ROOT = Path(__file__).parent.parent
 
-NAMES = ["Encoding", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target", "Task",
-         "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run", "search",
-         "target", "task", "test"]
+NAMES = ["Encoding", "Logger", "ParameterGeometry", "Search", "Settings", "Sheet", "StaticHyperNetwork", "Target",
+         "Task", "UserError", "Weights", "__version__", "check", "encoding", "fitness", "load", "plots", "run",
+         "search", "target", "task", "test"]
 
 
 def printed(code: str) -> str:

@@ -363,7 +363,7 @@ def test_a_notebook_shows_one_line_that_changes(monkeypatch, capsys):
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     result = he.run("dct-mnist", **TINY)
     assert shown.texts[0] == "dct-mnist+digits"
-    assert re.match(r"dct-mnist\+digits: round 4/4  best -\d\.\d+  mean ", shown.texts[-1])
+    assert re.match(r"dct-mnist\+digits: round 4/4  validation \d+\.\d %  best -\d\.\d+  mean ", shown.texts[-1])
     assert capsys.readouterr() == ("", "")
     page = result._repr_html_()
     assert page.startswith("<table>") and "<td>297" not in page and "297 test images" in page

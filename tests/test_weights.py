@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from hyperevo import devices
 from hyperevo.weights import Deferred, Factored, Perturbed, Pieces, Weights, join, project
 
 
@@ -54,6 +55,31 @@ def test_pieces_are_multiplied_where_they_belong():
         torch.testing.assert_close(project(joined, inputs), expected)
         torch.testing.assert_close(project(joined[1:4], random(3, 5, 7)), joined.dense()[1:4] @ random(3, 5, 7))
     assert join([OWN_OUTER]) is OWN_OUTER
+
+
+@pytest.mark.parametrize("parts", [(OWN_OUTER[:2], random(2, 4, 5), ALL_OWN[2:5], SHARED_CORE[5:6]),
+                                   (OWN_OUTER[:2], ALL_OWN[2:5], SHARED_CORE[5:6]), (random(2, 4, 5), PERTURBED[2:5])],
+                         ids=["mixed", "factored", "built"])
+def test_a_device_that_takes_all_at_once_gets_one_value(parts, monkeypatch):
+    pieces, inputs, own = Pieces(parts), random(5, 20, seed=1), random(sum(map(len, parts)), 5, 20, seed=2)
+    monkeypatch.setattr(devices, "takes_all_at_once", lambda device: True)
+    joined = join(parts)
+    assert isinstance(joined, torch.Tensor if any(not isinstance(part, Factored) for part in parts) else Factored)
+    torch.testing.assert_close(joined if isinstance(joined, torch.Tensor) else joined.dense(), pieces.dense())
+    for columns in (inputs, own):
+        torch.testing.assert_close(project(joined, columns), pieces.dense() @ columns)
+        with torch.no_grad():
+            torch.testing.assert_close(project(joined, columns), pieces.dense() @ columns)
+
+
+@pytest.mark.parametrize("weight", KINDS)
+def test_all_at_once_is_the_same_product(weight, monkeypatch):
+    shared, own = random(5, 20, seed=1), random(6, 5, 20, seed=2)
+    expected = [project(weight, inputs) for inputs in (shared, own)]
+    monkeypatch.setattr(devices, "takes_all_at_once", lambda device: True)
+    with torch.no_grad():
+        for inputs, other in zip((shared, own), expected, strict=True):
+            torch.testing.assert_close(project(weight, inputs), other)
 
 
 def test_perturbed_matrices_are_one_and_their_changes():

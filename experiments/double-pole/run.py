@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from hyperevo.compare.studies import add_rows, arguments, read_table
 from hyperevo.config import load_config
@@ -43,7 +44,11 @@ VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for
       for wanted in COEFFICIENTS[version]),
     ("direct", ["encoding={name='direct', scale=1.0}"]),
     ("cppn", [f"encoding={{name='cppn', maximum_weight={HEAVIEST[version]}}}", NEAT])]}
-BUDGET = {"markov": 5_000, "hidden": 10_000}
+# NEAT's own networks: configs of their own, and budgets around what Stanley & Miikkulainen (2002) report.
+VARIANTS |= {"markov-neat": ("double-pole-neat", []), "hidden-neat": ("double-pole-hidden-velocities-neat", []),
+             "markov-neat-alone": ("double-pole-neat", ["search.population=150", "search.refine.rounds=0",
+                                                        "search.stagnation=20", "search.species_elitism=2"])}
+BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 10_000, "hidden-neat": 66_000, "markov-neat-alone": 20_000}
 SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 16, 200
 """Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
 candidates of a run that are tried together; and how many of Gruau's starts."""
@@ -66,12 +71,19 @@ class Contestant:
 def contestant(name: str, seed: int) -> Contestant:
     """A run before its first generation."""
     version, overrides = VARIANTS[name]
-    return Contestant(name, seed, compose(load_config(CONFIGS[version], [f"seed={seed}", *overrides]).config))
+    config = load_config(CONFIGS.get(version, version), [f"seed={seed}", *overrides]).config
+    return Contestant(name, seed, compose(config))
 
 
 def joined(every: Sequence[Weights]) -> Weights:
-    """Populations of networks of one shape as one."""
-    return Weights({name: torch.cat([own.tensor(name) for own in every]) for name in every[0]})
+    """Populations of networks of one shape as one; networks that are graphs are padded to the largest."""
+    def padded(name: str) -> torch.Tensor:
+        parts = [own.tensor(name) for own in every]
+        missing = [max(part.shape[1] for part in parts) - part.shape[1] for part in parts]
+        return torch.cat([pad(part, (0, more), value=0 if part.is_floating_point() else -1) if more else part
+                          for part, more in zip(parts, missing, strict=True)])
+
+    return Weights({name: padded(name) for name in every[0]})
 
 
 def one_generation(going: Sequence[Contestant]) -> None:
@@ -124,9 +136,10 @@ def judge(waiting: Sequence[Contestant]) -> None:
 
 def row(own: Contestant, solved: int, evaluations: int, generalisation: int) -> dict[str, Any]:
     """A line of the table."""
-    counts = gene_counts(own.parts, None if hasattr(own.parts.encoding, "genes") else own.parts.search.candidates()[0])
+    graphs = not own.parts.encoding.genes
+    counts = gene_counts(own.parts, own.parts.search.candidates()[0] if graphs else None)
     return {"name": own.name, "seed": own.seed, "coefficients": counts["encoded_genes"] + counts["direct_parameters"],
-            "weights": sum(place.size for place in own.parts.target.geometry.values()), "solved": solved,
+            "weights": counts["generated_weights"] + counts["direct_parameters"], "solved": solved,
             "evaluations": evaluations, "generalisation": generalisation}
 
 
@@ -162,7 +175,7 @@ def draw(table: Path) -> None:
             found = [float(one["evaluations"]) if int(one["solved"]) else None for one in own]
             if own and "dct" in name:
                 curve[int(own[0]["coefficients"])] = found
-            elif own:
+            elif own and name not in BUDGET:
                 others[name.removeprefix(f"{version}-")] = found
         if curve or others:
             curve = dict(sorted(curve.items()))
@@ -174,7 +187,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     results = Path(__file__).with_name("results.csv")
-    for version in CONFIGS:
-        wanted = [(name, seed) for name in options.names if name.startswith(version) for seed in range(options.seeds)]
+    for version in (*list(BUDGET)[2:], *CONFIGS):
+        names = [name for name in options.names if name == version or version in CONFIGS and name.startswith(version)
+                 and name not in BUDGET]
+        wanted = [(name, seed) for name in names for seed in range(options.seeds)]
         race([contestant(*key) for key in wanted if key not in read_table(results)], BUDGET[version], results)
     draw(results)

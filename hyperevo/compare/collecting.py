@@ -25,7 +25,7 @@ from hyperevo.parts import Batch, Parts
 from hyperevo.randomness import generator_for
 from hyperevo.runs.compose import compose
 from hyperevo.runs.files import write_tensors
-from hyperevo.runs.learn import learn_policy
+from hyperevo.runs.policies import learn_policy
 
 BLOCKS = 1_000_003
 """Seeds of blocks lie this far apart for neighbouring seeds of a collection."""

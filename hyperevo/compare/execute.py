@@ -1,10 +1,10 @@
 """Run what is missing of a comparison: one run after the other, or side by side through Ray."""
 
 import logging
-import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from hyperevo.compare.plan import Entry
 from hyperevo.config import Values, check_config, config_values
@@ -12,7 +12,8 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.guests import Code, UntrustedCode
 from hyperevo.runs import Interrupted, Round, create_run, execute, finished, open_run
 from hyperevo.runs.folder import read_run_config
-from hyperevo.runs.rounds import signals
+from hyperevo.runs.spread import code_elsewhere
+from hyperevo.signals import signals
 
 log = logging.getLogger(__name__)
 
@@ -85,32 +86,28 @@ def _run_through_ray(entries: Sequence[Entry], jobs: int, address: str | None, o
                      trust: bool) -> dict[Path, str]:
     if not entries:
         return {}
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
-    import ray
+    from hyperevo.runs.ray_workers import LOCAL, cluster
 
-    try:
-        ray.init(address=address, num_cpus=None if address else jobs, include_dashboard=None if address else False,
-                 log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"--ray {address}: {_brief(error)}" if address else str(error)) from error
-    try:
-        # A KeyboardInterrupt that is raised within Ray's own calls is not sure to get out of them.
-        with signals() as received:
-            return _follow(ray, entries, observe, received, trust)
-    finally:
-        ray.shutdown()
+    # A KeyboardInterrupt that is raised within Ray's own calls is not sure to get out of them.
+    with cluster(address or LOCAL, jobs) as ray, signals() as received:
+        return _follow(ray, entries, observe, received, trust)
 
 
-def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequence[int],
+def _follow(ray: ModuleType, entries: Sequence[Entry], observe: Observe, received: Sequence[int],
             trust: bool) -> dict[Path, str]:
     """Hand all runs out and wait for them, until a signal is received."""
+    from hyperevo.runs.ray_workers import CPUS_PER_WORKER, capacity
+
     # A worker that dies leaves a checkpoint behind, which the next one finds.
-    task = ray.remote(num_cpus=1, max_retries=RETRIES)(complete)
-    waiting = {task.remote(config_values(entry.config), str(entry.folder.absolute()), _elsewhere(entry), trust): entry
-               for entry in entries}
+    task = ray.remote(num_cpus=CPUS_PER_WORKER, max_retries=RETRIES)(complete)
+    left, most = deque(entries), capacity(ray)
+    waiting: dict[object, Entry] = {}
     failed: dict[Path, str] = {}
-    while waiting:
+    while waiting or left:
+        while left and len(waiting) < most:
+            entry = left.popleft()
+            waiting[task.remote(config_values(entry.config), str(entry.folder.absolute()),
+                                code_elsewhere(entry.config), trust)] = entry
         done, _ = ray.wait(list(waiting), timeout=PATIENCE)
         if received:
             raise Interrupted(received[0])
@@ -122,13 +119,7 @@ def _follow(ray: Any, entries: Sequence[Entry], observe: Observe, received: Sequ
     return failed
 
 
-def _elsewhere(entry: Entry) -> Code:
-    """Code that a run names, for a process with another working directory."""
-    return Code(True, places={source.spelled: (str(source.root.absolute()), source.main)
-                              for source in entry.config.sources() if not source.installed})
-
-
-def _reason(ray: Any, reference: Any) -> str | None:
+def _reason(ray: ModuleType, reference: object) -> str | None:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:

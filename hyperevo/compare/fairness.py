@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hyperevo.compare.outcomes import Outcome, Row, rows
 from hyperevo.compare.plan import Entry, as_text
-from hyperevo.config import RunConfig, config_values
+from hyperevo.config import RunConfig, Values, config_values
 from hyperevo.errors import UserError
 from hyperevo.toml import flatten
 
@@ -23,7 +22,7 @@ differently."""
 COSTS = {"evaluations": "networks evaluated", "images": "images seen"}
 
 
-def differences(configs: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
+def differences(configs: Mapping[str, RunConfig]) -> dict[str, Values]:
     """Values of the keys in SHARED that differ between rows, by key, then by row; None for a key that a row lacks."""
     every = {name: {key: value for key, value in flatten(config_values(config)) if _is_one_of(key, SHARED)}
              for name, config in configs.items()}
@@ -99,7 +98,7 @@ def _range(finished: Sequence[Row], key: str) -> str:
     return f"{min(costs):,.0f}" if min(costs) == max(costs) else f"{min(costs):,.0f} to {max(costs):,.0f}"
 
 
-def _spell(key: str, values: Mapping[str, Any]) -> str:
+def _spell(key: str, values: Mapping[str, object]) -> str:
     """Sentence on a key and its values: `task.images` is 500 (a, b), 250 (c)."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():

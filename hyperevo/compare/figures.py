@@ -24,7 +24,7 @@ from hyperevo.plots.comparison import (
     receptive_fields_side_by_side,
     spectra,
 )
-from hyperevo.plots.run_figures import NamedFigures, open_view, save_all
+from hyperevo.plots.run_figures import NamedFigures, Observe, open_view, save_all
 from hyperevo.plots.run_view import PUT_BACK, shown_data
 from hyperevo.runs.fitness_log import read_fitness
 
@@ -206,8 +206,10 @@ def caption(name: str) -> str:
     return CAPTIONS.get(name, SWEPT if name.startswith("accuracy_against_") else "")
 
 
-def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path, trust: bool = False) -> list[Path]:
-    """Draw every figure that applies into a folder, as PNG files; returns their paths. Raises UserError where the
-    folder cannot be written or a finished run cannot be read, and UntrustedCode where one needs code that came with it
-    and may not run."""
-    return save_all(comparison_figures(rows, outcomes, trust), folder)
+def save_figures(rows: Sequence[Row], outcomes: Sequence[Outcome], folder: Path, trust: bool = False,
+                 observe: Observe = lambda *_: None) -> list[Path]:
+    """Draw every figure that applies into a folder, as PNG files and in the other formats of the runs' `run.figures`;
+    returns their paths. Raises UserError where the folder cannot be written or a finished run cannot be read, and
+    UntrustedCode where one needs code that came with it and may not run."""
+    formats = dict.fromkeys(["png", *(kind for outcome in outcomes for kind in outcome.entry.config.run.figures)])
+    return save_all(comparison_figures(rows, outcomes, trust), folder, list(formats), observe)

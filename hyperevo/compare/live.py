@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from rich.live import Live
 from rich.table import Table
@@ -64,15 +65,34 @@ def _state(entry: Entry, failed: bool) -> State:
     return State(entry.name, entry.seed, "begun", min(share, 1.0), float(score) if score else None, Measure.read(task))
 
 
-def state_table(found: Sequence[State]) -> Table:
-    """A table of all runs' states, one line for each row, one column for each seed."""
+def state_table(found: Sequence[State], width: int = 1000) -> Table:
+    """A table of all runs' states, one line for each row, one column for each seed; in a narrow width one column of
+    counts for all seeds."""
     seeds = sorted({state.seed for state in found})
+    names = max((len(state.name) for state in found), default=0)
+    if min(names, width // 3) + len(seeds) * (max((len(str(state)) for state in found), default=0) + 2) > width:
+        return _counts_table(found)
     done = sum(state.state == "finished" for state in found)
     table = Table("", *(f"seed {seed}" for seed in seeds), title=f"{done} of {len(found)} runs finished", box=None,
                   title_justify="left", padding=(0, 2, 0, 0))
     cells = {(state.name, state.seed): str(state) for state in found}
     for name in dict.fromkeys(state.name for state in found):
         table.add_row(name, *(cells.get((name, seed), "") for seed in seeds))
+    return table
+
+
+def _counts_table(found: Sequence[State]) -> Table:
+    """A table of states with one line for each row: how many seeds are finished, and their mean so far."""
+    done = sum(state.state == "finished" for state in found)
+    table = Table("", "finished", "mean", "under way", title=f"{done} of {len(found)} runs finished", box=None,
+                  title_justify="left", padding=(0, 2, 0, 0))
+    for name in dict.fromkeys(state.name for state in found):
+        own = [state for state in found if state.name == name]
+        scores = [state.score for state in own if state.state == "finished" and state.score is not None]
+        begun = [f"seed {state.seed} {state.share:.0%}" if state.state == "begun" else f"seed {state.seed} failed"
+                 for state in own if state.state in ("begun", "failed")]
+        table.add_row(name, f"{len(scores)} of {len(own)}", own[0].measure.text(mean(scores)) if scores else "·",
+                      ", ".join(begun))
     return table
 
 
@@ -84,17 +104,17 @@ def shown_live(entries: Sequence[Entry]) -> Iterator[Callable[[Mapping[Path, str
     if not console.is_terminal:
         yield _line_printer(entries)
         return
-    with Live(state_table(states(entries, {})), console=console, auto_refresh=False) as live:
+    with Live(state_table(states(entries, {}), console.width), console=console, auto_refresh=False) as live:
         last, known = [0.0], dict[Path, str]()
 
         def follow(failed: Mapping[Path, str]) -> None:
             known.update(failed)
             if time.monotonic() - last[0] >= SECONDS_BETWEEN_TABLES:
                 last[0] = time.monotonic()
-                live.update(state_table(states(entries, failed)), refresh=True)
+                live.update(state_table(states(entries, failed), console.width), refresh=True)
 
         yield follow
-        live.update(state_table(states(entries, known)), refresh=True)
+        live.update(state_table(states(entries, known), console.width), refresh=True)
 
 
 def _line_printer(entries: Sequence[Entry]) -> Callable[[Mapping[Path, str]], None]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hyperevo.compare.plan import Entry, as_text
 from hyperevo.compare.statistics import Estimate, interquartile_mean, mean
+from hyperevo.config import Values
 from hyperevo.measure import Measure
 from hyperevo.runs import finished
 from hyperevo.runs.files import write_text
@@ -41,7 +41,7 @@ class Outcome:
     """One run: its result, None while it is not finished, and its curve so far, None before its first validation."""
 
     entry: Entry
-    result: dict[str, Any] | None
+    result: Values | None
     curve: Curve | None
 
 
@@ -53,7 +53,7 @@ class Row:
     outcomes: tuple[Outcome, ...]
 
     @property
-    def results(self) -> list[dict[str, Any]]:
+    def results(self) -> list[Values]:
         """Results of the seeds that are finished."""
         return [outcome.result for outcome in self.outcomes if outcome.result is not None]
 

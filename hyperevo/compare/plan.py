@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hyperevo.config import RunConfig, brief_name, check_config, config_values
 from hyperevo.errors import SHOWN, UserError, one_line
@@ -20,6 +19,9 @@ from hyperevo.runs.load import load_fitting
 from hyperevo.toml import parse_value
 
 BUDGETS = ("evaluations", "images", "seconds")
+
+OUTPUTS = ("figures", "log")
+"""Keys of the table `run` that change nothing of a run's result."""
 
 UNLIMITED = 2**31 - 1
 """Number of rounds of a run that a budget ends."""
@@ -187,12 +189,13 @@ def _resolved(config: RunConfig, budget: tuple[str, str] | None, code: Code) -> 
 
 def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> str:
     """Ten hexadecimal digits of a hash over a resolved config and the code and files that it names, without its name,
-    description and data checksum, which is known only once a run is made.
+    its description, what it draws and logs, and its data checksum, which is known only once a run is made.
 
     inputs: hashes of the files of data; by default those of now.
     """
     unsaid = ("name", "description", "data_checksum")
     values = {key: value for key, value in config_values(config).items() if key not in unsaid}
+    values["run"] = {key: value for key, value in values["run"].items() if key not in OUTPUTS}
     if code := {source.spelled: dict(source.files()) if source.trusted else source.sha256
                 for source in config.sources()}:
         values["code"] = code
@@ -201,6 +204,6 @@ def config_key(config: RunConfig, inputs: Mapping[str, str] | None = None) -> st
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Value of a config or a result as people write it."""
     return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

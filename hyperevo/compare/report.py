@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from importlib import resources
 from math import isqrt
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
+from hyperevo.compare.dots import dots, link_to, seed_values
 from hyperevo.compare.figures import caption
 from hyperevo.compare.outcomes import Outcome, by_name, rows, unfinished
 from hyperevo.compare.plan import BUDGETS, as_text
 from hyperevo.compare.tables import HEAD, table
-from hyperevo.config import RunConfig, config_text, config_values
+from hyperevo.config import RunConfig, Values, config_text, config_values
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, Measure
@@ -63,6 +63,8 @@ class Run:
     scale: str
     """Meaning of the frames' colours in words; empty without frames."""
     frames: Sequence[Frame]
+    link: str
+    """Address of the run's folder, relative to the report's; empty where it is elsewhere."""
 
 
 def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Sequence[str],
@@ -74,20 +76,20 @@ def write_report(outcomes: Sequence[Outcome], path: Path, title: str, notes: Seq
     """
     template = resources.files("hyperevo.compare").joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    runs = {name: [_run(outcome) for outcome in own] for name, own in by_name(outcomes)}
+    runs = {name: [_run(outcome, path.parent) for outcome in own] for name, own in by_name(outcomes)}
     head, lines, sorted_by = _table(outcomes)
     write_text(path, environment.from_string(template).render(
         title=title, notes=notes, missing=len(unfinished(outcomes)), every=len(outcomes), absent=_absent(outcomes),
-        facts=_facts(outcomes), head=head, lines=lines, sorted_by=sorted_by, runs=runs, configs=_configs(outcomes),
-        numbers=range(1, len(HEAD) - 1), tiles=TILES, frame_width=WIDTH,
-        figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
+        facts=_facts(outcomes), values=seed_values(outcomes), dots=dots(rows(outcomes)), head=head, lines=lines,
+        sorted_by=sorted_by, runs=runs, configs=_configs(outcomes), numbers=range(1, len(HEAD) - 1), tiles=TILES,
+        frame_width=WIDTH, figures=[_figure(file) for file in figures], environments=_environments(outcomes)))
 
 
 def _data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _figure(file: Path) -> dict[str, Any]:
+def _figure(file: Path) -> Values:
     with Image.open(file) as picture:
         width = round(picture.width / DPI * INCH)
     return {"name": file.stem.replace("_", " "), "picture": _data_uri("png", file.read_bytes()), "width": width,
@@ -119,7 +121,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
             ("Target network", _settings("target", every)), ("Budget of a run", _budget(every))]
 
 
-def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
+def _settings(kind: str, every: Sequence[Mapping[str, object]]) -> str:
     """Settings of one part that are the same for all runs, and the keys of those that are not."""
     keys = [key for key in dict.fromkeys(key for values in every for key in values) if key.startswith(f"{kind}.")]
     same = [key for key in keys if all(key in values and values[key] == every[0][key] for values in every)]
@@ -130,7 +132,7 @@ def _settings(kind: str, every: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join([", ".join(texts)] * bool(texts) + [f"not the same for all: {', '.join(differ)}"] * bool(differ))
 
 
-def _budget(every: Sequence[Mapping[str, Any]]) -> str:
+def _budget(every: Sequence[Values]) -> str:
     texts = []
     for kind in BUDGETS:
         amounts = [values[f"run.{kind}"] for values in every if f"run.{kind}" in values]
@@ -158,14 +160,14 @@ def _table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]], int
     return ["row", *head[1:]], lines, HEAD.index("test accuracy")
 
 
-def _run(outcome: Outcome) -> Run:
-    result, seed = outcome.result, outcome.entry.seed
+def _run(outcome: Outcome, out: Path) -> Run:
+    result, seed, link = outcome.result, outcome.entry.seed, link_to(outcome.entry.folder, out)
     try:
         view = open_view(outcome.entry.folder)
     except UserError:
         if result is not None:
             raise
-        return Run(seed, f"unfinished: {_progress(outcome)}", "", ())
+        return Run(seed, f"unfinished: {_progress(outcome)}", "", (), link)
     if result is None:
         state, last = f"unfinished: {_progress(outcome)}", "the best so far"
     else:
@@ -173,14 +175,14 @@ def _run(outcome: Outcome) -> Run:
         state = f"test {measure.name} {measure.text(result['test_accuracy'])}"
         last = f"the final champion, of round {result['champion_round']:,}"
     if not view.matrices:
-        return Run(seed, state, "", ())
+        return Run(seed, state, "", (), link)
     name, sheets = next(iter(view.matrices.items()))
     stages = [(f"round {number:,}", weights) for number, weights in _frames(view, name)]
     stages.append((last, view.over_image(name, view.weights[name])))
     limit = symmetric_limit([weights for _, weights in stages])
     frames = [Frame(when, *_picture(weights, *sheets, limit)) for when, weights in stages]
     scale = "; ".join([f"{name}, blue −{limit:.2g} to red {limit:.2g}", *filter(None, [view.remark(name)])])
-    return Run(seed, state, scale, frames)
+    return Run(seed, state, scale, frames, link)
 
 
 def _picture(weights: Tensor, target: Sheet, source: Sheet, limit: float) -> tuple[str, int]:
@@ -224,7 +226,7 @@ def _environments(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     return [(key, _values([values[key] for values in every if key in values])) for key in keys]
 
 
-def _values(values: Sequence[Any]) -> str:
+def _values(values: Sequence[object]) -> str:
     numbers = sorted({value for value in values if isinstance(value, int | float)})
     different = [*numbers, *sorted({as_text(value) for value in values if not isinstance(value, int | float)})]
     if len(different) > 2 and len(numbers) == len(different):

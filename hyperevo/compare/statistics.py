@@ -9,10 +9,13 @@ from scipy import stats
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 
+FEWEST = 4
+"""Least number of values that an interval is given for: of three, resampling makes ten different means."""
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic over seeds and its 95 % bootstrap interval, which a single seed does not have."""
+    """A statistic over seeds and its 95 % bootstrap interval, which fewer than four seeds do not have."""
 
     value: float
     low: float | None
@@ -35,7 +38,7 @@ def _estimate(values: Sequence[float], statistic) -> Estimate:
     if not len(sample):
         raise ValueError("an estimate needs at least one value")
     value = float(statistic(sample, axis=-1))
-    if len(sample) == 1:
+    if len(sample) < FEWEST:
         return Estimate(value, None, None)
     # Seeded: the same results give the same report.
     interval = stats.bootstrap((sample,), statistic, confidence_level=CONFIDENCE, n_resamples=RESAMPLES,

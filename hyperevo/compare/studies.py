@@ -4,19 +4,19 @@ import argparse
 import csv
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hyperevo.config import load_config
-from hyperevo.runs import create_run, execute, finished, open_run
+from hyperevo.config import Values, load_config
+from hyperevo.runs import Round, create_run, execute, finished, open_run
 from hyperevo.runs.files import read_rows
 
 Variants = Mapping[str, tuple[str, Sequence[str]]]
 """Shipped config and overrides of every variant, by name."""
-Result = dict[str, Any]
+Result = Values
 """A run's result or a row of a table, by column."""
 Curve = tuple[np.ndarray, np.ndarray]
 """Steps of a run (points,), and a value at each (points,)."""
@@ -26,32 +26,61 @@ GRADIENT_COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accurac
 """Columns of a study along the gradient; evaluations are steps."""
 
 
-def arguments(description: str, names: Sequence[str], seeds: int, runs: str) -> argparse.Namespace:
-    """Parse the command line of a study: names of runs, number of seeds, and folder of the runs."""
+def arguments(description: str, names: Sequence[str], seeds: int, runs: str,
+              minutes: float | None = None) -> argparse.Namespace:
+    """Parse the command line of a study: names of runs, number of seeds, folder of the runs and, for a study that is
+    run in stretches, the minutes of one."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=names)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--runs", type=Path, default=Path(runs))
+    if minutes is not None:
+        parser.add_argument("--minutes", type=float, default=minutes)
     return parser.parse_args()
 
 
-def result(name: str, seed: int, folder: Path, variants: Variants) -> Result:
-    """Result of one run, which is made or completed where it is missing."""
+class StretchOver(Exception):
+    """The minutes of a stretch are over, and the last checkpoint of a run is written."""
+
+
+def result(name: str, seed: int, folder: Path, variants: Variants,
+           observe: Callable[[Round], object] = lambda _: None) -> Result:
+    """Result of one run, which is made or completed where it is missing; `observe` is called after every round."""
     if not finished(folder):
         base, overrides = variants.get(name, (name, []))
         config = load_config(base, [f"name={name}", f"seed={seed}", *overrides]).config
-        execute(open_run(folder) if (folder / "config.toml").exists() else create_run(config, folder))
+        execute(open_run(folder) if (folder / "config.toml").exists() else create_run(config, folder), observe)
     return json.loads((folder / "result.json").read_text())
 
 
 def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str],
-           spread: Callable[[Result], Result] = dict) -> None:
+           spread: Callable[[Result], Result] = dict, observe: Callable[[Round], object] = lambda _: None) -> None:
     """Run every name with every seed, and keep the table up to date after each; `spread` makes a row's columns of a
     result."""
     for name in options.names:
         for seed in range(options.seeds):
-            row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants))
+            row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants, observe))
             add_rows(table, columns, {(name, seed): row})
+
+
+def record_stretch(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str]) -> bool:
+    """Do as `record` does for so many minutes, less where a round more would take longer, but a round at least: True
+    where nothing is left to do, else the next stretch goes on from the last checkpoint."""
+    started = time.monotonic()
+
+    def observe(round_: Round) -> None:
+        left = 60 * options.minutes - (time.monotonic() - started)
+        print(f"round {round_.number}: {round_.seconds:.1f} s, fitness {round_.mean:.4f}, {round_.spent:.1%} done",
+              flush=True)
+        # The last round leads to the test, and that of a run with one round left is as long as this.
+        if round_.seconds > left and round_.spent < 1:
+            raise StretchOver
+
+    try:
+        record(options, variants, table, columns, observe=observe)
+    except StretchOver:
+        return False
+    return True
 
 
 def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int], Result]) -> None:

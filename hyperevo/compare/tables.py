@@ -83,14 +83,36 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 """LaTeX for letters that have a meaning in LaTeX."""
 
 
-def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A LaTeX tabular, for the package booktabs: numbers to the right, the first and last column to the left."""
-    def cells(line: Sequence[str]) -> str:
-        plain = ("".join(LATEX.get(letter, letter) for letter in one_line(text)) for text in line)
-        return " & ".join(map(_power, plain)) + r" \\"
+IN_LATEX = ("", "test accuracy", "encoded genes", "direct parameters", "seeds")
+"""Columns of the LaTeX table, which fits a page; the first is the row's name."""
 
-    return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(head) - 2)}l}}", r"\toprule", cells(head), r"\midrule",
-                      *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+def latex_columns(head: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Titles and lines of the columns that the LaTeX table has."""
+    places = [head.index(name) for name in IN_LATEX]
+    return [head[place] for place in places], [[line[place] for place in places] for line in lines]
+
+
+def latex(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A LaTeX tabular as wide as a page's text, for the package booktabs: names to the left, numbers to the right."""
+    def cells(line: Sequence[str]) -> str:
+        return " & ".join(_power(_plain_latex(text)) for text in line) + r" \\"
+
+    columns = rf"@{{}}p{{0.25\linewidth}}{'r' * (len(head) - 1)}@{{}}"
+    titles = " & ".join(map(_title, head)) + r" \\"
+    return "\n".join([r"{\small", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", titles, r"\midrule",
+                      *(cells(line) for line in lines), r"\bottomrule", r"\end{tabular}}"]) + "\n"
+
+
+def _title(text: str) -> str:
+    """Title of a LaTeX column, in two lines where it has two words."""
+    first, _, others = _plain_latex(text).partition(" ")
+    return rf"\shortstack[r]{{{first}\\{others}}}" if others else first
+
+
+def _plain_latex(text: str) -> str:
+    """Text as LaTeX that shows it as it is."""
+    return "".join(LATEX.get(letter, letter) for letter in one_line(text))
 
 
 def _power(text: str) -> str:

@@ -9,8 +9,9 @@ from hyperevo.compare.figures import save_figures
 from hyperevo.compare.outcomes import Outcome, by_name, read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import Entry
 from hyperevo.compare.report import write_report
-from hyperevo.compare.tables import HEAD, latex, markdown, plain_markdown, table
+from hyperevo.compare.tables import HEAD, latex, latex_columns, markdown, plain_markdown, table
 from hyperevo.errors import RunFailed, UserError, one_line, reason
+from hyperevo.plots.run_figures import Observe
 from hyperevo.runs.files import write_text
 
 
@@ -41,8 +42,11 @@ class Written:
     paths: list[Path]
 
 
-def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: bool = False) -> Written:
-    """Write results.csv, table.md, table.tex, figures/*.png and report.html, from the runs as they are on disk.
+def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: bool = False,
+                     observe: Observe = lambda *_: None) -> Written:
+    """Write results.csv, table.md, table.tex, figures and report.html, from the runs as they are on disk.
+
+    observe: called before each figure with the number of those drawn, the number of all, and its name.
 
     Raises RunFailed where no run is finished, UserError where the folder cannot be written, and UntrustedCode where a
     figure needs code that came with a run and may not run; with `trust` it may.
@@ -58,9 +62,9 @@ def write_comparison(entries: Sequence[Entry], out: Path, title: str, trust: boo
     try:
         write_results(outcomes, paths[0])
         write_text(paths[1], "".join(f"{plain_markdown(note)}\n\n" for note in said) + markdown(HEAD, lines))
-        write_text(paths[2], "".join(f"% {one_line(note)}\n" for note in said) + latex(HEAD, lines))
-        figures = save_figures(finished, outcomes, out / "figures", trust)
-        write_report(outcomes, paths[3], title, notes, figures)
+        write_text(paths[2], "".join(f"% {one_line(note)}\n" for note in said) + latex(*latex_columns(HEAD, lines)))
+        figures = save_figures(finished, outcomes, out / "figures", trust, observe)
+        write_report(outcomes, paths[3], title, notes, [path for path in figures if path.suffix == ".png"])
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {reason(error)}") from error
     return Written(lines, said, [*paths[:3], *figures, paths[3]])

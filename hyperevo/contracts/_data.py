@@ -10,16 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from hyperevo.contracts._rules import Rule, check_attributes
-from hyperevo.data import ImageData, StrokeData, TextData
+from hyperevo.data import ImageData, PairData, StrokeData, TextData
 
-KINDS = {"images": ImageData, "text": TextData, "strokes": StrokeData}
+KINDS = {"images": ImageData, "text": TextData, "strokes": StrokeData, "pairs": PairData}
 """Type of the data by kind."""
 
 
 class Source:
     """Names that the module of a data set defines."""
 
-    KIND: Literal["images", "text", "strokes"]
+    KIND: Literal["images", "text", "strokes", "pairs"]
     NAME: str
     TITLE: str
     TERMS: str
@@ -73,6 +73,8 @@ def gives_whole_arrays(case: Case) -> Iterator[str]:
         yield from _text(case.data)
     elif isinstance(case.data, StrokeData):
         yield from _strokes(case.data)
+    elif isinstance(case.data, PairData):
+        yield from _pairs(case.data)
 
 
 def _images(data: ImageData) -> Iterator[str]:
@@ -97,6 +99,14 @@ def _strokes(data: StrokeData) -> Iterator[str]:
             yield f"{part} drawings are {points.dtype}, of points {points.shape}, or not finite"
         elif not np.isin(points[:, 2], (0, 1)).all():
             yield f"{part}: the pen is neither 0 nor 1"
+
+
+def _pairs(data: PairData) -> Iterator[str]:
+    for part, pairs in {"train": data.train, "validation": data.validation, **data.tests}.items():
+        if len(pairs.source) != len(pairs.target) or not len(pairs):
+            yield f"{part} has {len(pairs.source)} sentences and {len(pairs.target)} translations"
+        elif not all(sentence.strip() for sentence in (*pairs.source, *pairs.target)):
+            yield f"{part} has an empty sentence"
 
 
 RULES: dict[str, Rule] = {

@@ -44,21 +44,23 @@ class Case:
     target: Target | None = None
 
 
-def substrate() -> Target:
-    """Target of encodings that find hidden nodes."""
-    return shaped_target(find_component("target", "substrate").settings(), Sheet((4, 4)), Sheet((2, 2)))
+def with_own_nodes() -> list[Target]:
+    """Targets of encodings that find hidden nodes."""
+    return [shaped_target(find_component("target", name).settings(), Sheet((4, 4)), Sheet((2, 2)))
+            for name in ("substrate", "network")]
 
 
 def case_of(settings: ComponentSettings) -> Case:
-    """Encoding of these settings, for plain parameters or, if it finds nodes, for a substrate."""
+    """Encoding of these settings, for plain parameters or, if it finds nodes, for a target that leaves them to it."""
     try:
         return Case(build_encoding(settings, GEOMETRY, CPU))
     except Exception as error:  # whatever a guest makes of parameters that it is not for
-        target = substrate()
-        try:
-            return Case(build_encoding(settings, target.geometry, CPU), target)
-        except Exception:
-            raise error from None
+        for target in with_own_nodes():
+            try:
+                return Case(build_encoding(settings, target.geometry, CPU), target)
+            except Exception:
+                continue
+        raise error from None
 
 
 def genotypes_of(encoding: Encoding, count: int, seed: int = 0) -> Genotypes:
@@ -112,9 +114,10 @@ def gives_every_parameter(case: Case) -> Iterator[str]:
 
 
 def gives_finite_weights(case: Case) -> Iterator[str]:
-    """Weights are finite numbers in single precision."""
+    """Weights are finite numbers in single precision; where networks bring nodes of their own, integers may say which.
+    """
     for name, value in express(case, genotypes_of(case.part, NETWORKS)).dense().items():
-        if value.dtype != torch.float32:
+        if value.dtype != torch.float32 and not (case.target is not None and value.dtype == torch.int64):
             yield f"{name} is {value.dtype}, not torch.float32"
         if not name.endswith("places") and not torch.isfinite(value).all():
             yield f"{name} holds values that are not finite"

@@ -133,7 +133,7 @@ def bits(value: object) -> object:
         return bits(value.dense())
     if isinstance(value, Mapping):
         return {key: bits(own) for key, own in value.items()}
-    return [bits(own) for own in value] if isinstance(value, list | tuple) else value
+    return [bits(own) for own in value] if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
 
 
 @contextmanager

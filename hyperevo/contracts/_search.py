@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import FollowsGradient, FollowsPolicyGradient, HasSpecies
+from hyperevo.abilities import FollowsGradient, FollowsPolicyGradient, HasSpecies, StepsInPlace
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import Rule, bits, check_attributes, check_repr, other_global_seeds
 from hyperevo.encodings import build_encoding
@@ -241,6 +241,24 @@ def through_files(state: State) -> State:
         return latest_checkpoint(Path(folder)).search
 
 
+def steps_in_place(case: Case, search: Search) -> Iterator[str]:
+    """Steps that are tried leave no trace, and a step in its three parts is a tell."""
+    if not isinstance(search, StepsInPlace):
+        return
+    other = case.another(0)
+    try:
+        with search.rehearsal():
+            search.step(case.fitness(search.ask()))
+        for _ in range(FURTHER):
+            search.begin_step()
+            search.step(case.fitness(search.ask()))
+            search.end_step()
+            case.tell(other)
+        yield from _differences(search, other)
+    finally:
+        other.close()
+
+
 def closes_twice(case: Case, search: Search) -> Iterator[str]:
     """A search can be closed, and again, and before it was asked."""
     case.advance(search, 1)
@@ -257,6 +275,7 @@ RULES: dict[str, Rule] = {
     "statistics": _closing(gives_statistics),
     "plan": _closing(learns_its_length),
     "same seed, same bits": _closing(follows_its_seed),
+    "steps in place": _closing(steps_in_place),
     "state": _closing(has_plain_state),
     "state and restore": goes_on_after_a_restore,
     "close": _closing(closes_twice),

@@ -23,13 +23,13 @@ from hyperevo.contracts._rules import (
 )
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.direct import DirectEncoding
-from hyperevo.geometry import SUBSTRATE, Frame, Sheet
+from hyperevo.geometry import NETWORK, SUBSTRATE, Frame, Sheet
 from hyperevo.parts import Encoding, Form, Target
 from hyperevo.runs.compose import shaped_target
 from hyperevo.weights import Weights
 
 OUTPUTS, EXAMPLES = 4, 6
-SHEETS = (Sheet((8, 8)), Sheet((6,)), Sheet((3, 8, 8)), Frame((3, 8, 8)))
+SHEETS = (Sheet((8, 8)), Sheet((6,)), Sheet((3, 8, 8)), Frame((3, 8, 8)), Sheet((2, OUTPUTS)))
 """Inputs that a target under test is built for: the first that it takes."""
 
 
@@ -43,7 +43,8 @@ class Case:
     @cached_property
     def encoding(self) -> Encoding:
         """One gene a weight, or graphs that find the nodes of a substrate."""
-        name, options = ("es-hyperneat", {"maximum_depth": 2}) if SUBSTRATE in self.part.geometry else ("direct", {})
+        own = {SUBSTRATE: ("es-hyperneat", {"maximum_depth": 2}), NETWORK: ("network", {})}
+        name, options = next((own[key] for key in own if key in self.part.geometry), ("direct", {}))
         return build_encoding(find_component("encoding", name).settings.model_validate(options), self.part.geometry,
                               torch.device("cpu"), self.part.start)
 
@@ -69,6 +70,8 @@ class Case:
     def inputs(self, form: Form, examples: int = EXAMPLES) -> Tensor:
         """Inputs of a form."""
         generator, sizes = torch.Generator().manual_seed(1), self.sheet.sizes
+        if form == "pairs":
+            return torch.randint(1, OUTPUTS, (examples, 2, 5), generator=generator)
         if form == "symbols":
             return torch.randint(sizes[-1], (examples, self.sheet.units // sizes[-1]), generator=generator)
         shape = (-1, sizes[-1]) if form == "sequences" else (self.sheet.units,)
@@ -107,7 +110,8 @@ def answers_in_shape(case: Case) -> Iterator[str]:
     for form in sorted(case.part.forms):
         inputs = case.inputs(form)
         # Rows of an image are steps.
-        steps = inputs.shape[1] if form in ("sequences", "symbols") else case.sheet.units // case.sheet.sizes[-1]
+        steps = {"pairs": inputs.shape[-1], "sequences": inputs.shape[1], "symbols": inputs.shape[1]} \
+            .get(form, case.sheet.units // case.sheet.sizes[-1])
         wanted = (NETWORKS, len(inputs), *([steps] if case.part.every_step else []), OUTPUTS)
         outputs = case.part.forward(case.weights(), inputs)
         yield from shape_line(f"outputs of {form}", outputs, wanted)
@@ -146,10 +150,11 @@ def gives_same_bits(case: Case) -> Iterator[str]:
 
 def passes_gradients(case: Case) -> Iterator[str]:
     """Every parameter of some network has a gradient."""
-    leaves = {name: value.detach().requires_grad_() for name, value in case.plain().dense().items()}
+    leaves = {name: value.detach().requires_grad_(value.is_floating_point())
+              for name, value in case.plain().dense().items()}
     outputs = case.part.forward(case.calibrated(Weights(leaves)), case.inputs(form_of(case.part)))
     total = (outputs * torch.randn(outputs.shape, generator=torch.Generator().manual_seed(2))).sum()
-    searched = {name: leaf for name, leaf in leaves.items() if not name.endswith("places")}
+    searched = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad and not name.endswith("places")}
     if not total.requires_grad:
         yield "no weight has a gradient"
         return

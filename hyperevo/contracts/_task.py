@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from hyperevo.abilities import Acts, Continues, Filmed, Resizes
+from hyperevo.abilities import Acts, Continues, Filmed, Resizes, Writes
 from hyperevo.components import Component, find_component
 from hyperevo.contracts._encoding import genotypes_of
 from hyperevo.contracts._rules import (
@@ -49,7 +49,10 @@ class Case:
     @cached_property
     def network(self) -> tuple[Target, Weights]:
         """Perceptrons, or layers that read sequences, with weights of their own."""
-        if self.part.form in ("sequences", "symbols"):
+        if self.part.form == "pairs":
+            settings = find_component("target", "encoder-decoder").settings.model_validate(
+                {"embedding": 3, "hidden": 4})
+        elif self.part.form in ("sequences", "symbols"):
             answer = "every step" if self.part.every_step else "last step"
             settings = find_component("target", "sequence").settings.model_validate({"hidden": 5, "answer": answer})
         else:
@@ -137,7 +140,11 @@ def _unlike_form(task: Task, inputs: Tensor) -> Iterator[str]:
     elif task.form == "symbols" and (inputs.dim() != 2 or inputs.dtype != torch.long or int(inputs.max()) >= features):
         yield f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}, and torch.int64 (N, steps) below " \
               f"{features} is wanted"
-    if task.form != "symbols" and inputs.dtype != torch.float32:
+    elif task.form == "pairs" and (inputs.shape[1:2] != (2,) or inputs.dim() != 3 or inputs.dtype != torch.long
+                                   or int(inputs.max()) >= features):
+        yield f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}, and torch.int64 (N, 2, steps) below " \
+              f"{features} is wanted"
+    if task.form not in ("symbols", "pairs") and inputs.dtype != torch.float32:
         yield f"inputs are {inputs.dtype}, not torch.float32"
 
 
@@ -218,6 +225,9 @@ def has_its_abilities(case: Case) -> Iterator[str]:
         if not isinstance(task.resized(task.retests[0]), Task):
             yield f"resized({task.retests[0]}) is not a task"
         yield from _not_numbers("retest", task.retest(target, one))
+    if isinstance(task, Writes):
+        written = task.write(target, weights, *case.batch)
+        yield from shape_line("score of what is written", task.score(written, case.batch[1]), (NETWORKS,))
     if isinstance(task, Filmed):
         scenes = list(islice(task.film(target, one, 0), 3))
         if not all(len(scene) == 4 and callable(scene[2]) for scene in scenes) or not scenes:

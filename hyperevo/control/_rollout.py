@@ -10,12 +10,12 @@ from torch import Tensor
 from hyperevo.abilities import Steps
 from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
+from hyperevo.devices import Soon, takes_all_at_once
 from hyperevo.parts import Target
 from hyperevo.weights import Weights
 
 STRIDE = 16
-"""Steps between checks for episodes that still run: a check waits for the device, and superfluous steps change
-nothing."""
+"""Steps between checks for episodes that still run; superfluous steps change nothing."""
 LAST = 100
 """Final steps of an episode over which the wobbles are summed."""
 
@@ -46,8 +46,13 @@ def wobbling_rollout(environment: Any, target: Target, weights: Weights, starts:
 def _played(environment: Any, target: Target, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sums of rewards, step counts, and sums of the last wobbles, all (P, N)."""
     returns, steps, wobbles = (torch.zeros_like(players.returns) for _ in range(3))
+    all_are_over = Soon()
     for first in range(0, most_steps, STRIDE):
         players.play(environment, target, range(first, min(first + STRIDE, most_steps)))
+        if takes_all_at_once(returns.device):
+            if all_are_over(~players.running.any()):
+                break
+            continue
         returns[players.places], steps[players.places] = players.returns, players.steps
         if players.wobbles is not None:
             wobbles[players.places] = players.wobbles.sum(0)
@@ -56,6 +61,8 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
             break
         if 2 * len(acting) <= len(players.places):
             players = players.chosen(acting)
+    if takes_all_at_once(returns.device):
+        return players.returns, players.steps, wobbles if players.wobbles is None else players.wobbles.sum(0)
     return returns, steps, wobbles
 
 

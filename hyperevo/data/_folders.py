@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from hyperevo.errors import UserError, shortened, shown, shown_path
 from hyperevo.reading import read_bytes
@@ -83,6 +82,8 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _pixels(content: bytes, file: Path, size: tuple[int, int], colour: bool) -> np.ndarray:
     """Pixels (rows, columns) or (3, rows, columns) of an image that lies as its camera was held."""
+    from PIL import Image, ImageOps  # Pillow takes long to import, and no other data are pictures in files
+
     rows, columns = size
     try:
         with warnings.catch_warnings():

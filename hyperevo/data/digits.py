@@ -1,9 +1,13 @@
-"""scikit-learn's digits: 1,797 handwritten digits, 8 × 8, that come with the library.
+"""scikit-learn's digits: 1,797 handwritten digits, 8 × 8, that come with hyperevo.
 
-The last 297 are the test images: the library gives no split of its own.
+They are the test images of the Optical Recognition of Handwritten Digits data set (Alpaydin and Kaynak 1998), as
+scikit-learn has them. The last 297 are the test images here: the library gives no split of its own.
 """
 
 import hashlib
+from importlib import resources
+
+import numpy as np
 
 from hyperevo.data._images import ImageData
 
@@ -11,7 +15,7 @@ KIND = "images"
 UNPACKED: dict[str, str] = {}
 NAME = "scikit-learn digits"
 TITLE = "scikit-learn's digits, 1,500 + 297, 8 × 8, pixels from 0 to 16"
-TERMS = "BSD licence, part of scikit-learn"
+TERMS = "CC BY 4.0"
 FILES: dict[str, str] = {}
 MIRRORS: tuple[str, ...] = ()
 
@@ -20,10 +24,9 @@ TEST_IMAGES = 297
 
 def load() -> ImageData:
     """The whole data set."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images, labels = bunch.images.astype("uint8"), bunch.target.astype("uint8")
+    with resources.files("hyperevo.data").joinpath("digits.npz").open("rb") as file, \
+            np.load(file, allow_pickle=False) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
     checksum = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     return ImageData("digits", images[:-TEST_IMAGES], labels[:-TEST_IMAGES], images[-TEST_IMAGES:],
                      labels[-TEST_IMAGES:], 10, 16, checksum)

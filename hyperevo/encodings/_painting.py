@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperevo import devices
 from hyperevo.encodings._program import Program, Rows, assemble, interpret
 from hyperevo.encodings._separable import WAVES, Split, Spread, Value, clamped_nodes, split
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.graph import Graph
+from hyperevo.kept import kept
 
 BLOCK = 262_144
 """Connections of one network that are painted at a time on the CPU: 1 MB in float32."""
@@ -69,13 +71,14 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
 
     All one-sided values are computed here. On the CPU a graph's spread nodes are computed when its function is called;
     without a gradient, a call overwrites the result of the call before. numbers, starts: from `graph_numbers`.
-    Differentiable in the numbers. together: paint all graphs at once; by default, off the CPU.
+    Differentiable in the numbers. together: paint all graphs at once; by default, where the device takes all at once.
     """
-    together = canvas.source.device.type != "cpu" if together is None else together
+    together = devices.takes_all_at_once(canvas.source.device) if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
     gains = () if together or differentiable else GAINS
-    splits = [split(graph.topology, canvas.names, outputs, clamped_nodes(graph, canvas.names, outputs), gains)
-              for graph in graphs]
+    clamped = kept(lambda: [clamped_nodes(graph, canvas.names, outputs) for graph in graphs])
+    splits = [split(graph.topology, canvas.names, outputs, own, gains)
+              for graph, own in zip(graphs, clamped, strict=True)]
     sides = _one_sided(splits, numbers, starts, canvas)
     spread = [place for place, own in enumerate(splits) if own.spread]
     painted: dict[int, Planned] = {}
@@ -130,7 +133,7 @@ def _factors(value: Value, places: Sequence[int], sides: _Sides) -> tuple[Tensor
 def _chosen(values: Tensor, rows: Sequence[np.ndarray], places: Sequence[int], own: tuple[int, ...]) -> Tensor:
     """Values (graphs, own rows, points) of each graph's own rows."""
     ids = np.stack([rows[place][list(own)] for place in places])
-    return values[torch.from_numpy(ids).to(values.device)]
+    return values[kept(lambda: torch.from_numpy(ids).to(values.device))]
 
 
 # Graphs one by one
@@ -287,10 +290,11 @@ def answer_in_place(activation: str, received: Tensor, clamped: bool = True) -> 
     if activation in WAVES:
         received = received.clamp_(-60, 60) if clamped else received
         return received.sin_() if activation == "sin" else received.cos_()
+    # The limits of the next two are neat-python's: without them their tails are 0, of which inv and log make much.
     if activation == "gauss":
-        return received.square_().neg_().exp_()
+        return received.square_().neg_().clamp_(min=-5 * 3.4**2).exp_()
     if activation == "sigmoid":
-        return received.sigmoid_()
+        return received.clamp_(min=-60).sigmoid_()
     if activation == "tanh":
         # tanh(z) = 2 sigmoid(2z) - 1, three times as fast on the CPU.
         return received.sigmoid_().mul_(2).sub_(1)
@@ -360,7 +364,8 @@ class _Starts:
             for rank, (first, second) in enumerate(start.products, start=1):
                 target[place, rank], source[place, rank] = own_target[first], own_source[second]
         device = sides.source.device
-        self._source_ids, self._target_ids = torch.from_numpy(source).to(device), torch.from_numpy(target).to(device)
+        self._source_ids, self._target_ids = kept(
+            lambda: (torch.from_numpy(source).to(device), torch.from_numpy(target).to(device)))
 
     def __call__(self, first: int, last: int) -> Tensor:
         rows = slice(first, last)

@@ -4,11 +4,10 @@ import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from hyperevo.abilities import FixedLength
-from hyperevo.components import ComponentSettings, ParameterNames, nearest
+from hyperevo.components import ComponentSettings, ParameterNames, Positive, nearest
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, Genotypes, as_genes
@@ -24,7 +23,7 @@ class EncodingSettings(ComponentSettings):
     direct: ParameterNames = ()
     """Parameters that are evolved or trained as they are, by name or pattern, such as "*.bias"; the encoding generates
     the others."""
-    direct_scale: float = Field(0.05, gt=0)
+    direct_scale: Positive = 0.05
     """Weight per unit of a direct parameter's gene."""
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 from hyperevo.graph import Graph, Topology, program
+from hyperevo.kept import kept
 
 ONE, ZERO = -2, -1
 """Indices of links and biases that are constants 1 and 0, and no genes."""
@@ -114,7 +115,8 @@ def graph_numbers(graphs: Sequence[Graph]) -> tuple[Tensor, np.ndarray]:
     A graph's numbers are its weights, its biases and its responses. A response is multiplied into the weights of its
     node where that gives the same value. Differentiable.
     """
-    parts = [torch.tensor([1.0, 0.0], dtype=graphs[0].weights.dtype, device=graphs[0].weights.device)]
+    like = graphs[0].weights
+    parts = [kept(lambda: torch.tensor([1.0, 0.0], dtype=like.dtype, device=like.device))]
     starts, total = [], 0
     for graph in graphs:
         starts.append(total)
@@ -124,10 +126,10 @@ def graph_numbers(graphs: Sequence[Graph]) -> tuple[Tensor, np.ndarray]:
 
 
 def _with_responses(graph: Graph) -> Tensor:
-    if not graph.responses.requires_grad and bool((graph.responses == 1).all()):
+    if not graph.responses.requires_grad and kept(lambda: bool((graph.responses == 1).all())):
         return graph.weights
     factors = torch.cat([graph.responses, graph.responses.new_ones(1)])
-    return graph.weights * factors[torch.tensor(_responding(graph.topology), device=graph.weights.device)]
+    return graph.weights * factors[kept(lambda: torch.tensor(_responding(graph.topology), device=factors.device))]
 
 
 @lru_cache(maxsize=8192)
@@ -157,6 +159,10 @@ def node_rows(topology: Topology, index: int, offset: int, sources: tuple[int, .
 def assemble(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | str = "cpu") -> Program:
     """Assemble the rows of a population into one program; `numbers` (P,) are the indices of each graph's first number.
     """
+    return kept(lambda: _assembled(rows, numbers, device))
+
+
+def _assembled(rows: Sequence[Rows], numbers: np.ndarray, device: torch.device | str) -> Program:
     inputs, counts = rows[0].inputs, [len(own.rows) for own in rows]
     table, widest = join_tables(rows)
     kinds, biases, sources, links = (part.astype(np.int64) for part in (
@@ -244,7 +250,7 @@ def _receive(bucket: Bucket, values: Tensor, sources: Tensor, links: Tensor, bia
             [links[:, link, None] * values[sources[:, link]] for link in range(bucket.width)]) + biases
     if bucket.depth == 0:
         # All rows read the same few inputs: one product, with a link of 0 where a row does not read an input.
-        inputs = int(sources.max()) + 1
+        inputs = kept(lambda: int(sources.max())) + 1
         spread = links.new_zeros(rows, inputs).scatter_add(1, sources, links)
         return torch.addmm(biases, spread, values[:inputs])
     gathered = values.index_select(0, sources.reshape(-1)).view(rows, bucket.width, -1)
@@ -274,4 +280,4 @@ def answer(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, inputs:
     steps = assemble(rows, starts, inputs.device)
     firsts = np.cumsum([0, *(len(own.rows) for own in rows[:-1])])
     ids = len(inputs) + steps.place[firsts[:, None] + np.array(asked) - len(inputs)]
-    return interpret(steps, numbers, inputs)[torch.from_numpy(ids).to(inputs.device)]
+    return interpret(steps, numbers, inputs)[kept(lambda: torch.from_numpy(ids).to(inputs.device))]

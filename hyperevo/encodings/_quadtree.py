@@ -22,18 +22,22 @@ from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, NotNegative
+from hyperevo.devices import networks_at_once, resident
+from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._queries import Cppns
 
 AXES = "xyzw"
 
 POINTS = 131_072
-"""Most points of the trees that are grown at a time, unless one tree has more."""
+"""Most points of the trees that are grown at a time on the CPU, unless one tree has more."""
+
+SIDE_BY_SIDE = 32
+"""Values of a point that a GPU holds at a time, about."""
 
 
 class TreeSettings(ComponentSettings):
@@ -43,11 +47,11 @@ class TreeSettings(ComponentSettings):
     """Divisions that every tree has; n of them make a grid of 2^n cells along each axis."""
     maximum_depth: int = Field(3, ge=1, le=7)
     """Divisions that a tree has at most."""
-    division_threshold: float = Field(0.03, ge=0)
+    division_threshold: NotNegative = 0.03
     """Variance of a cell's parts above which they are divided further."""
-    variance_threshold: float = Field(0.03, ge=0)
+    variance_threshold: NotNegative = 0.03
     """Variance of a cell's leaves above which connections are looked for inside it."""
-    band_threshold: float = Field(0.3, ge=0)
+    band_threshold: NotNegative = 0.3
     """Difference to the neighbouring cells above which a cell becomes a connection."""
 
     @model_validator(mode="after")
@@ -62,7 +66,7 @@ class Trees:
     """Trees in the order of their CPPNs: `owner` (T,), the CPPN's index, and `places` (T, axes), the positions a.
     `outgoing` trees find connections from these positions, others to them."""
 
-    owner: np.ndarray
+    owner: Tensor
     places: Tensor
     outgoing: bool
 
@@ -113,16 +117,16 @@ class Block:
     expressed: tuple[Tensor, ...] = ()
 
 
-def grow(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Tensor:
+def grow(cppns: Cppns | KernelCppns, trees: Trees, settings: TreeSettings) -> Tensor:
     """Weights (trees, cells) of the connections to every cell, or from it, NaN where there is none."""
     cells = Cells(trees.places.shape[1], settings.maximum_depth)
     points = len(_border_grid(cells.axes, settings.initial_depth))
-    step = max(1, POINTS // points)
+    step = max(1, POINTS // points, networks_at_once(trees.places.device, SIDE_BY_SIDE * points))
     parts = [_grow(cppns, trees[start : start + step], settings, cells) for start in range(0, len(trees), step)]
     return torch.cat(parts) if parts else trees.places.new_empty(0, len(cells))
 
 
-def _grow(cppns: Cppns, trees: Trees, settings: TreeSettings, cells: Cells) -> Tensor:
+def _grow(cppns: Cppns | KernelCppns, trees: Trees, settings: TreeSettings, cells: Cells) -> Tensor:
     blocks = list(_divide(cppns, trees, settings))
     variances = _variances(blocks, cells.axes)
     weights = blocks[0].values[0].new_full((len(trees), len(cells)), torch.nan)
@@ -143,7 +147,7 @@ def _grow(cppns: Cppns, trees: Trees, settings: TreeSettings, cells: Cells) -> T
 # Division
 
 
-def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Block]:
+def _divide(cppns: Cppns | KernelCppns, trees: Trees, settings: TreeSettings) -> Iterator[Block]:
     """Yield the blocks of trees, that of the whole trees first."""
     axes, device = trees.places.shape[1], trees.places.device
     tree = torch.arange(len(trees), device=device)
@@ -166,18 +170,19 @@ def _divide(cppns: Cppns, trees: Trees, settings: TreeSettings) -> Iterator[Bloc
         levels = 1
 
 
-def _ask(cppns: Cppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, levels: int) -> tuple[Tensor, ...]:
+def _ask(cppns: Cppns | KernelCppns, trees: Trees, tree: Tensor, cell: Tensor, level: int, levels: int) \
+        -> tuple[Tensor, ...]:
     """The CPPN's outputs for cells of some levels under units, with a border: by level, (outputs, U, 2^n + 2, …)."""
     axes, half = cell.shape[1], 2.0**-level
     own = trees.places[tree]
     centre = ((2 * cell + 1) * half - 1).to(own)
-    around = (_border_grid(axes, levels) * half).to(own)
+    around = resident((_border_grid(axes, levels) * half).to(own.dtype), own.device)
     ends = {"1": (own, torch.zeros_like(around)), "2": (centre, around)}
     if not trees.outgoing:
         ends = {"1": ends["2"], "2": ends["1"]}
     near, far = (torch.stack([cppn_input(name, ends["1"][part], ends["2"][part], float(part == 0))
                               for name in cppns.names]) for part in (0, 1))
-    answers = cppns.ask(trees.owner[tree.cpu().numpy()], near.to(cppns.dtype), far.to(cppns.dtype))
+    answers = cppns.ask(trees.owner[tree], near.to(cppns.dtype), far.to(cppns.dtype))
     sizes = [2**n + 2 for n in range(1, levels + 1)]
     parts = answers.split([size**axes for size in sizes], 2)
     return tuple(part.unflatten(2, [size] * axes) for part, size in zip(parts, sizes, strict=True))

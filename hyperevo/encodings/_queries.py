@@ -129,10 +129,10 @@ class Cppns:
         self._links = self._links.gather(1, chosen)[ordered].T.contiguous()
         self._direct, self._biases = self._direct[ordered].T.contiguous(), self._biases[ordered]
 
-    def ask(self, owner: np.ndarray, near: Tensor, far: Tensor) -> Tensor:
+    def ask(self, owner: Tensor, near: Tensor, far: Tensor) -> Tensor:
         """Answers (outputs, units, points) of the graphs `owner` (units,), in ascending order, to inputs near (inputs,
         units) + far (inputs, points)."""
-        counts = np.bincount(owner, minlength=self.population)
+        counts = np.bincount(owner.cpu().numpy(), minlength=self.population)
         firsts = np.cumsum(counts) - counts
         tile = _tile(counts, far.shape[1])
         answers = near.new_empty(self.outputs, len(owner), far.shape[1])

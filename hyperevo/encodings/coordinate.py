@@ -8,7 +8,7 @@ ten patterns and the hidden biases come from one MLP over the hidden sheet. Appe
 `hidden = [25, 25]`, ReLU, everything but `hidden.weight` direct: 801 genes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -18,7 +18,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ParameterNames
+from hyperevo import devices
+from hyperevo.components import ParameterNames, Positive
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotypes, as_genes
 from hyperevo.geometry import ParameterGeometry, Sheet
@@ -34,12 +35,12 @@ class Settings(EncodingSettings):
     """Number of units in every hidden layer of the MLP."""
     activation: Literal["sine", "relu"] = "sine"
     """φ, the function of the MLP's hidden units."""
-    frequency: float = Field(5.0, gt=0)
+    frequency: Positive = 5.0
     """Frequency ω of the sine, sin(ω z); ReLU does not use it."""
     patterns: ParameterNames = ()
     """Weight matrices with one output of the MLP per target unit, such as one readout pattern per class, in place of
     the unit's coordinates."""
-    scale: float = Field(1.0, gt=0)
+    scale: Positive = 1.0
     """Weight that an output of 1 becomes."""
 
 
@@ -105,7 +106,7 @@ class CoordinateEncoding(Encoding):
     def express(self, genotypes: Genotypes) -> Weights:
         """Weights of P networks from genotypes (P, genes); factored where one layer of sines paints them."""
         values: dict[str, Weight] = {}
-        parts = as_genes(genotypes).to(self.device).split([own.genes for own in self.generators], dim=1)
+        parts = devices.resident(as_genes(genotypes), self.device).split([own.genes for own in self.generators], dim=1)
         for generator, genes in zip(self.generators, parts, strict=True):
             patterns = iter(self._paint(generator, genes))
             for name, outputs in generator.outputs.items():
@@ -138,12 +139,20 @@ class CoordinateEncoding(Encoding):
         source = weights[:, :, :from_axes] @ generator.source.T
         target = weights[:, :, from_axes:] @ generator.target.T + biases[:, :, None]
         if self.settings.activation == "relu":
+            if devices.takes_all_at_once(self.device):
+                return self._patterns(self._deeper_at_once(
+                    lambda some: torch.relu(target[some][..., None] + source[some][:, :, None]), generator, rest),
+                    generator)
             values = [self._deeper(torch.relu(t[:, :, None] + s[:, None, :]).flatten(1), layers)
                       for t, s, *layers in zip(target, source, *map(_by_network, rest), strict=True)]
             return self._patterns(values, generator)
         left, right = self._second_sine_layer(source, target, *rest.pop(0))
         if not rest:
             return [Factored(output, right) for output in left.unbind(1)]
+        if devices.takes_all_at_once(self.device):
+            return self._patterns(self._deeper_at_once(
+                lambda some: self._activate(left[some] @ right[some].transpose(1, 2)[:, None]), generator, rest),
+                generator)
         values = [self._deeper(self._activate((a.flatten(0, 1) @ b.T).view(len(a), -1)), layers)
                   for a, b, *layers in zip(left, right, *map(_by_network, rest), strict=True)]
         return self._patterns(values, generator)
@@ -160,6 +169,22 @@ class CoordinateEncoding(Encoding):
             if index < len(layers) - 1:
                 values = self._activate(values)
         return values
+
+    def _deeper_at_once(self, values: Callable[[slice], Tensor], generator: Generator,
+                        layers: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Outputs (outputs, T · S) of every network's remaining layers, in blocks of networks; `values` gives those of
+        a block at all pairs of positions, (n, units, T, S)."""
+        points, population = len(generator.target) * len(generator.source), len(layers[0][0])
+        step = devices.networks_at_once(self.device, points * sum(generator.widths[1:]))
+        found: list[Tensor] = []
+        for start in range(0, population, step):
+            some = slice(start, start + step)
+            own = values(some).flatten(2)
+            for index, (weights, biases) in enumerate(layers):
+                own = torch.baddbmm(biases[some, :, None], weights[some], own)
+                own = self._activate(own) if index < len(layers) - 1 else own
+            found += own.unbind()
+        return found
 
     def _activate(self, values: Tensor) -> Tensor:
         if self.settings.activation == "relu":

@@ -5,9 +5,9 @@
 (Stanley, D'Ambrosio & Gauci 2009). The genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,13 +15,17 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings, ParameterNames
+from hyperevo import devices
+from hyperevo.components import ComponentSettings, ParameterNames, Positive
+from hyperevo.encodings._painter import Painter, Surface
 from hyperevo.encodings._painting import Canvas, Painted, build_painted, plan
 from hyperevo.encodings._program import answer, graph_numbers
-from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES
+from hyperevo.encodings._separable import MAXIMUM_RANK, SIDES, clamped_nodes
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs, wants_gradient
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph, without_garbage_collection
+from hyperevo.kept import kept
 from hyperevo.parts import Encoding
 from hyperevo.pictures import GraphPicture, NodesPicture, Picture
 from hyperevo.weights import Deferred, Factored, Weight, Weights, join
@@ -48,7 +52,7 @@ class Settings(ComponentSettings):
     """true: a further CPPN output per weight output says where a connection exists: where it is above zero."""
     threshold: float = Field(0.2, ge=0, lt=1)
     """Magnitude of a CPPN output up to which the weight is 0."""
-    maximum_weight: float = Field(3.0, gt=0)
+    maximum_weight: Positive = 3.0
     """Weight that a CPPN output of 1 becomes."""
 
     @field_validator("patterns")
@@ -161,8 +165,13 @@ class CppnEncoding(Encoding):
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Weights of P networks, differentiable in the weights and biases of every graph.
 
-        Large matrices stay factored where their graph allows it; small ones are painted together, point by point.
+        The kernel, where the device has it, paints all weights. Elsewhere, and for a gradient, large matrices stay
+        factored where their graph allows it, and small ones are painted together, point by point.
         """
+        if devices.has_kernel(self.device) and dtype == torch.float32 and not wants_gradient(genotypes):
+            table = table_from_graphs(genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes))
+            return Weights({name: painted.view(len(table), *self.geometry[name].shape)
+                            for name, painted in self._painter.paint(table).items()})
         graphs = as_graphs(genotypes)
         numbers, starts = graph_numbers(graphs)
         numbers = numbers.to(self.device)
@@ -173,6 +182,33 @@ class CppnEncoding(Encoding):
         for name in wide:
             values[name] = self._paint_wide(graphs, numbers, starts, name, dtype)
         return Weights({name: values[name] for name in self.geometry})
+
+    @cached_property
+    def _painter(self) -> Painter:
+        threshold, maximum = self.settings.threshold, self.settings.maximum_weight
+        return Painter({name: self._surface(name) for name in self.geometry}, threshold, maximum / (1 - threshold),
+                       self.device)
+
+    def _surface(self, name: str) -> Surface:
+        """Points of one parameter; where every target unit has a pattern of its own, those of its source units."""
+        places, parameter = self._places[name], self.geometry[name]
+        across = 1 if parameter.source is None else parameter.source.units
+        down = 1 if name in self.settings.patterns else parameter.target.units
+        added = {input_name: place for input_name, place in places.items() if place.both is None}
+        source = [_or_zero(place.source, across, self.device) for place in added.values()]
+        target = [_or_zero(None if SIDES[input_name] == "constant" else place.target, down, self.device)
+                  for input_name, place in added.items()]
+        spread = [place.both.expand(down, across) for place in places.values() if place.both is not None]
+        none = torch.zeros(0, down, across, dtype=torch.float64, device=self.device)
+        own = [torch.stack(part).float().contiguous() if part else none.float() for part in (source, target, spread)]
+        return Surface(own[0], own[1], own[2], self.paintings[name].values, self.paintings[name].expression)
+
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Nodes whose waves are clamped, of every graph and every matrix that is taken apart."""
+        wide = [name for name in self.geometry if self._is_wide(name)]
+        return tuple(clamped_nodes(graph, tuple(self._places[name]),
+                                   self.paintings[name].values + self.paintings[name].expression)
+                     for graph in as_graphs(genotypes) for name in wide)
 
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]
@@ -208,9 +244,9 @@ class CppnEncoding(Encoding):
         parts = answers.split([part.shape[1] for part in points], dim=2)
         painted = {}
         for name, painting, part in zip(names, paintings, parts, strict=True):
-            weights = self.weight(part[:, [asked.index(output) for output in painting.values]])
+            weights = self.weight(part[:, _indices(asked, painting.values, part.device)])
             if painting.expression:
-                expressed = part[:, [asked.index(output) for output in painting.expression]] > 0
+                expressed = part[:, _indices(asked, painting.expression, part.device)] > 0
                 weights = torch.where(expressed, weights, torch.zeros_like(weights))
             painted[name] = weights.reshape(len(graphs), *self.geometry[name].shape)
         return painted
@@ -285,6 +321,11 @@ def _over_connections(name: str, value: Coordinate) -> Tensor:
         assert source is not None
         return source
     return value.target[:, None] if source is None else source + value.target[:, None]
+
+
+def _indices(asked: tuple[int, ...], outputs: tuple[int, ...], device: torch.device) -> Tensor:
+    """Indices of some outputs among those asked for."""
+    return kept(lambda: torch.tensor([asked.index(output) for output in outputs], device=device))
 
 
 def _rows_and_columns(sheet: Sheet) -> tuple[int, int]:

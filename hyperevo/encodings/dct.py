@@ -16,6 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.components import Positive
+from hyperevo.devices import resident
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
@@ -33,7 +35,7 @@ class Settings(EncodingSettings):
     coefficients: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
     """Number of low frequencies along each axis, target axes first; one number serves for all. A shorter axis keeps all
     of its frequencies."""
-    scale: float = Field(1.0, gt=0)
+    scale: Positive = 1.0
     """Factor on the coefficients."""
 
 
@@ -114,7 +116,7 @@ class DctEncoding(Encoding):
     def express(self, genotypes: Genotypes) -> Weights:
         """Factored weight matrices and dense biases of P networks from genotypes (P, genes)."""
         weights: dict[str, Weight] = {}
-        for name, core in self.coefficients(as_genes(genotypes).to(self.device) * self.settings.scale).items():
+        for name, core in self.coefficients(resident(as_genes(genotypes), self.device) * self.settings.scale).items():
             left, right = self._bases[name]
             if self.geometry[name].source is None:
                 weights[name] = core[:, :, 0] @ left.T

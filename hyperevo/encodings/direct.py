@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, Positive
+from hyperevo.devices import resident
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Counts, Encoding
@@ -22,7 +22,7 @@ class Settings(ComponentSettings):
     """Options of the direct encoding."""
 
     name: Literal["direct"] = "direct"
-    scale: float = Field(0.05, gt=0)
+    scale: Positive = 0.05
     """Weight that a gene of 1 becomes."""
 
 
@@ -62,7 +62,7 @@ class DirectEncoding(Encoding):
         if isinstance(genotypes, Neighbours):
             return self._express_neighbours(genotypes)
         genotypes = as_genes(genotypes)
-        parts = self._split(genotypes.to(self.device) * self.settings.scale)
+        parts = self._split(resident(genotypes, self.device) * self.settings.scale)
         return Weights({name: part.reshape(len(genotypes), *self.geometry[name].shape)
                         for name, part in parts.items()})
 
@@ -73,12 +73,13 @@ class DirectEncoding(Encoding):
 
     def _express_neighbours(self, genotypes: Neighbours) -> Weights:
         scale, values = self.settings.scale, dict[str, Weight]()
-        for name, part in self._split(genotypes.centre.to(self.device) * scale).items():
+        for name, part in self._split(resident(genotypes.centre, self.device) * scale).items():
             noise, base = genotypes.noise[name], part.reshape(self.geometry[name].shape)
             if isinstance(noise, Factored):
-                values[name] = Perturbed(base, noise.left.to(self.device) * scale, noise.right.to(self.device))
+                left, right = (resident(factor, self.device) for factor in (noise.left, noise.right))
+                values[name] = Perturbed(base, left * scale, right)
             else:
-                values[name] = base + noise.to(self.device) * scale
+                values[name] = base + resident(noise, self.device) * scale
         return Weights(values)
 
 

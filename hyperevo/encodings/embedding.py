@@ -19,6 +19,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from hyperevo.devices import resident
 from hyperevo.encodings._partly_direct import EncodingSettings
 from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
@@ -114,7 +115,7 @@ class EmbeddingEncoding(Encoding):
     def _parts(self, genotypes: Tensor) -> list[dict[str, Tensor]]:
         """Parts of every generator, (P, *shape) each."""
         counts = [prod(shape) for own in self.generators for shape in own.parts.values()]
-        pieces = iter(genotypes.to(self.device).split(counts, dim=1))
+        pieces = iter(resident(genotypes, self.device).split(counts, dim=1))
         return [{part: next(pieces).unflatten(1, shape) * (1.0 if self.settings.plain else own.sizes[part])
                  for part, shape in own.parts.items()} for own in self.generators]
 

@@ -12,16 +12,20 @@ genotypes are `Graph` objects of any shapes, usually from the search `neat`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo import devices
+from hyperevo.components import Positive
+from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._program import graph_numbers
 from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
 from hyperevo.encodings._queries import Cppns
+from hyperevo.encodings._table import TabledGraphs, table_from_graphs, wants_gradient
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry
 from hyperevo.graph import Graph, activate
@@ -40,7 +44,7 @@ class Settings(TreeSettings):
     iteration_level: int = Field(1, ge=0, le=32)
     """Number of times that trees of the hidden nodes found last look for further ones; at 0 hidden nodes are not
     connected to each other."""
-    maximum_weight: float = Field(3.0, gt=0)
+    maximum_weight: Positive = 3.0
     """Weight that a CPPN output of 1 becomes."""
     bias: bool = True
     """true: networks have a further input that is always 1."""
@@ -96,12 +100,11 @@ class EsHyperneatEncoding(Encoding):
 
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Weights of P networks, and positions of their hidden nodes."""
-        graphs = as_graphs(genotypes)
+        graphs = genotypes if isinstance(genotypes, TabledGraphs) else as_graphs(genotypes)
         weights, nodes = self.connections(graphs, dtype)
-        if torch.is_grad_enabled() and any(graph.weights.requires_grad or graph.biases.requires_grad
-                                           for graph in graphs):
+        if wants_gradient(graphs):
             weights = self._painted_again(graphs, weights, nodes)
-        places = self.cells.places.to(self.device, dtype)[nodes.clamp(min=0)]
+        places = self._places.to(dtype)[nodes.clamp(min=0)]
         places = places.masked_fill(nodes[:, :, None] < 0, torch.nan)
         return Weights({**{name: torch.where(value.isnan(), 0.0, value * self.settings.maximum_weight)
                            for name, value in weights.items()}, "hidden.places": places})
@@ -113,30 +116,40 @@ class EsHyperneatEncoding(Encoding):
         (P, hidden), -1 where a network has fewer than others."""
         return self._lay_out(self._discover(graphs, dtype))
 
+    @cached_property
+    def _places(self) -> Tensor:
+        """Centres (cells, axes) of all cells, on the device."""
+        return self.cells.places.to(self.device)
+
     # Discovery
 
     def _discover(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Found:
-        numbers, starts = graph_numbers(graphs)
-        cppns = Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype, len(self.output_names))
+        cppns = self._cppns(graphs, dtype)
         inputs = self._from_ends(cppns, self.sources, outgoing=True)
         outputs = self._from_ends(cppns, self.outputs, outgoing=False)
         hidden, owner, cell, found = self._explore(cppns, connected(inputs).any(1))
         kept = _reaching(connected(hidden), owner, cell, found & connected(outputs).any(1))
         return Found(inputs, outputs, hidden, owner, cell, kept)
 
-    def _from_ends(self, cppns: Cppns, places: Tensor, outgoing: bool) -> Tensor:
+    def _cppns(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Cppns | KernelCppns:
+        if devices.has_kernel(self.device) and dtype == KernelCppns.dtype:
+            return KernelCppns(table_from_graphs(graphs), self.input_names, self.device, len(self.output_names))
+        numbers, starts = graph_numbers(graphs)
+        return Cppns(graphs, numbers.to(self.device), starts, self.input_names, dtype, len(self.output_names))
+
+    def _from_ends(self, cppns: Cppns | KernelCppns, places: Tensor, outgoing: bool) -> Tensor:
         """Connections (P, places, cells) of inputs or of outputs; their positions are the same in all networks."""
-        owner = np.repeat(np.arange(cppns.population), len(places))
+        owner = torch.arange(cppns.population, device=places.device).repeat_interleave(len(places))
         trees = Trees(owner, places.repeat(cppns.population, 1), outgoing)
         return grow(cppns, trees, self.settings).unflatten(0, (-1, len(places)))
 
-    def _explore(self, cppns: Cppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _explore(self, cppns: Cppns | KernelCppns, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Connections from hidden nodes (T, cells), their networks (T,) and cells (T,), and the mask of all nodes found
         (P, cells)."""
         new, parts = found, []
         for _ in range(self.settings.iteration_level):
             owner, cell = new.nonzero().unbind(1)
-            trees = Trees(owner.cpu().numpy(), self.cells.places.to(self.device)[cell], True)
+            trees = Trees(owner, self._places[cell], True)
             parts.append((grow(cppns, trees, self.settings), owner, cell))
             reached = torch.zeros(found.shape, device=found.device)
             reached.index_add_(0, owner, connected(parts[-1][0]).to(reached))
@@ -169,7 +182,7 @@ class EsHyperneatEncoding(Encoding):
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:
         """Values of the connections once more, differentiable: every graph is asked for them again."""
-        cells = self.cells.places.to(self.device)
+        cells = self._places
         masks = {name: ~value.isnan() for name, value in weights.items()}
         painted: dict[str, list[Tensor]] = {name: [] for name in weights}
         for number, graph in enumerate(graphs):

@@ -5,14 +5,16 @@ weights of all links and then the biases of all nodes; responses stay those of t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from torch import Tensor
 
+from hyperevo.components import Positive
+from hyperevo.encodings._table import repeated_graph
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.encodings.cppn import Settings as CppnSettings
 from hyperevo.errors import UserError, shown_path
@@ -20,6 +22,7 @@ from hyperevo.genotypes import Genotype, Genotypes, as_genes, pack_genotype, rea
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.graph import Graph
 from hyperevo.graph_text import graph_from_text
+from hyperevo.kept import kept
 from hyperevo.parts import Encoding
 from hyperevo.pictures import Picture
 from hyperevo.weights import Weights
@@ -35,7 +38,7 @@ class Settings(CppnSettings):
     start: Literal["evolved", "random"] = "evolved"
     """Numbers that a gradient starts from: the graph's own, equal for a whole population (evolved), or normal ones
     (random)."""
-    deviation: float = Field(0.5, gt=0)
+    deviation: Positive = 0.5
     """Standard deviation of the random start."""
 
     @field_validator("graph")
@@ -87,8 +90,12 @@ class FixedGraphEncoding(Encoding):
     def graphs(self, genotypes: Tensor) -> Sequence[Graph]:
         """The graph with every genotype's numbers."""
         links = self.graph.topology.links
-        return [Graph(self.graph.topology, own[:links], own[links:], self.graph.responses.to(own))
-                for own in genotypes]
+        return repeated_graph(self.graph.topology, genotypes[:, :links], genotypes[:, links:],
+                              kept(lambda: self.graph.responses.to(genotypes)))
+
+    def decisions(self, genotypes: Genotypes) -> Hashable:
+        """Everything that the painter decides by numbers."""
+        return self.painter.decisions(self.graphs(as_genes(genotypes).cpu()))
 
     def figures(self, genotype: Genotype) -> Iterator[Picture]:
         """The graph with these numbers, as the CPPN encoding shows it."""

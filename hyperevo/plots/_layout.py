@@ -1,9 +1,11 @@
-"""A feed-forward graph in layers: every link runs from left to right, with few crossings."""
+"""A graph in layers: links run from left to right, with few crossings, unless they lead back in a recurrent network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from hyperevo.graph import Graph, Node, Topology, program
 
@@ -45,6 +47,9 @@ def live_nodes(topology: Topology) -> list[int]:
 
 
 def _live(topology: Topology) -> tuple[tuple[int, Node, int], ...]:
+    if topology.recurrent:  # of which a genome's graph has only those that are needed
+        firsts = accumulate((len(node.sources) for node in topology.nodes), initial=0)
+        return tuple(zip(range(len(topology.nodes)), topology.nodes, firsts, strict=False))
     return program(topology, tuple(range(len(topology.outputs))))
 
 
@@ -55,7 +60,7 @@ def lay_out(graph: Graph) -> Layout:
     first and the last layer keep the order of inputs and outputs.
     """
     live = live_nodes(graph.topology)
-    links = _links(graph)
+    links = live_links(graph)
     depths = _depths(graph.topology, live, {start for start, _, _ in links})
     layers: list[list[int]] = [[] for _ in range(max(depths.values()) + 1)]
     for vertex, depth in depths.items():
@@ -70,7 +75,7 @@ def lay_out(graph: Graph) -> Layout:
     return layout
 
 
-def _links(graph: Graph) -> list[tuple[int, int, float]]:
+def live_links(graph: Graph) -> list[tuple[int, int, float]]:
     """Links into live nodes, each (source vertex, target vertex, weight)."""
     weights = graph.weights.detach().tolist()
     return [(source, graph.topology.inputs + index, weights[offset + position])
@@ -79,10 +84,14 @@ def _links(graph: Graph) -> list[tuple[int, int, float]]:
 
 def _depths(topology: Topology, live: Sequence[int], feeding: set[int]) -> dict[int, int]:
     """The layer of every vertex: one after its deepest source's, and the last for outputs that feed nothing."""
-    depths = dict.fromkeys(range(topology.inputs), 0)
-    for index in live:
-        sources = topology.nodes[index].sources
-        depths[topology.inputs + index] = 1 + max((depths[source] for source in sources), default=0)
+    depths, waiting = dict.fromkeys(range(topology.inputs), 0), list(live)
+    while waiting:
+        # In a feed-forward network the next one waits for nothing; where links lead back, the one that waits for least.
+        index = min(waiting, key=lambda index: sum(source not in depths for source in topology.nodes[index].sources)) \
+            if topology.recurrent else waiting[0]
+        waiting.remove(index)
+        depths[topology.inputs + index] = 1 + max((depths[source] for source in topology.nodes[index].sources
+                                                   if source in depths), default=0)
     last = max(depths.values())
     for output in topology.outputs:
         if topology.inputs + output not in feeding:
@@ -127,14 +136,8 @@ def _order(layout: Layout) -> None:
 def spaced(wanted: Sequence[float], rooms: Sequence[float], tallest: float) -> list[float]:
     """Heights closest to the wanted ones (least squares) that keep their order and do not overlap.
 
-    Distances from the tightest packing must not fall, so this is isotonic regression, by pooling adjacent violators.
+    Distances from the tightest packing must not fall, so this is isotonic regression.
     """
     packed = np.cumsum(rooms) - np.array(rooms) / 2
-    pools: list[tuple[float, int]] = []
-    for distance in np.array(wanted) - packed:
-        pools.append((float(distance), 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (mean, count), (other, more) = pools.pop(), pools.pop()
-            pools.append(((mean * count + other * more) / (count + more), count + more))
-    distances = np.repeat([mean for mean, _ in pools], [count for _, count in pools])
+    distances = isotonic_regression(np.array(wanted) - packed).x if len(rooms) else packed
     return (packed + distances.clip(0, tallest - sum(rooms))).tolist()

@@ -14,8 +14,8 @@ from matplotlib.path import Path as Curve
 from torch import Tensor
 
 from hyperevo.geometry import Sheet
-from hyperevo.graph import Graph, Node, Topology, node_values
-from hyperevo.plots._layout import Layout, lay_out
+from hyperevo.graph import Graph, Topology, node_values
+from hyperevo.plots._layout import Layout, lay_out, live_links
 from hyperevo.plots._style import (
     FAINT,
     INK,
@@ -28,23 +28,34 @@ from hyperevo.plots._style import (
     show_map,
     symmetric_limit,
 )
+from hyperevo.plots.cppn_matrix import cppn_matrix, function_name
+
+MOST_LINKS = 150
+"""Largest number of links in a drawing that can still be followed."""
 
 HIDDEN_COLOUR, INPUT_COLOUR, OUTPUT_COLOUR = "#f2efe6", "#dfe8df", "#e6e0ee"
 
 
-def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "") -> Figure:
-    """A CPPN in layers: inputs left, outputs right, nodes named by function (and aggregation where it is not a sum).
+def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[str], label: str = "",
+               network: bool = False) -> Figure:
+    """A graph, a CPPN's or a `network`'s own, in layers: inputs left, outputs right, nodes named by function (and
+    aggregation where it is not a sum).
 
-    Links are as wide as their weights are large, red above and blue below zero. Dead nodes are left out.
+    Links are as wide as their weights are large, red above and blue below zero. Dead nodes are left out. More than 150
+    links are a matrix.
     """
+    if len(live_links(graph)) > MOST_LINKS:
+        return cppn_matrix(graph, input_names, output_names, label)
     layout, topology = lay_out(graph), graph.topology
     hidden = sum(vertex >= topology.inputs for vertex in layout.heights) - len(set(topology.outputs))
     last = len(layout.layers) - 1
     width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
-    figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label,
-                        f"the CPPN ({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)",
-                        "coordinates of two units enter left, the weight between them leaves right; "
-                        "small numbers name nodes")
+    size = f"({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)"
+    title, note = (f"the network {size}", "inputs enter left, outputs leave right; "
+                   "links that lead back bow below nodes; small numbers name nodes") if network else \
+        (f"the CPPN {size}", "coordinates of two units enter left, the weight between them leaves right; "
+         "small numbers name nodes")
+    figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label, title, note)
     axes = figure.add_subplot()
     axes.set_axis_off()
     # Beside the layers there is room for half a box on the left, and for the outputs' names on the right.
@@ -82,7 +93,11 @@ def _stroke(share: float, dense: bool) -> dict[str, Any]:
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Curve:
-    """A smooth curve through points from left to right, level at both ends."""
+    """A smooth curve through points from left to right, level at both ends; a bow below two points that lead back."""
+    (start, high), (end, low) = points[0], points[-1]
+    if end <= start:
+        bow = [(start, high), (start + 0.4, high + 0.9), (end - 0.4, low + 0.9), (end, low)]
+        return Curve(bow, [Curve.MOVETO, *[Curve.CURVE4] * 3])
     slopes = [0.0, *((after[1] - before[1]) / (after[0] - before[0])
                      for before, after in zip(points[:-2], points[2:], strict=True)), 0.0]
     vertices, codes = [points[0]], [Curve.MOVETO]
@@ -105,11 +120,11 @@ def _draw_vertex(axes: Axes, topology: Topology, vertex: int, x: float, y: float
     index = vertex - topology.inputs
     node = topology.nodes[index]
     names = [output_names[at] for at, output in enumerate(topology.outputs) if output == index]
-    axes.text(x, y, _function(node), **style).set_bbox(box | ({"facecolor": OUTPUT_COLOUR} if names else {}))
+    axes.text(x, y, function_name(node), **style).set_bbox(box | ({"facecolor": OUTPUT_COLOUR} if names else {}))
     axes.annotate(str(index), (x, y), (0, -8.5), textcoords="offset points", ha="center", va="top", fontsize=7.5,
                   color=FAINT, zorder=6)
     if names:
-        beside = 10 + 0.29 * SMALL * len(_function(node))
+        beside = 10 + 0.29 * SMALL * len(function_name(node))
         axes.annotate(", ".join(names), (x, y), (beside, 0), textcoords="offset points", ha="left", va="center",
                       fontsize=SMALL, color=INK, zorder=6)
 
@@ -121,10 +136,6 @@ def _draw_legend(axes: Axes, layout: Layout) -> None:
              for share, more in ((1.0, " or more" if sign == "+" else " or less"), (0.5, ""))]
     axes.legend(handles=lines, title="weight of a link", title_fontsize=SMALL, fontsize=SMALL, ncols=4, frameon=False,
                 loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.1)
-
-
-def _function(node: Node) -> str:
-    return node.activation if node.aggregation == "sum" else f"{node.activation} of {node.aggregation}"
 
 
 def cppn_nodes(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int], target: Sheet, source: Sheet,
@@ -150,7 +161,7 @@ def cppn_nodes(graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[int], t
         axes.set_axis_off()
     for index, axes in zip(order, grid.flat, strict=False):
         _paint(axes, values[index], target, source)
-        title = f"{index} {_function(graph.topology.nodes[index])}"
+        title = f"{index} {function_name(graph.topology.nodes[index])}"
         axes.set_title(f"{names[index]}\n{title}" if index in names else title, fontsize=SMALL,
                        fontweight="bold" if index in names else "normal")
     return figure

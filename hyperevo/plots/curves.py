@@ -122,26 +122,45 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], places: np.nda
     axes.yaxis.set_major_formatter("{x:.0%}" if bottom < 0.96 else "{x:.1%}")
 
 
+MOST_SPECIES = 20
+"""Largest number of species with a band of their own; all others share one."""
+
+
 def species_over_time(rows: Sequence[Mapping[str, Any]], label: str = "") -> Figure:
     """Members of every species over the rounds, stacked; rows: mappings with `round`, `species` and `members`.
 
-    A species keeps its colour for life; colours repeat after twelve species. Raises ValueError where there are no rows.
+    A species keeps its colour for life; colours repeat after twelve species. Beyond twenty species those with the
+    fewest members over all rounds are one grey band. Raises ValueError where there are no rows.
     """
     if not rows:
         raise ValueError("a run without species has no species to draw")
     rounds, species, members = tabulate_species(rows)
+    shown, members = grouped_species(species, members)
+    left = len(species) - len(shown)
+    others = f"; the grey band is {left} smaller species" if left else ""
     figure = new_figure(10.0, 5.2, label, f"{len(species)} species over time",
-                        "a band's height is a species' members; numbers name the larger species")
+                        f"a band's height is a species' members; numbers name the larger species{others}")
     axes = figure.add_subplot()
-    colours = [SPECIES_COLOURS[index % len(SPECIES_COLOURS)] for index in range(len(species))]
-    axes.stackplot(rounds, members, colors=colours, alpha=0.85, edgecolor="white", linewidth=0.5, step="post")
-    _name_species(axes, rounds, species, members)
+    colours = [SPECIES_COLOURS[index % len(SPECIES_COLOURS)] for index in range(len(shown))] + ["#bbbbbb"]
+    axes.stackplot(rounds, members, colors=colours[: len(members)], alpha=0.85, edgecolor="white", linewidth=0.5,
+                   step="post")
+    _name_species(axes, rounds, shown, members)
     axes.set_xlim(rounds[0], rounds[-1] if len(rounds) > 1 else rounds[0] + 1)
     axes.set_ylim(0, members.sum(0).max())
     axes.set_xlabel("round", fontsize=TEXT)
     axes.set_ylabel("members", fontsize=TEXT)
     bare(axes)
     return figure
+
+
+def grouped_species(species: Sequence[int], members: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Species that have bands of their own, in order, and the bands (bands, rounds): theirs, and a last one of all
+    other species, if there are any."""
+    if len(species) <= MOST_SPECIES:
+        return list(species), members
+    large = np.sort(np.argsort(-members.sum(1), kind="stable")[:MOST_SPECIES])
+    others = members.sum(0) - members[large].sum(0)
+    return [species[line] for line in large], np.concatenate([members[large], others[None]])
 
 
 def tabulate_species(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[int], np.ndarray]:

@@ -1,4 +1,4 @@
-"""Figures of the plain data that encodings give of themselves, one function a kind of data."""
+"""Figures of the plain data that encodings and tasks give of themselves, one function a kind of data."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +12,18 @@ from hyperevo.pictures import (
     GraphPicture,
     MapPicture,
     NodesPicture,
+    PanelsPicture,
     Picture,
 )
 from hyperevo.plots.cppn import cppn_graph, cppn_nodes
 from hyperevo.plots.dct import dct_coefficients
 from hyperevo.plots.embeddings import embedding_map
-from hyperevo.plots.maps import number_map
+from hyperevo.plots.maps import number_map, panels
 from hyperevo.plots.substrate import found_network
 
 DRAW: dict[type, Callable[[Any, str], Figure]] = {
-    GraphPicture: lambda own, label: cppn_graph(own.graph, own.input_names, own.output_names, label),
+    GraphPicture: lambda own, label: cppn_graph(own.graph, own.input_names, own.output_names, label,
+                                                own.network),
     NodesPicture: lambda own, label: cppn_nodes(own.graph, own.inputs, own.outputs, own.target, own.source,
                                                 own.output_names, label, own.parameter),
     CoefficientsPicture: lambda own, label: dct_coefficients(own.coefficients, own.target_block, own.source_block,
@@ -29,15 +31,17 @@ DRAW: dict[type, Callable[[Any, str], Figure]] = {
     EmbeddingsPicture: lambda own, label: embedding_map(own.embeddings, label),
     FoundNetworkPicture: found_network,
     MapPicture: number_map,
+    PanelsPicture: panels,
 }
 
 NAMES: dict[type, Callable[[Any], str]] = {
-    GraphPicture: lambda own: "cppn_graph",
+    GraphPicture: lambda own: "network_graph" if own.network else "cppn_graph",
     NodesPicture: lambda own: f"cppn_nodes_{own.parameter}",
     CoefficientsPicture: lambda own: f"dct_coefficients_{own.parameter}",
     EmbeddingsPicture: lambda own: "embeddings",
     FoundNetworkPicture: lambda own: "found_network",
     MapPicture: lambda own: f"map_{own.name}",
+    PanelsPicture: lambda own: own.name,
 }
 
 

@@ -152,14 +152,28 @@ def _write_mp4(path: Path, images: Iterator[Image.Image]) -> int:
 
 
 def frame_strip(film: Sequence[Shot], label: str = "") -> Figure:
-    """Pictures of an episode side by side, evenly spread from its beginning to its end."""
+    """Pictures of an episode in rows, evenly spread from its beginning to its end."""
     places = sorted({round(place) for place in np.linspace(0, len(film) - 1, STRIP)})
     width, height = film[0].picture.size
-    columns = len(places)
-    figure = new_figure(1.9 * columns + 0.3, 1.9 * height / width + 1.3, label, "the champion at work",
-                        f"one episode of {film[-1].step} steps")
-    for axes, place in zip(figure.subplots(1, columns, squeeze=False)[0], places, strict=True):
+    columns = _columns(len(places), height / width)
+    rows = -(-len(places) // columns)
+    figure = new_figure(max(2.9 * columns + 0.3, 6.0), (2.9 * height / width + 0.6) * rows + 0.9, label,
+                        "the champion at work", f"one episode of {film[-1].step} steps")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(places):]:
+        axes.set_axis_off()
+    for axes, place in zip(grid.flat, places, strict=False):
         axes.imshow(np.asarray(film[place].picture))
         axes.set_title(f"step {film[place].step}\nreturn {film[place].total:.1f}", fontsize=TEXT, color=INK)
         frame(axes, FAINT, 0.5)
     return figure
+
+
+def _columns(pictures: int, aspect: float) -> int:
+    """Number of columns, of pictures so many times as high as wide, with which the figure is near to 8 by 5 and has few
+    empty places."""
+    def fault(columns: int) -> float:
+        rows = -(-pictures // columns)
+        return abs(np.log(columns / (rows * (aspect + 0.25)) * 5 / 8)) + 0.2 * (rows * columns - pictures)
+
+    return min(range(1, min(pictures, 5) + 1), key=fault)

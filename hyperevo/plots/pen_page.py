@@ -5,7 +5,6 @@ from importlib import resources
 
 import numpy as np
 import torch.nn.functional as F
-from jinja2 import Environment, StrictUndefined
 from torch import Tensor
 
 from hyperevo.dynamic import GATES
@@ -21,6 +20,8 @@ def pen_page(drawings: Tensor, changes: Tensor, matrices: Tensor, title: str) ->
     changes: distances (N, points, gates, hidden) that the rows of the gates' matrices moved at every point.
     matrices: the gates' (gates, hidden, hidden). A weight's change is its share of its row's change.
     """
+    from jinja2 import Environment, StrictUndefined  # for this page alone
+
     template = resources.files("hyperevo.plots").joinpath("pen_page.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     gates = matrices.shape[0]

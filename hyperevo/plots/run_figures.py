@@ -14,9 +14,11 @@ from hyperevo.abilities import Filmed
 from hyperevo.errors import RunFailed, UserError, reason, shortened
 from hyperevo.parts import Target
 from hyperevo.plots._save import save_figure
+from hyperevo.plots.classes import confusion_matrix
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.encodings import draw_picture, figure_name
 from hyperevo.plots.films import check_film, frame_strip, save_film, shots, spread_shots
+from hyperevo.plots.modules import MOST_UNITS, modules_figure
 from hyperevo.plots.reconstructions import reconstructions
 from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, save_page, usual_points, writes
 from hyperevo.plots.run_view import RunView, open_view
@@ -33,11 +35,14 @@ log = logging.getLogger(__name__)
 
 NamedFigures = Iterator[tuple[str, Callable[[], Figure]]]
 
+Observe = Callable[[int, int, str], object]
+"""Function of the number of figures drawn, the number of all, and the name of the next."""
+
 
 def run_figures(view: RunView) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a run. A line says
     which cannot be drawn."""
-    for figures in (_curves, _frames_of_episode, _maps, _encoding_figures, sample_figures):
+    for figures in (_curves, _task_figures, _frames_of_episode, _maps, _modules, _encoding_figures, sample_figures):
         try:
             yield from figures(view)
         except (UserError, OSError):
@@ -60,6 +65,13 @@ def _curves(view: RunView) -> NamedFigures:
                                          examples=known.get("examples", "images"))
     if species:
         yield "species_over_time", partial(species_over_time, species, view.label)
+
+
+def _task_figures(view: RunView) -> NamedFigures:
+    """Figures of the task itself, of tasks that are built without data."""
+    if view.task_settings.needs_no_data:
+        for picture in build_task(view.task_settings, torch.device("cpu")).figures():
+            yield figure_name(picture), partial(draw_picture, picture, view.label)
 
 
 def _frames_of_episode(view: RunView) -> NamedFigures:
@@ -117,6 +129,8 @@ def _maps(view: RunView) -> NamedFigures:
                                            last)
     examples = view.folder / "champion" / "examples.safetensors"
     images = read_tensors(examples) if examples.is_file() else {}
+    if "confusion" in images:
+        yield "confusion", partial(confusion_matrix, images["confusion"], view.task.class_names, view.label)
     if "restored" in images:
         yield "reconstructions", partial(reconstructions, images["seen"], images["restored"], images["whole"],
                                          view.task.inputs, view.label)
@@ -124,6 +138,13 @@ def _maps(view: RunView) -> NamedFigures:
     if len(strip) > 1:
         yield "filmstrip", partial(filmstrip, strip, *view.matrices[first], view.label, first,
                                    remark=view.remark(first))
+
+
+def _modules(view: RunView) -> NamedFigures:
+    """The network as a graph, with its modules, where it is a chain of few units."""
+    layers = [view.weights[f"{name}.weight"] for name in view.target.layers if f"{name}.weight" in view.weights]
+    if layers and len(layers) == len(view.target.layers) and sum(map(len, layers)) + layers[0].shape[1] <= MOST_UNITS:
+        yield "modules", partial(modules_figure, layers, view.label)
 
 
 def _frames(view: RunView, parameter: str) -> list[tuple[int, Tensor]]:
@@ -143,9 +164,12 @@ def _encoding_figures(view: RunView) -> NamedFigures:
         yield figure_name(picture), partial(draw_picture, picture, view.label)
 
 
-def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
-    """Draw every figure that applies to a run into its folder `figures`, as PNG files, and pages that move; returns
-    their paths.
+def save_run_figures(run_folder: Path, trust: bool = False, formats: Sequence[str] = (),
+                     observe: Observe = lambda *_: None) -> list[Path]:
+    """Draw every figure that applies to a run into its folder `figures`, and pages that move; returns their paths.
+
+    formats: png, svg and pdf; by default those of the run's `run.figures`. observe: called before each figure with the
+    number of those done, the number of all, and its name.
 
     A run that is not finished is drawn at its newest checkpoint, and every title says so. Raises UserError, in one
     line, where the folder is no run, has no champion yet, or cannot be written.
@@ -153,7 +177,8 @@ def save_run_figures(run_folder: Path, trust: bool = False) -> list[Path]:
     view, folder = open_view(run_folder, trust), run_folder / "figures"
     refuse_link(folder)
     sweep_figures(folder)
-    return [*save_all(run_figures(view), folder), *_save_pages(view, folder)]
+    drawn = save_all(run_figures(view), folder, formats or view.config.run.figures, observe)
+    return [*drawn, *_save_pages(view, folder)]
 
 
 def _save_pages(view: RunView, folder: Path) -> list[Path]:
@@ -164,34 +189,39 @@ def _save_pages(view: RunView, folder: Path) -> list[Path]:
     return [folder / "handwriting.html"]
 
 
-def save_all(figures: NamedFigures, folder: Path) -> list[Path]:
-    """Draw figures into a folder, as PNG files by their names; returns their paths. A line says which cannot be drawn.
-    Raises UserError where the folder cannot be written."""
+def save_all(figures: NamedFigures, folder: Path, formats: Sequence[str] = ("png",),
+             observe: Observe = lambda *_: None) -> list[Path]:
+    """Draw figures into a folder, a file by their names for each format; returns their paths. A line says which cannot
+    be drawn. Raises UserError where the folder cannot be written."""
     paths: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in figures:
-            path = _figure_path(folder, name, paths)
-            if _is_drawn(path, draw):
-                paths.append(path)
+        every = list(figures)
+        for done, (name, draw) in enumerate(every):
+            observe(done, len(every), name)
+            path = _figure_path(folder, name, paths, formats[0])
+            if _is_drawn([path.with_suffix(f".{kind}") for kind in formats], draw):
+                paths += [path.with_suffix(f".{kind}") for kind in formats]
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {reason(error)}") from error
     return paths
 
 
-def _figure_path(folder: Path, name: str, taken: Sequence[Path]) -> Path:
+def _figure_path(folder: Path, name: str, taken: Sequence[Path], kind: str) -> Path:
     """File of a figure. Parameters may be called anything: its name is one that a file can have."""
     plain = re.sub(r"[^\w.+-]+", "-", name)[:60]
-    path = folder / f"{plain}.png"
-    return folder / f"{plain}-{len(taken)}.png" if path in taken else path
+    path = folder / f"{plain}.{kind}"
+    return folder / f"{plain}-{len(taken)}.{kind}" if path in taken else path
 
 
-def _is_drawn(path: Path, draw: Callable[[], Figure]) -> bool:
+def _is_drawn(paths: Sequence[Path], draw: Callable[[], Figure]) -> bool:
     try:
-        save_figure(draw(), path)
+        figure = draw()
+        for path in paths:
+            save_figure(figure, path)
     except (UserError, OSError):
         raise
     except Exception as error:  # whatever one figure raises, the others are not to suffer
-        _say_undrawn(str(path), error)
+        _say_undrawn(str(paths[0]), error)
         return False
     return True

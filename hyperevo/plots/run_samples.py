@@ -15,10 +15,12 @@ from hyperevo.dynamic import HyperLSTM, HyperRNN
 from hyperevo.errors import UserError, reason
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.pen_page import pen_page
+from hyperevo.plots.run_translations import translated, translation_figures
 from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.sequences import LETTERS, drawings_beside_samples, strokes_in_time, written_text
 from hyperevo.runs.files import read_tensors, whole, write_text
 from hyperevo.runs.sample import changed_rows, draw_strokes, write_symbols
+from hyperevo.targets.encoder_decoder import EncoderDecoderTarget
 from hyperevo.targets.sequence import SequenceNetwork, SequenceTarget
 
 LINES = 8
@@ -37,12 +39,15 @@ USUAL_POINTS = 40
 
 USUAL_LETTERS = 500
 """Default length of sampled text, in characters."""
-OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "count", "out")}
+OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "count", "out"),
+           "translation": ("prompt", "input", "out")}
 
 
 def writes(view: RunView) -> str | None:
-    """Task whose sequences a run's network writes, characters or handwriting; None for all other runs."""
+    """Task whose sequences a run's network writes, characters, handwriting or translation; None for all other runs."""
     task = view.config.part("task").name
+    if task == "translation" and isinstance(view.target, EncoderDecoderTarget):
+        return task
     return task if isinstance(view.target, SequenceTarget) and task in ("characters", "handwriting") else None
 
 
@@ -54,17 +59,20 @@ def changes(view: RunView) -> bool:
 def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any], trust: bool = False) -> str | Path:
     """Text that the champion of a run writes, or path of the file with its drawings.
 
-    options: temperature and prompt for text; bias, count and out for handwriting. Raises UserError, in one line, where
+    options: temperature and prompt for text; bias, count and out for handwriting; prompt, or input and out, for a
+    translation. Raises UserError, in one line, where
     the run's network does not write, an option is for the other kind, or a value cannot be.
     """
     view = open_view(folder, trust)
     task = writes(view)
     if task is None:
         raise UserError(f"{folder}: its network does not write: a sample wants task characters or handwriting, and "
-                        "target sequence")
+                        "target sequence, or task translation")
     other = next((name for name in options if name not in OPTIONS[task]), None)
     if other is not None:
         raise UserError(f"--{other}: is not for {task}, the task of {folder}")
+    if task == "translation":
+        return translated(view, options.get("prompt"), options.get("input"), options.get("out"))
     generator = torch.Generator().manual_seed(seed)
     if task == "characters":
         temperature, prompt = options.get("temperature", 1.0), options.get("prompt", "")
@@ -127,6 +135,8 @@ def sample_figures(view: RunView) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """(file name without suffix, function that draws the figure) of a run whose network writes."""
     if writes(view) == "characters":
         yield "written_text", partial(text_figure, view)
+    if writes(view) == "translation":
+        yield from translation_figures(view)
     if writes(view) == "handwriting":
         yield "strokes_in_time", partial(time_figure, view, BIAS, SAMPLES, usual_points(view), 0)
         if _examples(view) is not None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -34,7 +33,7 @@ class Checkpoint:
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the logs, up to their lengths, and of the files that stay as they are; none in those of earlier
     versions."""
-    limits_before: dict[str, Any] = field(default_factory=dict)
+    limits_before: Values = field(default_factory=dict)
     """Limits by key that the config had before the run was extended, where this is the extended run's first checkpoint.
     """
     constants: str | None = None

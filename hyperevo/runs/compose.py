@@ -5,13 +5,21 @@ from typing import TypeVar
 
 import torch
 
-from hyperevo.abilities import Acts, DropsOut, Explores, FollowsGradient, FollowsPolicyGradient, Teaches
+from hyperevo.abilities import (
+    Acts,
+    DropsOut,
+    Explores,
+    FollowsGradient,
+    FollowsPolicyGradient,
+    StepsInPlace,
+    Teaches,
+)
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
-from hyperevo.geometry import SUBSTRATE, Sheet
+from hyperevo.geometry import WITH_OWN_NODES, Sheet
 from hyperevo.parts import Encoding, Parts, Search, Target, Task
 from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
@@ -120,6 +128,18 @@ def check_fit(parts: Parts, config: RunConfig) -> None:
     if isinstance(parts.search, FollowsPolicyGradient) and not isinstance(parts.task, Explores):
         raise UserError(f"{_named(config, 'task', 'search')} do not fit: search.name: no actions are drawn in task "
                         f"{config.part('task').name}; a policy gradient is for task control")
+    check_graph(parts.search, parts.device)
+
+
+def check_graph(search: Search, device: torch.device) -> None:
+    """Raise UserError where a search wants CUDA graphs and cannot have them."""
+    if not isinstance(search, FollowsGradient) or search.loss().graph != "on":
+        return
+    if device.type != "cuda":
+        raise UserError(f"search.graph: a CUDA graph needs a CUDA device, and this run's device is {device}; auto uses "
+                        "one where there is one")
+    if not isinstance(search, StepsInPlace):
+        raise UserError("search.graph: this search's steps cannot be captured; see hyperevo.abilities.StepsInPlace")
 
 
 def check_target(task: Task, target: Target, name: str) -> None:
@@ -138,14 +158,16 @@ def check_target(task: Task, target: Target, name: str) -> None:
 
 def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
     """Raise UserError where an encoding finds hidden nodes and a target, called `name`, has its own, or the reverse."""
-    if (SUBSTRATE in target.geometry) != encoding.finds_nodes:
+    wanted, made = ([key for key in part.geometry if key in WITH_OWN_NODES] for part in (target, encoding))
+    if bool(wanted) != encoding.finds_nodes or wanted and wanted != made:
         raise UserError(f"target {name} and encoding {encoding.settings.name} do not fit: networks whose hidden nodes "
-                        "are found need encoding.name = es-hyperneat and target.name = substrate")
+                        "are found need encoding.name = es-hyperneat and target.name = substrate, networks that are "
+                        "graphs themselves encoding.name = network and target.name = network")
 
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
-         "symbols": "symbols (N, steps)", "observations": "an environment's observations",
-         "networks": "weights of networks (N, units)"}
+         "symbols": "symbols (N, steps)", "pairs": "pairs of sentences (N, 2, steps)",
+         "observations": "an environment's observations", "networks": "weights of networks (N, units)"}
 
 
 def check_gradient(task: Task) -> None:
@@ -169,11 +191,13 @@ def follows_gradient(search: Search) -> bool:
 
 def remarks(parts: Parts) -> list[str]:
     """Lines about what a part does not do in this run."""
-    target = parts.target
-    if isinstance(target, DropsOut) and target.drops and not follows_gradient(parts.search):
-        return ["target: dropout, and whatever else the network does in training mode only, is off: it acts where a "
-                "gradient is followed"]
-    return []
+    target, search, lines = parts.target, parts.search, []
+    if isinstance(target, DropsOut) and target.drops and not follows_gradient(search):
+        lines.append("target: dropout, and whatever else the network does in training mode only, is off: it acts where "
+                     "a gradient is followed")
+    if isinstance(search, FollowsGradient) and search.loss().precision == "tf32" and parts.device.type != "cuda":
+        lines.append(f"search.precision: tf32 has no effect on device {parts.device}: products are in float32")
+    return lines
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:

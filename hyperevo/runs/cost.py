@@ -1,6 +1,7 @@
 """Cost of a run in arithmetic: floating-point operations of its products and convolutions."""
 
-from typing import Any
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -38,7 +39,8 @@ class _Counter(TorchFunctionMode):
 
     operations = 0
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, function: Callable[..., Tensor], types: object, args: tuple[Tensor, ...] = (),
+                           kwargs: Mapping[str, Tensor] | None = None) -> Tensor:
         result = function(*args, **(kwargs or {}))
         if function in PRODUCTS:
             self.operations += 2 * result.numel() * args[PRODUCTS[function]].shape[-1]

@@ -7,14 +7,15 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from hyperevo import __version__
+from hyperevo.config import Values
+from hyperevo.devices import painting
 
-LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "scikit-learn", "safetensors")
+LIBRARIES = ("torch", "numpy", "neat-python", "evotorch", "scipy", "safetensors")
 
 
 def forget_peak_memory() -> None:
@@ -54,10 +55,10 @@ def keep_freed_memory() -> None:
     library.mallopt(mapped_at_most, 0)
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device) -> Values:
     """Versions, device, cores and threads, for environment.json."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"hyperevo": __version__, "python": platform.python_version(), "platform": platform.platform(),
             "libraries": {library: version(library) for library in LIBRARIES}, "device": str(device),
             "device_name": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-            "byte_order": sys.byteorder}
+            "byte_order": sys.byteorder, "painting": painting(device)}

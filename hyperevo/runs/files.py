@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from hyperevo.config import Values
 from hyperevo.errors import UserError, reason, shortened
 from hyperevo.reading import as_text, check_regular, read_bytes
 from hyperevo.seal import STATE, TENSORS, break_seal, check_hash, sealed
@@ -74,7 +74,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_json(path: Path, values: Any, indent: int | None = 1) -> None:
+def write_json(path: Path, values: object, indent: int | None = 1) -> None:
     """Write plain data; floats keep all their digits. Without indent it is written faster, and on one line."""
     write_text(path, json.dumps(values, indent=indent, allow_nan=False) + "\n")
 
@@ -91,7 +91,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     write_bytes(path, tensor_bytes(tensors))
 
 
-def write_folder(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, Tensor],
+def write_folder(folder: Path, values: Mapping[str, object], tensors: Mapping[str, Tensor],
                  also: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
     """Write `state.json`, `tensors.safetensors` and further files of tensors into a folder that appears under its name
     only when whole. A folder of that name gives way; other files in it move to the new one."""
@@ -142,12 +142,12 @@ def _is_known(path: Path, names: Container[str]) -> bool:
 # Reading
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """Plain data; raises UserError naming the file where it is missing, cut short or not JSON."""
     return _parsed(read_bytes(path, MOST_BYTES), path)
 
 
-def _parsed(content: bytes, path: Path) -> Any:
+def _parsed(content: bytes, path: Path) -> object:
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no number of JSON")
 
@@ -177,21 +177,26 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors on the CPU; raises UserError naming the file where it is missing, cut short or not safetensors."""
+    """Tensors on the CPU; raises UserError naming the file where it is missing, cut short or not safetensors.
+
+    They are copied: in the file's bytes they begin anywhere, and products of what is not aligned round otherwise.
+    """
     check_regular(path)
     try:
-        return load_file(path)
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     except Exception as error:  # SafetensorError, and what torch says of types and sizes that it does not know
         raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error
 
 
-def read_folder(folder: Path) -> tuple[Any, dict[str, Tensor]]:
+def read_folder(folder: Path) -> tuple[Values, dict[str, Tensor]]:
     """Values and tensors that `write_folder` wrote. Raises UserError naming the file where one was changed since; what
     earlier versions wrote has no hashes."""
     content = read_bytes(folder / STATE, MOST_BYTES)
     values, tensors = _parsed(content, folder / STATE), read_tensors(folder / TENSORS)
+    if not isinstance(values, dict):
+        raise UserError(f"{folder / STATE}: is no table of keys and values")
     break_seal(folder, content, values)
     return values, tensors
 

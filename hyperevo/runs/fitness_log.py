@@ -3,7 +3,10 @@
 A record is the number of networks (uint32, little-endian) and their fitness (float32, little-endian).
 """
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -35,3 +38,30 @@ def read_fitness(path: Path) -> list[Tensor]:
             raise UserError(f"{path}: round {len(records)} has fitness that is no number")
         start = end
     return records
+
+
+class Told(Sequence[Tensor]):
+    """All records of a run of so many rounds, one tensor (P,) a round, read when they are first looked at."""
+
+    def __init__(self, path: Path, rounds: int):
+        self._path, self._rounds = path, rounds
+
+    @cached_property
+    def records(self) -> list[Tensor]:
+        """The records; raises UserError naming the file where they are damaged, or not of so many rounds."""
+        records = read_fitness(self._path)
+        if len(records) != self._rounds:
+            raise UserError(f"{self._path}: holds {len(records)} rounds, and the checkpoint is of round {self._rounds}")
+        return records
+
+    def __len__(self) -> int:
+        return self._rounds
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        return self.records[index]

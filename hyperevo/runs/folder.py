@@ -3,14 +3,17 @@
 A run folder holds config.toml, environment.json, task.json (what the network reads and answers), metrics.csv (without a
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
-the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names), start/
-(what the search began from), generator/ (the model that an encoding is), result.json, figures/, run.log and run.lock.
-Only these are ever removed. Each checkpoint records SHA-256 of all that resuming depends on.
+the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
+subwords.model (of tasks with sub-words), start/ (what the search began from), generator/ (the model that an encoding
+is), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all
+that resuming depends on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -19,45 +22,57 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import PARTS, RunConfig, Values, assigned, check_config, config_text, config_values
 from hyperevo.errors import RunFailed, UserError, reason, shortened, shown, shown_path
 from hyperevo.guests import Code, copies_of, remember
-from hyperevo.parts import Parts, Task
+from hyperevo.loggers import check_logger
+from hyperevo.parts import Parts, Search, Task
 from hyperevo.reading import is_there
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, latest_checkpoint, prune
 from hyperevo.runs.compose import compose
+from hyperevo.runs.crew import Crew
 from hyperevo.runs.environment import environment, free_memory_gb, keep_freed_memory
 from hyperevo.runs.files import write_bytes, write_folder, write_json, write_text
-from hyperevo.runs.fitness_log import pack_fitness, read_fitness
+from hyperevo.runs.fitness_log import Told, pack_fitness
 from hyperevo.runs.inputs import constants_hash, input_hashes
 from hyperevo.runs.learn import Carried
 from hyperevo.runs.own_files import check_free, is_run, refuse_links, remove_run, sweep
 from hyperevo.runs.schemas import EnvironmentFile, TaskFile, read_checked
+from hyperevo.runs.spread import HERE, Spread, closing, hire
 from hyperevo.runs.state import Champion, Round, Run
 from hyperevo.runs.task_facts import alphabet_facts, task_facts
 from hyperevo.runs.trial import check_state
-from hyperevo.runs.writer import FIXED, Writer, lock_folder
-from hyperevo.seal import check_hash, file_hash
+from hyperevo.runs.writer import FIXED, SUBWORDS, Writer, lock_folder
+from hyperevo.seal import STATE, check_hash, file_hash
 from hyperevo.toml import flatten, read_toml
 
 
-def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False) -> Run:
+def create_run(config: RunConfig, folder: Path | None, overwrite: bool = False, spread: Spread = HERE) -> Run:
     """Compose a run, then make its folder, if it has one; raises UserError, with nothing written, where either cannot
-    be done, and FolderTaken where the folder holds something or another process writes it."""
+    be done, and FolderTaken where the folder holds something or another process writes it. spread: the workers that
+    evaluate its networks."""
     if folder is not None:
         with _told(folder, "written"):
             check_free(folder, overwrite)
     config, parts, memory_gb = _composed(config)
+    crew = _hired(spread, config, parts, memory_gb)
     if folder is None:
-        return Run(config, parts, memory_gb)
-    with _told(folder, "written"), _closed(parts.search.close, parts.task.close):
+        return Run(config, parts, memory_gb, crew=crew)
+    with _told(folder, "written"), _closed(parts.search.close, parts.task.close, *closing(crew)):
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(folder)
         with _released(lock):
             check_free(folder, overwrite)  # again: another process may have been quicker
-            return _created(config, parts, memory_gb, folder, lock)
+            return _created(config, parts, memory_gb, folder, lock, crew)
+
+
+def _hired(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> Crew | None:
+    with _closed(parts.search.close, parts.task.close):
+        return hire(spread, config, parts, memory_gb)
 
 
 def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
     """The config with the data's checksum, its parts, and the memory that evaluating may take."""
     _set_threads(config)
+    if config.run.log:
+        check_logger(config.run.log)
     parts = compose(config)
     if config.data_checksum not in (None, parts.task.checksum):
         raise UserError(f"data_checksum: the config wants {config.data_checksum[:12]}…, "
@@ -66,11 +81,12 @@ def _composed(config: RunConfig) -> tuple[RunConfig, Parts, float]:
     return config.model_copy(update={"data_checksum": parts.task.checksum}), parts, memory_gb
 
 
-def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock) -> Run:
+def _created(config: RunConfig, parts: Parts, memory_gb: float, folder: Path, lock: FileLock,
+             crew: Crew | None) -> Run:
     remove_run(folder)
-    _write_start(config, parts, memory_gb, folder)
+    _write_start(config, parts, memory_gb, folder, crew.carrier.record() if crew else {})
     writer = Writer(folder, config, lock, isinstance(parts.search, HasSpecies))
-    run = Run(config, parts, memory_gb, writer)
+    run = Run(config, parts, memory_gb, writer, crew=crew)
     with _closed(writer.close):
         write_checkpoint_of(run, writer)
     return run
@@ -107,7 +123,8 @@ def _released(lock: FileLock) -> Iterator[None]:
         raise
 
 
-def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path) -> None:
+def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path,
+                 workers: Mapping[str, str | int]) -> None:
     """Write the files of a run that do not change while it goes on."""
     sources = config.sources()
     record, copies = copies_of(sources)
@@ -121,12 +138,12 @@ def _write_start(config: RunConfig, parts: Parts, memory_gb: float, folder: Path
     for path, content in copies.items():
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "code" / path, content)
-    write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb})
+    write_json(folder / "environment.json", environment(parts.device) | {"memory_gb": memory_gb, **workers})
     write_json(folder / "task.json", task_facts(parts.task))
     if hashes := input_hashes(config):
         write_json(folder / "inputs.json", hashes)
-
-
+    if parts.task.subwords_model:
+        write_bytes(folder / SUBWORDS, parts.task.subwords_model)
 
 
 def _set_threads(config: RunConfig) -> None:
@@ -152,16 +169,16 @@ def _check_is_there(folder: Path) -> None:
         raise UserError(f"{shown_path(folder)}: no such run folder")
 
 
-LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until")
+LIMITS = ("run.rounds", "run.evaluations", "run.images", "run.seconds", "run.until", "run.patience")
 """Keys that may change when a run goes on: its limits."""
 
 
-def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> Run:
+def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = (), spread: Spread = HERE) -> Run:
     """Run at its newest checkpoint, ready to go on; raises UserError, naming the key or the file, for what was changed.
 
-    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. A run that was
-    killed before it wrote its first checkpoint is made anew. Raises UntrustedCode where the run needs code that came
-    with its folder, did not run here before, and is not to be trusted.
+    changes: new limits as `key=value`, such as run.rounds=80, which extend a run, finished or not. spread: the workers
+    that evaluate its networks. A run that was killed before it wrote its first checkpoint is made anew. Raises
+    UntrustedCode where the run needs code that came with its folder, did not run here before, and is not to be trusted.
     """
     _check_is_there(folder)
     with _told(folder):
@@ -175,9 +192,10 @@ def open_run(folder: Path, trust: bool = False, changes: Sequence[str] = ()) -> 
             if not checkpoints(folder):
                 longer = _extended(folder, config_values(config), changes, trust)
                 longer, parts, memory_gb = _composed(longer)
-                with _closed(parts.search.close, parts.task.close):
-                    return _created(longer, parts, memory_gb, folder, lock)
-            return _opened(folder, config, Code(trust, folder=folder), lock, changes)
+                crew = _hired(spread, longer, parts, memory_gb)
+                with _closed(parts.search.close, parts.task.close, *closing(crew)):
+                    return _created(longer, parts, memory_gb, folder, lock, crew)
+            return _opened(folder, config, Code(trust, folder=folder), lock, changes, spread)
 
 
 def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool) -> RunConfig:
@@ -188,7 +206,8 @@ def _extended(folder: Path, values: Values, changes: Sequence[str], trust: bool)
     return check_config(assigned(values, changes), str(folder / "config.toml"), origins, Code(trust, folder=folder))
 
 
-def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str]) -> Run:
+def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes: Sequence[str],
+            spread: Spread) -> Run:
     checkpoint = latest_checkpoint(folder)
     prune(folder)
     _reject_changes(folder, config, checkpoint, code)
@@ -204,6 +223,8 @@ def _opened(folder: Path, config: RunConfig, code: Code, lock: FileLock, changes
         run = Run(config, parts, memory_gb, writer, checkpoint.round, checkpoint.evaluations, checkpoint.seconds)
         with _closed(writer.close):
             _bring_to(run, checkpoint)
+            run.crew = hire(spread, config, parts, memory_gb)
+        with _closed(writer.close, *closing(run.crew)):
             if config != before:
                 _extend(run, writer, before)
     return run
@@ -235,19 +256,30 @@ def _recomposed(folder: Path, config: RunConfig, constants: str | None) -> Parts
 
 def _restore(run: Run, checkpoint: Checkpoint) -> None:
     """Bring the search where the checkpoint was taken; raises UserError where that does not fit the config."""
-    log = run.folder / "fitness.bin"
-    told = read_fitness(log)
-    if len(told) != checkpoint.round:
-        raise UserError(f"{log}: holds {len(told)} rounds, and the checkpoint is of round {checkpoint.round}")
+    told = Told(run.folder / "fitness.bin", checkpoint.round)
     place = run.folder / "checkpoint" / f"{checkpoint.round:08d}"
     try:
         run.parts.search.restore(checkpoint.search, told)
         if not checkpoint.hashes:  # of an earlier version: nothing says yet that it is whole
+            len(told.records)
             check_state(run.parts, checkpoint.champion)
     except (UserError, RunFailed):
         raise
     except Exception as error:  # whatever a search makes of a state that is not one of its own
         raise UserError(f"{place}: does not fit the config: {type(error).__name__}: {shortened(error)}") from error
+    _check_generation(run.parts.search, place)
+
+
+def _check_generation(search: Search, place: Path) -> None:
+    """Raise UserError where a search that took up a state has no number of tells: batches are drawn by it."""
+    found: Any = None
+    try:
+        found = search.generation
+        right = 0 <= operator.index(found) < 2**31
+    except (AttributeError, TypeError):
+        right = False
+    if not right:
+        raise UserError(f"{place / STATE}: search.generation: {shown(found)} is not an integer from 0 to {2**31 - 1:,}")
 
 
 def _extend(run: Run, writer: Writer, before: RunConfig) -> None:

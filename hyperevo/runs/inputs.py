@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ def input_hashes(config: RunConfig) -> dict[str, str]:
     return kept | {name: _hash(Path(name)) for part in parts for name in part.files()}
 
 
-def packed_hash(plain: Any, tensors: Mapping[str, Tensor]) -> str:
+def packed_hash(plain: object, tensors: Mapping[str, Tensor]) -> str:
     """Hash of plain data and tensors."""
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for name in sorted(tensors):

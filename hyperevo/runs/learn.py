@@ -1,17 +1,19 @@
 """Genotypes → weights → outputs → fitness with its gradient, all networks at once, or a block of graphs at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import DropsOut, Explores, FollowsPolicyGradient, Lessons, Loss, ReadsOn
+from hyperevo.abilities import DropsOut, Lessons, LessonsInPlace, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
-from hyperevo.parts import Batch, Encoding, Parts, Target, Task
-from hyperevo.randomness import generator_for, mixed
-from hyperevo.runs.evaluate import by_blocks, calibrated, fitting_half
+from hyperevo.parts import Batch, Encoding, Target, Task
+from hyperevo.randomness import mixed
+from hyperevo.runs.captures import Captures, shapes_of
+from hyperevo.runs.evaluate import alone_or_few, calibrated, division, fitting_half, in_threads
 from hyperevo.weights import Weights
 
 Fitness = Callable[..., Tensor]
@@ -42,6 +44,16 @@ class Carried:
         return outputs
 
 
+    def part(self, block: slice) -> "Carried":
+        """State of some networks."""
+        return Carried(None if self.state is None else tuple(part[block] for part in self.state), self.draw)
+
+    def join(self, parts: "Sequence[Carried]") -> None:
+        """Take the states of all networks, block by block."""
+        states = [part.state for part in parts if part.state is not None]
+        self.state = tuple(torch.cat(own) for own in zip(*states, strict=True)) if states else None
+
+
 def dropping(target: Target, seed: int, step: int) -> Carried | None:
     """Seed of the dropout at a step; None for a target without."""
     return Carried(draw=mixed(seed, step)) if isinstance(target, DropsOut) and target.drops else None
@@ -69,48 +81,143 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
     return torch.compile(fitness, dynamic=False) if loss.compile else fitness
 
 
+Gradients = Callable[[list[slice]], list[Tensor] | None]
+"""Function that has other processes compute the gradients of blocks of graphs: one gradient (numbers,) for every block,
+or None where this process shall."""
+
+Teacher = Callable[[Lessons, int], Gradients]
+"""Function of lessons and the generation whose batch they are on."""
+
+
+def _nowhere(blocks: list[slice]) -> None:
+    """Leave the gradients to this process."""
+
+
 def learn(lessons: Lessons, fitness: Fitness, target: Target, task: Task, seed: int, generation: int,
-          memory_gb: float) -> Genotypes:
-    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone."""
+          memory_gb: float, captures: Captures | None = None, elsewhere: Teacher = lambda lessons, generation: _nowhere
+          ) -> Genotypes:
+    """Graphs of a NEAT generation after their steps; the batch of a step depends on seed, generation and step alone.
+    With `captures` a step is captured, if the lessons can be."""
+    def gradient(batch: Batch, carried: Carried | None) -> Tensor:
+        return _gradient(lessons, partial(fitness, carried=carried), target, batch, memory_gb,
+                         elsewhere(lessons, current[0]))
+
+    def step(batch: Batch, carried: Carried | None) -> None:
+        lessons.step(gradient(batch, carried))
+
+    if captures is not None and captures.wanted and isinstance(lessons, LessonsInPlace):
+        step = _CapturedLessons(lessons, gradient, captures).step
     first = LEARNING_STREAM + generation * lessons.steps
-    for step in range(lessons.steps):
-        work = partial(fitness, carried=dropping(target, seed, first + step))
-        lessons.step(_gradient(lessons, work, target, task.batch(seed, first + step), memory_gb))
+    current = [first]
+    for number in range(first, first + lessons.steps):
+        current[0] = number
+        step(task.batch(seed, number), dropping(target, seed, number))
     return lessons.graphs()
 
 
-DRAWING_STREAM = 1 << 61
-"""Stream of the noise that draws actions, apart from that of first states."""
+class _CapturedLessons:
+    """Steps of one generation's lessons, each launched as one. Graphs of other structures need other captures."""
+
+    def __init__(self, lessons: LessonsInPlace, gradient: Callable[[Batch, Carried | None], Tensor],
+                 captures: Captures):
+        self.lessons, self.gradient, self.captures = lessons, gradient, captures
+        captures.forget()
+        lessons.place(captures.device)
+
+    def step(self, batch: Batch, carried: Carried | None) -> None:
+        """Take one step on a batch."""
+        def work(own: Batch) -> None:
+            self.lessons.follow(self.gradient(own, None if carried is None else Carried()))
+
+        key = shapes_of(batch), self.captures.decisions(self.lessons.graphs)
+        captured = self.captures.known(key) or self.captures.of(key, work, batch, self.lessons.rehearsal)
+        if captured is None:
+            self.lessons.step(self.gradient(batch, carried))
+            return
+        self.lessons.begin_step()
+        captured.run(batch, 0 if carried is None else carried.draw)
+        self.lessons.end_step()
 
 
-def learn_policy(search: FollowsPolicyGradient, parts: Parts, seed: int) -> Tensor:
-    """Gather an experience and take the steps along the policy gradient that it is good for: mean return (P,) of its
-    episodes. First states and noise depend on seed and generation alone."""
-    task, target, encoding, own = parts.task, parts.target, parts.encoding, parts.search
-    assert isinstance(task, Explores)
-    generation = own.generation
-    drawing = generator_for(seed, generation, DRAWING_STREAM)
-    with torch.no_grad():
-        weights = encoding.express(own.ask())
-        experience = task.explore(target, weights, *task.batch(seed, generation), drawing)
-    before: Tensor | None = None
-    for _ in range(search.epochs):
-        likelihoods = task.log_likelihoods(target, encoding.express(own.ask()), experience)
-        before = likelihoods.detach() if before is None else before
-        own.tell(search.surrogate(likelihoods, before, experience))
-    return experience.rewards.sum(1).mean(1)
-
-
-def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float) -> Tensor:
+def _gradient(learning: Lessons, fitness: Fitness, target: Target, batch: Batch, memory_gb: float,
+              elsewhere: Gradients) -> Tensor:
     """Gradient (numbers,) of every graph's own fitness, forwards and backwards for one block of graphs at a time."""
-    def of_block(block: slice) -> Tensor:
-        numbers, graphs = learning.leaf(block)
-        values = fitness(graphs, *batch)
-        # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
-        gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
-        return gradient
+    blocks, threads = division(len(learning), target, batch[0], memory_gb, learning.widest)
+    return torch.cat(elsewhere(blocks) or in_threads(
+        lambda block: gradient_of(fitness, *learning.leaf(block), batch), blocks, threads))
 
-    return torch.cat(by_blocks(of_block, len(learning), target, batch[0], memory_gb, learning.widest))
+
+def gradient_of(fitness: Fitness, numbers: Tensor, graphs: Genotypes, batch: Batch) -> Tensor:
+    """Gradient (numbers,) of graphs' fitness by the leaf tensor that holds their numbers."""
+    values = fitness(graphs, *batch)
+    # What is not finite has no gradient to add to; what it did to its own graph's, `Learning.step` takes out.
+    gradient, = torch.autograd.grad(values.where(torch.isfinite(values), 0.0).sum(), numbers)
+    return gradient
+
+
+Slope = tuple[Tensor, Tensor, Carried | None]
+"""Fitness (B,) of a block of genotypes, its gradient (B, genes), and the state after it."""
+
+Slopes = Callable[[Tensor, Carried | None, list[slice]], list[Slope] | None]
+"""Function that has other processes compute what a step along the gradient needs of blocks of genotypes (P, genes), or
+None where this process shall."""
+
+
+def step_blocks(genotypes: Tensor, target: Target, batch: Batch, memory_gb: float) -> tuple[list[slice], int]:
+    """Blocks of genotypes whose gradients are computed together, and the number of threads that share the blocks. On
+    the CPU large networks go one by one: together they take as long, and more memory."""
+    if batch[0].device.type != "cpu":
+        return [slice(0, len(genotypes))], 1
+    most = alone_or_few(target, batch[0])
+    return division(len(genotypes), target, batch[0], memory_gb, most=most)
+
+
+def fitness_by_blocks(fitness: Fitness, genotypes: Tensor, batch: Batch, carried: Carried | None,
+                      division: tuple[list[slice], int], elsewhere: Slopes) -> Tensor:
+    """Fitness (P,) with its graph, whose gradients are computed block by block, here or elsewhere."""
+    blocks, threads = division
+    if len(blocks) == 1:
+        return fitness(genotypes, *batch, carried)
+    found = elsewhere(genotypes, carried, blocks)
+    if found is None:
+        owned = {block.start: None if carried is None else carried.part(block) for block in blocks}
+        slopes: dict[int, Slope] = {}
+
+        def work(block: slice) -> Tensor:
+            slopes[block.start] = slope(fitness, genotypes[block], batch, owned[block.start])
+            return slopes[block.start][0]
+
+        in_threads(work, blocks, threads)
+        found = [slopes[block.start] for block in blocks]
+    values, gradients, after = zip(*found, strict=True)
+    if carried is not None:
+        carried.join(after)
+    return _Known.apply(genotypes, torch.cat(values), torch.cat(gradients))
+
+
+def slope(fitness: Fitness, genotypes: Tensor, batch: Batch, carried: Carried | None) -> Slope:
+    """Fitness of a block of genotypes, its gradient, and the state after it."""
+    leaf = genotypes.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        values = fitness(leaf, *batch, carried)
+        gradient, = torch.autograd.grad(values.sum(), leaf)
+    return values.detach(), gradient, carried
+
+
+class _Known(torch.autograd.Function):
+    """Values (P,) whose gradient by genotypes (P, genes) is known, each by its own genotype."""
+
+    @staticmethod
+    def forward(ctx: Any, genotypes: Tensor, values: Tensor, gradients: Tensor) -> Tensor:
+        """The values."""
+        ctx.save_for_backward(gradients)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of what was made of the values."""
+        gradients, = ctx.saved_tensors
+        return outer[:, None] * gradients, None, None
 
 
 def _squares(weights: Weights, names: list[str]) -> Tensor | float:

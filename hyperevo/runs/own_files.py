@@ -9,29 +9,31 @@ import psutil
 from hyperevo.config import PARTS
 from hyperevo.errors import UserError, shown_path
 from hyperevo.guests import read_sources
+from hyperevo.loggers import remove_logs
 from hyperevo.reading import is_there
 from hyperevo.runs.files import KEPT, is_temporary, remove_folder, writer_of
-from hyperevo.runs.writer import LOCK, LOGS
+from hyperevo.runs.writer import LOCK, LOGS, SUBWORDS
 from hyperevo.seal import STATE
 from hyperevo.toml import read_toml
 
-FILES = ("environment.json", "task.json", "inputs.json", *LOGS, "species.csv", "run.log", "config.toml")
+FILES = ("environment.json", "task.json", "inputs.json", SUBWORDS, *LOGS, "species.csv", "run.log", "config.toml")
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
 
 PACKED = ("start", "generator")
 """Folders of what a config names and the run keeps a copy of: genotypes, a model of networks."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", *PACKED)
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "log", *PACKED)
 
 BEGUN = (LOCK, "environment.json", "result.json", "checkpoint")
 """Files and folders of which every run that was begun has one."""
 
-MARKS = (b"Software\0hyperevo", b"\xfe\x08hyperevo", b'content="hyperevo"')
-"""Texts that figures have near their beginning: PNG, GIF and HTML."""
+MARKS = (b"Software\0hyperevo", b"\xfe\x08hyperevo", b'content="hyperevo"', b"<dc:title>hyperevo</dc:title>",
+         b"/Creator (hyperevo)")
+"""Texts that figures have near their beginning, PNG, GIF, HTML and SVG, or near their end, PDF."""
 
 EARLIER = ("learning_curves", "species_over_time", "frames", "receptive_fields", "readout_maps", "projective_fields",
-           "reconstructions", "filmstrip", "embeddings", "cppn_graph", "found_network", "written_text",
+           "reconstructions", "filmstrip", "embeddings", "cppn_graph", "network_graph", "found_network", "written_text",
            "strokes_in_time", "drawings", "handwriting", "champion")
 """Names of figures, without suffix; those of earlier versions have no mark."""
 
@@ -107,7 +109,7 @@ def _figures(folder: Path) -> list[Path]:
     """Figures that were drawn of a run; pictures of the user's are none of them."""
     figures = folder / "figures"
     return [] if figures.is_symlink() else [
-        path for path in sorted(figures.glob("*")) if path.suffix in (".png", ".html", ".gif")
+        path for path in sorted(figures.glob("*")) if path.suffix in (".png", ".html", ".gif", ".svg", ".pdf")
         and (path.stem in EARLIER or _is_marked(path))]
 
 
@@ -115,8 +117,11 @@ def _is_marked(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:
-        start = file.read(4096)
-    return any(mark in start for mark in MARKS)
+        ends = file.read(4096)
+        if path.suffix == ".pdf":
+            file.seek(max(path.stat().st_size - 65536, 0))
+            ends += file.read()
+    return any(mark in ends for mark in MARKS)
 
 
 def _code(folder: Path) -> list[Path]:
@@ -141,6 +146,7 @@ def remove_run(folder: Path) -> None:
     for name in ("champion", *PACKED):
         remove_folder(folder / name, KEPT)
     _remove_code(folder)
+    remove_logs(folder)
     for path in _figures(folder):
         path.unlink(missing_ok=True)
     for name in FOLDERS:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ from hyperevo.tasks.arrays import arrays_task
 ARRAYS = ("inputs", "labels", "validation_inputs", "validation_labels", "test_inputs", "test_labels")
 
 
-def function_task(settings: Mapping[str, Any], device: torch.device) -> Task:
+def function_task(settings: Mapping[str, object], device: torch.device) -> Task:
     """Task without a name: of `genomes`, a neat-python project's function, and `ini`; or of `fitness`, a function of
     outputs and `labels`, or of networks of so many `inputs` and `outputs`. Raises UserError for other settings."""
     if "genomes" in settings:
@@ -27,7 +26,8 @@ def function_task(settings: Mapping[str, Any], device: torch.device) -> Task:
     return _made(FunctionTask if "labels" in settings else NetworksTask, {**settings, "device": device})
 
 
-def memory_task(check: Callable[[Mapping[str, Any]], Any], settings: Mapping[str, Any], device: torch.device) -> Task:
+def memory_task(check: Callable[[Mapping[str, object]], object], settings: Mapping[str, object],
+                device: torch.device) -> Task:
     """Task `arrays` on arrays in memory; `check` makes the component's settings of all others."""
     checked = check({key: value for key, value in settings.items() if key not in ARRAYS})
     assert isinstance(checked, ArraySettings)
@@ -37,7 +37,7 @@ def memory_task(check: Callable[[Mapping[str, Any]], Any], settings: Mapping[str
     return arrays_task(checked, device=device, **given)
 
 
-def _made(make: Callable[..., Task], settings: Mapping[str, Any]) -> Task:
+def _made(make: Callable[..., Task], settings: Mapping[str, object]) -> Task:
     """Task that a function makes of settings; raises UserError for one that it does not take, or wants."""
     known = signature(make).parameters
     names = [key for key in known if key != "device"]

@@ -5,19 +5,20 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyperevo.config import Values
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
 from hyperevo.parts import Batch, Parts
 from hyperevo.runs.compose import gene_counts, learns, weight_origins
+from hyperevo.runs.confusion import confusion
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
-from hyperevo.runs.evaluate import acting_in, calibrated, evaluate
+from hyperevo.runs.evaluate import calibrated, evaluate, judged_by
 from hyperevo.runs.files import write_folder, write_json
 from hyperevo.runs.retest import retested
 from hyperevo.runs.state import Champion, Run
@@ -32,7 +33,7 @@ EXAMPLES = 10
 """Number of test examples that are kept, of tasks that show any."""
 
 
-class Result(dict[str, Any]):
+class Result(Values):
     """Content of result.json by key, and the run's `folder`, None where it has none."""
 
     folder: Path | None = None
@@ -76,7 +77,7 @@ def finish(run: Run) -> Result:
     population, examples = stack(champion.genotype), parts.task.test()
     calibration = parts.task.calibration(parts.target.calibration_examples)
     test = evaluate(parts.encoding, parts.target, population, examples, parts.task.score, run.memory_gb, calibration,
-                    acting_in(parts.task))
+                    judged_by(parts.task))
     with torch.no_grad():
         networks = calibrated(parts.target, parts.encoding.express(population), calibration)
     weights = parts.target.state_dict(networks.network(0))
@@ -86,12 +87,12 @@ def finish(run: Run) -> Result:
     if not torch.isfinite(test[0]):
         raise RunFailed(f"the champion's {parts.task.measure.name} on the test {parts.task.examples} of "
                         f"{parts.task.data_name} is not finite")
-    result = Result(_plain({**_outcome(run, champion, float(test[0]), examples),
-                            "operations": _operations(run, population),
-                            **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
-                            **retested(run.config, parts, champion.genotype),
-                            **parts.task.describe(parts.target, networks),
-                            **_of_everyone(parts, examples, calibration, run.memory_gb)}))
+    result = Result(_plain_values({**_outcome(run, champion, float(test[0]), examples),
+                                   "operations": _operations(run, population),
+                                   **gene_counts(parts, champion.genotype), "origins": weight_origins(parts),
+                                   **retested(run.config, parts, champion.genotype),
+                                   **parts.task.describe(parts.target, networks),
+                                   **_of_everyone(parts, examples, calibration, run.memory_gb)}))
     result.weights = weights
     if run.writer is not None:
         result.folder = run.folder
@@ -102,10 +103,14 @@ def finish(run: Run) -> Result:
     return result
 
 
-def _plain(values: Any) -> Any:
+def _plain_values(values: Values) -> Values:
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(values: object) -> object:
     """Values for JSON, with None in place of numbers that are not finite."""
     if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
+        return _plain_values(values)
     if isinstance(values, list | tuple):
         return [_plain(value) for value in values]
     return None if isinstance(values, float) and not math.isfinite(values) else values
@@ -134,6 +139,7 @@ def _write_champion(run: Run, champion: Champion, networks: Weights, weights: Ma
     plain, tensors = pack_genotype(champion.genotype)
     first = task.preprocessing()
     shown = task.shown(run.parts.target, networks, (examples[0][:EXAMPLES], examples[1][:EXAMPLES]))
+    shown = shown | confusion(task, run.parts.target, networks, examples, run.memory_gb)
     # Preprocessing is empty where there is none: a run that lacks the file was made before it was kept.
     also = {"weights.safetensors": weights, PREPROCESSING: {} if first is None else first.state_dict(),
             **({"examples.safetensors": shown} if shown else {})}
@@ -157,5 +163,5 @@ def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: f
     if selected is None:
         return {}
     scores = evaluate(parts.encoding, parts.target, selected, examples, parts.task.score, memory_gb, calibration,
-                      acting_in(parts.task))
+                      judged_by(parts.task))
     return {"test_accuracies": scores.tolist()}

@@ -2,11 +2,9 @@
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,46 +13,53 @@ from hyperevo.abilities import Acts, Continues, FollowsGradient, FollowsPolicyGr
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
+from hyperevo.loggers import Logger
 from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
+from hyperevo.runs.elsewhere import elsewhere, gradients_elsewhere, slopes_elsewhere
 from hyperevo.runs.environment import forget_peak_memory
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
-from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn, learn_policy
+from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
+from hyperevo.runs.logged import told
+from hyperevo.runs.policies import learn_policy
+from hyperevo.runs.pulse import beat
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
+from hyperevo.runs.steps import captures_of, steps_of
+from hyperevo.signals import Abandoned, Interrupted, signals
 
 log = logging.getLogger(__name__)
 
 
-class Interrupted(Exception):
-    """A signal ended the run after a whole round; its checkpoint is written."""
-
-    def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
-
-
-def execute(run: Run, observe: Callable[[Round], object] = lambda _: None) -> Result:
+def execute(run: Run, observe: Callable[[Round], object] = lambda _: None, loggers: Sequence[Logger] = ()) -> Result:
     """Go through the remaining rounds and finish; returns the content of result.json.
 
-    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. SIGINT and
-    SIGTERM are honoured between rounds by raising `Interrupted`; a second one acts at once.
+    Every round ends with a checkpoint and a call of `observe`; the run stops early where that returns True. `loggers`
+    get every round too, and so does that of `run.log`. The first SIGINT or SIGTERM raises `Interrupted` at once: a
+    round that is not over is given up, and the checkpoint is that of the last one. A second signal does what it did
+    before.
     """
     forget_peak_memory()
     for remark in remarks(run.parts):
         log.warning(remark)
+    received: list[int] = []
     try:
-        with signals() as received:
+        with told(run, loggers) as tell, signals(raising=True) as received:
             stopped = False
             while spent(run) < 1 and not stopped:
-                stopped = observe(one_round(run)) is True
-                if received:
-                    raise Interrupted(received[0])
-        if stopped and run.champion is None:
-            _validate(run)
-        return finish(run)
+                round_ = one_round(run)
+                tell(round_)
+                stopped = observe(round_) is True
+                if received:  # and something swallowed what was raised
+                    raise Abandoned
+            if stopped and run.champion is None:
+                _validate(run)
+            run.result = finish(run)
+            return run.result
+    except Abandoned:
+        raise Interrupted(received[0]) from None
     finally:
         run.close()
 
@@ -86,9 +91,11 @@ def one_round(run: Run) -> Round:
 
 def spent(run: Run) -> float:
     """Share of the rounds or the budget that a run has used up, the larger one; 1 where the champion has the wanted
-    score."""
-    wanted, champion = run.config.run.until, run.champion
-    if wanted is not None and champion is not None and champion.validation_score >= wanted:
+    score, or is older than patience allows."""
+    limits, champion = run.config.run, run.champion
+    if champion is not None and limits.until is not None and champion.validation_score >= limits.until:
+        return 1.0
+    if champion is not None and limits.patience is not None and run.round - champion.round >= limits.patience:
         return 1.0
     return share_spent(run.config, run.round, run.evaluations, run.seconds, run.examples_per_batch)
 
@@ -120,7 +127,8 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     genotypes = search.ask() if lessons is None else _taught(run, lessons)
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
     fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
-                                      run.memory_gb, fitting, acting_in(parts.task)), parts.task)
+                                      run.memory_gb, fitting, acting_in(parts.task), parts.task.act_together,
+                                      elsewhere(run, "fitness")), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:
@@ -134,24 +142,24 @@ def _taught(run: Run, lessons: Lessons) -> Genotypes:
     parts = run.parts
     if run.fitness is None:
         run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task)
+        run.captures = captures_of(parts)
     run.evaluations += len(lessons) * lessons.steps
     return learn(lessons, run.fitness, parts.target, parts.task, run.config.seed, parts.search.generation,
-                 run.memory_gb)
+                 run.memory_gb, run.captures, partial(gradients_elsewhere, run))
 
 
 def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     """Take a round's steps along the gradient: mean fitness (P,) over them, and 0 failed networks. Raises RunFailed
     where the loss is not finite."""
     parts = run.parts
-    if run.fitness is None:
-        run.fitness = differentiable_fitness(parts.encoding, parts.target, parts.task, search.loss())
+    if run.steps is None:
+        run.steps = steps_of(parts, search, run.config.seed, run.memory_gb, slopes_elsewhere(run))
     seen = []
-    for _ in range(search.steps_per_round):
-        inputs, wanted = parts.task.batch(run.config.seed, parts.search.generation)
-        fitness = run.fitness(parts.search.ask(), inputs, wanted, _carried(run))
-        parts.search.tell(fitness)
-        seen.append(fitness.detach())
-        run.evaluations += len(fitness)
+    for step in range(search.steps_per_round):
+        beat(step, search.steps_per_round)
+        batch = parts.task.batch(run.config.seed, parts.search.generation)
+        seen.append(run.steps.take(batch, _carried(run)))
+        run.evaluations += len(seen[-1])
     mean = torch.stack(seen).mean(0).float().cpu()
     if not torch.isfinite(mean).all():
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
@@ -203,7 +211,8 @@ def _validate(run: Run) -> float | None:
     parts = run.parts
     candidates = parts.search.candidates()
     scores = evaluate(parts.encoding, parts.target, candidates, parts.task.validation, parts.task.score,
-                      run.memory_gb, calibration_of(parts), acting_in(parts.task))
+                      run.memory_gb, calibration_of(parts), judged_by(parts.task), parts.task.act_together,
+                      elsewhere(run, "score"))
     scores = scores.where(torch.isfinite(scores), -math.inf)
     parts.search.validated(scores)
     best = int(scores.argmax())
@@ -227,26 +236,3 @@ def _chosen(genotypes: Genotypes, index: int) -> Genotype:
 def calibration_of(parts: Parts) -> Batch:
     """Training examples from which the target takes statistics or a readout; none for most targets."""
     return parts.task.calibration(parts.target.calibration_examples)
-
-
-@contextmanager
-def signals() -> Iterator[list[int]]:
-    """Context that collects SIGINT and SIGTERM; after the first one, earlier handlers are back."""
-    received: list[int] = []
-    before: dict[int, object] = {}
-
-    def note(signum: int, _: FrameType | None) -> None:
-        received.append(signum)
-        for known, handler in before.items():
-            signal.signal(known, handler)  # type: ignore[arg-type]
-
-    try:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            before[signum] = signal.signal(signum, note)
-    except ValueError:  # not in the main thread: the caller handles signals
-        before.clear()
-    try:
-        yield received
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)  # type: ignore[arg-type]

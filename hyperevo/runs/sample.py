@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-from hyperevo.dynamic import HyperLSTM, HyperRNN
+from hyperevo.data import BEGIN
+from hyperevo.dynamic import HyperLSTM, HyperLSTMCell, HyperRNN
 from hyperevo.dynamic.observe import row_changes
+from hyperevo.targets.encoder_decoder import EncoderDecoder
 from hyperevo.targets.sequence import SequenceNetwork
 from hyperevo.tasks.handwriting import draw_points, mixture
 
@@ -33,6 +35,23 @@ def draw_strokes(network: SequenceNetwork, drawings: int, length: int, bias: flo
         answers, state = network(points[-1][:, None], state)
         points.append(draw_points(mixture(answers[:, -1], bias), generator))
     return torch.stack(points[1:], 1)
+
+
+@torch.no_grad()
+def attended(network: EncoderDecoder, source: Tensor, written: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Attention (steps, source symbols) with which a network writes symbols (steps,) for a source (symbols,), and the
+    change (steps, gates) of the last decoder layer's hidden-to-gate matrices; None where weights stay as they are."""
+    state, shares, seen = network.read(source[None]), [], []
+    cell = network.decoder[-1]
+    for symbol in [BEGIN, *written[:-1].tolist()]:
+        seen.append(state[-len(cell.state_sizes) :])
+        _, share, state = network.step(network.embedding(torch.tensor([symbol])), state)
+        shares.append(share[0])
+    if not isinstance(cell, HyperLSTMCell):
+        return torch.stack(shares), None
+    seen.append(state[-len(cell.state_sizes) :])
+    hidden = torch.stack([parts[cell.update.parts] for parts in seen])
+    return torch.stack(shares), row_changes(cell, hidden)[:, 0].norm(dim=2)
 
 
 @torch.no_grad()

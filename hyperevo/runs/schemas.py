@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, Strict, ValidationError, model_validator
 
+from hyperevo.config import Values
 from hyperevo.errors import UserError, shortened, shown
 from hyperevo.runs.files import read_json, read_rows
 
@@ -39,6 +40,7 @@ class GraphFile(_File):
     inputs: Size
     outputs: list[Count]
     nodes: list[Annotated[tuple[str, str, list[Count]], Strict(False)]]
+    recurrent: Literal[True] | None = None
 
 
 class GenotypeFile(_File):
@@ -57,17 +59,17 @@ class ChampionFile(GenotypeFile):
 class CheckpointFile(_File):
     """checkpoint/ROUND/state.json."""
 
-    config: dict[str, Any]
+    config: Values
     round: Count
     evaluations: Count
     seconds: Annotated[float, Field(ge=0)]
-    search: dict[str, Any]
+    search: Values
     lengths: dict[str, Count]
     champion: Annotated[GenesFile | GraphFile, Field(discriminator="kind")] | None
     champion_round: Count
     champion_accuracy: float
     hashes: dict[str, Hash] = {}
-    limits_before: dict[str, Any] = {}
+    limits_before: Values = {}
     constants: Hash | None = None
 
 
@@ -155,7 +157,7 @@ class InputsFile(RootModel[dict[str, Hash]]):
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
-def checked(schema: type[Schema], values: Any, path: Path) -> Schema:
+def checked(schema: type[Schema], values: object, path: Path) -> Schema:
     """Plain values as a schema has them; raises UserError, one line that names the file and the key."""
     try:
         return schema.model_validate(values)
@@ -168,10 +170,11 @@ def checked(schema: type[Schema], values: Any, path: Path) -> Schema:
         raise UserError(f"{path}: {f'{key}: ' if key else ''}{said}{given}") from error
 
 
-def read_checked(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
+def read_checked(path: Path, schema: type[BaseModel]) -> Values:
     """Values of a JSON file that are as its schema says; raises UserError, one line that names the file and the key."""
-    values: dict[str, Any] = read_json(path)
+    values = read_json(path)
     checked(schema, values, path)
+    assert isinstance(values, dict)
     return values
 
 

@@ -1,5 +1,6 @@
 """A run in memory: its config, parts, progress and champion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,11 @@ from hyperevo.abilities import HasSpecies
 from hyperevo.config import RunConfig
 from hyperevo.genotypes import Genotype
 from hyperevo.parts import Parts
+from hyperevo.runs.captures import Captures
+from hyperevo.runs.crew import Crew
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness
+from hyperevo.runs.steps import Steps
 from hyperevo.runs.writer import Writer
 
 
@@ -66,8 +70,17 @@ class Run:
     seconds: float = 0.0
     champion: Champion | None = None
     fitness: Fitness | None = None
+    """Fitness with its gradient, where genomes learn within a generation."""
+    captures: Captures | None = None
+    """Captured steps of these genomes."""
+    steps: Steps | None = None
+    """Steps along the gradient, where the search follows it."""
     carried: Carried | None = None
     """State of a target that reads sequences on, where a gradient trains it."""
+    result: Mapping[str, object] | None = None
+    """Content of result.json, once the run is over."""
+    crew: Crew | None = None
+    """Other processes that evaluate networks."""
     examples_per_batch: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,9 +108,11 @@ class Run:
         return self.parts.search.species_sizes() if isinstance(self.parts.search, HasSpecies) else {}
 
     def close(self) -> None:
-        """Close the folder's files, the search and the task."""
+        """Close the folder's files, the workers, the search and the task."""
         if self.writer is not None:
             self.writer.close()
+        if self.crew is not None:
+            self.crew.close()
         self.parts.search.close()
         self.parts.task.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Acts, FollowsGradient, Steps
+from hyperevo.abilities import Acts, FollowsGradient, Steps, Writes
 from hyperevo.config import RunConfig
 from hyperevo.control import forward_own
 from hyperevo.errors import RunFailed, UserError
@@ -85,7 +85,10 @@ def _read(parts: Parts, genotype: Genotypes, config: RunConfig) -> None:
         score = parts.task.score(outputs.detach(), fitting_half(parts.target, batch)[1][1])
         if score.shape != (1,):
             raise ValueError(f"score is of shape {tuple(score.shape)}, and one value a network is wanted, (1,)")
-        parts.task.describe(parts.target, weights)
+        if isinstance(parts.task, Writes):  # its description writes all tests
+            parts.task.score(parts.task.write(parts.target, weights, *batch), batch[1])
+        else:
+            parts.task.describe(parts.target, weights)
 
 
 def _outputs(parts: Parts, genotype: Genotypes, batch: Batch) -> tuple[Tensor, Weights]:

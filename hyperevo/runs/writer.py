@@ -16,9 +16,12 @@ from hyperevo.genotypes import Genotype, pack_genotype
 from hyperevo.runs.checkpoint import Checkpoint, checkpoints, write_checkpoint
 from hyperevo.runs.files import AppendLog, write_folder
 from hyperevo.seal import file_hash
+from hyperevo.signals import writing_whole
 
 LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
-FIXED = ("environment.json", "task.json", "inputs.json", "code/sources.json", "start/state.json",
+SUBWORDS = "subwords.model"
+"""Model of the sub-words of a task whose symbols are some."""
+FIXED = ("environment.json", "task.json", "inputs.json", SUBWORDS, "code/sources.json", "start/state.json",
          "start/tensors.safetensors", "generator/state.json", "generator/tensors.safetensors")
 """Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"
@@ -108,9 +111,11 @@ class Writer:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Tell what cannot be written as RunFailed, in one line that says from which round `resume` goes on."""
+        """Write all of it before a signal is heard; tell what cannot be written as RunFailed, in one line that says
+        from which round `resume` goes on."""
         try:
-            yield
+            with writing_whole():
+                yield
         except OSError as error:
             found = checkpoints(self.folder)
             then = f"`resume` goes on from round {int(found[-1].name)}" if found else "no checkpoint is left there"

@@ -1,16 +1,16 @@
-"""evotorch's searches behind ask and tell. This is the only file that knows evotorch.
+"""evotorch's searches behind ask and tell, in pieces: its distributions, optimizers, operators and single steps.
 
-evotorch calls the fitness function from inside its step. Here the step runs in a thread of its own that hands out a
-population and waits for its fitness: one of the two threads always waits for the other, so the order of events, and
-every bit, is the same as without threads. A search is restored by telling a new one the recorded fitness again: its
-steps depend on nothing else.
+evotorch's own loop calls the fitness function from inside its step. Here a step is cut in two where the fitness is
+wanted: `_draw` makes a population, `_learn` takes its fitness. Draws come from one generator on the device of the
+encoding, so that its state, and the tensors in `_memory`, are all that the rest of a search depends on. Given the same
+seed and fitness, populations are those of evotorch's loop. Only the files of its searches know evotorch.
 """
 
+import logging
 import os
-import threading
 import warnings
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,10 +18,13 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.abilities import FixedLength
+from hyperevo.components import NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Search
-from hyperevo.randomness import generator_for
+from hyperevo.randomness import mixed
 from hyperevo.search._start import StartSettings, start_genes
+
+log = logging.getLogger(__name__)
 
 
 class PopulationSettings(StartSettings):
@@ -39,18 +42,14 @@ class GaussianSettings(PopulationSettings):
     """Options that all searches with a Gaussian share."""
 
     words = ("zero", "sample")
-    deviation: float = Field(0.1, gt=0)
+    deviation: Positive = 0.1
     """Standard deviation of the first population around its centre."""
     start: str = "zero"
     """First centre: zero, all genes 0; sample, a sample of the genotypes that a gradient search starts from; or a run
     folder, whose champion it is. The run keeps a copy of that: the folder is needed once."""
-    centre: float = Field(0.0, ge=0)
+    centre: NotNegative = 0.0
     """Standard deviation of noise added to the first centre; needed where the start is a stationary point, as zero is
     for layered encodings."""
-
-
-class _Closed(Exception):
-    """Raised to end the thread of a search that is no longer used."""
 
 
 def import_evotorch() -> Any:
@@ -58,157 +57,156 @@ def import_evotorch() -> Any:
     os.environ.setdefault("EVOTORCH_VERBOSE_LEVEL", "0")
     import evotorch
     import evotorch.algorithms
+    import evotorch.algorithms.functional
+    import evotorch.distributions
     import evotorch.operators
+    import evotorch.optimizers
+    import evotorch.tools
     return evotorch
 
 
-Make = Callable[[Any, Any, Any], Any]
-
-
 class EvotorchSearch(Search):
-    """Ask for a population (P, genes), tell its fitness (P,), higher is better."""
+    """Ask for a population (P, genes), tell its fitness (P,), higher is better.
 
-    def __init__(self, settings: PopulationSettings, make: Make, start: Tensor | None, genes: int, seed: int):
-        """`make(evotorch, problem, start)` returns the algorithm; start: (genes,) a centre or a genotype to start from.
-        """
+    `_begin`, `_draw`, `_learn`, `_memory` and `_remember` are those of one search.
+    """
+
+    def __init__(self, settings: PopulationSettings, encoding: Encoding, seed: int):
         self.settings, self.generation = settings, 0
-        self._make, self._start, self._genes, self._seed = make, start, genes, seed
+        self._genes, self._seed = encoding.genes, seed
+        # On other devices than these evotorch was never tried.
+        self._device = encoding.device if encoding.device.type == "cuda" else CPU
+        self._problem: Any = None
         self._population: Tensor | None = None
 
+    @abstractmethod
+    def _begin(self, evotorch: Any, problem: Any) -> None:
+        """Make what is remembered before the first population. `problem` has the generator of all draws."""
+
+    @abstractmethod
+    def _draw(self) -> Tensor:
+        """Population (P, genes) to evaluate."""
+
+    @abstractmethod
+    def _learn(self, population: Tensor, fitness: Tensor) -> None:
+        """Take the fitness (P,), on the device, of the population drawn last."""
+
+    @abstractmethod
+    def _memory(self) -> dict[str, Tensor]:
+        """Tensors on which later populations depend."""
+
+    @abstractmethod
+    def _remember(self, state: Mapping[str, Any]) -> None:
+        """Set what `_memory` gave, from a saved state; raises ValueError where a tensor is not like its own."""
+
     def prepare(self) -> None:
-        """Make the algorithm, unless it exists, and return its population. Runs do so before they write, so as to fail
-        early; code that only inspects a search need not wait for evotorch's import."""
-        self.ask()
+        """Make the first state, unless there is one. Runs do so before they write, so as to fail early; code that only
+        inspects a search need not wait for evotorch's import."""
+        if self._problem is None:
+            self._begin_on(self._device)
 
-    def _begin(self) -> Tensor:
+    def _begin_on(self, device: torch.device) -> None:
         evotorch = import_evotorch()
-        self._told: SimpleQueue[Tensor | None] = SimpleQueue()
-        self._asked: SimpleQueue[Tensor | Exception] = SimpleQueue()
-        problem = evotorch.Problem("max", self._hand_out, solution_length=self._genes, initial_bounds=(-1, 1),
-                                   vectorized=True, seed=self._seed, dtype=torch.float32)
-        with warnings.catch_warnings():  # evotorch's CMA-ES copies tensors in a way torch warns about
+        self._device, self._population, self.generation = device, None, 0
+        problem = evotorch.Problem("max", solution_length=self._genes, initial_bounds=(-1, 1), seed=self._seed,
+                                   dtype=torch.float32, device=device)
+        with warnings.catch_warnings(), torch.no_grad():  # evotorch's CMA-ES copies tensors in a way torch warns about
             warnings.filterwarnings("ignore", message="To copy construct from a tensor", category=UserWarning)
-            self._algorithm = self._make(evotorch, problem, self._start)
-        self._last = torch.empty(0, self._genes)
-        self._best = 0
-        ends = (self._algorithm, self._asked)
-        threading.Thread(target=_step_until_closed, args=ends, daemon=True).start()
-        return self._receive()
+            self._begin(evotorch, problem)
+        self._problem = problem
 
-    def _hand_out(self, population: Any) -> Tensor:
-        """The fitness function that evotorch calls, in its thread."""
-        self._asked.put(population.clone().as_subclass(Tensor))
-        return _next_fitness(self._told)
-
-    def _receive(self) -> Tensor:
-        population = self._asked.get()
-        if isinstance(population, Exception):
-            raise population
-        return population
-
+    @torch.no_grad()
     def ask(self) -> Tensor:
         """The population to evaluate next, (P, genes); the same until it is told."""
         if self._population is None:
-            self._population = self._begin()
+            self.prepare()
+            self._drawn_from = self._problem.generator.get_state()
+            self._population = self._draw()
         return self._population
 
+    @torch.no_grad()
     def tell(self, fitness: Tensor) -> None:
         """Tell the fitness (P,) of the population asked for last; raises ValueError for another shape."""
         population = self.ask()
         if fitness.shape != (len(population),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(population)}")
-        fitness = fitness.detach().to("cpu", torch.float32)
-        self._last, self._best = population, int(fitness.argmax())
-        self._told.put(fitness)
-        self._population = self._receive()
+        self._learn(population, fitness.detach().to(self._device, torch.float32))
+        self._population = None
         self.generation += 1
 
-    def candidates(self) -> Tensor:
-        """Genotypes worth validating (C, genes): the centre where the search has one, else the best of the last tell.
-        """
-        if "center" in self._algorithm.status:
-            return self._algorithm.status["center"].clone().as_subclass(Tensor)[None]
-        return self._last[self._best : self._best + 1]
-
-    def statistics(self) -> dict[str, float]:
-        """Numbers for the metrics of the last generation."""
-        spread = self._algorithm.status["stdev"] if "stdev" in self._algorithm.status else self._last.std(0)
-        return {"step_size": float(torch.as_tensor(spread).mean())}
-
     def state(self) -> dict[str, Any]:
-        """An empty state: the recorded fitness is all that a restored search needs."""
-        return {}
+        """Plain data on which the rest of the search depends. The population is drawn again."""
+        self.prepare()
+        drawn_from = self._problem.generator.get_state() if self._population is None else self._drawn_from
+        return {"generation": self.generation, "device": self._device.type, "generator": drawn_from.clone(),
+                **{key: value.clone() for key, value in self._memory().items()}}
 
     def restore(self, state: dict[str, Any], told: Sequence[Tensor]) -> None:
-        """Restore a new search of the same settings by telling it the recorded fitness `told`, one tensor (P,) a tell.
-        """
-        for fitness in told:
-            self.tell(fitness)
-
-    def close(self) -> None:
-        """End the search's thread."""
-        if self._population is not None:
-            self._told.put(None)
+        """Continue where `state` was taken, bit by bit. Earlier versions drew on the CPU and kept no state: theirs is
+        empty, and the fitness `told` leads there."""
+        if not state:
+            self._begin_on(CPU)
+            for fitness in told:
+                self.tell(fitness)
+            return
+        same = state["device"] in ("cpu", self._device.type)
+        self._begin_on(CPU if state["device"] == "cpu" else self._device)
+        self._remember(state)
+        self.generation = state["generation"]
+        if same:
+            self._problem.generator.set_state(state["generator"])
+        else:
+            self._problem.generator.manual_seed(mixed(self._seed, self.generation))
+            log.warning("search %s: populations were drawn on %s until generation %d; from there on, drawn on %s, they "
+                        "are others than there", self.settings.name, state["device"], self.generation, self._device)
 
     def __repr__(self) -> str:
         return (f"{type(self).__name__}({self.settings.name}, population {self.settings.population:,}, "
                 f"{self._genes:,} genes, generation {self.generation})")
 
 
-def _next_fitness(told: SimpleQueue[Tensor | None]) -> Tensor:
-    fitness = told.get()
-    if fitness is None:
-        raise _Closed
-    return fitness
+CPU = torch.device("cpu")
 
+class Spread:
+    """Mean standard deviation of the genes in the population told last, computed where it is looked at."""
 
-def _step_until_closed(algorithm: Any, asked: SimpleQueue[Tensor | Exception]) -> None:
-    try:
-        with torch.no_grad():
-            while True:
-                algorithm.step()
-    except _Closed:
-        pass
-    except Exception as error:  # handed to the thread that asks, which raises it
-        asked.put(error)
+    def __init__(self, value: Tensor):
+        self._value: Tensor = value
+        self._population: Tensor | None = None
+
+    def follow(self, population: Tensor) -> None:
+        """Take another population (P, genes)."""
+        self._population = population
+
+    def value(self) -> Tensor:
+        """The deviation, a tensor without axes."""
+        if self._population is not None:
+            self._value, self._population = self._population.std(0).mean(), None
+        return self._value
 
 
 MOST_GENES_OF_A_COVARIANCE = 10_000
 """Most genes that a search with a full covariance takes: more would cost gigabytes and hours."""
 
 
-def build_evotorch(make: Make, encoding: Encoding, seed: int, settings: PopulationSettings,
-                   covariance: bool = False) -> EvotorchSearch:
-    """Build a search over an encoding's genes; `covariance` says that it keeps a full covariance matrix. Raises
-    UserError for genotypes that are graphs, and for ones too long for such a matrix."""
+def check_genes(encoding: Encoding, covariance: bool = False) -> None:
+    """Raise UserError for genotypes that are graphs and, where a search keeps a covariance matrix, for ones too long.
+    """
     if not isinstance(encoding, FixedLength) or not encoding.genes:
         raise UserError(f"search.name: encoding {encoding.settings.name!r} has no genotypes of fixed length; "
                         "use search.name=neat")
     if covariance and encoding.genes > MOST_GENES_OF_A_COVARIANCE:
         raise UserError(f"search.name: a covariance of {encoding.genes:,} genes is too large; use search.name=snes, or "
                         "cmaes with separable=true")
-    start = start_genes(settings, encoding)
-    if isinstance(settings, GaussianSettings):
-        start = _first_centre(encoding, start, seed, settings)
-    return EvotorchSearch(settings, make, start, encoding.genes, seed)
 
 
-def _first_centre(encoding: FixedLength, start: Tensor | None, seed: int, settings: GaussianSettings) -> Tensor:
+def first_centre(settings: GaussianSettings, encoding: Encoding, seed: int) -> Tensor:
+    """Centre (genes,) from which a search with a Gaussian starts, on the CPU."""
     noise = torch.randn(encoding.genes, generator=torch.Generator().manual_seed(seed)) * settings.centre
+    start = start_genes(settings, encoding)
     if start is None and settings.start == "zero":
         return noise
-    return noise + (encoding.sample(1, torch.Generator().manual_seed(seed))[0].cpu() if start is None else start)
-
-
-def begin_around(algorithm: Any, start: Tensor | None, deviation: float, seed: int) -> Any:
-    """An algorithm whose first population is a genotype (genes,) and neighbours of it; as it was if there is none."""
-    if start is not None:
-        size = len(algorithm.population)
-        noise = torch.randn(size, len(start), generator=generator_for(seed, 0, START_STREAM)) * deviation
-        noise[0] = 0
-        algorithm.population.set_values(start + noise)
-    return algorithm
-
-
-START_STREAM = 0x73746172
-"""Keeps the first population's noise apart from other draws by seed."""
+    if start is None:
+        assert isinstance(encoding, FixedLength)
+        start = encoding.sample(1, torch.Generator().manual_seed(seed))[0].cpu()
+    return noise + start

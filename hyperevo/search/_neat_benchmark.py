@@ -4,6 +4,8 @@ import copy
 import random
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import neat
@@ -11,6 +13,7 @@ import torch
 from neat.genome import DefaultGenome
 from neat.reporting import ReporterSet
 
+from hyperevo.encodings._table import table_from_graphs
 from hyperevo.search._neat_python import Counter
 from hyperevo.search._neat_refine import RefineSettings
 from hyperevo.search.neat import NeatSearch, Settings
@@ -20,30 +23,41 @@ INPUTS, OUTPUTS = ["x1", "y1", "x2", "y2", "one"], ["weight", "bias"]
 
 def bookkeeping(population: int = 1000, generations: int = 30, seed: int = 0) -> dict[str, Any]:
     """Median seconds of one generation's tell and ask, and of neat-python's reproduction and speciation; their ratio.
+    Apart from these the seconds in which all graphs are made of what ask gives (neat-python's networks are made later,
+    too): `graph_seconds` as objects, `table_seconds` as one table.
 
     A search evolves on random fitness. In its last third, before every tell, the whole state is copied to neat-python's
     own classes, which take the same step from there.
     """
     settings = Settings(population=population, mutate_rate=0.5, neutral_growth=False, refine=RefineSettings(rounds=0))
     search = NeatSearch(settings, INPUTS, OUTPUTS, seed)
-    ours, theirs = [], []
+    ours, theirs, graphs, tables = [], [], [], []
     for generation in range(generations):
-        search.ask()
+        list(search.ask())
         fitness = torch.rand(population, generator=torch.Generator().manual_seed(generation))
         late = generation >= 2 * generations // 3
         if late:
             theirs.append(_neat_python_generation(search, fitness))
         started = time.perf_counter()
         search.tell(fitness)
-        search.ask()
+        asked = search.ask()
         if late:
             ours.append(time.perf_counter() - started)
+            graphs.append(_seconds(partial(list, asked)))
+            tables.append(_seconds(partial(table_from_graphs, asked)))
     nodes, links = zip(*(genome.size() for genome in search.population.values()), strict=True)
     return {"population": population, "generations": generations, "species": len(search.species_sizes()),
             "mean_nodes": statistics.mean(nodes), "mean_links": statistics.mean(links),
-            "seconds": statistics.median(ours), "neat_python_seconds": statistics.median(theirs),
+            "seconds": statistics.median(ours), "graph_seconds": statistics.median(graphs),
+            "table_seconds": statistics.median(tables), "neat_python_seconds": statistics.median(theirs),
             "bookkeeping_ratio_to_neat_python": statistics.median(
                 one / other for one, other in zip(ours, theirs, strict=True))}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def _neat_python_generation(search: NeatSearch, fitness: torch.Tensor) -> float:

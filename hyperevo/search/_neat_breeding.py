@@ -2,14 +2,13 @@
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from hyperevo.search._neat_genes import (
+    LOWER,
     NODE_NUMBERS,
     NODE_WORDS,
     Genes,
@@ -17,14 +16,12 @@ from hyperevo.search._neat_genes import (
     cross,
     join,
     join_genes,
-    link_columns,
     mutate_genes,
     new_numbers,
     new_switches,
     new_words,
-    pairs,
 )
-from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, settle, structures_of
+from hyperevo.search._neat_genomes import Genome, GenomeConfig, gather, structures_of
 
 MUTATION_ATTEMPTS = 4
 """Mutations that are tried on a child until its graph stays separable; after that it is left a plain crossover."""
@@ -33,23 +30,24 @@ MUTATION_ATTEMPTS = 4
 def breed(children: Sequence[Genome], config: GenomeConfig) -> None:
     """Give children their genes, by crossover of their parents and then mutation. A mutation whose graph the config
     does not accept is undone and tried again, up to MUTATION_ATTEMPTS times in all."""
-    couples = [child.parents for child in children if child.parents]
-    parents = list({id(parent): parent for couple in couples for parent in couple}.values())
+    couples = [parent for child in children if child.parents for parent in child.parents]
+    parents = list({id(parent): parent for parent in couples}.values())
     number = {id(parent): place for place, parent in enumerate(parents)}
-    fitter, other = np.array([[number[id(parent)] for parent in couple] for couple in couples]).T
+    fitter, other = np.array([number[id(parent)] for parent in couples]).reshape(-1, 2).T
     # numpy's draws follow from the search's own stream, so a checkpoint need not know them.
     draws = np.random.default_rng(random.getrandbits(128))
     crossed = cross(gather(parents), fitter, other, draws)
-    settle(children, crossed)
     waiting = np.arange(len(children))
     for _ in range(MUTATION_ATTEMPTS):
         mutated = mutate(crossed.of(waiting), config, draws)
         accepted = _accepted(mutated, config)
         for place, child in zip(np.flatnonzero(accepted).tolist(), waiting[accepted].tolist(), strict=True):
-            children[child].place = mutated, place
+            children[child].place, children[child].parents = (mutated, place), None
         waiting = waiting[~accepted]
         if not len(waiting):
             break
+    for child in waiting.tolist():
+        children[child].place, children[child].parents = (crossed, child), None
 
 
 def _accepted(pool: Pool, config: GenomeConfig) -> np.ndarray:
@@ -80,18 +78,8 @@ def _structural_mutations(count: int, config: GenomeConfig, draws: np.random.Gen
     return np.searchsorted(reached, draws.random(count), side="right")[:, None] == np.arange(4)
 
 
-Nodes = dict[int, int]
-Links = dict[tuple[int, int], int]
-
-
-@dataclass
-class NewLink:
-    """A link that a mutation makes; a weight of NaN and an `enabled` of None are drawn later."""
-
-    key: tuple[int, int]
-    innovation: int
-    weight: float = math.nan
-    enabled: bool | None = None
+Own = tuple[list[int], list[int]]
+"""Keys and rows of one genome's genes of a kind, while they are mutated."""
 
 
 class Growth:
@@ -101,14 +89,19 @@ class Growth:
     def __init__(self, pool: Pool, config: GenomeConfig):
         self.pool, self.config = pool, config
         self.neutral = vars(config).get("neutral_growth", False)
+        self.acyclic = config.feed_forward
         self.inputs, self.outputs = set(config.input_keys), set(config.output_keys)
+        self.old_nodes, self.old_links = len(pool.nodes), len(pool.links)
         self.new_nodes: list[int] = []
-        self.new_links: list[NewLink] = []
+        # New links: keys, innovations, weights (NaN: drawn later) and whether they are enabled (None: drawn later).
+        self.keys: list[int] = []
+        self.innovations: list[int] = []
+        self.weights: list[float] = []
+        self.enabled: list[bool | None] = []
 
     def grown(self, wanted: np.ndarray, draws: np.random.Generator) -> Pool:
         """The pool after the mutations in a mask (genomes, 4), whose columns have the order of the methods here."""
-        nodes = _by_key(self.pool.nodes, self.pool.nodes["key"].tolist())
-        links = _by_key(self.pool.links, pairs(self.pool.links["key"]))
+        nodes, links = map(_by_genome, self.pool)
         mutations = self.add_node, self.delete_node, self.add_link, self.delete_link
         for number, mutation in zip(*(places.tolist() for places in wanted.nonzero()), strict=True):
             mutations[mutation](nodes[number], links[number])
@@ -122,99 +115,116 @@ class Growth:
                 **{name: new_words(count, name, self.config, draws) for name in NODE_WORDS}, "bias": np.zeros(count)}
 
     def _link_columns(self, draws: np.random.Generator) -> dict[str, np.ndarray]:
-        columns = link_columns(self.new_links)
-        drawn = np.array([link.enabled is None for link in self.new_links], dtype=bool)
-        free = np.isnan(columns["weight"])
-        columns["weight"][free] = new_numbers(int(free.sum()), "weight", self.config, draws)
-        columns["enabled"][drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
-        return columns
+        weights = np.array(self.weights, dtype=np.float64)
+        drawn = np.array([own is None for own in self.enabled], dtype=bool)
+        enabled, free = np.array(self.enabled, dtype=bool), np.isnan(weights)
+        weights[free] = new_numbers(int(free.sum()), "weight", self.config, draws)
+        enabled[drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
+        return {"key": np.array(self.keys, dtype=np.int64), "innovation": np.array(self.innovations, dtype=np.int64),
+                "weight": weights, "enabled": enabled}
 
-    def add_node(self, nodes: Nodes, links: Links) -> None:
+    def add_node(self, nodes: Own, links: Own) -> None:
         """Split a link by a new node. With neutral growth the link stays, and the link out of the node has weight 0."""
-        if not links:
+        keys, rows = links
+        if not keys:
             if self.config.check_structural_mutation_surer():
                 self.add_link(nodes, links)
             return
-        (source, target), split = random.choice(list(links.items()))
-        key = self.config.get_new_node_key(nodes)
-        nodes[key] = len(self.pool.nodes) + len(self.new_nodes)
-        self.new_nodes.append(key)
-        into = self._link(links, source, key, "add_node_in")
-        out_of = self._link(links, key, target, "add_node_out")
-        into.enabled = out_of.enabled = True
-        if self.neutral:
-            out_of.weight = 0.0
-        else:
-            into.weight, out_of.weight = 1.0, self.pool.links["weight"][split]
+        place = _below(len(keys))
+        key, split = keys[place], rows[place]
+        node = self.config.get_new_node_key(nodes[0])
+        nodes[0].append(node)
+        nodes[1].append(self.old_nodes + len(self.new_nodes))
+        self.new_nodes.append(node)
+        weight = self.pool.links["weight"][split] if not self.neutral else 0.0
+        self._link(links, key >> 32, node, "add_node_in", math.nan if self.neutral else 1.0, True)
+        self._link(links, node, key & LOWER, "add_node_out", weight, True)
+        if not self.neutral:
             self.pool.links["enabled"][split] = False
 
-    def delete_node(self, nodes: Nodes, links: Links) -> None:
+    def delete_node(self, nodes: Own, links: Own) -> None:
         """Delete a random node that is no output, with its links."""
-        hidden = [key for key in nodes if key not in self.outputs]
+        hidden = [place for place, key in enumerate(nodes[0]) if key not in self.outputs]
         if hidden:
-            gone = random.choice(hidden)
-            del nodes[gone]
-            for link in [link for link in links if gone in link]:
-                del links[link]
+            place = hidden[_below(len(hidden))]
+            gone = nodes[0].pop(place)
+            del nodes[1][place]
+            for place in range(len(links[0]) - 1, -1, -1):
+                if gone in (links[0][place] >> 32, links[0][place] & LOWER):
+                    del links[0][place], links[1][place]
 
-    def add_link(self, nodes: Nodes, links: Links) -> None:
-        """Add a new link that leaves no output and closes no cycle; with neutral growth its weight is 0."""
-        target = random.choice(list(nodes))
-        source = random.choice(list((set(nodes) - self.outputs) | self.inputs))
-        row = links.get((source, target))
-        if row is not None:
+    def add_link(self, nodes: Own, links: Own) -> None:
+        """Add a new link that leaves no output and, in a feed-forward network, closes no cycle; with neutral growth its
+        weight is 0."""
+        target = nodes[0][_below(len(nodes[0]))]
+        # By way of a dictionary, as in neat-python: a set of a list has another order.
+        sources = list((set(dict.fromkeys(nodes[0])) - self.outputs) | self.inputs)
+        source = sources[_below(len(sources))]
+        key = (source << 32) + target
+        if key in links[0]:
             if self.config.check_structural_mutation_surer():
-                self._enable(row)
-        elif source in self.inputs or not closes_cycle(links, (source, target)):
-            link = self._link(links, source, target, "add_connection")
-            if self.neutral:
-                link.weight = 0.0
+                self._enable(links[1][links[0].index(key)])
+        elif not self.acyclic or source in self.inputs or not closes_cycle(links[0], source, target):
+            self._link(links, source, target, "add_connection", 0.0 if self.neutral else math.nan, None)
 
-    def delete_link(self, nodes: Nodes, links: Links) -> None:
+    def delete_link(self, nodes: Own, links: Own) -> None:
         """Delete a random link."""
-        if links:
-            del links[random.choice(list(links))]
+        if links[0]:
+            place = _below(len(links[0]))
+            del links[0][place], links[1][place]
 
-    def _link(self, links: Links, source: int, target: int, mutation: str) -> NewLink:
-        innovation = self.config.innovation_tracker.get_innovation_number(source, target, mutation)
-        link = NewLink((source, target), innovation)
-        links[link.key] = len(self.pool.links) + len(self.new_links)
-        self.new_links.append(link)
-        return link
+    def _link(self, links: Own, source: int, target: int, mutation: str, weight: float, enabled: bool | None) -> None:
+        key = (source << 32) + target
+        links[0].append(key)
+        links[1].append(self.old_links + len(self.keys))
+        self.keys.append(key)
+        self.innovations.append(self.config.innovation_tracker.get_innovation_number(source, target, mutation))
+        self.weights.append(weight)
+        self.enabled.append(enabled)
 
     def _enable(self, row: int) -> None:
-        inherited = len(self.pool.links)
-        if row < inherited:
+        if row < self.old_links:
             self.pool.links["enabled"][row] = True
         else:
-            self.new_links[row - inherited].enabled = True
+            self.enabled[row - self.old_links] = True
 
 
-def _by_key(genes: Genes, keys: list[Any]) -> list[dict[Any, int]]:
-    """Rows of every genome's genes, by key."""
-    return [dict(zip(keys[start : start + size], range(start, start + size), strict=True))
-            for start, size in zip(genes.starts.tolist(), genes.sizes.tolist(), strict=True)]
+def _below(count: int) -> int:
+    """Index of one of so many things, as `random.choice` draws it."""
+    bits = count.bit_length()
+    number = random.getrandbits(bits)
+    while number >= count:
+        number = random.getrandbits(bits)
+    return number
 
 
-def _chosen(genes: Genes, new: dict[str, np.ndarray], rows: Sequence[Mapping[Any, int]]) -> Genes:
+def _by_genome(genes: Genes) -> list[Own]:
+    """Keys and rows of every genome's genes."""
+    keys, rows, starts = genes["key"].tolist(), list(range(len(genes))), genes.starts.tolist()
+    stops = (genes.starts + genes.sizes).tolist()
+    return [(keys[start:stop], rows[start:stop]) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _chosen(genes: Genes, new: dict[str, np.ndarray], own: Sequence[Own]) -> Genes:
     """Genes at these rows of a table of the genes followed by the new ones, genome by genome."""
-    sizes = np.array([len(own) for own in rows], dtype=np.int64)
-    every = np.fromiter(chain.from_iterable(own.values() for own in rows), np.int64, sizes.sum())
-    return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(sizes, every)
+    rows = list(chain.from_iterable([part[1] for part in own]))
+    return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(
+        np.array([len(part[1]) for part in own], dtype=np.int64), np.array(rows, dtype=np.int64))
 
 
-def closes_cycle(links: Iterable[tuple[int, int]], link: tuple[int, int]) -> bool:
-    """True where one more link would close a cycle in an acyclic graph."""
-    start, end = link
+def closes_cycle(keys: Iterable[int], start: int, end: int) -> bool:
+    """True where a link from start to end would close a cycle in an acyclic graph of links, given by their keys."""
+    if start == end:
+        return True
     targets: dict[int, list[int]] = {}
-    for first, second in links:
-        targets.setdefault(first, []).append(second)
+    for key in keys:
+        if key >= 0:  # the keys of inputs are below 0, and no path leads to one
+            targets.setdefault(key >> 32, []).append(key & LOWER)
     reached, waiting = {end}, [end]
     while waiting:
-        node = waiting.pop()
-        if node == start:
-            return True
-        for target in targets.get(node, ()):
+        for target in targets.get(waiting.pop(), ()):
+            if target == start:
+                return True
             if target not in reached:
                 reached.add(target)
                 waiting.append(target)

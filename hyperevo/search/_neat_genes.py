@@ -17,6 +17,12 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 NAMES = [*ACTIVATIONS, *AGGREGATIONS]
 WORDS = {name: number for number, name in enumerate(NAMES)}
 
+LOWER = 0xFFFFFFFF
+"""Bits of a link's key that are its target."""
+
+DENSE = 32
+"""Largest size of a table by keys, as a multiple of the number of genes."""
+
 NODE_NUMBERS = ("bias", "response", "time_constant")
 NODE_WORDS = ("activation", "aggregation")
 
@@ -42,9 +48,12 @@ class Genes:
 
     def of(self, genomes: np.ndarray) -> "Genes":
         """A copy of the genes of these genomes."""
+        return self.rows(self.sizes[genomes], self.rows_of(genomes))
+
+    def rows_of(self, genomes: np.ndarray) -> np.ndarray:
+        """Rows of the genes of these genomes."""
         sizes = self.sizes[genomes]
-        rows = np.arange(sizes.sum()) + np.repeat(self.starts[genomes] - np.cumsum(sizes) + sizes, sizes)
-        return self.rows(sizes, rows)
+        return np.arange(sizes.sum()) + np.repeat(self.starts[genomes] - np.cumsum(sizes) + sizes, sizes)
 
     def rows(self, sizes: np.ndarray, rows: np.ndarray) -> "Genes":
         """A copy of these rows, as the genes of genomes of these sizes."""
@@ -56,8 +65,12 @@ class Genes:
 
     def find(self, genomes: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """Rows of genes by pairs of a genome's index and a gene's key; -1 where the genome has no such gene."""
+        return self.find_kind(genomes, self.kind_of(keys))
+
+    def find_kind(self, genomes: np.ndarray, kind: np.ndarray) -> np.ndarray:
+        """Rows of genes by pairs of a genome's index and a kind, as `find` gives them."""
         codes, rows = self._index
-        asked = genomes * (len(self.kinds) + 1) + self.kind_of(keys)
+        asked = genomes * (len(self.kinds) + 1) + kind
         place = np.searchsorted(codes[:-1], asked)
         return np.where(codes[place] == asked, rows[place], -1)
 
@@ -70,8 +83,19 @@ class Genes:
 
     @cached_property
     def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
-        kinds, kind = np.unique(self["key"], return_inverse=True)
-        return kinds, kind
+        keys, (high, low) = self["key"], ends(self["key"])
+        if not len(keys):
+            return keys, keys
+        # Keys are few numbers close together: a table of those that there are is faster to make than a sorted list.
+        first, width = high.min(), low.max() + 1
+        if (high.max() - first + 1) * width > DENSE * len(keys):
+            kinds, kind = np.unique(keys, return_inverse=True)
+            return kinds, kind
+        code = (high - first) * width + low
+        held = np.zeros(code.max() + 1, dtype=np.int32)
+        held[code] = 1
+        kinds = np.flatnonzero(held)
+        return link_key(kinds // width + first, kinds % width), (np.cumsum(held, dtype=np.int32) - 1)[code]
 
     @property
     def kinds(self) -> np.ndarray:
@@ -138,7 +162,7 @@ def link_key(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def ends(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sources and targets of links, from the links' keys."""
-    return keys >> 32, keys & 0xFFFFFFFF
+    return keys >> 32, keys & LOWER
 
 
 def pairs(keys: np.ndarray) -> list[tuple[int, int]]:
@@ -171,16 +195,21 @@ def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Ge
     """Children of pairs of a pool's genomes, `fitter` and `other` by index: matching genes come from either parent at
     random, all others from the fitter one. A child has just the genes of its fitter parent, in their order, so that no
     new cycle can arise."""
-    nodes, links = pool.of(fitter)
-    match = pool.nodes.find(other[nodes.owners], nodes["key"])
-    _mix(nodes, pool.nodes, np.flatnonzero(match >= 0), match, (*NODE_NUMBERS, *NODE_WORDS), draws)
-    match = pool.links.find(other[links.owners], links["key"])
+    (nodes, node_match), (links, match) = (_matched(genes, fitter, other) for genes in pool)
+    _mix(nodes, pool.nodes, np.flatnonzero(node_match >= 0), node_match, (*NODE_NUMBERS, *NODE_WORDS), draws)
     same = np.flatnonzero((match >= 0) & (pool.links["innovation"][match] == links["innovation"]))
     # A link that one parent has disabled often stays disabled.
     doubtful = ~(links["enabled"][same] & pool.links["enabled"][match[same]])
     _mix(links, pool.links, same, match, ("weight", "enabled"), draws)
     links["enabled"][same[doubtful & (draws.random(len(same)) < 0.75)]] = False
     return Pool(nodes, links)
+
+
+def _matched(genes: Genes, fitter: np.ndarray, other: np.ndarray) -> tuple[Genes, np.ndarray]:
+    """A copy of the genes of the fitter genomes, and the row of each one's match in the other; -1 where it has none."""
+    rows = genes.rows_of(fitter)
+    own = genes.rows(genes.sizes[fitter], rows)
+    return own, genes.find_kind(other[own.owners], genes.kind[rows])
 
 
 def _mix(genes: Genes, pool: Genes, rows: np.ndarray, match: np.ndarray, names: Sequence[str],

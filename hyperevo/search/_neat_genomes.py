@@ -32,7 +32,8 @@ GenomeConfig = Any
 
 class Genome(DefaultGenome):
     """neat-python's genome, whose genes lie in a pool of many genomes. The first access to `nodes` or `connections`
-    turns them into neat-python's objects. Crossover is only noted here; `breed` makes all children at once."""
+    turns them into neat-python's objects; a new genome has none. Crossover is only noted here; `breed` makes all
+    children at once."""
 
     nodes: dict[int, Any]
     connections: dict[tuple[int, int], Any]
@@ -41,10 +42,13 @@ class Genome(DefaultGenome):
     parents: tuple["Genome", "Genome"] | None = None
     """Parents of a child that is not made yet, the fitter one first."""
 
+    def __init__(self, key: int):
+        self.key, self.fitness = key, None
+
     def __getattr__(self, name: str) -> Any:
-        if name not in ("nodes", "connections") or self.place is None:
+        if name not in ("nodes", "connections"):
             raise AttributeError(f"{type(self).__name__} has no {name}")
-        self.nodes, self.connections = objects(*self.place)
+        self.nodes, self.connections = objects(*self.place) if self.place is not None else ({}, {})
         self.place = None
         return self.nodes if name == "nodes" else self.connections
 
@@ -109,17 +113,19 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
     """Structures of all genomes' graphs; recent ones are cached."""
     nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
     functions = nodes["activation"] * len(NAMES) + nodes["aggregation"]
-    sources, targets = _places(nodes, links, config)
+    sources, targets = places_of_links(nodes, links, config)
     words, pairs = functions.astype(np.int32).tobytes(), link_key(sources, targets).tobytes()
     each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
     structures = []
     for (node, node_end), (link, link_end) in zip(_slices(nodes), _slices(links), strict=True):
-        shape = config.num_inputs, config.num_outputs, words[4 * node : 4 * node_end], pairs[8 * link : 8 * link_end]
+        shape = (config.num_inputs, config.num_outputs, config.feed_forward, words[4 * node : 4 * node_end],
+                 pairs[8 * link : 8 * link_end])
         known = _structures.get(shape)
         if known is None:
             if len(_structures) >= STRUCTURES_KEPT:
                 _structures.clear()
-            known = _structures[shape] = _trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
+            trace = _trace if config.feed_forward else _trace_recurrent
+            known = _structures[shape] = trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
                                                 each_target[link:link_end])
         structures.append(known)
     return structures
@@ -130,7 +136,7 @@ def _slices(genes: Genes) -> list[tuple[int, int]]:
     return list(zip(genes.starts.tolist(), (genes.starts + genes.sizes).tolist(), strict=True))
 
 
-def _places(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
+def places_of_links(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[np.ndarray, np.ndarray]:
     """Indices of links' sources, among the inputs and then the nodes of the genome, and of targets, among its nodes.
     The keys of inputs are -1, -2 …"""
     (sources, targets), starts = ends(links["key"]), nodes.starts[links.owners]
@@ -145,33 +151,68 @@ def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], 
     for number, target in enumerate(targets):
         incoming[target].append(number)
     place = [*range(inputs), *[-1] * len(functions)]
-    rows: list[tuple[str, str, tuple[int, ...]]] = []
+    made: list[Node] = []
     nodes: list[int] = []
     links: list[int] = []
     waiting = [*range(outputs - 1, -1, -1)]
     while waiting:
         node = waiting[-1]
-        places = [place[sources[number]] for number in incoming[node]]
+        own = incoming[node]
+        places = tuple([place[sources[number]] for number in own])
         if -1 in places:
-            waiting += [sources[number] - inputs for number in reversed(incoming[node]) if place[sources[number]] < 0]
+            waiting += [sources[number] - inputs for number in reversed(own) if place[sources[number]] < 0]
             continue
         waiting.pop()
         if place[inputs + node] < 0:
-            place[inputs + node] = inputs + len(rows)
-            rows.append((*_FUNCTIONS[functions[node]], tuple(places)))
+            place[inputs + node] = inputs + len(made)
+            made.append(_node(functions[node], places))
             nodes.append(node)
-            links += incoming[node]
-    topology = _topology(inputs, tuple(rows), tuple([at - inputs for at in place[inputs : inputs + outputs]]))
+            links += own
+    topology = _topology(inputs, made, tuple([at - inputs for at in place[inputs : inputs + outputs]]))
     return Structure(topology, tuple(nodes), tuple(links))
 
 
-@lru_cache(maxsize=8192)
-def _topology(inputs: int, nodes: tuple[tuple[str, str, tuple[int, ...]], ...], outputs: tuple[int, ...]) -> Topology:
-    """One topology object for all equal ones, so that caches by topology find it at once."""
-    return Topology(inputs, tuple([_node(*node) for node in nodes]), outputs)
+def _trace_recurrent(inputs: int, outputs: int, functions: list[int], sources: list[int],
+                     targets: list[int]) -> Structure:
+    """Structure of the nodes that some output needs, in the genome's order, and of the links into them."""
+    incoming: list[list[int]] = [[] for _ in functions]
+    for number, target in enumerate(targets):
+        incoming[target].append(number)
+    needed, waiting = set(range(outputs)), [*range(outputs)]
+    while waiting:
+        for number in incoming[waiting.pop()]:
+            source = sources[number] - inputs
+            if source >= 0 and source not in needed:
+                needed.add(source)
+                waiting.append(source)
+    nodes = sorted(needed)
+    place = {**{number: number for number in range(inputs)},
+             **{inputs + node: inputs + number for number, node in enumerate(nodes)}}
+    made = [_node(functions[node], tuple([place[sources[number]] for number in incoming[node]])) for node in nodes]
+    return Structure(_topology(inputs, made, tuple(range(outputs)), True), tuple(nodes),
+                     tuple([number for node in nodes for number in incoming[node]]))
 
 
-_node = lru_cache(maxsize=65536)(Node)
+@lru_cache(maxsize=65536)
+def _node(function: int, sources: tuple[int, ...]) -> Node:
+    """One object for all equal nodes."""
+    return Node(*_FUNCTIONS[function], sources)
+
+
+_topologies: dict[tuple[Any, ...], Topology] = {}
+TOPOLOGIES_KEPT = 8192
+
+
+def _topology(inputs: int, nodes: list[Node], outputs: tuple[int, ...], recurrent: bool = False) -> Topology:
+    """One object for all equal topologies, so that caches by topology find it at once. It is known by the objects of
+    its nodes, which it keeps alive."""
+    key = inputs, outputs, recurrent, *map(id, nodes)
+    known = _topologies.get(key)
+    if known is None:
+        if len(_topologies) >= TOPOLOGIES_KEPT:
+            _topologies.clear()
+        known = _topologies[key] = Topology(inputs, tuple(nodes), outputs, recurrent)
+    return known
 
 
 def graph_from_genome(genome: DefaultGenome, config: GenomeConfig) -> Graph:
@@ -181,7 +222,11 @@ def graph_from_genome(genome: DefaultGenome, config: GenomeConfig) -> Graph:
 
 def graphs_from_genomes(genomes: Sequence[DefaultGenome], config: GenomeConfig) -> list[Graph]:
     """CPPNs of many genomes, see `graph_from_genome`; their numbers are views of few tensors, which is much quicker."""
-    pool = gather(genomes)
+    return graphs_from_pool(gather(genomes), config)
+
+
+def graphs_from_pool(pool: Pool, config: GenomeConfig) -> list[Graph]:
+    """CPPNs of a pool's genomes."""
     structures = structures_of(pool, config)
     topologies, nodes, links = zip(*structures, strict=True) if structures else ((), (), ())
     weights, = _parts(pool.links.where(pool.links["enabled"]), links, "weight")

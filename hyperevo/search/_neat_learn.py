@@ -1,7 +1,8 @@
 """Steps along the gradient of a whole generation of graphs before it is evaluated (DPPN, Fernando et al. 2016)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Literal
 
@@ -9,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import Options
+from hyperevo.components import Options, Positive
 from hyperevo.graph import Graph
 
 
@@ -18,7 +19,7 @@ class LearnSettings(Options):
 
     steps: int = Field(0, ge=0, le=10_000)
     """Steps along the gradient of every genome before it is evaluated; 0 is evolution alone."""
-    learning_rate: float = Field(0.01, gt=0)
+    learning_rate: Positive = 0.01
     """Learning rate of Adam, which starts anew with every generation."""
     schedule: Literal["constant", "cosine"] = "constant"
     """cosine: from the learning rate down to 0 within every generation."""
@@ -39,7 +40,8 @@ class Learning:
         self._starts = [0, *accumulate(graph.genes for graph in graphs)]
         self._owners = torch.repeat_interleave(torch.tensor([graph.genes for graph in graphs]))
         self._smallest, self._largest = (torch.cat(side) for side in zip(*limits, strict=True))
-        self._numbers = torch.cat([part for graph in graphs for part in (graph.weights, graph.biases)])
+        self._numbers = _numbers(graphs)
+        self._placed = self._graphs
         self._optimizer = torch.optim.Adam([self._numbers], settings.learning_rate, maximize=True)
 
     def __len__(self) -> int:
@@ -50,24 +52,62 @@ class Learning:
         """Most values per connection that a graph's gradient may keep: two per node and one per link."""
         return max(2 * len(graph.topology.nodes) + graph.topology.links for graph in self._graphs)
 
+    def place(self, device: torch.device) -> None:
+        """Put all numbers on a device, before the first step, with an optimiser whose steps can be captured."""
+        self._numbers, self._owners, self._smallest, self._largest = (
+            values.to(device) for values in (self._numbers, self._owners, self._smallest, self._largest))
+        self._placed = [graph.to(device) for graph in self._graphs]
+        self._optimizer = torch.optim.Adam([self._numbers], self.settings.learning_rate, maximize=True, fused=True,
+                                           capturable=True)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._numbers.new_tensor(group["lr"])
+
     def leaf(self, block: slice) -> tuple[Tensor, list[Graph]]:
         """A leaf tensor of the current numbers of consecutive graphs, and these graphs, made of its parts."""
-        chosen = self._graphs[block]
         start, stop = self._starts[block][0], self._starts[1:][block][-1]
         leaf = self._numbers[start:stop].clone().requires_grad_()
-        return leaf, _with_numbers(chosen, leaf)
+        return leaf, _with_numbers(self._placed[block], leaf)
 
     def step(self, gradient: Tensor) -> None:
         """Take one step up the gradient (numbers,) of every graph's own fitness, with zero as the gradient of a graph
         where it is not finite."""
-        broken = torch.zeros(len(self), dtype=torch.bool)
-        broken[self._owners[~torch.isfinite(gradient)]] = True
-        self._numbers.grad = gradient.masked_fill(broken[self._owners], 0)
+        self.begin_step()
+        self.follow(gradient)
+        self.end_step()
+
+    def begin_step(self) -> None:
+        """Give Adam the learning rate of the coming step."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.learning_rate())
+            else:
+                group["lr"] = self.learning_rate()
+
+    def follow(self, gradient: Tensor) -> None:
+        """Take the step, by tensor operations alone."""
+        broken = torch.zeros(len(self), dtype=gradient.dtype, device=gradient.device)
+        broken = broken.index_add(0, self._owners, (~torch.isfinite(gradient)).to(gradient.dtype))
+        self._numbers.grad = gradient.masked_fill(broken[self._owners] > 0, 0)
         self._optimizer.step()
         self._numbers.clamp_(self._smallest, self._largest)
+
+    def end_step(self) -> None:
+        """Count the step."""
         self._taken += 1
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Context of steps that are tried: at its end numbers and Adam are as before, in the same memory; what Adam
+        made anew is 0, as it begins."""
+        before = {key: value.clone() for key, value in self._changed().items()}
+        try:
+            yield
+        finally:
+            for key, value in self._changed().items():
+                value.copy_(before[key]) if key in before else value.zero_()
+
+    def _changed(self) -> dict[str, Tensor]:
+        return {"numbers": self._numbers, **self._optimizer.state[self._numbers]}
 
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
@@ -76,7 +116,18 @@ class Learning:
 
     def graphs(self) -> list[Graph]:
         """The graphs with their current numbers."""
-        return _with_numbers(self._graphs, self._numbers.clone())
+        return _with_numbers(self._graphs, self._numbers.cpu().clone())
+
+
+def as_leaf(graphs: Sequence[Graph]) -> tuple[Tensor, list[Graph]]:
+    """A leaf tensor of the numbers of graphs, as `Learning.leaf` gives it, and the graphs made of its parts."""
+    leaf = _numbers(graphs).requires_grad_()
+    return leaf, _with_numbers(graphs, leaf)
+
+
+def _numbers(graphs: Sequence[Graph]) -> Tensor:
+    """Weights and biases of graph after graph."""
+    return torch.cat([part for graph in graphs for part in (graph.weights, graph.biases)])
 
 
 def _with_numbers(graphs: Sequence[Graph], numbers: Tensor) -> list[Graph]:

@@ -77,13 +77,13 @@ class Reproduction(neat.DefaultReproduction):
 _CONFIG_TYPES = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeciesSet, neat.DefaultStagnation)
 
 
-def neat_config(settings: Any, inputs: int, outputs: int) -> neat.Config:
-    """neat-python's config for a CPPN of so many inputs and outputs, from the settings or their INI file; raises
-    UserError for an INI file that does not fit."""
+def neat_config(settings: Any, inputs: int, outputs: int, recurrent: bool = False) -> neat.Config:
+    """neat-python's config for graphs of so many inputs and outputs, from the settings or their INI file; raises
+    UserError for an INI file that does not fit. recurrent: True where links may lead back."""
     if settings.ini is not None:
-        return _config_from_ini(settings.ini, inputs, outputs)
+        return _config_from_ini(settings.ini, inputs, outputs, recurrent)
     config = _assembled(
-        _genome_section(settings, inputs, outputs),
+        _genome_section(settings, inputs, outputs, recurrent),
         {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)},
         {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
          "species_elitism": str(settings.species_elitism)},
@@ -110,9 +110,10 @@ def _assembled(genome: dict[str, str], species: dict[str, str], stagnation: dict
     return config
 
 
-def _genome_section(settings: Any, inputs: int, outputs: int) -> dict[str, str]:
+def _genome_section(settings: Any, inputs: int, outputs: int, recurrent: bool) -> dict[str, str]:
     values: dict[str, Any] = {
-        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden, "feed_forward": "true",
+        "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden,
+        "feed_forward": str(not recurrent).lower(),
         "initial_connection": f"{settings.connection} {settings.connected}" if "partial" in settings.connection
         else settings.connection,
         "compatibility_disjoint_coefficient": settings.disjoint_coefficient,
@@ -151,7 +152,7 @@ def read_ini(path: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _config_from_ini(text: str, inputs: int, outputs: int) -> neat.Config:
+def _config_from_ini(text: str, inputs: int, outputs: int, recurrent: bool) -> neat.Config:
     head, _, rest = text.partition("\n")
     path, body = (head.removeprefix("# "), rest) if head.startswith("# ") else ("its text", text)
     try:
@@ -160,20 +161,21 @@ def _config_from_ini(text: str, inputs: int, outputs: int) -> neat.Config:
                               for name in list(sections)[1:]))
         for key, value in sections["NEAT"].model_dump().items():
             setattr(config, key, value)
-        _check_ini(config, inputs, outputs)
+        _check_ini(config, inputs, outputs, recurrent)
     except Exception as error:
         # neat-python raises anything from AssertionError to a bare Exception here.
         raise UserError(f"search.ini: {shown_path(path)}: {shortened(error) or type(error).__name__}") from error
     return config
 
 
-def _check_ini(config: Any, inputs: int, outputs: int) -> None:
+def _check_ini(config: Any, inputs: int, outputs: int, recurrent: bool) -> None:
     genome = config.genome_config
     for key, value, needed in (("num_inputs", genome.num_inputs, inputs), ("num_outputs", genome.num_outputs, outputs)):
         if value != needed:
             raise ValueError(f"[DefaultGenome] {key} = {value}, but the encoding needs {key} = {needed}")
-    if not genome.feed_forward:
-        raise ValueError("[DefaultGenome] feed_forward = False, but a CPPN needs feed_forward = True")
+    if not genome.feed_forward and not recurrent:
+        raise ValueError("[DefaultGenome] feed_forward = False, but a CPPN, and a network with encoding.recurrent = "
+                         "false, needs feed_forward = True")
     for key, names, known in (("activation_options", genome.activation_options, ACTIVATIONS),
                               ("aggregation_options", genome.aggregation_options, AGGREGATIONS)):
         for name in names:

@@ -8,7 +8,8 @@ from neat.genome import DefaultGenome
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import Options
+from hyperevo.components import NotNegative, Options, Positive
+from hyperevo.encodings._table import TabledGraphs, repeated_graph
 from hyperevo.graph import Graph
 from hyperevo.search._neat_genomes import GenomeConfig, float64, genes_in_graph
 
@@ -24,11 +25,11 @@ class RefineSettings(Options):
     """Count of species whose champions are refined, best first."""
     share: float = Field(0.5, gt=0, le=1)
     """Rounds of every further champion, as a share of those of the champion before."""
-    step: float = Field(0.1, gt=0)
+    step: Positive = 0.1
     """Standard deviation of the perturbation of a gene that was never refined."""
-    learning_rate: float = Field(1.0, gt=0)
+    learning_rate: Positive = 1.0
     """Learning rate of the champion's weights and biases."""
-    step_learning_rate: float | None = Field(None, ge=0)
+    step_learning_rate: NotNegative | None = None
     """Learning rate of the standard deviations; by default separable NES's (3 + ln n) / (5 √n) for n genes."""
 
 
@@ -62,9 +63,10 @@ class Refinement:
     centre: Tensor
     steps: Tensor
 
-    def population(self, noise: Tensor) -> list[Graph]:
+    def population(self, noise: Tensor) -> TabledGraphs:
         """The perturbed graphs of one round, for standard normal noise (population, numbers)."""
-        return [self.at(numbers) for numbers in self.centre + self.steps * noise]
+        numbers, links = self.centre + self.steps * noise, self.graph.topology.links
+        return repeated_graph(self.graph.topology, numbers[:, :links], numbers[:, links:], self.graph.responses)
 
     def at(self, numbers: Tensor) -> Graph:
         """The graph with these numbers."""

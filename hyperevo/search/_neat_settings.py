@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from hyperevo.components import nearest
+from hyperevo.components import NotNegative, Positive, nearest
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.search._neat_learn import LearnSettings
 from hyperevo.search._neat_python import read_ini
@@ -53,15 +53,15 @@ class Settings(StartSettings):
     local_fields: bool = False
     """true: seed genomes hold, for every output that paints weights, the product of two gaussians, of x1 - x2 and of
     y1 - y2: a field around every unit's own position. `aggregations` must have product."""
-    deviation: float = Field(0.3, ge=0)
+    deviation: NotNegative = 0.3
     """Standard deviation of new weights and biases."""
-    limit: float = Field(30.0, gt=0)
+    limit: Positive = 30.0
     """Largest magnitude of a weight or bias. At 2, sin and cos of four coordinates and a bias stay below the 60 where
     neat-python clamps their argument 5z; beyond, they are no longer separable, and slow."""
 
     mutate_rate: float = Field(0.05, ge=0, le=1)
     """Chance that a weight or bias is perturbed in a child."""
-    mutate_power: float = Field(0.05, ge=0)
+    mutate_power: NotNegative = 0.05
     """Standard deviation of that perturbation."""
     replace_rate: float = Field(0.0, ge=0, le=1)
     """Chance that a weight or bias is drawn anew."""
@@ -90,14 +90,14 @@ class Settings(StartSettings):
     """true: accept only mutations after which the patterns over all connections stay sums of products of a source value
     and a target value, which are much cheaper to express and to run. Waves of both sides may be added, not nested."""
 
-    compatibility_threshold: float | None = Field(None, gt=0)
+    compatibility_threshold: Positive | None = None
     """Genetic distance below which two genomes are one species; by default the one that divides the first population
     into `target_species`."""
     target_species: int = Field(6, ge=0)
     """Count of species that the threshold is moved towards; 0 keeps the threshold fixed."""
-    disjoint_coefficient: float = Field(1.0, ge=0)
+    disjoint_coefficient: NotNegative = 1.0
     """Coefficient of genes that one genome has alone, in the genetic distance of two."""
-    weight_coefficient: float = Field(0.5, ge=0)
+    weight_coefficient: NotNegative = 0.5
     """Coefficient of differences between genes that both genomes have, in their genetic distance."""
     elitism: int = Field(1, ge=0)
     """Best members of every species that live on unchanged."""

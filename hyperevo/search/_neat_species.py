@@ -62,7 +62,9 @@ class _ByGene:
 
     def __init__(self, genes: Genes):
         self.genes = genes
-        self._order = np.argsort(genes.kind, kind="stable")
+        # Sorted in small integers, which takes a fifth of the time.
+        kind = genes.kind.astype(np.min_scalar_type(len(genes.kinds)))
+        self._order = np.argsort(kind, kind="stable")
         # The last kind is that of keys that no gene here has: it is empty.
         self._held = np.bincount(genes.kind, minlength=len(genes.kinds) + 1)
         self._first = np.cumsum(self._held) - self._held
@@ -119,13 +121,19 @@ class SpeciesSet(neat.DefaultSpeciesSet):
                                           strict=True):
                 offer(species, distances)
         members = {species: [leader] for species, leader in leaders.items()}
-        for number in np.flatnonzero(free).tolist():
-            if closest[number] < np.inf:
-                members[int(joined[number])].append(number)
-                continue
+        left = np.flatnonzero(free)
+        while len(left):
+            # All before the first genome that no species takes join one; it founds its own, and the others look again.
+            alone = np.flatnonzero(np.isinf(closest[left]))
+            joining = left[: alone[0]] if len(alone) else left
+            for number, species in zip(joining.tolist(), joined[joining].tolist(), strict=True):
+                members[species].append(number)
+            if not len(alone):
+                break
+            founder, left = int(left[alone[0]]), left[alone[0] + 1 :]
             species = next(self.indexer)
-            leaders[species], members[species] = number, [number]
-            offer(species, table.distances([genomes[number]])[0])
+            leaders[species], members[species] = founder, [founder]
+            offer(species, table.distances([genomes[founder]])[0])
         return members
 
     def _update(self, keys: list[int], genomes: list[DefaultGenome], leaders: dict[int, int],

@@ -11,9 +11,10 @@ from hyperevo.search._neat_species import SpeciesSet
 
 
 def species_state(species: Species) -> dict[str, Any]:
-    """A species as numbers and lists, with keys in place of its genomes."""
+    """A species as numbers and lists, with keys in place of its genomes. Of its fitness until then, stagnation asks for
+    the largest alone."""
     return {"key": species.key, "created": species.created, "last_improved": species.last_improved,
-            "history": list(species.fitness_history), "fitness": species.fitness,
+            "history": sorted(species.fitness_history)[-1:], "fitness": species.fitness,
             "adjusted_fitness": species.adjusted_fitness, "representative": species.representative.key,
             "members": list(species.members)}
 

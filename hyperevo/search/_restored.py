@@ -20,17 +20,16 @@ def restored(state: Mapping[str, Any], key: str, like: Tensor) -> Tensor:
 def restored_optimizer(state: Mapping[str, Any], optimizer: torch.optim.Optimizer, like: Tensor) -> dict[str, Tensor]:
     """State of an optimizer of one parameter, empty before its first step; raises ValueError where it is another's."""
     saved = {key.removeprefix("optimizer.") for key in state if key.startswith("optimizer.")}
-    wanted = {key for key, value in _after_a_step(optimizer).items() if isinstance(value, Tensor)}
-    if saved and saved != wanted:
+    wanted = {key: value for key, value in _after_a_step(optimizer, like.device).items() if isinstance(value, Tensor)}
+    if saved and saved != set(wanted):
         raise ValueError(f"optimizer: has {', '.join(sorted(saved))}, and not {', '.join(sorted(wanted))}")
-    count = torch.tensor(0.0)
-    return {key: restored(state, f"optimizer.{key}", count if key == "step" else like) for key in saved}
+    return {key: restored(state, f"optimizer.{key}", like if wanted[key].dim() else wanted[key]) for key in saved}
 
 
-def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _after_a_step(optimizer: torch.optim.Optimizer, device: torch.device) -> dict[str, Any]:
     """State of an optimizer of the same kind and settings after its first step."""
-    number = torch.zeros(1, requires_grad=True)
-    number.grad = torch.zeros(1)
+    number = torch.zeros(1, requires_grad=True, device=device)
+    number.grad = torch.zeros(1, device=device)
     other = copy.copy(optimizer)
     other.state, other.param_groups = defaultdict(dict), [{**optimizer.param_groups[0], "params": [number]}]
     other.step()

@@ -16,6 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.components import NotNegative, Positive
+from hyperevo.devices import resident
 from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Neighbours
@@ -39,14 +41,14 @@ class Settings(StartSettings):
     """Number of genotypes in a generation, in pairs with opposite noise."""
     rank: int = Field(1, ge=1)
     """r, the rank of the noise on a weight matrix."""
-    deviation: float = Field(0.3, gt=0)
+    deviation: Positive = 0.3
     """σ, the standard deviation of the noise."""
     start: str = ""
     """Run folder whose champion is the first centre; by default it is drawn. The run keeps a copy of it: the folder is
     needed once."""
-    centre: float = Field(1.0, ge=0)
+    centre: NotNegative = 1.0
     """Standard deviation of a first centre drawn around 0; 0 itself is a saddle of networks with layers."""
-    learning_rate: float = Field(0.1, gt=0)
+    learning_rate: Positive = 0.1
     """Learning rate of the optimizer that moves the centre."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Optimizer that moves the centre along g: Adam, or plain ascent."""
@@ -58,12 +60,14 @@ class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
     def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int,
-                 start: Tensor | None = None):
-        """start: the first centre (genes,) where it is not drawn."""
+                 start: Tensor | None = None, device: torch.device | str = "cpu"):
+        """start: the first centre (genes,) where it is not drawn. device: of the centre and the noise."""
         self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
+        self._device = torch.device(device)
         genes = sum(parameter.size for parameter in geometry.values())
         generator = torch.Generator().manual_seed(seed)
-        self._centre = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
+        first = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
+        self._centre = first.to(self._device)
         self._optimizer = OPTIMIZERS[settings.optimizer]([self._centre], lr=settings.learning_rate, maximize=True)
         self._population = self._neighbours()
 
@@ -72,7 +76,7 @@ class EggrollSearch(Search):
 
     def _neighbours(self) -> Neighbours:
         """The population of this generation: a function of the centre, the seed and the generation."""
-        generator = generator_for(self.seed, self.generation, NOISE_STREAM)
+        generator = generator_for(self.seed, self.generation, NOISE_STREAM, self._device)
         deviation = self._decayed(self.settings.deviation)
         noise = {name: draw_pairs(parameter, self.settings, deviation, generator)
                  for name, parameter in self.geometry.items()}
@@ -86,7 +90,7 @@ class EggrollSearch(Search):
         """Take the fitness (P,) of the population asked for last; raises ValueError for another number of values."""
         if fitness.shape != (len(self._population),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._population)}")
-        shaped = centred_ranks(fitness.detach().to("cpu", torch.float32))
+        shaped = centred_ranks(resident(fitness.detach().float(), self._device))
         slopes = [mean_noise(noise, shaped).flatten() for noise in self._population.noise.values()]
         self._centre.grad = torch.cat(slopes) / self._decayed(self.settings.deviation)
         for group in self._optimizer.param_groups:
@@ -128,10 +132,11 @@ def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: floa
     `Factored`, a bias's (P, out)."""
     pairs, units = settings.population // 2, parameter.target.units
     if parameter.source is None:
-        noise = torch.randn(pairs, units, generator=generator) * deviation
+        noise = torch.randn(pairs, units, generator=generator, device=generator.device) * deviation
         return torch.cat([noise, -noise])
-    left = torch.randn(pairs, units, settings.rank, generator=generator) * (deviation / settings.rank**0.5)
-    right = torch.randn(pairs, parameter.source.units, settings.rank, generator=generator)
+    left, right = (torch.randn(pairs, own, settings.rank, generator=generator, device=generator.device)
+                   for own in (units, parameter.source.units))
+    left *= deviation / settings.rank**0.5
     return Factored(torch.cat([left, -left]), torch.cat([right, right]))
 
 
@@ -158,4 +163,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
     if not isinstance(encoding, DirectEncoding):
         raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
                         f"not {encoding.settings.name}")
-    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding))
+    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding), encoding.device)

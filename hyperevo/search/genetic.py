@@ -4,8 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding
-from hyperevo.search._evotorch import EvotorchSearch, PopulationSettings, begin_around, build_evotorch
+from hyperevo.search._breeding import BreedingSearch
+from hyperevo.search._evotorch import PopulationSettings
 
 
 class Settings(PopulationSettings):
@@ -19,20 +21,35 @@ class Settings(PopulationSettings):
     genes are drawn from -1 to 1. The run keeps a copy of it: the folder is needed once."""
     tournament: int = Field(4, ge=2)
     """Number of genotypes drawn for a tournament; the best of them becomes a parent."""
-    mutation: float = Field(0.05, gt=0)
+    mutation: Positive = 0.05
     """Standard deviation of the noise added to every gene of a child."""
     elitist: bool = True
     """true: the next population is the best of parents and children; false: the children alone."""
 
 
-def build(settings: Settings, encoding: Encoding, seed: int) -> EvotorchSearch:
-    """The search over an encoding's genes."""
+class GeneticSearch(BreedingSearch):
+    """Parents are evaluated in every other generation, their children in between."""
 
-    def make(evotorch: Any, problem: Any, start: Any) -> Any:
-        operators = [evotorch.operators.OnePointCrossOver(problem, tournament_size=settings.tournament),
-                     evotorch.operators.GaussianMutation(problem, stdev=settings.mutation)]
-        algorithm = evotorch.algorithms.GeneticAlgorithm(problem, operators=operators, popsize=settings.population,
-                                                         elitist=settings.elitist)
-        return begin_around(algorithm, start, settings.mutation, seed)
+    def __init__(self, settings: Settings, encoding: Encoding, seed: int):
+        super().__init__(settings, settings.mutation, encoding, seed)
+        self._tournament, self._mutation, self._elitist = settings.tournament, settings.mutation, settings.elitist
 
-    return build_evotorch(make, encoding, seed, settings)
+    def _equip(self, evotorch: Any, problem: Any) -> None:
+        operators = evotorch.operators
+        self._cross = operators.OnePointCrossOver(problem, tournament_size=self._tournament)
+        self._mutate = operators.GaussianMutation(problem, stdev=self._mutation)
+        self._join = evotorch.SolutionBatch.cat
+
+    def _asks_parents(self) -> bool:
+        return self.generation % 2 == 0
+
+    def _breed(self, parents: Any) -> Any:
+        return self._mutate(self._cross(parents))
+
+    def _select(self, parents: Any, offspring: Any) -> Any:
+        return self._join([parents, offspring]).take_best(len(parents)) if self._elitist else offspring
+
+
+def build(settings: Settings, encoding: Encoding, seed: int) -> GeneticSearch:
+    """The search over an encoding's genes; raises UserError for genotypes that are graphs."""
+    return GeneticSearch(settings, encoding, seed)

@@ -3,11 +3,13 @@
     loss_p = -fitness_p + generated_decay / 2 · Σ w²        w the weights that the encoding generates
 
 `ask` gives the genotypes as one leaf tensor, `tell` takes their fitness with its graph and takes one step. All
-optimisers here treat every number alike, so P genotypes in one tensor learn what each would learn alone.
+optimisers here treat every number alike, so P genotypes in one tensor learn what each would learn alone. On a CUDA
+device the optimiser keeps all that changes between steps in tensors, so that a step can be captured as a CUDA graph.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -15,6 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyperevo.abilities import FixedLength, Loss
+from hyperevo.components import NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
@@ -33,29 +36,33 @@ class Settings(StartSettings):
     keeps a copy of it: the folder is needed once."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer of the genes; sgd has Nesterov's momentum."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: Positive = 1e-3
     """Learning rate; the largest one of the schedules one-cycle and cosine, the first one of steps."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of the optimizer sgd; others do not use it."""
     schedule: Literal["constant", "one-cycle", "cosine", "steps"] = "constant"
     """Course of the learning rate: constant; one-cycle, up in the first 30 % of all steps and then down to 0, both as a
     cosine; cosine, down to 0; steps, as the key `steps` gives it."""
-    steps: tuple[tuple[int, float], ...] = ()
+    steps: tuple[tuple[int, NotNegative], ...] = ()
     """Pairs [step, learning rate from that step on] of the schedule steps, in order."""
-    clip: float | None = Field(None, gt=0)
+    clip: Positive | None = None
     """Largest norm of one genotype's gradient, to which longer ones are scaled down; by default gradients are not
     limited."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: NotNegative = 0.0
     """Weight decay of the genes, as a part of the gradient; with adamw it is apart from the gradient."""
-    generated_decay: float = Field(0.0, ge=0)
+    generated_decay: NotNegative = 0.0
     """Weight decay of the weights that an encoding generates, or of the weight matrices and kernels of the direct
     encoding."""
     steps_per_round: int = Field(50, ge=1, le=100_000)
     """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of products: bfloat16 is faster on some devices; genes stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Precision of products: bfloat16 is faster on some devices; tf32 rounds the factors of float32 products on a GPU,
+    and has no effect elsewhere. Genes stay float32."""
     compile: bool = False
     """true: torch.compile joins small operations; the first step then takes long."""
+    graph: Literal["auto", "on", "off"] = "auto"
+    """Steps as CUDA graphs, launched as one: auto, on a CUDA device where a step can be captured; on, a run that cannot
+    is refused; off, one operation after the other."""
 
     def numbers_held(self, genes: int) -> int:
         """Genotypes, their best, their gradients and an optimiser's two moments."""
@@ -70,14 +77,19 @@ class Settings(StartSettings):
         return self
 
 
-OPTIMIZERS: dict[str, Callable[[list[Tensor], Settings], torch.optim.Optimizer]] = {
-    "adam": lambda genes, settings: torch.optim.Adam(genes, settings.learning_rate,
-                                                     weight_decay=settings.weight_decay),
-    "adamw": lambda genes, settings: torch.optim.AdamW(genes, settings.learning_rate,
-                                                       weight_decay=settings.weight_decay),
-    "sgd": lambda genes, settings: torch.optim.SGD(genes, settings.learning_rate, momentum=settings.momentum,
-                                                   nesterov=settings.momentum > 0, weight_decay=settings.weight_decay),
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": lambda genes, settings, **options: torch.optim.Adam(
+        genes, settings.learning_rate, weight_decay=settings.weight_decay, **options),
+    "adamw": lambda genes, settings, **options: torch.optim.AdamW(
+        genes, settings.learning_rate, weight_decay=settings.weight_decay, **options),
+    "sgd": lambda genes, settings, **options: torch.optim.SGD(
+        genes, settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay, **options),
 }
+
+CAPTURABLE: dict[str, dict[str, bool]] = {"adam": {"fused": True, "capturable": True},
+                                          "adamw": {"fused": True, "capturable": True}, "sgd": {"fused": True}}
+"""Options with which an optimiser reads learning rate and count of steps from tensors."""
 
 WARM_UP = 0.3
 """Share of a one-cycle schedule in which the learning rate rises, from a 25th of its maximum."""
@@ -86,14 +98,23 @@ WARM_UP = 0.3
 class GradientSearch(Search):
     """Ask for genotypes (P, genes), tell their fitness (P,) with its graph. `generation` counts steps."""
 
-    def __init__(self, settings: Settings, start: Tensor):
+    def __init__(self, settings: Settings, start: Tensor, capturable: bool | None = None):
+        """capturable: the learning rate and the optimiser's count of steps are tensors; by default, on a CUDA device.
+        """
         self.settings, self.generation, self.total_steps = settings, 0, 0
         self.steps_per_round = settings.steps_per_round
         self._genes = start.clone().requires_grad_()
-        self._optimizer = OPTIMIZERS[settings.optimizer]([self._genes], settings)
+        self._optimizer = self._make_optimizer(start.is_cuda if capturable is None else capturable)
         self._best = start.clone()
         self._best_accuracies = torch.full((len(start),), -math.inf)
-        self._norms = torch.zeros(len(start))
+        self._norms = start.new_zeros(len(start))
+
+    def _make_optimizer(self, capturable: bool) -> torch.optim.Optimizer:
+        name = self.settings.optimizer
+        optimizer = OPTIMIZERS[name]([self._genes], self.settings, **(CAPTURABLE[name] if capturable else {}))
+        for group in optimizer.param_groups if capturable else ():
+            group["lr"] = self._genes.new_tensor(group["lr"])
+        return optimizer
 
     @property
     def evaluations_per_round(self) -> int:
@@ -106,7 +127,8 @@ class GradientSearch(Search):
 
     def loss(self) -> Loss:
         """Options of the loss, from the settings."""
-        return Loss(self.settings.generated_decay, self.settings.precision, self.settings.compile)
+        settings = self.settings
+        return Loss(settings.generated_decay, settings.precision, settings.compile, settings.graph)
 
     def ask(self) -> Tensor:
         """Genotypes (P, genes), a leaf that requires a gradient."""
@@ -129,19 +151,54 @@ class GradientSearch(Search):
     def tell(self, fitness: Tensor) -> None:
         """Take the fitness (P,) of the genotypes, higher is better, with its graph, and one step along its gradient;
         raises ValueError for another number of values."""
+        self.begin_step()
+        self.step(fitness)
+        self.end_step()
+
+    def begin_step(self) -> None:
+        """Give the optimiser the learning rate of the coming step."""
+        rate = self.learning_rate()
+        for group in self._optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def step(self, fitness: Tensor) -> None:
+        """Take the step along the gradient of the fitness (P,); raises ValueError for another number of values."""
         if fitness.shape != (len(self._genes),):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for a population of {len(self._genes)}")
         self._optimizer.zero_grad(set_to_none=True)
         (-fitness.sum()).backward()
         gradient = self._genes.grad
         assert gradient is not None
-        self._norms = gradient.norm(dim=1)
+        self._norms.copy_(gradient.norm(dim=1))
         if self.settings.clip is not None:
             gradient.mul_((self.settings.clip / self._norms.clamp(min=self.settings.clip))[:, None])
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate()
         self._optimizer.step()
+
+    def end_step(self) -> None:
+        """Count the step."""
         self.generation += 1
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Context of steps that are tried: at its end genes and optimiser are as before, in the same memory; what the
+        optimiser made anew is 0, as it begins."""
+        before = {key: value.detach().clone() for key, value in self._changed().items()}
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for key, value in self._changed().items():
+                    value.copy_(before[key]) if key in before else value.zero_()
+
+    def _changed(self) -> dict[str, Tensor]:
+        """Tensors that a step changes: the genes, the norms of their gradients and the optimiser's own, which its first
+        step makes."""
+        own = self._optimizer.state[self._genes].items()
+        return {"genes": self._genes, "norms": self._norms,
+                **{f"optimizer.{key}": value for key, value in own if isinstance(value, Tensor)}}
 
     def candidates(self) -> Tensor:
         """All genotypes (P, genes), which are to be validated."""
@@ -164,20 +221,18 @@ class GradientSearch(Search):
 
     def state(self) -> dict[str, Any]:
         """Plain data on which the rest of the search depends: tensors and the step."""
-        moments = self._optimizer.state[self._genes]
-        return {"generation": self.generation, "genes": self._genes.detach().clone(), "best": self._best.clone(),
-                "best_accuracies": self._best_accuracies.clone(), "norms": self._norms.clone(),
-                **{f"optimizer.{key}": value.clone() for key, value in moments.items() if isinstance(value, Tensor)}}
+        changed = {key: value.detach().clone() for key, value in self._changed().items()}
+        return {"generation": self.generation, "best": self._best.clone(),
+                "best_accuracies": self._best_accuracies.clone(), **changed}
 
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
         self.generation = state["generation"]
-        device = self._genes.device
         with torch.no_grad():
             self._genes.copy_(restored(state, "genes", self._genes))
         self._best = restored(state, "best", self._best)
-        self._best_accuracies = restored(state, "best_accuracies", self._best_accuracies).to(device)
-        self._norms = restored(state, "norms", self._norms).to(device)
+        self._best_accuracies = restored(state, "best_accuracies", self._best_accuracies)
+        self._norms = restored(state, "norms", self._norms)
         self._optimizer.state[self._genes] = restored_optimizer(state, self._optimizer, self._genes.detach())
 
     def __repr__(self) -> str:

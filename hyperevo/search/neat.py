@@ -22,20 +22,21 @@ import torch
 from neat.reporting import ReporterSet
 from torch import Tensor
 
-from hyperevo.abilities import PaintsGraphs
+from hyperevo.abilities import MayRecur, PaintsGraphs
 from hyperevo.encodings._separable import stays_separable
+from hyperevo.encodings._table import TabledGraphs
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._neat_fitness import finite, shared
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
     Genome,
     float64,
     gather,
     graph_from_genome,
-    graphs_from_genomes,
     pack_genomes,
     settle,
     unpack_genomes,
@@ -49,12 +50,10 @@ from hyperevo.search._neat_settings import Settings
 from hyperevo.search._neat_species import SpeciesSet, threshold_between
 from hyperevo.search._neat_start import started_population
 from hyperevo.search._neat_state import refinement_from, refinement_state, restore_species, species_state
+from hyperevo.search._neat_table import tabled_graphs
 from hyperevo.search._start import RunStart
 
 logger = logging.getLogger(__name__)
-
-FITNESS_SCALE = 1e6
-"""Factor on fitness: neat-python takes its range for at least 1.0 where species share it, and ours is often a tenth."""
 
 SPECIES_STEP = 1.1
 """Factor by which the compatibility threshold moves per generation, towards the wished number of species."""
@@ -70,12 +69,13 @@ class NeatSearch(Search):
     `neat_generation` those of the whole population."""
 
     def __init__(self, settings: Settings, input_names: Sequence[str], output_names: Sequence[str], seed: int,
-                 matrix_outputs: Sequence[int] | None = None):
-        """matrix_outputs: indices of the outputs that paint values over all connections; by default all may."""
+                 matrix_outputs: Sequence[int] | None = None, recurrent: bool = False):
+        """matrix_outputs: indices of the outputs that paint values over all connections; by default all may. recurrent:
+        True where links may lead back."""
         self.settings, self.seed = settings, seed
         self.input_names, self.output_names = list(input_names), list(output_names)
         # neat-python's classes carry no types to speak of.
-        self.config: Any = neat_config(settings, len(self.input_names), len(self.output_names))
+        self.config: Any = neat_config(settings, len(self.input_names), len(self.output_names), recurrent)
         self.genome_config: Any = self.config.genome_config
         check_seed_options(settings, self.input_names)
         if settings.separable and settings.ini is None:
@@ -138,12 +138,11 @@ class NeatSearch(Search):
         """Phase of the next ask: 0 for the whole population, 1 for the refinement of a champion."""
         return NEAT_PHASE if self._refinement is None else REFINE_PHASE
 
-    def ask(self) -> list[Graph]:
+    def ask(self) -> TabledGraphs:
         """Graphs whose fitness is wanted next; asking twice gives the same graphs."""
         if self._refinement is not None:
             return self._refinement.population(self._noise(self._refinement))
-        with without_garbage_collection():
-            return graphs_from_genomes(list(self.population.values()), self.genome_config)
+        return tabled_graphs(list(self.population.values()), self.genome_config)
 
     @property
     def teaches(self) -> bool:
@@ -171,7 +170,7 @@ class NeatSearch(Search):
         expected = self.settings.refine.population if self._refinement is not None else len(self.population)
         if fitness.shape != (expected,):
             raise ValueError(f"fitness has shape {tuple(fitness.shape)}, not ({expected},)")
-        fitness = _finite(fitness)
+        fitness = finite(fitness)
         if self._refinement is not None:
             self._tell_refinement(self._refinement, fitness)
         else:
@@ -205,7 +204,7 @@ class NeatSearch(Search):
             self._inherit(genomes, learned)
         self._sizes = {key: len(species.members) for key, species in sorted(self._species.species.items())}
         self._statistics = self._describe(genomes, self._candidates[0])
-        for genome, value in zip(genomes, _shared(fitness).tolist(), strict=True):
+        for genome, value in zip(genomes, shared(fitness).tolist(), strict=True):
             genome.fitness = value
         self._queue = self._plan_refinement()
         self._next_refinement()
@@ -377,23 +376,13 @@ class NeatSearch(Search):
         return f"{type(self).__name__}(population {len(self.population):,}, generation {self.generation})"
 
 
-def _finite(fitness: Tensor) -> Tensor:
-    """Fitness (P,) with infinite and undefined values replaced by the lowest finite one."""
-    finite = torch.isfinite(fitness)
-    worst = fitness[finite].min() if bool(finite.any()) else torch.zeros((), dtype=fitness.dtype)
-    return torch.where(finite, fitness, worst)
-
-
-def _shared(fitness: Tensor) -> Tensor:
-    """Fitness (P,) for neat-python's sharing: scaled up, and without the far tail of failed children, which would make
-    all others look alike."""
-    best, median = fitness.max(), fitness.median()
-    return fitness.clamp(min=float(best - 3 * (best - median))) * FITNESS_SCALE
-
-
 def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:
-    """The search over the graphs of a CPPN encoding; raises UserError for encodings of other genotypes."""
+    """The search over an encoding's graphs; raises UserError for encodings of other genotypes."""
     if not isinstance(encoding, PaintsGraphs):
-        raise UserError("search.name: neat evolves graphs and needs encoding.name = cppn, "
+        raise UserError("search.name: neat evolves graphs and needs encoding.name = cppn or network, "
                         f"not {encoding.settings.name}")
-    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, encoding.matrix_outputs())
+    outputs = encoding.matrix_outputs()
+    if settings.separable and outputs == []:
+        raise UserError(f"search.separable: encoding {encoding.settings.name} paints no patterns")
+    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, outputs,
+                      isinstance(encoding, MayRecur) and encoding.recurrent)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
@@ -45,3 +46,21 @@ def mode(module: nn.Module, by_batch: bool, training: bool) -> Iterator[None]:
         for (part, holder, name, _), value in zip(parts, before, strict=True):
             part.eval()
             setattr(holder, name, value)
+
+
+@contextmanager
+def normalising_in_full(module: nn.Module) -> Iterator[None]:
+    """Context in which normalisations with statistics take inputs in the precision of these. Under `vmap` torch's take
+    no half-precision inputs beside statistics in float32, as autocast gives them."""
+    parts = [part for part in module.modules() if "running_mean" in dict(part.named_buffers(recurse=False))]
+    hooks = [part.register_forward_pre_hook(_in_full) for part in parts if torch.is_autocast_enabled("cpu")
+             or torch.is_autocast_enabled("cuda")]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _in_full(part: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].to(part.running_mean.dtype), *inputs[1:])

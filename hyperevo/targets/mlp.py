@@ -3,10 +3,11 @@
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, Positive
+from hyperevo.devices import takes_all_at_once
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet
 from hyperevo.targets._ridge import ridge_readout
@@ -15,7 +16,7 @@ from hyperevo.weights import Weights, project, project_and_add
 
 def tanh_in_place(values: Tensor) -> Tensor:
     """tanh, as 2 sigmoid(2z) - 1 where that is faster: on the CPU, where no gradient is wanted. Right to 1e-7."""
-    if torch.is_grad_enabled() or values.device.type != "cpu" or values.dtype != torch.float32:
+    if torch.is_grad_enabled() or takes_all_at_once(values.device) or values.dtype != torch.float32:
         return values.tanh_()
     return values.mul_(2).sigmoid_().mul_(2).sub_(1)
 
@@ -39,7 +40,7 @@ class Settings(ComponentSettings):
     """Function of the hidden units."""
     biases: bool = True
     """true: hidden and output units have biases; false: the parameters are weight matrices alone."""
-    ridge: float | None = Field(None, gt=0)
+    ridge: Positive | None = None
     """Penalty of a ridge regression that fits the readout in closed form; by default the readout comes from the
     genotype. In a generation the readout is fitted to half of the images and judged on the other half, for validation
     and test it is fitted to 10,000 training images."""

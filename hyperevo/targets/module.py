@@ -8,7 +8,7 @@ everywhere else modules are in evaluation mode.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ from hyperevo.targets._habits import (
     tensors_of,
 )
 from hyperevo.targets._lent import Lent, copied
-from hyperevo.targets._modes import mode
+from hyperevo.targets._modes import mode, normalising_in_full
 from hyperevo.weights import Weights
 
 
@@ -93,6 +93,7 @@ class ModuleTarget(Target):
         self.units, self.outputs, self.drops = self._habits.units, self._habits.outputs, self._habits.trains
         # A module that writes into its parameters needs copies of those that are not searched, too.
         self._own = self.constants if self._habits.writes else dict(self.original.named_buffers())
+        self._copies: dict[torch.device, dict[str, Tensor]] = {}
         self._lent, self._gradient_checked = Lent(self.original), False
 
     def state_dict(self, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -143,32 +144,43 @@ class ModuleTarget(Target):
 
     def _run(self, weights: Weights, inputs: Tensor, normalise_by_batch: bool, draw: int | None = None) \
             -> tuple[Tensor, dict[str, Tensor]]:
-        """Outputs (P, N, outputs) and persistent buffers of all networks. The CPU takes network by network: `vmap`
-        makes batched products of the layers, which are slower there. Every network draws alike."""
+        """Outputs (P, N, outputs) and persistent buffers of all networks. Every network draws alike."""
         values = self._state(weights, inputs.device)
         inputs = inputs.reshape(len(inputs), *self.shape).to(self._habits.dtype)
         if not self._gradient_checked and any(value.requires_grad for value in values.values()):
             check_gradient(self.original, self.shape)
             self._gradient_checked = True
         before = inputs._version
-        together = inputs.device.type != "cpu" and draw is None and self._mappable
-        with self._lent.borrowed(inputs.device) as module, mode(module, normalise_by_batch, draw is not None):
+        together = self._is_mapped(weights.population, inputs.device) and draw is None
+        with self._lent.borrowed(inputs.device) as module, mode(module, normalise_by_batch, draw is not None), \
+                normalising_in_full(module) if together else nullcontext():
             result = (_together if together else _one_by_one)(partial(self._one, module, draw), values, inputs)
         if inputs._version != before:
             raise RunFailed("target.module: writes into its inputs, which are other networks' too, and did not do so "
                             "when it was tried")
         return result
 
+    def _is_mapped(self, population: int, device: torch.device) -> bool:
+        """True where networks are computed together. `vmap` makes batched products of the layers, which on the CPU are
+        slower than network by network; and one network alone needs none."""
+        return population > 1 and device.type != "cpu" and self._mappable
+
     def _state(self, weights: Weights, device: torch.device) -> dict[str, Tensor]:
         """Every parameter that is searched and every buffer with the leading axis P; of modules that write into their
         parameters all of these."""
         state = {name: weights.tensor(name).reshape(-1, *place.tensor_shape).to(self._dtypes[name])
                  for name, place in self.geometry.items()}
-        for name, value in self._own.items():
+        for name, value in self._own_on(device).items():
             own = weights.tensor(name) if name in self._buffers and name in weights else \
-                value.to(device).expand(weights.population, *value.shape)
+                value.expand(weights.population, *value.shape)
             state[name] = own.clone()
         return state
+
+    def _own_on(self, device: torch.device) -> dict[str, Tensor]:
+        """Numbers of the module that are not searched, on a device, where they stay once they were copied to it."""
+        if device not in self._copies:
+            self._copies[device] = {name: value.to(device) for name, value in self._own.items()}
+        return self._copies[device]
 
     def _one(self, module: nn.Module, draw: int | None, state: dict[str, Tensor], inputs: Tensor) \
             -> tuple[Tensor, dict[str, Tensor]]:

@@ -74,9 +74,12 @@ class SequenceNetwork(nn.Module):
 
     def steps(self, inputs: Tensor) -> Tensor:
         """Input of the first layer (T, N, features); symbols become one-hot vectors."""
-        if not inputs.is_floating_point():
-            inputs = F.one_hot(inputs, self.features)
-        return inputs.to(self.readout.weight.dtype).transpose(0, 1)
+        dtype = self.readout.weight.dtype
+        if inputs.is_floating_point():
+            return inputs.to(dtype).transpose(0, 1)
+        # F.one_hot looks at the symbols on the CPU first.
+        zeros = torch.zeros(*inputs.shape, self.features, dtype=dtype, device=inputs.device)
+        return zeros.scatter_(-1, inputs[..., None], 1.0).transpose(0, 1)
 
     def _dropped(self, values: Tensor) -> Tensor:
         return F.dropout(values, self.drop, self.training)
@@ -139,6 +142,7 @@ class SequenceTarget(Target):
         self.constants = {name: torch.zeros(parameter.shape) for name, parameter in self.network.named_parameters()
                           if ".bias_hh" in name}
         """Parameters of the module that are no weights and keep their values."""
+        self._copies: dict[torch.device, dict[str, Tensor]] = {}
         self.geometry = {name: place for name, place in module_geometry(self.network, Sheet((self.features,))).items()
                          if name not in self.constants}
         # Every layer's sums at four gates and its state, and as much for a network that changes them.
@@ -204,10 +208,17 @@ class SequenceTarget(Target):
             network.train(draw is not None)
             return self._read(network, values, inputs, state, draw)
 
+    def _constants_on(self, device: torch.device) -> dict[str, Tensor]:
+        """Parameters that are no weights, on a device, where they stay once they were copied to it."""
+        if device not in self._copies:
+            self._copies[device] = {name: value.to(device) for name, value in self.constants.items()}
+        return self._copies[device]
+
     def _read(self, network: nn.Module, values: dict[str, Tensor], inputs: Tensor, state: State | None,
               draw: int | None) -> tuple[Tensor, State]:
+        constants = self._constants_on(inputs.device)
+
         def one(own: dict[str, Tensor], before: State | None) -> tuple[Tensor, State]:
-            constants = {name: value.to(inputs.device) for name, value in self.constants.items()}
             return functional_call(network, {**own, **constants}, (inputs, before))
 
         population = len(next(iter(values.values())))

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
+from hyperevo.devices import takes_all_at_once
 from hyperevo.geometry import SUBSTRATE, ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet, output_units
 from hyperevo.targets.mlp import ACTIVATIONS
@@ -54,8 +55,8 @@ class SubstrateTarget(Target):
         state = self.activation(received.clone())
         for _ in range(self.settings.steps - 1):
             before, state = state, self.activation(torch.baddbmm(received, state, recurrent))
-            # A network that is exported takes all steps: its path cannot depend on values.
-            if not torch.compiler.is_compiling() and torch.equal(before, state):
+            # A network that is exported takes all steps: its path cannot depend on values. Nor is a GPU waited for.
+            if not (torch.compiler.is_compiling() or takes_all_at_once(state.device)) and torch.equal(before, state):
                 break
         return state @ weights.tensor("readout.weight").transpose(1, 2)
 

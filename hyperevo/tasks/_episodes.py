@@ -31,6 +31,9 @@ Stepped = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Results of an action in n episodes: observations (n, …), and (n,) rewards, steps taken, and bools that say who is
 done."""
 
+Note = Callable[[int, int], object]
+"""Function of an episode's seed and step."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -148,10 +151,13 @@ class Episode:
 
     It depends on nothing but its seed and its actions. Whatever its environment does wrong is a RunFailed, in one line
     with the environment's name, what it did, and the seed.
+
+    note: told the seed and the step before each call of the environment; step 0 is what comes before the first.
     """
 
-    def __init__(self, world: World, seed: int, render_mode: str | None = None):
-        self.world, self.seed, self.steps = world, seed, 0
+    def __init__(self, world: World, seed: int, render_mode: str | None = None, note: Note = lambda *_: None):
+        self.world, self.seed, self.steps, self._note = world, seed, 0, note
+        note(seed, 0)
         self.environment = make(world, render_mode)
         unwrapped = self.environment.unwrapped
         self._glimpsed = unwrapped if isinstance(unwrapped, Glimpsed) else None
@@ -162,6 +168,7 @@ class Episode:
 
     def reset(self) -> np.ndarray:
         """First observation, as networks read it."""
+        self._note(self.seed, 0)
         try:
             given = self.environment.reset(seed=self.seed)
             if not isinstance(given, tuple) or len(given) != 2:
@@ -181,6 +188,7 @@ class Episode:
             own = action[0] if self._actions is None else assembled(self._actions, iter(action))
             while taken < times and not over:
                 taken += 1
+                self._note(self.seed, self.steps + taken)
                 if self._glimpsed is not None:
                     self._glimpsed.unseen = taken < times
                 observation, reward, over = _outcome(self.environment.step(own))
@@ -217,6 +225,7 @@ class Episode:
 
     def close(self) -> None:
         """End the episode."""
+        self._note(self.seed, self.steps + 1)
         try:
             self.environment.close()
         except (Exception, SystemExit) as error:
@@ -257,17 +266,17 @@ def _scalar(name: str, value: Any) -> float:
 
 class Episodes:
     """Episodes side by side, by number. Each has an environment of its own, made for it and closed when it is over, so
-    that none begins by itself where another ended."""
+    that none begins by itself where another ended. note: that of `Episode`."""
 
-    def __init__(self, world: World):
-        self.world = world
+    def __init__(self, world: World, note: Note = lambda *_: None):
+        self.world, self._note = world, note
         self._running: dict[int, Episode] = {}
 
     def reset(self, seeds: Sequence[int], numbers: Sequence[int] | None = None) -> np.ndarray:
         """Begin episodes with these seeds in place of all others; returns their first observations (n, …)."""
         self.close()
         for number, seed in zip(range(len(seeds)) if numbers is None else numbers, seeds, strict=True):
-            self._running[number] = Episode(self.world, int(seed))
+            self._running[number] = Episode(self.world, int(seed), note=self._note)
         return np.stack([episode.reset() for episode in self._running.values()])
 
     def step(self, numbers: Sequence[int], actions: Sequence[np.ndarray], times: int) -> Stepped:

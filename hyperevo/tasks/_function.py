@@ -12,6 +12,7 @@ from hyperevo.abilities import Steps
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors, forward_own
 from hyperevo.data import Examples, given_arrays
+from hyperevo.devices import resident
 from hyperevo.errors import UserError
 from hyperevo.geometry import Sheet
 from hyperevo.measure import Measure
@@ -67,7 +68,7 @@ class FunctionTask(Task):
         """Training examples of one generation: all of them, or those drawn by the seed and the generation."""
         if self._draws.size == self._draws.examples:
             return self._training
-        chosen = self._draws.indices(seed, generation, generator_for(seed, generation)).to(self._device)
+        chosen = resident(self._draws.indices(seed, generation, generator_for(seed, generation)), self._device)
         return self._training[0][chosen], self._training[1][chosen]
 
     def batch_size(self) -> int:

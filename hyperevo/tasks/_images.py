@@ -14,8 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hyperevo.components import TaskSettings, load_component
+from hyperevo.components import NotNegative, TaskSettings, load_component
 from hyperevo.data import ImageData, load_images
+from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY
 from hyperevo.modules import Standardise
@@ -70,7 +71,7 @@ class ClassificationSettings(SamplingSettings):
     fitness: Literal["cross-entropy", "accuracy"] = "cross-entropy"
     """Fitness on the images of a generation: minus the mean cross-entropy, or the share that is classified
     correctly."""
-    scale_outputs: float = Field(0.0, ge=0)
+    scale_outputs: NotNegative = 0.0
     """Standard deviation over the batch to which every network's outputs are scaled before the cross-entropy, so that
     fitness measures which class leads and not the size of the weights; 0 leaves them as they are. Accuracy is equal
     either way."""
@@ -147,8 +148,8 @@ class ImageTask(Task):
         generation."""
         generator = generator_for(seed, generation)
         chosen = self._draws.indices(seed, generation, generator)
-        pixels = self._train[0][chosen.to(self.device)]
-        return self._prepare(self._augmented(pixels, generator), self._train[1][chosen.to(self.device)], generator)
+        chosen = resident(chosen, self.device)
+        return self._prepare(self._augmented(self._train[0][chosen], generator), self._train[1][chosen], generator)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -168,7 +169,7 @@ class ImageTask(Task):
             right = torch.where(mirrored, right.flip(1), right)
         numbers, channels = torch.arange(count)[:, None, None, None], torch.arange(images.shape[1])[:, None, None]
         chosen = (numbers, channels, down[:, None, :, None], right[:, None, None, :])
-        return images[tuple(index.to(self.device) for index in chosen)].flatten(1)
+        return images[tuple(resident(index, self.device) for index in chosen)].flatten(1)
 
     def batch_size(self) -> int:
         """Number of images in a generation."""
@@ -209,8 +210,8 @@ class ImageClassification(ImageTask):
         return Standardise(self._range, self._mean, self._spread, self._places)
 
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
-        inputs = (pixels.to(self.device).float() / self._range - self._mean) / self._spread
-        return inputs if self._places is None else inputs[:, self._places], labels.to(self.device)
+        inputs = (resident(pixels, self.device).float() / self._range - self._mean) / self._spread
+        return inputs if self._places is None else inputs[:, self._places], resident(labels, self.device)
 
     @cached_property
     def _places(self) -> Tensor | None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import TaskSettings
+from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY
 from hyperevo.parts import Batch, Task
@@ -63,8 +64,8 @@ class Adding(Task):
         first = torch.randint(half, (count, 1), generator=generator)
         second = torch.randint(half, length, (count, 1), generator=generator)
         marks.scatter_(1, torch.cat([first, second], 1), 1.0)
-        inputs = torch.stack([numbers, marks], 2).to(self.device)
-        return inputs, (numbers * marks).sum(1).to(self.device)
+        inputs = resident(torch.stack([numbers, marks], 2), self.device)
+        return inputs, resident((numbers * marks).sum(1), self.device)
 
     def _held_out(self, part: str, count: int) -> Batch:
         return self._draw(count, torch.Generator().manual_seed(2**62 + HELD_OUT[part]))

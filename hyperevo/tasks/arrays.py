@@ -16,7 +16,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from hyperevo.components import NotNegative
 from hyperevo.data import ArrayData, Examples, given_arrays, read_arrays
+from hyperevo.devices import resident
 from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY, R_SQUARED
@@ -55,7 +57,7 @@ class Settings(OwnDataSettings):
     """Fitness on the examples of a generation: minus the mean cross-entropy, the share that is classified correctly, or
     minus the mean squared error, which makes a regression of labels that are integers too. By default cross-entropy
     where labels are integers or text, and squared-error where they are floats."""
-    scale_outputs: float = Field(0.0, ge=0)
+    scale_outputs: NotNegative = 0.0
     """Above zero: before the cross-entropy every network's outputs are scaled to this standard deviation over the
     batch, so that fitness feels which class leads, not how large the weights are. Accuracy is the same either way."""
 
@@ -114,7 +116,7 @@ class Arrays(Task):
         """Training examples (N, units) of one generation and their labels: a function of seed and generation."""
         if self._draws.size == self._draws.examples:
             return self._training
-        chosen = self._draws.indices(seed, generation, generator_for(seed, generation)).to(self.device)
+        chosen = resident(self._draws.indices(seed, generation, generator_for(seed, generation)), self.device)
         return self._training[0][chosen], self._training[1][chosen]
 
     def batch_size(self) -> int:

@@ -7,7 +7,8 @@ resolution that is a multiple of 11: boxes grow with it, and inputs are worth le
 the same. A champion can therefore be tested at resolutions that it was not evolved at.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY
 from hyperevo.parts import Batch, Target, Task
+from hyperevo.pictures import PanelsPicture, Picture
 from hyperevo.weights import Weights
 
 FIELD = 11
@@ -37,6 +39,8 @@ ROWS = 64
 
 class Settings(TaskSettings):
     """Options of the task."""
+
+    needs_no_data: ClassVar[bool] = True
 
     name: Literal["boxes"] = "boxes"
     size: int = Field(FIELD, ge=FIELD, le=LARGEST, multiple_of=FIELD)
@@ -91,6 +95,15 @@ class Boxes(Task):
 
     def _centres(self, large: Tensor) -> Tensor:
         return large.to(self.device) + (3 * self.unit - 1) / 2
+
+    def figures(self) -> Iterator[Picture]:
+        """Trials of the task, with the middle of the large box marked."""
+        fields, centres = self.validation
+        shown = range(0, len(fields), max(len(fields) // 16, 1))
+        yield PanelsPicture("task", "trials of the task", "× marks the middle of the large box, which the most active "
+                            "output has to be", [("", fields[place].reshape(self.size, self.size),
+                                                  (float(centres[place][0]), float(centres[place][1])))
+                                                 for place in list(shown)[:16]])
 
     def _trials(self) -> Batch:
         """Trials of the 25 positions of the small box and the three moves to the large one."""

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from hyperevo.components import TaskSettings
 from hyperevo.data import TextData, load_text, read_text_file
+from hyperevo.devices import resident
 from hyperevo.errors import UserError, shown
 from hyperevo.geometry import Sheet
 from hyperevo.measure import BITS_PER_CHARACTER
@@ -92,7 +93,7 @@ class Characters(Task):
         generator = generator_for(seed, epoch)
         later = int(torch.randint(self.settings.length, (), generator=generator))
         starts = torch.arange(self.settings.sequences) * self._stream + later + place * self.settings.length
-        chosen = self._train[starts[:, None] + torch.arange(self.settings.length + 1)].long().to(self.device)
+        chosen = resident(self._train[starts[:, None] + torch.arange(self.settings.length + 1)].long(), self.device)
         return chosen[:, :-1], chosen[:, 1:]
 
     def continues(self, generation: int) -> bool:

@@ -28,6 +28,7 @@ from hyperevo.control import (
     rollout,
     wobbling_rollout,
 )
+from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import MEAN_RETURN
 from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
@@ -104,7 +105,7 @@ class Control(Task):
         return self._lasting(self.environment.reset(episodes, generator), most_steps)
 
     def _lasting(self, starts: Tensor, most_steps: int) -> Batch:
-        return starts.to(self.device), torch.full((len(starts),), most_steps, device=self.device)
+        return resident(starts, self.device), torch.full((len(starts),), most_steps, device=self.device)
 
     def _held_out(self, part: str) -> Batch:
         generator = torch.Generator().manual_seed(2**62 + HELD_OUT[part])

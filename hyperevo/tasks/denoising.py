@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hyperevo.components import load_component
 from hyperevo.data import ImageData, load_images
+from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import VARIANCE_EXPLAINED
 from hyperevo.modules import Standardise
@@ -58,9 +59,9 @@ class Denoising(ImageTask):
         return Standardise(self._range)
 
     def _prepare(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
-        images = pixels.to(self.device).float() / self._range
+        images = resident(pixels, self.device).float() / self._range
         kept = torch.rand(images.shape, generator=generator) >= self.settings.noise
-        return images * kept.to(self.device), images
+        return images * resident(kept, self.device), images
 
     def shown(self, target: Target, networks: Weights, batch: Batch) -> dict[str, Tensor]:
         """Images of a batch for figures, pixels in [0, 1]: as the first network sees them, as it restores them, and

@@ -10,8 +10,9 @@ Sensors and effectors lie on two rings, each at its own direction, or in two row
 tested with more sensors and effectors than they were evolved with.
 """
 
+from collections.abc import Iterator
 from math import pi
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,9 +20,11 @@ from torch import Tensor
 
 from hyperevo.components import TaskSettings
 from hyperevo.control import Actors
+from hyperevo.devices import Soon
 from hyperevo.geometry import Ring, Sheet
 from hyperevo.measure import FOOD_SCORE
 from hyperevo.parts import NO_GRADIENT, Batch, Target, Task
+from hyperevo.pictures import PanelsPicture, Picture
 from hyperevo.weights import Weights
 
 DISTANCE, REACH, SPEED, SIGHT = 100.0, 10.0, 10.0, 200.0
@@ -40,6 +43,8 @@ TEST_TRIALS = 200
 
 class Settings(TaskSettings):
     """Options of the task."""
+
+    needs_no_data: ClassVar[bool] = True
 
     name: Literal["food"] = "food"
     directions: int = Field(8, ge=2, le=10_000)
@@ -78,6 +83,22 @@ class Food(Task):
         places = DISTANCE * torch.stack([bearings.sin(), bearings.cos()], 1)
         return places.to(self.device), torch.full((len(bearings),), TICKS, device=self.device)
 
+    def figures(self) -> Iterator[Picture]:
+        """Trials of a generation from above: the robot's sensors in grey, that which sees the food darker, and the
+        food."""
+        food, _ = self.validation
+        shown = food[:: max(len(food) // 8, 1)][:8]
+        line = torch.linspace(-1.2 * DISTANCE, 1.2 * DISTANCE, 97)
+        north, east = torch.meshgrid(-line, line, indexing="ij")
+        slices = (torch.atan2(east, north) / self._slice).round().long() % self.settings.directions
+        far = (east.square() + north.square()).sqrt()
+        base = torch.where(far < DISTANCE, 0.15 + 0.1 * (slices % 2), 0.0) + (far < REACH)
+        yield PanelsPicture("task", f"a generation's trials, {self.settings.directions} sensors",
+                            "the robot in the middle, a slice of the circle for each sensor, × the food",
+                            [("", base + 0.4 * ((slices == int(seen.argmax())) & (far < DISTANCE)),
+                              (48 - 40 * float(place[1]) / DISTANCE, 48 + 40 * float(place[0]) / DISTANCE))
+                             for place, seen in zip(shown, self._seen(shown), strict=True)])
+
     def batch(self, seed: int, generation: int) -> Batch:
         """Food at the middle of every direction, whatever the seed and the generation."""
         return self.validation
@@ -110,12 +131,12 @@ class Food(Task):
     def play(self, target: Target, weights: Weights, food: Tensor, ticks: Tensor) -> Tensor:
         """Ticks (P, N) that every network takes to get to food (N, 2); all of them and one more where it does not."""
         networks, food = Actors(target, weights, len(food)), food.expand(weights.population, -1, -1)
-        taken = food.new_full(food.shape[:2], TICKS + 1)
+        taken, all_are_there = food.new_full(food.shape[:2], TICKS + 1), Soon()
         for tick in range(1, TICKS + 1):
             food = food - self._move(networks.outputs(self._seen(food)))
             arrived = food.norm(dim=2) < REACH
             taken = torch.where(arrived & (taken > tick), float(tick), taken)
-            if tick % STRIDE == 0 and bool((taken <= tick).all()):
+            if tick % STRIDE == 0 and all_are_there((taken <= tick).all()):
                 break
         return taken
 

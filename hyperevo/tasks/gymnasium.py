@@ -28,13 +28,17 @@ from hyperevo.randomness import generator_for
 from hyperevo.tasks._actions import actions_of
 from hyperevo.tasks._episodes import Episode, Episodes, World, facts, registering
 from hyperevo.tasks._spaces import Picture, leaves, width
-from hyperevo.tasks._workers import Workers
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
 
 HELD_OUT = {"validation": 1, "test": 2}
 """Random streams of seeds that are held out, equal in every run; generations have others."""
+
+SOME = 8
+"""Networks that act side by side: their steps take longer than the networks' answers, and workers share them well."""
+FEW = 2
+"""Networks that do so where they see pictures, which take milliseconds to draw."""
 
 
 class Settings(TaskSettings):
@@ -62,7 +66,8 @@ class Settings(TaskSettings):
     """Number of episodes that choose the champion, with the environment's own number of steps; as many others test
     it."""
     workers: int = Field(0, ge=0, le=1024)
-    """Number of worker processes that step the episodes; with 0 the run's own process does."""
+    """Number of worker processes of a run, each of which evaluates a few networks at a time; with 0 the run's own
+    process does. `run --workers` has them for every task."""
 
     watchable: ClassVar[bool] = True
 
@@ -89,6 +94,10 @@ class Settings(TaskSettings):
     def data_set(self) -> str:
         """Name of the environment."""
         return self.environment
+
+    def worker_processes(self) -> int:
+        """Number of worker processes that evaluate a run's networks."""
+        return self.workers
 
     @property
     def world(self) -> World:
@@ -118,8 +127,17 @@ class Gymnasium(Task):
         self.actions, self.steps_per_second, self._bytes = own.actions, own.steps_per_second, own.in_bytes
         self.steps_per_example = settings.most_steps or self.own_steps
         self.validation = self._held_out("validation")
-        self._crew = Workers(settings.world, settings.workers) if settings.workers else Episodes(settings.world)
+        self.act_together = FEW if own.in_bytes else SOME
+        self._episodes, self._at = Episodes(settings.world, self._count), (0, 0, 0)
         self._turn, self._noted = threading.Lock(), False
+
+    def _count(self, seed: int, step: int) -> None:
+        self._at = self._at[0] + 1, seed, step
+
+    def calls(self) -> tuple[int, str]:
+        """Number of calls of environments so far, and a phrase on the last one."""
+        calls, seed, step = self._at
+        return calls, f"{self.data_name}: {f'step {step}' if step else 'reset'} (episode with seed {seed})"
 
     def _seeds(self, episodes: int, generator: torch.Generator, most_steps: int, patience: int | None = None) -> Batch:
         limits = torch.tensor([most_steps, patience or most_steps])
@@ -164,13 +182,13 @@ class Gymnasium(Task):
         players = Actors(target, weights, len(seeds))
         # Episode n of network p has the number p · N + n.
         with self._turn:
-            shown = self._shown(self._crew.reset(seeds.tolist() * weights.population))
+            shown = self._shown(self._episodes.reset(seeds.tolist() * weights.population))
             shown = shown.unflatten(0, (weights.population, -1)).clone()
             returns, steps = np.zeros(shown.shape[:2]), np.zeros(shown.shape[:2], int)
             idle, running = np.zeros(shown.shape[:2], int), np.ones(shown.shape[:2], bool)
             for first in range(0, most_steps, self.settings.repeat):
                 actions = [part[running.ravel()] for part in self.act(players.outputs(shown).flatten(0, 1))]
-                observations, reward, taken, over = self._crew.step(
+                observations, reward, taken, over = self._episodes.step(
                     np.flatnonzero(running).tolist(), actions, min(self.settings.repeat, most_steps - first))
                 shown[torch.from_numpy(running).to(self.device)] = self._shown(observations)
                 returns[running] += reward
@@ -224,9 +242,9 @@ class Gymnasium(Task):
                     seeds[episode])
 
     def close(self) -> None:
-        """End the episodes, and the processes that step them."""
+        """End the episodes."""
         try:
-            self._crew.close()
+            self._episodes.close()
         except RunFailed as error:  # what was to be had of them is there
             log.warning("%s", error)
 

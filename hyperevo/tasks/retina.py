@@ -6,8 +6,8 @@ column and none of its inner one: 8 of its 16 patterns. The halves have nothing 
 networks side by side would do: a task for finding out whether evolution finds modules.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from hyperevo.components import TaskSettings
 from hyperevo.geometry import Sheet
 from hyperevo.measure import ACCURACY
 from hyperevo.parts import Batch, Target, Task
+from hyperevo.pictures import PanelsPicture, Picture
 from hyperevo.weights import Weights
 
 ROWS, COLUMNS = 2, 4
@@ -25,6 +26,8 @@ PATTERNS = 2 ** (ROWS * COLUMNS)
 
 class Settings(TaskSettings):
     """Options of the task."""
+
+    needs_no_data: ClassVar[bool] = True
 
     name: Literal["retina"] = "retina"
     layout: Literal["sheet", "line"] = "sheet"
@@ -51,6 +54,18 @@ class Retina(Task):
         if settings.layout == "line":
             pixels = pixels.view(-1, ROWS, COLUMNS).transpose(1, 2).flatten(1)
         self.validation: Batch = (2.0 * pixels - 1).to(device), torch.stack([left, right], 1).to(device)
+
+    def figures(self) -> Iterator[Picture]:
+        """All 16 patterns of a half, those that show its object first."""
+        pixels = torch.arange(16)[:, None] >> torch.arange(4) & 1
+        halves = pixels.view(-1, ROWS, COLUMNS // 2)
+        for side, outer, inner in (("left", 0, 1), ("right", 1, 0)):
+            columns = halves.sum(1)
+            shows = _shows(columns[:, outer], columns[:, inner])
+            order = shows.int().argsort(descending=True, stable=True)
+            yield PanelsPicture(f"task_{side}", f"the {side} half's patterns", f"those that show a {side} object first",
+                                [("object" if shows[place] else "none", halves[place].float(), None)
+                                 for place in order])
 
     def batch(self, seed: int, generation: int) -> Batch:
         """All patterns."""

@@ -1,12 +1,14 @@
 """Results of a comparison are read from the runs' own files, finished or not."""
 
 import csv
+import shutil
+import subprocess
 
 import pytest
 
 from hyperevo.compare.outcomes import read_outcomes, rows, unfinished, write_results
 from hyperevo.compare.plan import plan
-from hyperevo.compare.tables import HEAD, latex, markdown, table
+from hyperevo.compare.tables import HEAD, latex, latex_columns, markdown, table
 from hyperevo.runs import create_run, execute
 
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2",
@@ -54,9 +56,25 @@ def test_tables_hold_every_row_the_best_first(entries):
         == {"dct-mnist": "2", "coordinate-mnist": "1 of 2"}
     assert markdown(HEAD, lines).count("\n") == 4
     assert markdown(("a|b",), []).startswith(r"| a\|b |")
-    line = latex(("a", "b"), [("x={y='z_1'}", "7.6e+10")]).splitlines()[4]
+    head, short = latex_columns(HEAD, lines)
+    assert head == ["", "test accuracy", "encoded genes", "direct parameters", "seeds"]
+    assert all(len(line) == 5 and line[1] == whole[1] for line, whole in zip(short, lines, strict=True))
+    line = latex(("a", "b"), [("x={y='z_1'}", "7.6e+10")]).splitlines()[5]
     assert line == r"x=\{y='z\_1'\} & $7.6 \times 10^{10}$ \\"
     assert latex(HEAD, [("50 %", "a_b")]).count(r"\%") == 1 and r"a\_b \\" in latex(HEAD, [("50 %", "a_b")])
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_the_latex_table_compiles_and_fits_a_page(entries, tmp_path):
+    lines = [("50 % & more_of #1 {x} ~ ^ \\ $ × ² …", "92.81 % [92.60, 93.00]", *line[2:])
+             for line in table(rows(read_outcomes(entries)))]
+    (tmp_path / "table.tex").write_text(latex(*latex_columns(HEAD, lines)), "utf-8")
+    (tmp_path / "page.tex").write_text("\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+                                       "\\noindent\\input{table}\\end{document}")
+    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"], cwd=tmp_path,
+                          capture_output=True, text=True, errors="replace", timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and (tmp_path / "page.pdf").stat().st_size > 1000
 
 
 def test_what_was_never_begun_is_no_row(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hyperevo.compare.dots import dots
 from hyperevo.compare.figures import save_figures
 from hyperevo.compare.outcomes import read_outcomes, rows
 from hyperevo.compare.plan import plan
@@ -211,6 +212,28 @@ def test_a_finished_run_that_is_damaged_is_one_line_and_keeps_the_old_report(ent
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
 
 
+def test_every_seed_is_a_point_with_its_value_and_intervals_need_four(entries, tmp_path):
+    outcomes = read_outcomes(entries)
+    page = Page(report(outcomes, tmp_path))
+    kinds = [own["class"] for tag, own in page.tags if own.get("class") in ("seed", "mean", "interval")]
+    assert kinds == ["mean", "seed", "seed", "mean", "seed"] or kinds == ["mean", "seed", "mean", "seed", "seed"]
+    texts = {f"seed {one.entry.seed}: {100 * one.result['test_accuracy']:.2f} %" for one in outcomes if one.result}
+    assert texts <= set(page.texts)
+    titles = {own["title"] for tag, own in page.tags if tag == "td" and own.get("title")}
+    assert any(title.count("seed") == 2 for title in titles)
+    four = [replace(outcomes[0], entry=replace(entries[0], seed=seed)) for seed in range(4)]
+    assert dots(rows(four)).rows[0].interval is not None and dots(rows(four[:3])).rows[0].interval is None
+
+
+def test_runs_below_the_report_are_linked_and_others_are_not(entries, tmp_path):
+    study = entries[0].folder.parent.parent
+    outcomes = read_outcomes(entries[:1])
+    write_report(outcomes, study / "report.html", "A study", (), ())
+    [link] = [link for link in Page((study / "report.html").read_text("utf-8")).links if link.startswith("runs/")]
+    assert (study / link / "config.toml").is_file()
+    assert not [link for link in Page(report(outcomes, tmp_path)).links if "runs/" in link]
+
+
 def first_column(page):
     return page.locator("#results tbody th").all_inner_texts()
 
@@ -233,7 +256,8 @@ def test_in_a_browser(entries, figures, opened, tmp_path):
                if text]
     assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) == 2
     assert page.locator("#results [aria-sort]").count() == 1
-    page.get_by_role("button", name="where weights come from").click()
+    head = page.locator("#results th", has_text="where weights come from")
+    head.click(position={"x": head.bounding_box()["width"] - 3, "y": 3})  # beside the words
     assert first_column(page) == ["dct-mnist", "coordinate-mnist", "direct-mnist+snes"]
 
     film = page.locator(".film").first
@@ -246,6 +270,9 @@ def test_in_a_browser(entries, figures, opened, tmp_path):
     page.keyboard.press("ArrowRight")
     assert film.locator("output").inner_text() == "round 8"
 
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(color_scheme="dark")
+    assert light == "rgb(255, 255, 255)" != page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert [event for event in events if not event.startswith(("file://", "data:"))] == []
     assert events[0].startswith("file://") and sum(event.startswith("file://") for event in events) == 1
 

@@ -15,6 +15,7 @@ def test_mean_and_its_interval():
     assert estimate.value == pytest.approx(0.92)
     assert 0.9 <= estimate.low < 0.92 < estimate.high <= 0.94
     assert mean([0.5]).low is None and mean([0.5]).value == 0.5
+    assert mean([0.5, 0.6, 0.7]).low is None and mean([0.5, 0.6, 0.7, 0.8]).low is not None
     many = np.random.default_rng(0).random(20)
     assert mean(many) == mean(many)  # though resampled at random
 

@@ -39,9 +39,11 @@ def plain(own, target, weights, start, most_steps):
     return total, count
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["those that act", "all at once"])
 @pytest.mark.parametrize("kind", ["recurrent", "mlp", "linear"])
 @pytest.mark.parametrize("name", environment_names())
-def test_equals_a_plain_loop(name, kind):
+def test_equals_a_plain_loop(name, kind, at_once, monkeypatch):
+    monkeypatch.setattr(_rollout, "takes_all_at_once", lambda device: at_once)
     own = environment(name)
     target = controller(own, kind)
     weights = random_weights(target)

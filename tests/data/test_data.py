@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from hyperevo.data import DataMissing, dataset_names, fetch, load_images, verify
 from hyperevo.data import _files as files
@@ -74,8 +75,10 @@ def test_real_data_sets(name, real_data):
         assert data.train_images.mean() == pytest.approx(33.318, abs=1e-3)
 
 
-def test_digits_need_no_files():
-    data = load_images("digits")
+def test_digits_come_along_and_are_those_of_scikit_learn():
+    data, own = load_images("digits"), load_digits()
+    assert (np.concatenate([data.train_images, data.test_images]) == own.images).all()
+    assert (np.concatenate([data.train_labels, data.test_labels]) == own.target).all()
     assert data.train_images.shape == (1500, 8, 8) and data.test_images.shape == (297, 8, 8)
     assert data.train_images.max() == data.maximum == 16
     assert data.checksum == load_images("digits").checksum
@@ -83,7 +86,7 @@ def test_digits_need_no_files():
 
 def test_all_data_sets_are_found_by_file_name():
     assert dataset_names() == [
-        "cifar10", "digits", "enwik8", "fashion", "mnist", "omniglot", "ptb", "tinyshakespeare"]
+        "cifar10", "digits", "enwik8", "fashion", "mnist", "multi30k", "omniglot", "ptb", "tinyshakespeare"]
     with pytest.raises(UserError, match="no data set called 'mnits'; did you mean 'mnist'"):
         load_images("mnits")
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from hyperevo import devices
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.coordinate import Settings
 from hyperevo.errors import UserError
@@ -57,6 +58,18 @@ def test_equals_one_query_per_connection(activation, hidden):
 def test_appendix_a1_has_801_genes():
     geometry = {"hidden.weight": ParameterGeometry(Sheet((16, 16)), Sheet((28, 28)))}
     assert build_encoding(Settings(hidden=(25, 25), activation="relu"), geometry, CPU).genes == 801
+
+
+@pytest.mark.parametrize("activation", ["sine", "relu"])
+def test_blocks_of_networks_are_computed_as_each_alone(activation, monkeypatch):
+    encoding = build_encoding(Settings(hidden=(5, 4), activation=activation, patterns=("readout.weight",)), GEOMETRY,
+                              CPU)
+    genes = torch.randn(5, encoding.genes, generator=torch.Generator().manual_seed(0))
+    alone = encoding.express(genes).dense()
+    monkeypatch.setattr(devices, "takes_all_at_once", lambda device: True)
+    monkeypatch.setattr(devices, "MOST_NUMBERS", 2 * 120 * 10)  # two of the largest pair's networks
+    for name, values in encoding.express(genes).dense().items():
+        torch.testing.assert_close(values, alone[name])
 
 
 @pytest.mark.parametrize("activation", ["sine", "relu"])

@@ -343,7 +343,7 @@ def test_graphs_answer_as_in_neat_python_wherever_they_are_asked():
     generator = torch.Generator().manual_seed(0)
     near, far = (torch.rand(6, size, generator=generator, dtype=torch.float64) for size in (40, 7))
     owner = np.sort(np.random.default_rng(0).integers(0, 4, 40))  # none of the last graph
-    answers = cppns.ask(owner, near, far)
+    answers = cppns.ask(torch.from_numpy(owner), near, far)
     for unit, point in product(range(0, 40, 3), range(7)):
         inputs = (near[:, unit] + far[:, point]).tolist()
         inputs[-1] = math.dist(inputs[:2], inputs[2:4])
@@ -360,11 +360,12 @@ def test_what_a_graph_answers_does_not_depend_on_what_else_is_asked(seed):
     generator = torch.Generator().manual_seed(seed)
     near, far = (torch.randn(5, size, generator=generator) for size in (60, 7))
     owner = np.sort(np.random.default_rng(seed).integers(0, 6, 60))
-    together = Cppns(graphs, numbers, starts, encoding.input_names, torch.float32).ask(owner, near, far)
+    cppns = Cppns(graphs, numbers, starts, encoding.input_names, torch.float32)
+    together = cppns.ask(torch.from_numpy(owner), near, far)
     for number, graph in enumerate(graphs):
         own = Cppns([graph], *graph_numbers([graph]), encoding.input_names, torch.float32)
         units = np.flatnonzero(owner == number)
-        assert torch.equal(own.ask(np.zeros(len(units), dtype=int), near[:, units], far), together[:, units])
+        assert torch.equal(own.ask(torch.zeros(len(units), dtype=torch.long), near[:, units], far), together[:, units])
 
 
 @pytest.mark.parametrize("options", [{}, {"link_expression": True}])

@@ -1,10 +1,21 @@
 """The command line, called as a user calls it."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
+
+CUT_OFF = """
+import os, signal, sys
+
+def hook(event, arguments):
+    if event == "os.rename" and os.fspath(arguments[1]).endswith(os.path.join("checkpoint", "{round:08d}")):
+        os.kill(os.getpid(), {signum})
+
+sys.addaudithook(hook)
+"""
 
 
 @pytest.fixture
@@ -22,4 +33,20 @@ def hyperevo(tmp_path):
         return done
 
     call.environment = environment
+    return call
+
+
+@pytest.fixture
+def cut_off(hyperevo, tmp_path):
+    """Run the command line, and have it send itself a signal just before a round's checkpoint gets its name."""
+    place = tmp_path / "cut off"
+    place.mkdir()
+
+    def call(*arguments, round=4, signum=signal.SIGKILL):
+        (place / "sitecustomize.py").write_text(CUT_OFF.format(round=round, signum=int(signum)))
+        done = subprocess.run([sys.executable, "-m", "hyperevo", *map(str, arguments)], cwd=tmp_path, text=True,
+                              capture_output=True, env={**hyperevo.environment, "PYTHONPATH": str(place)}, timeout=200)
+        assert done.returncode == (-signum if signum == signal.SIGKILL else 128 + signum), done.stderr
+        return done
+
     return call

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,24 +49,12 @@ def bits(run):
     return [(run / file).read_bytes() for file in BITS]
 
 
-def killed(hyperevo, folder, *arguments, out):
-    """A run that is killed after its third round."""
-    process = subprocess.Popen([sys.executable, "-m", "hyperevo", "run", *arguments, "--out", out], cwd=folder,
-                               env=hyperevo.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (folder / out / "checkpoint" / "00000003").exists():
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    assert not (folder / out / "result.json").exists()
-
-
-def test_guests_of_30_lines_run_and_go_on_where_the_run_was_moved_and_their_files_are_gone(hyperevo, folder):
+def test_guests_of_30_lines_run_and_go_on_where_the_run_was_moved_and_their_files_are_gone(hyperevo, cut_off, folder):
     assert all(len(file.read_text().splitlines()) <= 30 for file in GUESTS.glob("*.py"))
-    arguments = ["dct-mnist", *FOUR, *SMALL, "run.rounds=200"]
+    arguments = ["dct-mnist", *FOUR, *SMALL, "run.rounds=20"]
     done = hyperevo("run", *arguments, "--out", "whole", check=0)
     assert "test accuracy" in done.stdout and "whole/figures/receptive_fields.png" in done.stdout
-    killed(hyperevo, folder, *arguments, "--no-figures", out="killed")
+    cut_off("run", *arguments, "--no-figures", "--out", "killed")
     for kind in PARTS:
         (folder / f"my_{kind}.py").unlink()
     shutil.move(folder / "killed", folder / "elsewhere")
@@ -76,8 +63,8 @@ def test_guests_of_30_lines_run_and_go_on_where_the_run_was_moved_and_their_file
     shutil.rmtree(folder / "elsewhere" / "figures")
     assert "elsewhere/figures/learning_curves.png" in hyperevo("plot", "elsewhere", check=0).stdout
     assert not list(folder.rglob("__pycache__"))
-    hyperevo("resume", "elsewhere", "run.rounds=210", "--no-figures", check=0)
-    assert json.loads((folder / "elsewhere" / "result.json").read_text())["rounds"] == 210
+    hyperevo("resume", "elsewhere", "run.rounds=24", "--no-figures", check=0)
+    assert json.loads((folder / "elsewhere" / "result.json").read_text())["rounds"] == 24
 
 
 def test_guests_work_from_python_as_from_the_command_line(hyperevo, folder):

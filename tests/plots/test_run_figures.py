@@ -16,6 +16,7 @@ from hyperevo.plots import save_run_figures
 from hyperevo.plots.run_figures import open_view, save_figure
 from hyperevo.runs.checkpoint import Checkpoint, write_checkpoint
 from hyperevo.runs.files import read_rows, write_folder, write_json
+from hyperevo.runs.own_files import _figures
 from hyperevo.runs.task_facts import read_task
 from hyperevo.targets import mlp
 
@@ -211,3 +212,17 @@ def test_read_task(tmp_path):
     make_run(tmp_path / "run", "direct")
     task = read_task(tmp_path / "run")
     assert (task.data, task.inputs, task.outputs, task.class_names) == ("digits", Sheet((8, 8)), 10, tuple(CLASSES))
+
+
+def test_formats_of_the_config_or_of_the_caller_are_drawn_and_known_as_a_runs_own(tmp_path):
+    make_run(tmp_path / "run", "dct")
+    paths = save_run_figures(tmp_path / "run", formats=["svg", "pdf"])
+    assert {path.suffix for path in paths} == {".svg", ".pdf"} and len({path.stem for path in paths}) * 2 == len(paths)
+    first = [path.read_bytes() for path in paths]
+    assert first[0].startswith(b"<?xml") and first[1].startswith(b"%PDF")
+    assert first == [path.read_bytes() for path in save_run_figures(tmp_path / "run", formats=["svg", "pdf"])]
+    (tmp_path / "run" / "figures" / "mine.pdf").write_bytes(first[1].replace(b"hyperevo", b"somebody"))
+    assert set(_figures(tmp_path / "run")) == set(paths)
+    said = []
+    save_run_figures(tmp_path / "run", observe=lambda done, total, name: said.append((done, total, name)))
+    assert [done for done, _, _ in said] == list(range(said[0][1])) and "learning_curves" in {name for *_, name in said}

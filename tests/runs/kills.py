@@ -33,6 +33,7 @@ KILLED = 137
 
 def config_of(search, seed=0):
     own = [] if search in OWN else [f"search={{name='{search}', population=8}}", "encoding.coefficients=[2]"]
+    own += ["search.refine.rounds=5"] if search == "neat" else []
     return load_config(OWN.get(search, "dct-mnist"), [*SMALL, *own, f"seed={seed}"]).config
 
 
@@ -80,6 +81,12 @@ def whole_run(config, folder, changes=None):
     save_run_figures(folder)
 
 
+def warm_up(config):
+    """Import here what a run needs, so that the processes to come need not."""
+    with tempfile.TemporaryDirectory() as place:
+        whole_run(config, Path(place) / "run")
+
+
 def take_up(config, folder, changes=None):
     """What a user does with a folder that a killed process left."""
     if changes is not None:
@@ -112,6 +119,7 @@ def sweep_of(search, scenario, points, place):
     """(operations, points tried, complaints) of one scenario."""
     config, changes = config_of(search), ["run.rounds=6"] if scenario == "extend" else None
     start, whole = place / "start", place / "whole"
+    warm_up(config)
     if scenario != "run":
         assert child(lambda: whole_run(config_of(search, int(scenario == "overwrite")), start)) == 0
     copy(start, whole)

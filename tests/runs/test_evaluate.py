@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from hyperevo import devices
 from hyperevo.benchmark import random_graphs
 from hyperevo.encodings import cppn, dct
 from hyperevo.encodings.direct import DirectEncoding, Settings
@@ -90,6 +91,13 @@ def test_of_small_networks_more_are_evaluated_at_a_time():
     assert [block_size(small, inputs, memory) for memory in (4.0, 0.001)] == [128, 32]
     found = substrate.build(substrate.Settings(), Sheet((3,)), 1)
     assert block_size(found, torch.zeros(8, 3), 4.0) == 32
+
+
+def test_a_device_that_takes_all_at_once_is_kept_busy_by_every_block(monkeypatch):
+    monkeypatch.setattr(devices, "takes_all_at_once", lambda device: True)
+    small, inputs = mlp.build(mlp.Settings(hidden=((2, 4), (1, 4))), Sheet((2, 4)), 2), torch.zeros(256, 8)
+    # 7,286 numbers a network: 2^28 of them are 36,843 networks, a gigabyte.
+    assert [block_size(small, inputs, memory) for memory in (4.0, 0.1, 0.001)] == [32768, 2048, 32]
 
 
 def test_where_not_even_one_network_fits_it_is_shown_a_part_of_the_examples_at_a_time(monkeypatch):

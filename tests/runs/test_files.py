@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from hyperevo.errors import UserError
 from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.graph import Graph, Node, Topology
-from hyperevo.runs.files import AppendLog, read_folder, read_json, read_tensors, write_folder, write_json, write_text
+from hyperevo.runs.files import (
+    AppendLog,
+    read_folder,
+    read_json,
+    read_tensors,
+    write_folder,
+    write_json,
+    write_tensors,
+    write_text,
+)
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
 
 
@@ -86,3 +95,10 @@ def test_genotypes_round_trip():
     assert torch.equal(again.weights, graph.weights) and torch.equal(again.biases, graph.biases)
     genes = torch.randn(7)
     assert torch.equal(unpack_genotype(*pack_genotype(genes)), genes)
+
+
+def test_tensors_are_read_into_memory_that_is_aligned(tmp_path):
+    tensors = {f"{place}": torch.ones(3 + place) for place in range(6)}
+    write_tensors(tmp_path / "tensors.safetensors", tensors)
+    read = read_tensors(tmp_path / "tensors.safetensors")
+    assert all(torch.equal(read[name], value) and read[name].data_ptr() % 64 == 0 for name, value in tensors.items())

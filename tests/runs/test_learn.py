@@ -74,6 +74,17 @@ def test_half_precision_is_near_the_whole(tmp_path):
     assert 0 < (values[0] - values[1]).abs().item() < 0.05
 
 
+def test_half_precision_trains_normalisations_with_statistics(tmp_path):
+    config = load_config("wrn-40-1", [
+        "task.name=digits", "task.images=40", "task.validation=50", "target.depth=10", "search.optimizer=adam",
+        "search.schedule=constant", "search.steps=[]", "search.learning_rate=0.003", "search.steps_per_round=6",
+        "run.rounds=3", "threads=1", "search.precision=bfloat16", "search.population=2"]).config
+    result = execute(create_run(config, tmp_path / "run"))
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["mean"]) > float(rows[0]["mean"]) and 0 <= result["test_accuracy"] <= 1
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(tmp_path, monkeypatch):
     run = create_run(small_config(), tmp_path / "run")
     monkeypatch.setattr(run.parts.target, "forward", lambda weights, inputs: torch.full(

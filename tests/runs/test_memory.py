@@ -1,9 +1,10 @@
 """What a config would take is reckoned before it is taken, and settings have bounds."""
 
 import pytest
+from pydantic import ValidationError
 
 from hyperevo.components import LARGEST, component_names, find_component
-from hyperevo.config import load_config
+from hyperevo.config import RunConfig, load_config
 from hyperevo.errors import UserError
 from hyperevo.runs import create_run
 
@@ -27,6 +28,7 @@ def test_what_does_not_fit_is_one_line_with_gigabytes(config, overrides, message
 @pytest.mark.parametrize("override", [
     "search.population=4294967296", "search.population=1000000000000000000", "threads=1000000", "run.seconds=inf",
     "run.until=nan", "run.rounds=2147483648", "run.filmstrip=1001", "task.pad=100000", "search.deviation=1e39",
+    "search.deviation=1e-40",
     "search={name='gradient', steps_per_round=1000000000}", "search={name='gradient', steps=[[1, 1e300]]}"])
 def test_numbers_beyond_their_bounds_are_refused_by_key(override):
     key = override.partition("=")[0]
@@ -34,15 +36,47 @@ def test_numbers_beyond_their_bounds_are_refused_by_key(override):
         load_config("dct-mnist", [override])
 
 
-@pytest.mark.parametrize("kind", ["task", "target", "encoding", "search"])
-def test_no_number_is_without_bounds(kind):
-    for name in component_names(kind):
-        settings = find_component(kind, name).settings
-        numbers = [key for key, info in settings.model_fields.items()
-                   if isinstance(info.default, int) and not isinstance(info.default, bool)]
-        for key in numbers:
-            with pytest.raises(ValueError, match=key):
-                settings(**{key: LARGEST + 1})
+def number_fields(settings):
+    """(model, key, JSON schema of one of its numbers) for every number in settings and the tables in them."""
+    schema = settings.model_json_schema()
+    for own in [schema, *schema.get("$defs", {}).values()]:
+        for key, found in own.get("properties", {}).items():
+            yield from ((own.get("title"), key, number) for number in numbers_in(found))
+
+
+def numbers_in(schema):
+    if schema.get("type") in ("number", "integer"):
+        yield schema
+    for inner in [*schema.get("anyOf", []), *schema.get("prefixItems", []),
+                  *([schema["items"]] if isinstance(schema.get("items"), dict) else [])]:
+        yield from numbers_in(inner)
+
+
+ALL_SETTINGS = {f"{kind} {name}": find_component(kind, name).settings
+                for kind in ("task", "target", "encoding", "search") for name in component_names(kind)}
+
+
+@pytest.mark.parametrize("name", [*ALL_SETTINGS, "run"])
+def test_no_number_is_without_bounds(name):
+    for model, key, schema in number_fields(ALL_SETTINGS.get(name, RunConfig)):
+        low = {"minimum", "exclusiveMinimum"} & schema.keys()
+        high = {"maximum", "exclusiveMaximum"} & schema.keys()
+        if schema["type"] == "number" and not (low and high):  # a share, or else a path
+            for value in (0, 1, 1e6):
+                with pytest.raises(ValidationError, match="a share lies between 0 and 1"):
+                    ALL_SETTINGS[name](**{key: value})
+        assert all(abs(schema[bound]) <= 1e12 for bound in low | high) or model == "RunSettings", (model, key)
+
+
+@pytest.mark.parametrize("name", ALL_SETTINGS)
+@pytest.mark.parametrize("value", [LARGEST + 1, -LARGEST - 2, 1e39, -1e300, float("nan"), float("inf")])
+def test_no_setting_takes_a_number_beyond_all_bounds(name, value):
+    settings = ALL_SETTINGS[name]
+    for key in settings.model_fields:
+        for given in (value, [value], [[value, value]], {"key": value}):
+            with pytest.raises(ValidationError) as caught:
+                settings(**{key: given})
+            assert key in [error["loc"][0] for error in caught.value.errors()]
 
 
 @pytest.mark.parametrize(("config", "override"), [("food", "task.retests=[0]"), ("boxes", "task.retests=[1100]")])

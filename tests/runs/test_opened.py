@@ -44,6 +44,8 @@ RUNS = {
     "hyper-rnn": ["adding-hyperlstm", *DIRECT, "task={name='adding', length=3, images=40, validation=20}",
                   "target={name='sequence', layer='hyper-rnn', hidden=6, hyper=4, answer='last step'}"],
     "substrate": ["es-hyperneat-retina", "search.population=20", "run.rounds=1", "threads=1"],
+    "network": ["xor-neat", "search.population=20", "run.rounds=2"],
+    "network, recurrent": ["double-pole-hidden-velocities-neat", "search.population=20", "run.rounds=1"],
 }
 
 

@@ -29,6 +29,16 @@ def test_a_run_killed_at_every_file_operation_ends_as_if_nothing_had_happened(se
     ends_well(HERE / "kills.py", search)
 
 
+def test_runs_killed_at_random_times_end_as_if_nothing_had_happened():
+    ends_well(HERE / "random_kills.py", 2)
+
+
+@LONG
+@pytest.mark.timeout(14000)
+def test_runs_of_all_searches_killed_five_hundred_times_end_as_if_nothing_had_happened():
+    ends_well(HERE / "random_kills.py", 500)
+
+
 def test_of_two_processes_on_one_folder_one_wins_and_one_is_told():
     ends_well(HERE / "pairs.py", 5)
 
@@ -37,3 +47,13 @@ def test_of_two_processes_on_one_folder_one_wins_and_one_is_told():
 @pytest.mark.timeout(1800)
 def test_of_two_processes_on_one_folder_one_wins_and_one_is_told_each_of_a_hundred_times():
     ends_well(HERE / "pairs.py", 100)
+
+
+def test_an_interrupted_run_says_so_and_can_be_opened():
+    ends_well("-W", "ignore", HERE / "interrupts.py", 4)
+
+
+@LONG
+@pytest.mark.timeout(1800)
+def test_an_interrupted_run_says_so_and_can_be_opened_each_of_a_hundred_times():
+    ends_well("-W", "ignore", HERE / "interrupts.py", 100)

@@ -148,3 +148,24 @@ def test_options_that_are_newer_than_a_checkpoint_are_what_they_are_by_default(t
     del values["config"]["search"]["centre"], values["sha256"]
     state.write_bytes(sealed(values))
     assert execute(open_run(tmp_path / "run"))["rounds"] == 6
+
+
+@pytest.mark.parametrize("given", ["many", None, 1.5, -1, 2**31, pytest.param(10**400, id="large"), [1]])
+def test_a_guests_search_that_takes_up_no_number_of_tells_is_told(given, tmp_path, run_until):
+    source = (Path(__file__).parents[1] / "guests" / "my_search.py").read_text()
+    guest = tmp_path / "climb.py"
+    guest.write_text(source.replace('self.best, self.generation = state["best"], state["generation"]',
+                                    'self.best, self.generation = state["best"], state["own"]')
+                     .replace('"generation": self.generation}', '"own": self.generation}'))
+    config = load_config("dct-mnist", ["task={name='digits', images=40}", "target.hidden=[[3,3]]", "run.rounds=3",
+                                       "encoding.coefficients=[2]", f"search={{name='{guest}'}}", "threads=1"]).config
+    run_until(config, tmp_path / "run", 2)
+    state = tmp_path / "run" / "checkpoint" / "00000002" / "state.json"
+    values = json.loads(state.read_text())
+    whole, values["search"]["own"] = dict(values["search"]), given
+    values.pop("sha256")
+    state.write_bytes(sealed(values))
+    with pytest.raises(UserError, match=r"00000002/state.json: search.generation: .* is not an integer from 0 to 2,"):
+        open_run(tmp_path / "run", trust=True)
+    state.write_bytes(sealed(values | {"search": whole}))
+    assert execute(open_run(tmp_path / "run", trust=True))["rounds"] == 3

@@ -77,7 +77,8 @@ def test_two_seeds_at_once_learn_what_each_learns_alone(text):
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(text, tmp_path):
     with pytest.raises(RunFailed, match="search.learning_rate"):
-        execute(create_run(config_of(text, "lstm", "search.learning_rate=1e38", "search.optimizer=sgd"),
+        execute(create_run(config_of(text, "lstm", "search.learning_rate=1e6", "search.optimizer=sgd",
+                                     "search.weight_decay=1e6", "search.steps_per_round=9"),
                            tmp_path / "run"))
 
 

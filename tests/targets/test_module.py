@@ -262,3 +262,40 @@ def test_a_linear_layers_further_parameters_are_placed_by_their_shape():
     assert {name: place.tensor_shape for name, place in geometry.items()} == {
         "weight": (4, 6), "bias": (4,), "scale": (1,), "single": (), "low": (2, 6), "gain": (4,)}
     assert geometry["weight"].source.sizes == (2, 3) and geometry["gain"].target.sizes == (2, 2)
+
+
+def test_one_network_alone_is_not_mapped_and_buffers_are_copied_to_a_device_once():
+    target = ModuleTarget(Everything("means"), SHAPE, Sheet(SHAPE))
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert [target._is_mapped(*case) for case in ((1, gpu), (2, gpu), (2, cpu))] == [False, True, False]
+    elsewhere = torch.device("meta")
+    first, second = target._own_on(elsewhere), target._own_on(elsewhere)
+    assert first and all(value.device == elsewhere and second[name] is value for name, value in first.items())
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_half_precision_products_leave_normalisations_their_statistics(mapped, monkeypatch):
+    seen, normalise = [], torch.nn.functional.batch_norm
+    monkeypatch.setattr(torch.nn.functional, "batch_norm", lambda values, mean, *more: (
+        seen.append((values.dtype, mean.dtype)), normalise(values, mean, *more))[1])
+    target = ModuleTarget(Everything("means"), SHAPE, Sheet(SHAPE))
+    monkeypatch.setattr(ModuleTarget, "_is_mapped", lambda *_: mapped)
+    genes = torch.randn(2, target.size, generator=torch.Generator().manual_seed(0)) * 0.3
+    weights = build_encoding(DirectSettings(scale=1.0), target.geometry, torch.device("cpu")).express(
+        genes.requires_grad_())
+    images = torch.rand(5, 72, generator=torch.Generator().manual_seed(1))
+    expected = target.forward(weights, images)
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = target.forward(weights, images)
+    # Mapped, torch's normalisation would be given statistics of another precision, which it refuses on a GPU.
+    assert {mean for _, mean in seen} == {torch.float32}
+    assert {values for values, _ in seen} == {torch.float32 if mapped else torch.bfloat16}
+    torch.testing.assert_close(outputs, expected, atol=0.1, rtol=0.1)
+    gradient, = torch.autograd.grad(outputs.sum(), genes)
+    assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16), monkeypatch.context() as patch:
+        patch.setattr(ModuleTarget, "_is_mapped", lambda *_: False)
+        target.forward(weights, images)
+    assert {values for values, _ in seen} == {torch.bfloat16}  # no hook is left

@@ -3,11 +3,9 @@
 import copy
 import importlib.util
 import shutil
-from functools import cache
 from pathlib import Path
 
 import pytest
-import sklearn.datasets
 import torch
 from safetensors.torch import load_file
 
@@ -18,7 +16,6 @@ from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.compose import compose, remarks
 from hyperevo.weights import Weights
 
-DIGITS = cache(sklearn.datasets.load_digits)
 SOURCE = Path(__file__).with_name("module_kinds.py")
 CONFIG = """
 threads = {threads}
@@ -65,7 +62,6 @@ KINDS = kinds()
 def config_of(tmp_path, monkeypatch):
     """A function of a module's name and a search: a config in a folder of its own, beside the modules' file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sklearn.datasets, "load_digits", DIGITS)  # read once
     shutil.copy(SOURCE, tmp_path / "kinds.py")
 
     def config(module, search=EVOLVED):

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from hyperevo.config import load_config
+from hyperevo.config import config_values, load_config
 from hyperevo.errors import RunFailed, UserError
+from hyperevo.guests import Code
 from hyperevo.plots import save_run_figures, save_watched
 from hyperevo.plots.run_figures import open_view, run_figures
-from hyperevo.runs import create_run, execute, finished, open_run
+from hyperevo.runs import create_run, crew, execute, finished, open_run, worker
 from hyperevo.runs.files import read_rows
+from hyperevo.runs.parcels import pack
 from hyperevo.tasks._episodes import Episode, World
 
 CALLS = count()
@@ -316,14 +318,64 @@ gymnasium.register("Dying-v0", Dying, max_episode_steps=6)
 
 def test_a_worker_that_dies_is_noticed_though_its_child_lives_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crew, "TRIES", 1)
     (tmp_path / "dying.py").write_text(DYING)
-    run = create_run(config_of("", "task.workers=1", name="dying.py:Dying-v0"), tmp_path / "run")
+    run = create_run(config_of("", "task.workers=1", "search.population=10", name="dying.py:Dying-v0"),
+                     tmp_path / "run")
     started = time.monotonic()
-    with pytest.raises(RunFailed, match=r"^worker process 1 of 1 for dying.py:Dying-v0 died \(exit code 5\); .*resume"):
+    line = r"^1 workers died at one block of 8 networks, .*worker process 1 of 1 \(exit code 5\); .*resume"
+    with pytest.raises(RunFailed, match=line):
         execute(run)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     assert multiprocessing.active_children() == [] and not finished(tmp_path / "run")
     open_run(tmp_path / "run", trust=True).close()
+
+
+STUCK = """
+import time
+import gymnasium
+import numpy as np
+
+class Stuck(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 3 and HOW == "stuck":
+            time.sleep(5)
+        time.sleep(0.05 * (HOW == "slow"))
+        return np.zeros(2, np.float32), 1.0, False, False, {}
+
+gymnasium.register("Stuck-v0", Stuck, max_episode_steps=4)
+"""
+
+
+@pytest.mark.parametrize("how", ["stuck", "slow"])
+def test_a_step_that_never_returns_ends_the_run_and_slow_ones_do_not(how, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(worker, "LONGEST", 0.6)
+    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.3)
+    monkeypatch.setattr(worker, "keep_freed_memory", lambda: None)
+    (tmp_path / "stuck.py").write_text(STUCK.replace("HOW", f"'{how}'"))
+    config = config_of("", name="stuck.py:Stuck-v0")
+    run = create_run(config, None)
+    threads = torch.get_num_threads()
+    try:
+        there = worker.Worker(worker.Order(config_values(config), Code(True), ".", 1.0, "cpu"))
+        request = worker.Request("fitness", 0, pack(run.parts.search.ask()[:2]))
+        if how == "slow":  # longer than one step may take, in all
+            assert len(there.work(request)[0]) == 2
+        else:
+            line = r"^stuck.py:Stuck-v0: step 3 \(episode with seed \d+\) has not returned after 0.6 seconds$"
+            with pytest.raises(RunFailed, match=line):
+                there.work(request)
+    finally:
+        torch.set_num_threads(threads)
+        run.close()
 
 
 # Other tasks

@@ -1,0 +1,205 @@
+"""Overhead, bytes and growth of a population over a Ray cluster on this machine.
+
+    python benchmarks/scale.py [--json FILE] [--quick] [--part overhead|growth|carracing …]
+
+overhead: a generation of 1,000 networks in one process and over one worker, in turns. Counted are seconds of the
+processor, of this process and its worker, which others on the machine hardly change, and seconds of the clock.
+
+growth: 64 blocks whose evaluation only sleeps, over 1 to 8 workers: what remains is the dealing. From it and from the
+processor's time of the run's own process for each block, of `ask` and of `tell`, follows the model of docs/scale.md.
+
+carracing: a generation of `carracing-dct` over two processes of this machine, and over two workers of a cluster.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from hyperevo.benchmark import random_graphs
+from hyperevo.config import load_config
+from hyperevo.encodings.cppn import CppnEncoding
+from hyperevo.genotypes import Genotypes
+from hyperevo.runs import Run, create_run
+from hyperevo.runs.elsewhere import elsewhere
+from hyperevo.runs.evaluate import acting_in, evaluate
+from hyperevo.runs.spread import Spread
+
+ROWS = {"dct-mnist": ["search.population=1000"], "cppn-mnist": ["search.population=1000", "task.images=250"],
+        "direct-mnist": ["search.population=1000", "task.images=250"], "eggroll-mnist": ["search.population=1000"]}
+SLEEP, BLOCKS = 0.05, 64
+
+SLEEPY = '''
+import time
+import torch
+from hyperevo import Task
+from hyperevo.geometry import Sheet
+from hyperevo.measure import ACCURACY
+
+class Sleepy(Task):
+    """A task whose networks' evaluation takes a while, and no processor's time."""
+    inputs, outputs, measure, data_name, checksum, act_together = Sheet((4,)), 2, ACCURACY, "sleep", "none", 16
+    validation = torch.zeros(1, 4), torch.zeros(1)
+
+    def batch(self, seed, generation):
+        return self.validation
+
+    def test(self):
+        return self.validation
+
+    def play(self, target, weights, inputs, wanted):
+        time.sleep(SECONDS if weights.population == 16 else 0)
+        return torch.zeros(weights.population, 1, 1)
+
+    def fitness(self, outputs, wanted):
+        return outputs[:, 0, 0]
+
+    score = fitness
+
+def build(settings, device):
+    task = Sleepy()
+    task.settings = settings
+    return task
+'''
+
+
+def processor_seconds() -> float:
+    """Seconds of the processor that this process and its workers have had."""
+    own = psutil.Process()
+    hosts = [child for child in own.children(recursive=True) if "".join(child.cmdline()[:1]).startswith("ray::Host")]
+    return sum(sum(process.cpu_times()[:2]) for process in (own, *hosts))
+
+
+def _evaluated(run: Run, genotypes: Genotypes) -> None:
+    parts = run.parts
+    evaluate(parts.encoding, parts.target, genotypes, parts.task.batch(0, 0), parts.task.fitness, run.memory_gb,
+             acting=acting_in(parts.task), elsewhere=elsewhere(run, "fitness"))
+
+
+def in_turns(runs: Sequence[Run], turns: int, graphs: Genotypes | None = None) -> list[list[dict[str, float]]]:
+    """Seconds of every turn of every run, of the processor and of the clock, after a first round that is not
+    counted."""
+    found: list[list[dict[str, float]]] = [[] for _ in runs]
+    for turn in range(turns + 1):
+        for run, seen in zip(runs, found, strict=True):
+            before, started = processor_seconds(), time.perf_counter()
+            genotypes = run.parts.search.ask() if graphs is None else graphs
+            _evaluated(run, genotypes)
+            if turn:
+                seen.append({"clock": time.perf_counter() - started, "processor": processor_seconds() - before})
+    return found
+
+
+def median_ratio(ones: Sequence[dict[str, float]], others: Sequence[dict[str, float]], key: str) -> float:
+    """Median over the turns of one's seconds by the other's."""
+    return statistics.median(one[key] / other[key] for one, other in zip(ones, others, strict=True))
+
+
+def overhead(name: str, overrides: Sequence[str], turns: int) -> dict[str, Any]:
+    """A generation of 1,000 networks over one worker against none."""
+    config = load_config(name, [*overrides, "threads=1", "run.memory_gb=4", "run.validate_every=1000"]).config
+    runs = [create_run(config, None), create_run(config, None, spread=Spread("local", 1))]
+    try:
+        encoding = runs[0].parts.encoding
+        # First genomes have no hidden nodes.
+        graphs = random_graphs(encoding, 1000) if isinstance(encoding, CppnEncoding) else None
+        alone, spread = in_turns(runs, turns, graphs)
+        traffic = runs[1].crew.traffic  # type: ignore[union-attr]
+        return {"alone": alone, "one_worker": spread,
+                **{f"overhead_{key}": median_ratio(spread, alone, key) - 1 for key in ("processor", "clock")},
+                "bytes_a_generation": traffic.sent // (turns + 1),
+                "bytes_by_genotypes": traffic.sent / traffic.genotypes}
+    finally:
+        for run in runs:
+            run.close()
+
+
+def growth(workers: Sequence[int]) -> dict[str, Any]:
+    """Seconds of 64 sleeping blocks by the number of workers, and this process's own for each block."""
+    found: dict[str, Any] = {"sleep": SLEEP, "blocks": BLOCKS}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("sleepy.py").write_text(SLEEPY.replace("SECONDS", str(SLEEP)))
+        for count in workers:
+            config = load_config("cartpole-dct", ["task={name='sleepy.py'}", f"search.population={16 * BLOCKS}",
+                                                  "encoding={name='direct'}", "target={name='mlp', hidden=[[8, 8]]}",
+                                                  "run.validate_every=1000"]).config
+            run = create_run(config, None, spread=Spread("local", count))
+            try:
+                _dealt(run)
+                turns = [_dealt(run) for _ in range(5)]
+            finally:
+                run.close()
+            found[str(count)] = {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
+            print(count, found[str(count)], flush=True)
+    return found
+
+
+def _dealt(run: Run) -> dict[str, float]:
+    """Seconds of dealing a generation's blocks, by the clock, and this process's own by its processor."""
+    genotypes = run.parts.search.ask()
+    blocks = [slice(start, start + 16) for start in range(0, len(genotypes), 16)]
+    started, own = time.perf_counter(), time.process_time()
+    assert run.crew is not None
+    run.crew.evaluate("fitness", run.parts.search.generation, genotypes, blocks)
+    return {"clock": time.perf_counter() - started, "own_processor_a_block": (time.process_time() - own) / BLOCKS}
+
+
+def telling(name: str, overrides: Sequence[str]) -> dict[str, float]:
+    """Seconds of the processor that ask and tell take of a generation of 1,000."""
+    run = create_run(load_config(name, [*overrides, "threads=1"]).config, None)
+    seen = []
+    for _ in range(5):
+        started = time.process_time()
+        genotypes = run.parts.search.ask()
+        run.parts.search.tell(torch.randn(len(genotypes), generator=torch.Generator().manual_seed(0)))
+        seen.append(time.process_time() - started)
+    run.close()
+    return {"ask_and_tell": statistics.median(seen)}
+
+
+def carracing(turns: int) -> dict[str, Any]:
+    """Generations of carracing-dct over two processes, and over two workers of a cluster."""
+    config = load_config("carracing-dct", ["run.validate_every=1000"]).config
+    runs = [create_run(config, None, spread=Spread(None, 2)), create_run(config, None, spread=Spread("local", 2))]
+    try:
+        processes, cluster = in_turns(runs, turns)
+        return {"processes": processes, "cluster": cluster, "cluster_by_processes_clock": median_ratio(
+            cluster, processes, "clock")}
+    finally:
+        for run in runs:
+            run.close()
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="few turns: shows that all runs, not how fast")
+    parser.add_argument("--part", action="append", choices=["overhead", "growth", "carracing"])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    parts, turns = options.part or ["overhead", "growth"], 1 if options.quick else 7
+    file = Path(options.json).absolute() if options.json else None
+    found: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
+    work: dict[str, Callable[[], Any]] = {
+        "overhead": lambda: {name: overhead(name, own, turns) | telling(name, own) for name, own in ROWS.items()},
+        "growth": lambda: growth([1, 2] if options.quick else [1, 2, 4, 8]),
+        "carracing": lambda: carracing(1 if options.quick else 3)}
+    for part in parts:
+        found[part] = work[part]()
+        print(json.dumps({part: found[part]}, indent=1), flush=True)
+        if file:
+            file.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Genotypes as a few arrays, which travel from process to process in little more than the bytes of their numbers."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperevo.genotypes import Genotypes, Neighbours
+from hyperevo.graph import Graph, Node, Topology
+from hyperevo.weights import Factored
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Genotypes as arrays, by their kind: genes, graphs, or neighbours, whose centre travels apart from them. Names are
+    those of the nodes' functions, or of the parameters."""
+
+    kind: str
+    arrays: list[np.ndarray]
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays)
+
+
+def pack(genotypes: Genotypes) -> Parcel:
+    """Parcel of a population."""
+    if isinstance(genotypes, Tensor):
+        return Parcel("genes", [_array(genotypes)])
+    if isinstance(genotypes, Neighbours):
+        factors = [_factors(noise) for noise in genotypes.noise.values()]
+        names = tuple(f"{len(own)}{name}" for name, own in zip(genotypes.noise, factors, strict=True))
+        return Parcel("neighbours", [_array(factor) for own in factors for factor in own], names)
+    return _graph_parcel(genotypes)
+
+
+def common_part(genotypes: Genotypes) -> list[np.ndarray]:
+    """Arrays that all genotypes of a population share, which travel once: the centre of neighbours."""
+    return [_array(genotypes.centre)] if isinstance(genotypes, Neighbours) else []
+
+
+def unpack(parcel: Parcel, common: Sequence[np.ndarray], device: torch.device) -> Genotypes:
+    """Population of a parcel and the arrays that travelled apart."""
+    if parcel.kind == "graphs":
+        return _graphs(parcel.names, *parcel.arrays)
+    tensors = [read_only(array).to(device) for array in parcel.arrays]
+    if parcel.kind == "genes":
+        return tensors[0]
+    noise: dict[str, Factored | Tensor] = {}
+    for counted in parcel.names:
+        own, tensors = tensors[:int(counted[0])], tensors[int(counted[0]):]
+        noise[counted[1:]] = own[0] if len(own) == 1 else Factored(*own)
+    return Neighbours(read_only(common[0]).to(device), noise)
+
+
+def packed_state(tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    """Arrays of tensors; of bfloat16 as float32, which holds it."""
+    return [_array(tensor.float() if tensor.dtype == torch.bfloat16 else tensor) for tensor in tensors]
+
+
+def unpacked_state(arrays: Sequence[np.ndarray] | None, device: torch.device) -> tuple[Tensor, ...] | None:
+    """Tensors of arrays; None for None."""
+    return None if arrays is None else tuple(read_only(array).to(device) for array in arrays)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    # Contiguous, or a block would take all rows of its population along.
+    return tensor.detach().cpu().contiguous().numpy()
+
+
+def read_only(array: np.ndarray) -> Tensor:
+    """Tensor on the memory of an array that nobody writes to, as what has travelled is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of just that
+        return torch.from_numpy(array)
+
+
+def _factors(noise: Factored | Tensor) -> list[Tensor]:
+    if isinstance(noise, Tensor):
+        return [noise]
+    return [noise.left, noise.right, *([] if noise.core is None else [noise.core])]
+
+
+def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
+    """Index of every graph's topology; of every topology the numbers of its inputs, nodes and outputs; its outputs; of
+    every node its two functions and its number of sources; their sources; and the graphs' numbers."""
+    topologies: dict[Topology, int] = {}
+    places = [topologies.setdefault(graph.topology, len(topologies)) for graph in graphs]
+    nodes = [node for topology in topologies for node in topology.nodes]
+    names: dict[str, int] = {}
+    functions = [[names.setdefault(name, len(names)) for name in (node.activation, node.aggregation)] for node in nodes]
+    numbers = [_array(torch.cat([vars(graph)[name] for graph in graphs])) for name in NUMBERS]
+    return Parcel("graphs", [
+        _integers(places),
+        _integers([[own.inputs, len(own.nodes), len(own.outputs)] for own in topologies], (-1, 3)),
+        _integers([output for topology in topologies for output in topology.outputs]),
+        _integers([[*own, len(node.sources)] for own, node in zip(functions, nodes, strict=True)], (-1, 3)),
+        _integers([source for node in nodes for source in node.sources]), *numbers], tuple(names))
+
+
+NUMBERS = ("weights", "biases", "responses")
+
+
+def _integers(values: Sequence[object], shape: tuple[int, ...] = (-1,)) -> np.ndarray:
+    """Integers in as few bytes as hold the largest."""
+    array = np.array(values, np.int64).reshape(shape)
+    return array.astype(np.min_scalar_type(int(array.max(initial=0))))
+
+
+def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs: np.ndarray, nodes: np.ndarray,
+            sources: np.ndarray, *numbers: np.ndarray) -> list[Graph]:
+    found = _parted(sources.tolist(), nodes[:, 2].tolist())
+    made = [Node(names[activation], names[aggregation], tuple(own))
+            for (activation, aggregation, _), own in zip(nodes.tolist(), found, strict=True)]
+    topologies = [Topology(inputs, tuple(own), tuple(ends)) for inputs, own, ends in zip(
+        sizes[:, 0].tolist(), _parted(made, sizes[:, 1].tolist()), _parted(outputs.tolist(), sizes[:, 2].tolist()),
+        strict=True)]
+    own = [topologies[place] for place in places.tolist()]
+    links, counts = [topology.links for topology in own], [len(topology.nodes) for topology in own]
+    parts = [read_only(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
+    return [Graph(topology, *values) for topology, *values in zip(own, *parts, strict=True)]
+
+
+def _parted(values: list, lengths: list[int]) -> list[list]:  # type: ignore[type-arg]
+    """Consecutive parts of a list, of these lengths."""
+    return [values[start:stop] for start, stop in pairwise(accumulate(lengths, initial=0))]

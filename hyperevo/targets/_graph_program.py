@@ -1,0 +1,248 @@
+"""Networks of different graphs, computed together: their nodes in an order in which alike ones are one operation.
+
+A `Program` comes from the parameters of the target `network` (see there) by array operations. Values are rows: the
+first input of every network, the second of every network and so on, a row of zeros, a row of ones, then all nodes,
+those of one depth, aggregation and activation together; a column is an example. Weighted sums of a depth are one
+operation for all networks: nodes with fewer links than others read the row of zeros, in last place. So a network
+computes the same, to rounding, whatever networks are beside it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
+
+ACTIVATION_NAMES, AGGREGATION_NAMES = tuple(ACTIVATIONS), tuple(AGGREGATIONS)
+SUMS = tuple(AGGREGATION_NAMES.index(name) for name in ("sum", "mean"))
+
+GAINS = {"sigmoid": 5.0, "tanh": 2.5}
+"""Factors of arguments that are multiplied into weights and biases beforehand; where these functions have reached their
+ends, a further limit of their argument changes nothing."""
+
+PLAIN: dict[str, Callable[..., Tensor]] = {
+    "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": partial(torch.clamp, min=0), "abs": torch.abs,
+    "square": torch.square}
+"""Functions that are one operation, after the factors above."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes start … stop - 1 of all, alike in depth and in whether they sum; others are alike in aggregation and number
+    of links too.
+
+    sources (width · nodes,): rows; the last link of a sum is its bias, from the row of ones. links: index of every
+    weight. runs: (activation, start, stop) of nodes alike in activation.
+    """
+
+    start: int
+    stop: int
+    aggregation: str
+    width: int
+    sources: Tensor
+    links: Tensor
+    runs: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Groups of a population in the order of their computation, without numbers.
+
+    nodes (n,): index of every computed node among the parameters' nodes (P · N); factors (n,): gain of its activation,
+    divided by the number of links for a mean. outputs (outputs · P,): rows. state (P · N,): row of every node of the
+    parameters, that of zeros for nodes that are not computed.
+    """
+
+    networks: int
+    inputs: int
+    groups: tuple[Group, ...]
+    nodes: Tensor
+    factors: Tensor
+    outputs: Tensor
+    state: Tensor
+    recurrent: bool
+    buffers: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
+    """Rows to write to, by number of examples and dtype."""
+
+    @property
+    def before(self) -> int:
+        """Number of rows before those of the nodes."""
+        return self.networks * self.inputs + 2
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Weights (width · nodes, 1), and biases and responses (nodes, 1) of those that do not sum, by group."""
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor | None, ...]
+    responses: tuple[Tensor | None, ...]
+
+    def of(self, group: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Weights, biases and responses of one group."""
+        return self.weights[group], self.biases[group], self.responses[group]
+
+
+def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
+    """Structure of P networks from their parameters, whose numbers are not looked at."""
+    recurrent = "node.depth" not in weights
+    own = {name: weights[name].cpu().numpy() for name in weights if not name.endswith(("bias", "response", "weight"))}
+    networks, most = own["node.activation"].shape
+    links = np.flatnonzero(own["link.target"].reshape(-1) >= 0)
+    owners = links // max(own["link.target"].shape[1], 1)
+    targets = own["link.target"].reshape(-1)[links] + owners * most
+    widths = np.bincount(targets, minlength=networks * most)
+    # A node that nothing leads to keeps its first value, 0, in a recurrent network.
+    computed = (own["node.activation"].reshape(-1) >= 0) & ((widths > 0) | (not recurrent))
+    kinds = _kinds(own, widths, recurrent)
+    nodes = np.flatnonzero(computed)
+    nodes = nodes[np.lexsort(kinds[nodes].T[::-1])]
+    rows = np.full(networks * most, networks * inputs)
+    rows[nodes] = networks * inputs + 2 + np.arange(len(nodes))
+    read = own["link.source"].reshape(-1)[links]
+    sources = np.where(read < inputs, read * networks + owners,
+                       (rows[np.maximum(read - inputs, 0) + owners * most] if most else read))
+    device = weights["node.activation"].device
+    gains = np.array([GAINS.get(name, 1.0) for name in ACTIVATION_NAMES])
+    means = own["node.aggregation"].reshape(-1)[nodes] == SUMS[1]
+    factors = gains[own["node.activation"].reshape(-1)[nodes]] / np.where(means, np.maximum(widths[nodes], 1), 1)
+    asked = rows[(own["output.node"] + np.arange(networks)[:, None] * most).T.reshape(-1)]
+    groups = _groups(kinds[nodes], _incoming(nodes, targets, widths), sources, links, networks * inputs, device)
+    placed = [torch.from_numpy(part).to(device) for part in (nodes, factors, asked, rows)]
+    return Structure(networks, inputs, groups, placed[0], placed[1], placed[2], placed[3], recurrent)
+
+
+def _kinds(own: Mapping[str, np.ndarray], widths: np.ndarray, recurrent: bool) -> np.ndarray:
+    """Kinds (P · N, 4) by which nodes are ordered: depth; 0 for a sum, else aggregation + 1; number of links, 0 for a
+    sum; activation."""
+    activations, aggregations = own["node.activation"].reshape(-1), own["node.aggregation"].reshape(-1)
+    summed = np.isin(aggregations, SUMS)
+    depths = np.zeros_like(activations) if recurrent else own["node.depth"].reshape(-1)
+    return np.stack([depths, np.where(summed, 0, aggregations + 1), np.where(summed, 0, widths), activations], 1)
+
+
+def _incoming(nodes: np.ndarray, targets: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Links in the order of their targets, and the first link and the number of links of every computed node."""
+    order = np.argsort(targets, kind="stable")
+    first = np.cumsum(widths) - widths
+    return order, first[nodes], widths[nodes]
+
+
+def _groups(kinds: np.ndarray, incoming: tuple[np.ndarray, np.ndarray, np.ndarray], sources: np.ndarray,
+            links: np.ndarray, zero: int, device: torch.device) -> tuple[Group, ...]:
+    order, first, widths = incoming
+    edges = np.flatnonzero((kinds[1:, :3] != kinds[:-1, :3]).any(1)) + 1
+    groups = []
+    for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(kinds)], strict=True) if len(kinds) else ():
+        summed, width = bool(kinds[start, 1] == 0), int(widths[start:stop].max())
+        place = np.arange(width)[:, None]
+        held = place < widths[start:stop]
+        chosen = order[np.where(held, first[start:stop] + place, 0)] if len(order) else np.zeros_like(held, dtype=int)
+        read = np.where(held, sources[chosen] if len(sources) else 0, zero)
+        # Index 0 of the weights is a 0 that nobody searches.
+        weights = np.where(held, 1 + (links[chosen] if len(links) else 0), 0)
+        if summed:
+            read = np.concatenate([read, np.full((1, stop - start), zero + 1)])
+        placed = [torch.from_numpy(part.reshape(-1)).to(device) for part in (read, weights)]
+        groups.append(Group(start, stop, "sum" if summed else AGGREGATION_NAMES[kinds[start, 1] - 1], width + summed,
+                            placed[0], placed[1], _runs(kinds[start:stop, 3], start)))
+    return tuple(groups)
+
+
+def _runs(activations: np.ndarray, before: int) -> tuple[tuple[str, int, int], ...]:
+    edges = (np.flatnonzero(activations[1:] != activations[:-1]) + 1).tolist()
+    return tuple((ACTIVATION_NAMES[activations[start]], before + start, before + stop)
+                 for start, stop in zip([0, *edges], [*edges, len(activations)], strict=True))
+
+
+def numbers_of(structure: Structure, weights: Mapping[str, Tensor]) -> Numbers:
+    """Numbers of a structure's groups; differentiable."""
+    links = torch.cat([weights["link.weight"].new_zeros(1), weights["link.weight"].reshape(-1)])
+    nodes, factors = structure.nodes, structure.factors.to(links.dtype)
+    biases = weights["node.bias"].reshape(-1)[nodes]
+    responses = weights["node.response"].reshape(-1)[nodes]
+    gains = torch.cat([factors.new_full((stop - start,), GAINS.get(name, 1.0))
+                       for group in structure.groups for name, start, stop in group.runs]) if len(nodes) else factors
+    found: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
+    for group in structure.groups:
+        own = slice(group.start, group.stop)
+        chosen = links[group.links].view(-1, group.stop - group.start)
+        if group.aggregation == "sum":
+            scaled = torch.cat([chosen * (responses[own] * factors[own]), (biases[own] * gains[own])[None]])
+            found.append((scaled.reshape(-1, 1), None, None))
+        else:
+            found.append((chosen.reshape(-1, 1), (biases[own] * gains[own])[:, None],
+                          (responses[own] * gains[own])[:, None]))
+    return Numbers(*(tuple(part) for part in zip(*found, strict=True))) if found else Numbers((), (), ())
+
+
+def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -> Tensor:
+    """Rows before those of the nodes, from inputs (N, units) or (P, N, units), and room for the nodes; of a recurrent
+    network their values before, from `state` (nodes, N) or 0."""
+    own = inputs.permute(2, 0, 1) if inputs.dim() == 3 else inputs.T[:, None].expand(-1, structure.networks, -1)
+    own = own.reshape(-1, own.shape[-1])
+    if _written_once():
+        zeros = own.new_zeros(1 + len(structure.nodes), own.shape[1])
+        return torch.cat([own, zeros[:1], own.new_ones(1, own.shape[1]), zeros[1:] if state is None else state])
+    key = own.shape[1], own.dtype
+    rows = structure.buffers.get(key)
+    if rows is None:
+        rows = structure.buffers[key] = own.new_zeros(structure.before + len(structure.nodes), own.shape[1])
+        rows[structure.before - 1] = 1
+    rows[: len(own)] = own
+    if structure.recurrent and state is not None:
+        rows[structure.before :] = state
+    elif structure.recurrent:
+        rows[structure.before :] = 0
+    return rows
+
+
+def _written_once() -> bool:
+    """True where no tensor may be overwritten: a gradient is recorded, or the network is exported."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
+def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
+    """Rows with the values of all nodes, from those of `rows_of`, which are overwritten where no gradient is wanted."""
+    before, read = structure.before, rows
+    if _written_once():
+        values = rows if structure.recurrent else rows[:before]
+        answers = [values[:before]]
+        for index, group in enumerate(structure.groups):
+            received = _receive(group, values, *numbers.of(index))
+            answers += [PLAIN.get(name, ACTIVATIONS[name])(received[start - group.start : stop - group.start])
+                        for name, start, stop in group.runs]
+            values = values if structure.recurrent else torch.cat(answers)
+        return torch.cat(answers)
+    into = torch.empty_like(rows[before:]) if structure.recurrent else rows[before:]
+    for index, group in enumerate(structure.groups):
+        received = _receive(group, read, *numbers.of(index))
+        for name, start, stop in group.runs:
+            part, result = received[start - group.start : stop - group.start], into[start:stop]
+            if name in PLAIN:
+                PLAIN[name](part, out=result)
+            else:
+                result.copy_(ACTIVATIONS[name](part))
+    if structure.recurrent:
+        rows[before:] = into
+    return rows
+
+
+def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None, responses: Tensor | None) -> Tensor:
+    """Arguments (nodes, columns) of a group's activations."""
+    nodes, columns = group.stop - group.start, rows.shape[1]
+    if biases is None or responses is None:
+        # Single numbers are gathered four times as fast as rows of one.
+        single = not torch.compiler.is_compiling() and columns == 1
+        read = rows.reshape(-1).index_select(0, group.sources).view(-1, 1) if single \
+            else rows.index_select(0, group.sources)
+        weighted = read * weights if _written_once() else read.mul_(weights)
+        return weighted.view(group.width, nodes * columns).sum(0).view(nodes, columns)
+    if group.width == 0:
+        return (responses * EMPTY_AGGREGATION[group.aggregation] + biases).expand(nodes, columns)
+    weighted = (rows.index_select(0, group.sources) * weights).view(group.width, nodes, columns)
+    return AGGREGATIONS[group.aggregation](list(weighted)) * responses + biases

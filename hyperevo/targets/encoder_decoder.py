@@ -1,0 +1,228 @@
+"""Encoder and decoder with attention: a network that reads a sentence and writes its translation, word by word.
+
+A bidirectional recurrent encoder reads the source; a recurrent decoder, to which the last attentional vector is fed
+with each symbol (input feeding), attends to what the encoder said at every source symbol (Luong, Pham & Manning 2015):
+
+    α_ts ∝ exp(h_t · W_a e_s)        c_t = Σ_s α_ts e_s        a_t = tanh(W_c [h_t; c_t])        P(y) ∝ exp(E a_t + b)
+
+with e the encoder's outputs, h the decoder's, and E the embeddings, which source, target and answer share. Layers are
+those of `hyperevo.dynamic`: every LSTM cell can be one whose weights change at every step (Ha, Dai & Le 2016, A.3.6).
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from hyperevo.components import ComponentSettings
+from hyperevo.data import PADDING
+from hyperevo.dynamic import HyperLSTM, LayerNormLSTM
+from hyperevo.dynamic.layers import RecurrentLayers
+from hyperevo.geometry import Sheet, module_geometry
+from hyperevo.parts import Form, Target, output_units
+from hyperevo.randomness import drawing
+from hyperevo.targets._beam import Beam, State, beam_search
+from hyperevo.targets._lent import Lent
+from hyperevo.weights import Weights
+
+
+class Settings(ComponentSettings):
+    """Options of the encoder and the decoder."""
+
+    name: Literal["encoder-decoder"] = "encoder-decoder"
+    layer: Literal["lstm", "layer-norm-lstm", "hyper-lstm"] = "lstm"
+    """Kind of the recurrent layers; the weights of hyper-lstm change at every step. It has layer normalisation."""
+    embedding: int = Field(256, ge=1, le=32_768)
+    """Numbers of a symbol's embedding, and of the attentional vector."""
+    hidden: int = Field(256, ge=1, le=32_768)
+    """Units of the decoder, and of the encoder in each direction."""
+    hyper: int = Field(64, ge=1, le=32_768)
+    """Units of the network that changes the weights of a hyper-lstm."""
+    hyper_embedding: int = Field(16, ge=1, le=32_768)
+    """N_z, numbers of an embedding in a hyper-lstm."""
+    layers: int = Field(1, ge=1, le=64)
+    """Layers of the encoder and of the decoder."""
+    keep: float = Field(1.0, gt=0, le=1)
+    """Probability that dropout keeps a value, of embeddings, of the encoder's outputs and of attentional vectors."""
+
+
+class EncoderDecoder(nn.Module):
+    """One network; symbols are integers, PADDING after the last of a sentence."""
+
+    def __init__(self, settings: Settings, symbols: int):
+        super().__init__()
+        size, hidden = settings.embedding, settings.hidden
+        self.drop = 1 - settings.keep
+        self.embedding = nn.Embedding(symbols, size)
+        nn.init.normal_(self.embedding.weight, std=size**-0.5)
+        self.encoder: Any = _layers(settings, size, settings.layers, bidirectional=True)
+        self.bridge = nn.Linear(2 * hidden, settings.layers * hidden)
+        self.decoder: Any = nn.ModuleList(_layers(settings, 2 * size if number == 0 else hidden, 1).cells[0]
+                                          for number in range(settings.layers))
+        self.attention = nn.Linear(2 * hidden, hidden, bias=False)
+        self.combine = nn.Linear(3 * hidden, size)
+        self.bias = nn.Parameter(torch.zeros(symbols))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Sources and their translations as far as they are written (N, 2, L) → scores (N, L, symbols) of what comes
+        next."""
+        written = pairs[:, 1, : longest(pairs[:, 1])]
+        state = self.read(pairs[:, 0])
+        vectors = []
+        for symbols in self._dropped(self.embedding(written)).unbind(1):
+            vector, _, state = self.step(symbols, state)
+            vectors.append(vector)
+        scores = self.answers(torch.stack(vectors, 1))
+        return F.pad(scores, (0, 0, 0, pairs.shape[2] - scores.shape[1]))
+
+    def read(self, source: Tensor) -> State:
+        """State before the first symbol: what is attended to, its keys and whether it is there, the last attentional
+        vector, and the parts of every layer's state."""
+        source = source[:, : longest(source)]
+        there = source != PADDING
+        lengths = there.sum(1).clamp(min=1).cpu()
+        packed = pack_padded_sequence(self._dropped(self.embedding(source)), lengths, batch_first=True,
+                                      enforce_sorted=False)
+        outputs = pad_packed_sequence(self.encoder(packed)[0], batch_first=True, total_length=source.shape[1])[0]
+        mean = (outputs * there[..., None]).sum(1) / lengths.to(outputs)[:, None]
+        first = torch.tanh(self.bridge(mean)).chunk(len(self.decoder), 1)
+        parts = [part for cell, hidden in zip(self.decoder, first, strict=True)
+                 for part in (hidden, *(hidden.new_zeros(len(hidden), size) for size in cell.state_sizes[1:]))]
+        outputs = self._dropped(outputs)
+        return (outputs, self.attention(outputs), there, mean.new_zeros(len(source), self.embedding.embedding_dim),
+                *parts)
+
+    def step(self, symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Embedded symbols (N, size) and the state before → attentional vector, attention (N, S), and state after."""
+        outputs, keys, there, fed, *parts = state
+        values, after = torch.cat([symbols, fed], 1), list[Tensor]()
+        for cell in self.decoder:
+            own = tuple(cell(values, tuple(parts[len(after) : len(after) + len(cell.state_sizes)])))
+            after += own
+            values = own[0]
+        shares = torch.bmm(keys, values[..., None])[..., 0].masked_fill(~there, -torch.inf).softmax(1)
+        context = torch.bmm(shares[:, None], outputs)[:, 0]
+        vector = self._dropped(torch.tanh(self.combine(torch.cat([values, context], 1))))
+        return vector, shares, (outputs, keys, there, vector, *after)
+
+    def answers(self, vectors: Tensor) -> Tensor:
+        """Scores (…, symbols) of attentional vectors."""
+        return F.linear(vectors, self.embedding.weight, self.bias)
+
+    def translate(self, source: Tensor, beam: Beam) -> Tensor:
+        """Translations (N, steps) of sources (N, S)."""
+        def step(symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+            vector, shares, after = self.step(self.embedding(symbols), state)
+            scores = self.answers(vector).log_softmax(1)
+            scores[:, PADDING] = -torch.inf
+            return scores, shares, after
+
+        source = source[:, : longest(source)]
+        return beam_search(step, self.read(source), source, beam)
+
+    def _dropped(self, values: Tensor) -> Tensor:
+        return F.dropout(values, self.drop, self.training)
+
+
+def longest(symbols: Tensor) -> int:
+    """Length of the longest of several sentences (N, L), at least 1."""
+    there = (symbols != PADDING).any(0).nonzero()
+    return int(there[-1]) + 1 if len(there) else 1
+
+
+def _layers(settings: Settings, features: int, count: int, bidirectional: bool = False) -> RecurrentLayers:
+    between = 1 - settings.keep if count > 1 else 0.0
+    if settings.layer == "hyper-lstm":
+        return HyperLSTM(features, settings.hidden, count, settings.hyper, settings.hyper_embedding, dropout=between,
+                         bidirectional=bidirectional)
+    return LayerNormLSTM(features, settings.hidden, count, layer_norm=settings.layer == "layer-norm-lstm",
+                         dropout=between, bidirectional=bidirectional)
+
+
+class EncoderDecoderTarget(Target):
+    """P networks that translate the same sentences. `units` counts the values of one pair of symbols."""
+
+    forms: frozenset[Form] = frozenset({"pairs"})
+    every_step = True
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
+        if inputs.sizes != (2, output_units(outputs)):
+            raise ValueError("target.name: encoder-decoder reads pairs of sentences, as task translation gives them")
+        self.settings, self.symbols, self.drops = settings, output_units(outputs), settings.keep < 1
+        self.network = self._made(torch.Generator().manual_seed(0)).requires_grad_(False)
+        self._lent = Lent(self.network)
+        self.geometry = module_geometry(self.network)
+        self.units = 18 * settings.layers * settings.hidden + 6 * settings.embedding + self.symbols
+
+    def _made(self, generator: torch.Generator) -> EncoderDecoder:
+        # Modules draw from torch's own generator, which is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            return EncoderDecoder(self.settings, self.symbols)
+
+    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Initial values of every parameter, as its layer draws them, not as its geometry alone would give them."""
+        return dict(self._made(generator).state_dict())
+
+    def matrices(self) -> dict[str, tuple[Sheet, Sheet]]:
+        """No matrices: a picture would show nothing of matrices that read step by step."""
+        return {}
+
+    def values(self, inputs: Tensor) -> int:
+        """Number of values that a network keeps while it reads one of these pairs."""
+        return inputs.shape[-1] * self.units
+
+    def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """One network as an ordinary module: pairs (N, 2, L) → scores (N, L, symbols)."""
+        return self.loaded(weights).requires_grad_()
+
+    def loaded(self, weights: Mapping[str, Tensor]) -> EncoderDecoder:
+        """Module with one network's weights, for translating step by step."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict({name: weights[name].reshape(place.tensor_shape)
+                                 for name, place in self.geometry.items()})
+        return network.eval()
+
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """Pairs (N, 2, L) of a sentence and its translation as far as it is written → scores (P, N, L, symbols)."""
+        return self.forward_dropping(weights, inputs, None)
+
+    def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int | None) -> Tensor:
+        """Scores as from `forward`, with dropout drawn from a seed, every network's alike; None for none."""
+        with self._networks(weights, inputs.device, draw is not None) as (network, every):
+            scores = []
+            for own in every:
+                with drawing(draw, inputs.device):
+                    scores.append(functional_call(network, own, (inputs,)))
+        return torch.stack(scores)
+
+    @torch.no_grad()
+    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
+                  coverage_penalty: float) -> Tensor:
+        """Translations (P, N, steps) of sentences (N, S) by a beam search, PADDING after the last symbol of each."""
+        beam = Beam(width, most, length_penalty, coverage_penalty)
+        written = [self.loaded(weights.network(number)).to(source.device).translate(source, beam)
+                   for number in range(weights.population)]
+        most = max(own.shape[1] for own in written)
+        return torch.stack([F.pad(own, (0, most - own.shape[1]), value=PADDING) for own in written])
+
+    @contextmanager
+    def _networks(self, weights: Weights, device: torch.device, training: bool) \
+            -> Iterator[tuple[nn.Module, list[dict[str, Tensor]]]]:
+        values = {name: weights.tensor(name).reshape(-1, *place.tensor_shape) for name, place in self.geometry.items()}
+        with self._lent.borrowed(device) as network:
+            network.train(training)
+            yield network, [{name: value[number] for name, value in values.items()}
+                            for number in range(weights.population)]
+
+
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> EncoderDecoderTarget:
+    """The target for a task of pairs of sentences."""
+    return EncoderDecoderTarget(settings, inputs, outputs)

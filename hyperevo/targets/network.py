@@ -1,0 +1,141 @@
+"""Network: nodes and links come with the weights, each network's own, as NEAT's genomes have them.
+
+    value = activation(bias + response · aggregation(weight · value of the source, for every link))
+
+A feed-forward network is computed from its inputs to its outputs. In a recurrent one all nodes are updated at once,
+from the inputs of this step and the nodes' values after the step before, which begin at 0; a node that no link leads to
+stays at 0. So one step takes a value along one link. (Both as neat-python's FeedForwardNetwork and RecurrentNetwork.)
+All networks of a population are computed together, whatever their graphs: see `_graph_program`.
+
+Parameters of P networks of at most N nodes and L links, padded with -1 and 0:
+
+- node.activation, node.aggregation, node.depth (P, N): indices of functions, and longest way from an input; a recurrent
+  network has no depths,
+- node.bias, node.response (P, N),
+- link.source (P, L): an input, or after these a node; link.target (P, L): a node; link.weight (P, L),
+- output.node (P, outputs).
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+from hyperevo.components import ComponentSettings
+from hyperevo.geometry import NETWORK, ParameterGeometry, Sheet
+from hyperevo.parts import Target, output_sheet, output_units
+from hyperevo.targets._graph_program import Numbers, Structure, numbers_of, rows_of, run, structure_of
+from hyperevo.weights import Weights
+
+FEW_VALUES = 2**22
+"""Number of values, 16 MB, that links may read at a time; more examples are taken one part after the other."""
+
+
+class Settings(ComponentSettings):
+    """Options of the network."""
+
+    name: Literal["network"] = "network"
+    steps: int = Field(10, ge=1, le=10_000)
+    """Number of updates of a recurrent network for one example; where it acts, a step is one update."""
+
+
+class NetworkTarget(Target):
+    """P networks at once, of any graphs."""
+
+    own_inputs = True
+    """True: every network may have inputs of its own."""
+
+    def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
+        self.settings = settings
+        self.geometry = {NETWORK: ParameterGeometry(output_sheet(outputs), inputs)}
+        self.units = inputs.units + output_units(outputs)
+        # By a tensor they were made of: whoever acts asks for many steps of the same networks.
+        self._kept = WeakIdKeyDictionary()
+
+    def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """inputs (N, …), or (P, N, …) where every network has its own → outputs (P, N, outputs), not normalised. A
+        recurrent network takes `steps` steps at the same inputs, from zeros on."""
+        own = inputs if inputs.dim() == 3 and len(inputs) == weights.population else inputs.flatten(1)
+        structure, numbers = self._program(weights)
+        most = max((len(group.sources) for group in structure.groups), default=1)
+        return torch.cat([_answer(structure, numbers, piece, self.settings.steps)
+                          for piece in own.split(max(FEW_VALUES // most, 1), -2)], 1)
+
+    def initial(self, population: int, episodes: int, like: Tensor) -> Tensor:
+        """First state (P, 0, episodes): nothing, which stands for nodes at 0."""
+        return like.new_zeros(population, 0, episodes)
+
+    def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """State (P, nodes, N), the values of all nodes, and observations (N, units), or (P, N, units) where every
+        network has its own → the next state, and outputs (P, N, outputs). Feed-forward networks have no state."""
+        structure, numbers = self._program(weights)
+        if not structure.recurrent:
+            return state, _answer(structure, numbers, observations, 1)
+        before = state.reshape(-1, state.shape[2])[structure.nodes] if state.shape[1] else None
+        rows = run(structure, numbers, rows_of(structure, observations, before))
+        return rows[structure.state].view(structure.networks, -1, rows.shape[1]), _outputs(structure, rows)
+
+    def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
+        """Structure and numbers of P networks; those made of the same tensors before are kept."""
+        own = weights.dense()
+        same = tuple((id(part), part._version) for part in own.values())
+        known = self._kept.get(own["link.source"])
+        if known is None or known[0] != same:
+            source = self.geometry[NETWORK].source
+            assert source is not None
+            # The tensors are kept as well: another could get the place in memory of one that is gone.
+            others = [part for name, part in own.items() if name != "link.source"]
+            known = self._kept[own["link.source"]] = [same, structure_of(own, source.units), None, others]
+        _, structure, numbers, _ = known
+        if torch.is_grad_enabled() and any(part.requires_grad for part in own.values()):
+            return structure, numbers_of(structure, own)
+        if numbers is None:
+            numbers = known[2] = numbers_of(structure, own)
+        return structure, numbers
+
+    def module(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """One network as an ordinary module: inputs (N, …) to outputs (N, outputs)."""
+        return PlainGraph(self, Weights({name: value[None] for name, value in weights.items()}))
+
+    def __repr__(self) -> str:
+        ends = self.geometry[NETWORK]
+        assert ends.source is not None
+        return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, nodes as evolved)"
+
+
+class PlainGraph(nn.Module):
+    """One network with a fixed graph, whose parameters are its numbers."""
+
+    def __init__(self, target: NetworkTarget, weights: Weights):
+        super().__init__()
+        self.structure, self.steps = target._program(weights)[0], target.settings.steps
+        self.names = {name: name.replace(".", "_") for name in ("link.weight", "node.bias", "node.response")}
+        for name, own in self.names.items():
+            self.register_parameter(own, nn.Parameter(weights.tensor(name).clone()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs (N, outputs) of inputs (N, …)."""
+        numbers = numbers_of(self.structure, {name: self.get_parameter(own) for name, own in self.names.items()})
+        return _answer(self.structure, numbers, inputs.flatten(1), self.steps)[0]
+
+
+def _answer(structure: Structure, numbers: Numbers, inputs: Tensor, steps: int) -> Tensor:
+    """Outputs (P, N, outputs) of inputs (N, units) or (P, N, units); in a recurrent network after so many steps."""
+    rows = rows_of(structure, inputs)
+    for _ in range(steps if structure.recurrent else 1):
+        rows = run(structure, numbers, rows)
+    return _outputs(structure, rows)
+
+
+def _outputs(structure: Structure, values: Tensor) -> Tensor:
+    """Outputs (P, N, outputs) from the values of all rows."""
+    chosen = values.index_select(0, structure.outputs)
+    return chosen.view(-1, structure.networks, values.shape[1]).permute(1, 2, 0)
+
+
+def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> NetworkTarget:
+    """The target for a task with `inputs` and `outputs`."""
+    return NetworkTarget(settings, inputs, outputs)

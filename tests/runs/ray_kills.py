@@ -1,0 +1,81 @@
+"""Kill a worker at a random time, in run after run over a Ray cluster of two nodes on this machine.
+
+    python tests/runs/ray_kills.py [TRIALS] [RESULTS.json]
+
+Every run, with 1, 2 or 4 workers in turn, ends with the bits of the same run in one process without Ray.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from hyperevo.config import load_config
+from hyperevo.runs import create_run, execute
+from hyperevo.runs.spread import Spread
+
+CONFIG = ["task={name='digits', images=100}", "threads=1", "run.rounds=100", "run.validate_every=20",
+          "run.memory_gb=1.0", "encoding.coefficients=[3]", "search.population=128"]
+FILES = ("metrics.csv", "fitness.bin", "champion/weights.safetensors", "champion/tensors.safetensors")
+
+
+def contents(folder):
+    return [(folder / file).read_bytes() for file in FILES]
+
+
+def kill_one(after, killed):
+    """Kill a worker so many seconds from now."""
+    time.sleep(after)
+    hosts = [process for process in psutil.process_iter(["cmdline"])
+             if "".join((process.info["cmdline"] or [])[:1]).startswith("ray::Host")]
+    if hosts:
+        os.kill(random.choice(hosts).pid, signal.SIGKILL)
+        killed.append(round(after, 3))
+
+
+def trial(config, folder, address, workers):
+    """A run with so many workers, one of which is killed at a random time within a random round."""
+    run, killed = create_run(config, folder, spread=Spread(address, workers)), []
+    chosen, started = random.randint(1, config.run.rounds - 2), time.monotonic()
+
+    def observe(round_):
+        if round_.number == chosen:
+            threading.Thread(target=kill_one, args=(random.uniform(0, round_.seconds), killed)).start()
+
+    execute(run, observe)
+    return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None,
+            "lost": run.crew.traffic.lost,
+            "seconds": round(time.monotonic() - started, 2), "blocks": run.crew.traffic.blocks,
+            "sent_to_genotypes": round(run.crew.traffic.sent / run.crew.traffic.genotypes, 4)}
+
+
+def main(trials, results):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    config, found = load_config("dct-mnist", CONFIG).config, []
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / "alone"
+        execute(create_run(config, alone))
+        for number in range(trials):
+            own = Path(folder) / str(number)
+            told = trial(config, own, cluster.address, (1, 2, 4)[number % 3])
+            found.append({**told, "same_bits": contents(own) == contents(alone)})
+            print(found[-1], flush=True)
+            if results:
+                Path(results).write_text(json.dumps(found, indent=1))
+    cluster.shutdown()
+    killed = [told for told in found if told["killed_after"] is not None]
+    print(f"{sum(told['same_bits'] for told in found)} of {trials} ends are those of one process; in {len(killed)} a "
+          "worker was killed")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2] if len(sys.argv) > 2 else None)
