@@ -1,4 +1,4 @@
-"""Steps along the policy gradient: episodes with drawn actions, their surrogate, and the steps that they are good for."""
+"""Steps along the policy gradient: episodes with drawn actions, their surrogate, and the steps it is good for."""
 
 import torch
 from torch import Tensor

@@ -171,7 +171,8 @@ def _follow_policy_gradient(run: Run, search: FollowsPolicyGradient) -> tuple[Te
     """Take a round's steps along the policy gradient: mean return (P,) of the episodes whose actions were drawn, and 0
     failed networks. Raises RunFailed where it is not finite."""
     seen = []
-    for _ in range(search.steps_per_round):
+    for step in range(search.steps_per_round):
+        beat(step, search.steps_per_round)
         seen.append(learn_policy(search, run.parts, run.config.seed))
         run.evaluations += len(seen[-1])
     mean = torch.stack(seen).mean(0).float().cpu()

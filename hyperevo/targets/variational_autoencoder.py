@@ -17,7 +17,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.generative.trained import DECODER, perceptron
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.parts import Form, Target, output_units
-from hyperevo.randomness import generator_for
+from hyperevo.randomness import drawing
 from hyperevo.weights import Weights
 
 ENCODER = "encoder"
@@ -70,7 +70,8 @@ class VariationalAutoencoder(Target):
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
         """Decoded values from drawn codes, then the means and log-variances of codes, (P, N, outputs + 2 · latent)."""
         means, logarithms = self.encode(weights, inputs)
-        noise = torch.randn(means.shape[1:], generator=generator_for(draw, 0)).to(means)
+        with drawing(draw, means.device):
+            noise = torch.randn(means.shape[1:], dtype=means.dtype, device=means.device)
         decoded = self.decode(weights, means + (logarithms / 2).exp() * noise, inputs)
         return torch.cat([decoded, means, logarithms], 2)
 

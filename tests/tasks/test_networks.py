@@ -10,7 +10,6 @@ from hyperevo.config import check_config
 from hyperevo.errors import UserError
 from hyperevo.generative.networks import read_networks, split_vectors
 from hyperevo.geometry import Sheet
-from hyperevo.randomness import generator_for
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.targets import mlp, variational_autoencoder
 from hyperevo.tasks.networks import Settings, build
@@ -95,7 +94,7 @@ def test_the_autoencoder_is_that_of_torchs_layers():
     decoder = chain("decoder", (LATENT + 2, 5, 7, 9))
     weights = Weights({name: value[None] for name, value in network.items()})
     torch.testing.assert_close(target.forward(weights, inputs)[0], decoder(torch.cat([means, inputs[:, 9:]], 1)))
-    noise = torch.randn(6, LATENT, generator=generator_for(4, 0))
+    noise = torch.randn(6, LATENT, generator=torch.Generator().manual_seed(4))
     drawn = decoder(torch.cat([means + (logarithms / 2).exp() * noise, inputs[:, 9:]], 1))
     torch.testing.assert_close(target.forward_dropping(weights, inputs, 4)[0], torch.cat([drawn, means, logarithms], 1))
 
