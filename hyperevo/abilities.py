@@ -28,6 +28,32 @@ class Acts(Protocol):
         """Outcomes (P, N, …) of P networks' episodes; `fitness` and `score` take them as outputs."""
 
 
+@dataclass(frozen=True)
+class Experience:
+    """Episodes of P networks whose actions were drawn, as N episodes of T steps.
+
+    observations: (P, T, N, features); choices: (P, T, N) indices of actions, or (P, T, N, outputs) disturbed outputs;
+    rewards: (P, T, N), 0 after an episode's end; counted: (P, T, N), 1 for the steps of an episode and 0 after its end.
+    """
+
+    observations: Tensor
+    choices: Tensor
+    rewards: Tensor
+    counted: Tensor
+
+
+@runtime_checkable
+class Explores(Protocol):
+    """A task in whose environment actions can be drawn at random, so that a policy gradient can be followed."""
+
+    def explore(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor,
+                generator: torch.Generator) -> Experience:
+        """Experience of P networks whose actions are drawn from their outputs."""
+
+    def log_likelihoods(self, target: Target, weights: Weights, experience: Experience) -> Tensor:
+        """Logarithm (P, T, N) of the probability or density of every choice, differentiable in the weights."""
+
+
 @runtime_checkable
 class Writes(Protocol):
     """A task whose networks write their answers symbol by symbol when they are judged. While a gradient is followed
@@ -110,7 +136,8 @@ class DropsOut(Protocol):
     """True where its networks do."""
 
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
-        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike."""
+        """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike. What else a
+        task's fitness wants of a network that draws, such as the distribution of its code, may follow the outputs."""
 
 
 @runtime_checkable
@@ -145,6 +172,14 @@ class FixedLength(Protocol):
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) for a gradient to start from."""
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """An encoding whose genotypes have a distribution: it generates networks."""
+
+    def prior(self, size: int, generator: torch.Generator) -> Tensor:
+        """Genotypes (size, genes) drawn from the prior; what they express are samples of networks."""
 
 
 @runtime_checkable
@@ -197,6 +232,20 @@ class FollowsGradient(Protocol):
 
     def loss(self) -> Loss:
         """Options of the loss."""
+
+
+@runtime_checkable
+class FollowsPolicyGradient(Protocol):
+    """A search that follows the gradient of the expected return, from episodes whose actions were drawn. It is told the
+    surrogate of every network, with its graph."""
+
+    steps_per_round: int
+    epochs: int
+    """Steps along the gradient for one experience."""
+
+    def surrogate(self, likelihoods: Tensor, before: Tensor, experience: Experience) -> Tensor:
+        """Values (P,) whose gradient is followed. likelihoods: logarithms (P, T, N) under the present weights, with
+        their graph; before: under the weights that drew the choices."""
 
 
 @runtime_checkable

@@ -30,10 +30,10 @@ Batch = tuple[Tensor, Tensor]
 State = dict[str, Any]
 """Plain data: tensors, numbers, strings, lists and dictionaries of these."""
 
-Form = Literal["values", "sequences", "symbols", "observations", "pairs"]
+Form = Literal["values", "sequences", "symbols", "observations", "pairs", "networks"]
 """Layout of inputs: values (N, units); sequences (N, steps, features); symbols (N, steps), integers; observations
 (N, units) of an environment, one step at a time; pairs (N, 2, steps) of a sentence and an answer as far as it is
-written, integers."""
+written, integers; networks (N, units), weights to be encoded and given back."""
 
 
 def output_units(outputs: int | Sheet) -> int:

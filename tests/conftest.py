@@ -11,7 +11,12 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
+
+from hyperevo.config import check_config
+from hyperevo.runs import create_run, execute
 
 # A first call may take a second where a library is imported or the machine is busy: no test is judged by the clock.
 hypothesis.settings.register_profile("hyperevo", deadline=None)
@@ -46,7 +51,8 @@ def real_data(request, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_files(tmp_path_factory, table_file, image_folder) -> dict[str, Path]:
+def small_files(tmp_path_factory, table_file, image_folder, networks_file, generator_run,
+                digits_generator) -> dict[str, Path]:
     """Small data in every format that tasks read: a text, pen strokes, a table, a folder of images; and a module."""
     folder, random = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
     (folder / "text.txt").write_text("".join(random.choice(list("abcdefgh \n"), 6000)))
@@ -59,7 +65,8 @@ def small_files(tmp_path_factory, table_file, image_folder) -> dict[str, Path]:
         (folder / f"{file}.txt").write_text("\n".join(sentence.format(*own) for own in words) + "\n")
     return {"source": folder / "source.txt", "translation": folder / "translation.txt",
             "text": folder / "text.txt", "strokes": folder / "strokes.npz", "table": table_file,
-            "images": image_folder, "module": folder / "module.py"}
+            "images": image_folder, "module": folder / "module.py", "networks": networks_file,
+            "generator": generator_run, "digits_generator": digits_generator}
 
 
 MODULE = """
@@ -89,6 +96,50 @@ def image_folder(tmp_path_factory) -> Path:
         for number in range(30):
             Image.fromarray(random.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path / name / f"{number}.png")
     return path
+
+
+@pytest.fixture(scope="session")
+def networks_file(tmp_path_factory) -> Path:
+    """Two hundred perceptrons, 10-12-10, whose score is a function of their first bias."""
+    return write_perceptrons(tmp_path_factory.mktemp("networks") / "mine.safetensors", 10, 12, 10)
+
+
+def write_perceptrons(path, inputs, hidden, outputs) -> Path:
+    generator = torch.Generator().manual_seed(4)
+    shapes = {"hidden.weight": (hidden, inputs), "hidden.bias": (hidden,), "readout.weight": (outputs, hidden),
+              "readout.bias": (outputs,)}
+    weights = {name: torch.randn(200, *shape, generator=generator) for name, shape in shapes.items()}
+    save_file({**weights, "table.score": weights["hidden.bias"][:, 0].sigmoid()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def generator_run(tmp_path_factory, networks_file) -> Path:
+    """A finished run that trained a small model of these networks."""
+    return train_generator(tmp_path_factory.mktemp("generator") / "run", networks_file)
+
+
+@pytest.fixture(scope="session")
+def digits_generator(tmp_path_factory) -> Path:
+    """The same of perceptrons 64-4-10, which read digits."""
+    folder = tmp_path_factory.mktemp("digits-generator")
+    return train_generator(folder / "run", write_perceptrons(folder / "mine.safetensors", 64, 4, 10))
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """A function of a new folder, a file of networks and options of the task: the folder of a run that trained a small
+    model of them."""
+    return train_generator
+
+
+def train_generator(folder, networks, **task) -> Path:
+    config = {"name": "model", "task": {"name": "networks", "path": str(networks), **task},
+              "target": {"name": "variational-autoencoder", "latent": 3, "hidden": [8]},
+              "encoding": {"name": "direct", "scale": 1.0}, "search": {"name": "gradient", "steps_per_round": 2},
+              "run": {"rounds": 1, "validate_every": 1, "filmstrip": 0}}
+    execute(create_run(check_config(config, "model.toml"), folder))
+    return folder
 
 
 class Cut(Exception):

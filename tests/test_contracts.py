@@ -31,10 +31,12 @@ VARIANTS = {
     ("encoding", "dct"): [{"coefficients": [2]}, {"direct": ["*.bias"]}],
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
+    ("encoding", "generator"): [{"run": "{generator}"}],
     ("encoding", "network"): [{}, {"recurrent": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
+    ("search", "policy-gradient"): [{"population": 3}, {"ratio": 0.2, "epochs": 3, "clip": 1.0}],
     ("search", "cmaes"): [{}, {"separable": True}],
     ("search", "cosyne"): [{}, {"permute_all": False}],
     ("search", "genetic"): [{}, {"elitist": False}],
@@ -46,6 +48,7 @@ VARIANTS = {
     ("target", "sequence"): [{"hidden": 5, "hyper": 3, "layer": layer, "answer": answer}
                              for layer in ("lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn")
                              for answer in ("every step", "last step")],
+    ("target", "variational-autoencoder"): [{"latent": 3, "hidden": [8]}, {"hidden": [6, 5], "activation": "tanh"}],
     ("target", "wide-resnet"): [{"depth": 10}],
     ("task", "arrays"): [{"path": "{table}", "label": "kind", "inputs": ["first", "second", "third", "fourth"]},
                          {"path": "{table}", "label": ["value", "first"], "inputs": ["second", "third", "fourth"],
@@ -59,6 +62,9 @@ VARIANTS = {
                          {"sampling": "epochs"}],
     ("task", "gymnasium"): [{"most_steps": 50, "validation": 3}],
     ("task", "handwriting"): [{"strokes": "{strokes}", "drawings": 5, "length": 12, "mixtures": 3}],
+    ("task", "networks"): [{"path": "{networks}"},
+                           {"path": "{networks}", "hidden_units": "permuted", "condition": True, "above": 0.2,
+                            "most": 0.9, "examples": 7}],
     ("task", "translation"): [{"pairs": "", "source": "{source}", "target": "{translation}", "symbols": 60,
                                "longest": 20, "sentences": 5}],
     ("target", "encoder-decoder"): [{"embedding": 3, "hidden": 4, "hyper": 3, "hyper_embedding": 2, "layer": layer}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ class Environment:
     OBSERVATIONS: int
     OUTPUTS: int
     MOST_STEPS: int
+    ACTIONS: Literal["discrete", "continuous"]
     reset: Callable[..., Tensor]
     observe: Callable[..., Tensor]
     act: Callable[..., Tensor]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import FollowsGradient, HasSpecies, StepsInPlace
+from hyperevo.abilities import FollowsGradient, FollowsPolicyGradient, HasSpecies, StepsInPlace
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import Rule, bits, check_attributes, check_repr, other_global_seeds
 from hyperevo.encodings import build_encoding
@@ -55,7 +55,7 @@ class Case:
     def tell(self, search: Search) -> Tensor:
         """Tell a search the fitness of what it asks for, with its graph where it follows a gradient."""
         fitness = self.fitness(search.ask())
-        search.tell(fitness if isinstance(search, FollowsGradient) else fitness.detach())
+        search.tell(fitness if isinstance(search, FollowsGradient | FollowsPolicyGradient) else fitness.detach())
         return fitness.detach()
 
 

@@ -133,7 +133,7 @@ def gives_batches(case: Case) -> Iterator[str]:
 def _unlike_form(task: Task, inputs: Tensor) -> Iterator[str]:
     """Lines on inputs that a network of the task cannot read."""
     features = task.inputs.sizes[-1]
-    if task.form in ("values", "observations"):
+    if task.form in ("values", "observations", "networks"):
         yield from shape_line("inputs", inputs, (len(inputs), task.inputs.units))
     elif task.form == "sequences" and (inputs.dim() != 3 or inputs.shape[2] != features):
         yield f"inputs are of shape {tuple(inputs.shape)}, and (N, steps, {features}) is wanted"

@@ -5,11 +5,12 @@ from types import ModuleType
 
 from hyperevo.components import component_names, load_component
 from hyperevo.control._actors import Actors, forward_own
+from hyperevo.control._exploring import explore, log_likelihoods
 from hyperevo.control._rollout import LAST, film, rollout, wobbling_rollout
 from hyperevo.control._sketch import Sketch, Stroke
 
-__all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_names", "film", "forward_own", "rollout",
-           "wobbling_rollout"]
+__all__ = ["LAST", "Actors", "Sketch", "Stroke", "environment", "environment_names", "explore", "film", "forward_own",
+           "log_likelihoods", "rollout", "wobbling_rollout"]
 
 
 def environment_names() -> list[str]:
@@ -21,7 +22,8 @@ def environment(name: str) -> ModuleType:
     """Load an environment's module by name; raises UserError where there is none of that name.
 
     The module defines OBSERVATIONS, the number of a network's inputs; OUTPUTS, the number of its outputs; MOST_STEPS,
-    the longest episode in steps; and these functions of tensors with any leading axes:
+    the longest episode in steps; ACTIONS, "discrete" where the index of the largest output is the action and
+    "continuous" where the outputs are; and these functions of tensors with any leading axes:
 
     - `reset(episodes, generator)`: first states (episodes, values).
     - `observe(state)`: a network's inputs (…, OBSERVATIONS).

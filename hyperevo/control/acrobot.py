@@ -18,6 +18,7 @@ from hyperevo.control._dynamics import runge_kutta, together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 6, 3, 500
+ACTIONS = "discrete"
 wobble = generalisation_starts = None
 """There are none here."""
 

@@ -16,6 +16,7 @@ from hyperevo.control._dynamics import each_number, numbers, together, uniform
 from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
+ACTIONS = "discrete"
 wobble = generalisation_starts = None
 """There are none here."""
 

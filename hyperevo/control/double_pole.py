@@ -18,6 +18,7 @@ from hyperevo.control._dynamics import numbers, runge_kutta
 from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS = 6, 1
+ACTIONS = "continuous"
 MOST_STEPS = 100_000
 """Length of an episode, half an hour: a network that balances so long has solved the task."""
 GENERALISATION_STEPS = 1_000

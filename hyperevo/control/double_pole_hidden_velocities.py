@@ -5,6 +5,7 @@ from torch import Tensor
 
 from hyperevo.control._dynamics import numbers
 from hyperevo.control.double_pole import (
+    ACTIONS,
     GENERALISATION_STEPS,
     MOST_STEPS,
     OUTPUTS,
@@ -17,8 +18,8 @@ from hyperevo.control.double_pole import (
     wobble,
 )
 
-__all__ = ["GENERALISATION_STEPS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "observe",
-           "reset", "sketch", "step", "wobble"]
+__all__ = ["ACTIONS", "GENERALISATION_STEPS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts",
+           "observe", "reset", "sketch", "step", "wobble"]
 
 OBSERVATIONS = 3
 

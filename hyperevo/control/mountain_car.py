@@ -14,6 +14,7 @@ from hyperevo.control._dynamics import together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 2, 3, 200
+ACTIONS = "discrete"
 wobble = generalisation_starts = None
 """There are none here."""
 

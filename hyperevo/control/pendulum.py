@@ -14,6 +14,7 @@ from hyperevo.control._dynamics import together, uniform
 from hyperevo.control._sketch import Sketch, Stroke
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 3, 1, 200
+ACTIONS = "continuous"
 wobble = generalisation_starts = None
 """There are none here."""
 

@@ -5,7 +5,15 @@ from typing import TypeVar
 
 import torch
 
-from hyperevo.abilities import Acts, DropsOut, FollowsGradient, StepsInPlace, Teaches
+from hyperevo.abilities import (
+    Acts,
+    DropsOut,
+    Explores,
+    FollowsGradient,
+    FollowsPolicyGradient,
+    StepsInPlace,
+    Teaches,
+)
 from hyperevo.components import ComponentSettings, component_of
 from hyperevo.config import RunConfig
 from hyperevo.encodings import build_encoding
@@ -117,6 +125,9 @@ def check_fit(parts: Parts, config: RunConfig) -> None:
             check_gradient(parts.task)
         except UserError as error:
             raise UserError(f"{_named(config, 'task', 'search')} do not fit: {error}") from error
+    if isinstance(parts.search, FollowsPolicyGradient) and not isinstance(parts.task, Explores):
+        raise UserError(f"{_named(config, 'task', 'search')} do not fit: search.name: no actions are drawn in task "
+                        f"{config.part('task').name}; a policy gradient is for task control")
     check_graph(parts.search, parts.device)
 
 
@@ -156,7 +167,7 @@ def check_encoding(target: Target, encoding: Encoding, name: str) -> None:
 
 FORMS = {"values": "values (N, units)", "sequences": "sequences (N, steps, features)",
          "symbols": "symbols (N, steps)", "pairs": "pairs of sentences (N, 2, steps)",
-         "observations": "an environment's observations"}
+         "observations": "an environment's observations", "networks": "weights of networks (N, units)"}
 
 
 def check_gradient(task: Task) -> None:
@@ -166,6 +177,11 @@ def check_gradient(task: Task) -> None:
     if isinstance(task, Acts):
         raise UserError(f"search.name: networks act in task {task.settings.name}, which has no gradient to follow; "
                         "use an evolutionary search")
+
+
+def learns(search: Search) -> bool:
+    """True where a search takes steps along a gradient, of fitness or of a policy's return."""
+    return follows_gradient(search) or isinstance(search, FollowsPolicyGradient)
 
 
 def follows_gradient(search: Search) -> bool:

@@ -4,8 +4,9 @@ A run folder holds config.toml, environment.json, task.json (what the network re
 budget in seconds nothing in it depends on time: a resumed run's is the same byte for byte), timing.csv, species.csv for
 searches with species, fitness.bin (every fitness ever told), checkpoint/ (the last two), filmstrip/ (the champion on
 the way), champion/, code/ (files of guests), inputs.json (SHA-256 of the files of data that the config names),
-subwords.model (of tasks with sub-words), start/ (what the search began from), result.json, figures/, run.log and
-run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all that resuming depends on.
+subwords.model (of tasks with sub-words), start/ (what the search began from), generator/ (the model that an encoding
+is), result.json, figures/, run.log and run.lock. Only these are ever removed. Each checkpoint records SHA-256 of all
+that resuming depends on.
 """
 
 import operator

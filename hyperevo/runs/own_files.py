@@ -20,7 +20,10 @@ FILES = ("environment.json", "task.json", "inputs.json", SUBWORDS, *LOGS, "speci
 """A run's own files, and result.json. The config is written first and removed last, for a folder with a config is a
 run."""
 
-FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "start", "log")
+PACKED = ("start", "generator")
+"""Folders of what a config names and the run keeps a copy of: genotypes, a model of networks."""
+
+FOLDERS = ("checkpoint", "filmstrip", "champion", "figures", "code", "log", *PACKED)
 
 BEGUN = (LOCK, "environment.json", "result.json", "checkpoint")
 """Files and folders of which every run that was begun has one."""
@@ -92,7 +95,7 @@ def _below(folder: Path) -> Iterator[Path]:
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         yield path
         yield from [path / name for name in KEPT]
-    yield from [folder / own / name for own in ("champion", "start") for name in KEPT]
+    yield from [folder / own / name for own in ("champion", *PACKED) for name in KEPT]
     yield from _figures(folder)
     for path in _code(folder):
         yield from [path, *path.parents[: len(path.relative_to(folder).parts) - 2]]
@@ -140,7 +143,7 @@ def remove_run(folder: Path) -> None:
     sweep(folder)
     for path in [*_numbered(folder / "checkpoint", 8), *_numbered(folder / "filmstrip", 6)]:
         remove_folder(path, KEPT)
-    for name in ("champion", "start"):
+    for name in ("champion", *PACKED):
         remove_folder(folder / name, KEPT)
     _remove_code(folder)
     remove_logs(folder)
@@ -164,7 +167,7 @@ def _remove_code(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left unfinished in a run folder that this process has locked. Figures are drawn
     without the lock: those that another living process draws stay."""
-    for place in [folder, *(folder / name for name in ("checkpoint", "filmstrip", "champion", "start")),
+    for place in [folder, *(folder / name for name in ("checkpoint", "filmstrip", "champion", *PACKED)),
                   *{path.parent for path in _code(folder)}]:
         _sweep(place, living=False)
     sweep_figures(folder / "figures")

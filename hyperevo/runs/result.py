@@ -14,7 +14,7 @@ from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotypes, pack_genotype, stack
 from hyperevo.measure import Measure
 from hyperevo.parts import Batch, Parts
-from hyperevo.runs.compose import follows_gradient, gene_counts, weight_origins
+from hyperevo.runs.compose import gene_counts, learns, weight_origins
 from hyperevo.runs.confusion import confusion
 from hyperevo.runs.cost import operations, total
 from hyperevo.runs.environment import peak_memory_gb
@@ -153,7 +153,7 @@ def _operations(run: Run, population: Genotypes) -> int:
     counted = operations(parts.encoding, parts.target, population, parts.task.calibration(6))
     # An episode counts as if it went on to its end.
     examples = run.examples_seen * parts.task.steps_per_example
-    return total(run.evaluations, examples, *counted, learns=follows_gradient(parts.search))
+    return total(run.evaluations, examples, *counted, learns=learns(parts.search))
 
 
 def _of_everyone(parts: Parts, examples: Batch, calibration: Batch, memory_gb: float) -> dict[str, list[float]]:

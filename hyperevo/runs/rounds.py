@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Acts, Continues, FollowsGradient, Lessons, ReadsOn, Teaches
+from hyperevo.abilities import Acts, Continues, FollowsGradient, FollowsPolicyGradient, Lessons, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
 from hyperevo.genotypes import Genotype, Genotypes, Neighbours
@@ -23,6 +23,7 @@ from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
 from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.logged import told
+from hyperevo.runs.policies import learn_policy
 from hyperevo.runs.pulse import beat
 from hyperevo.runs.result import Result, finish
 from hyperevo.runs.state import Champion, Round, Run
@@ -70,7 +71,10 @@ def one_round(run: Run) -> Round:
     generation = search.generation
     _plan_by_clock(run)
     learned = isinstance(search, FollowsGradient)
-    fitness, failed = _follow_gradient(run, search) if isinstance(search, FollowsGradient) else _evolve(run)
+    if isinstance(search, FollowsPolicyGradient):
+        fitness, failed = _follow_policy_gradient(run, search)
+    else:
+        fitness, failed = _follow_gradient(run, search) if isinstance(search, FollowsGradient) else _evolve(run)
     run.round += 1
     before, run.seconds = run.seconds, run.seconds + time.perf_counter() - started
     score = _validate(run) if run.round % settings.validate_every == 0 or spent(run) >= 1 else None
@@ -160,6 +164,21 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     if not torch.isfinite(mean).all():
         raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
                         "or search.clip may help")
+    return mean, 0
+
+
+def _follow_policy_gradient(run: Run, search: FollowsPolicyGradient) -> tuple[Tensor, int]:
+    """Take a round's steps along the policy gradient: mean return (P,) of the episodes whose actions were drawn, and 0
+    failed networks. Raises RunFailed where it is not finite."""
+    seen = []
+    for step in range(search.steps_per_round):
+        beat(step, search.steps_per_round)
+        seen.append(learn_policy(search, run.parts, run.config.seed))
+        run.evaluations += len(seen[-1])
+    mean = torch.stack(seen).mean(0).float().cpu()
+    if not torch.isfinite(mean).all():
+        raise RunFailed(f"the return is not finite after step {run.parts.search.generation}; a smaller "
+                        "search.learning_rate or search.clip may help")
     return mean, 0
 
 

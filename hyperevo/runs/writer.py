@@ -22,7 +22,7 @@ LOGS = ("metrics.csv", "timing.csv", "fitness.bin")
 SUBWORDS = "subwords.model"
 """Model of the sub-words of a task whose symbols are some."""
 FIXED = ("environment.json", "task.json", "inputs.json", SUBWORDS, "code/sources.json", "start/state.json",
-         "start/tensors.safetensors")
+         "start/tensors.safetensors", "generator/state.json", "generator/tensors.safetensors")
 """Files that stay as they are while the run goes on, if they are there."""
 LOCK = "run.lock"
 

@@ -16,9 +16,18 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from hyperevo.abilities import Scene
+from hyperevo.abilities import Experience, Scene
 from hyperevo.components import TaskSettings, nearest
-from hyperevo.control import LAST, environment, environment_names, film, rollout, wobbling_rollout
+from hyperevo.control import (
+    LAST,
+    environment,
+    environment_names,
+    explore,
+    film,
+    log_likelihoods,
+    rollout,
+    wobbling_rollout,
+)
 from hyperevo.devices import resident
 from hyperevo.geometry import Sheet
 from hyperevo.measure import MEAN_RETURN
@@ -88,7 +97,7 @@ class Control(Task):
         self.settings, self.environment = settings, environment(settings.environment)
         self.device, self.data_name = torch.device(device), settings.environment
         self.inputs, self.outputs = shape(settings)
-        self.without_gradient = NO_GRADIENT.format(settings.environment)
+        self.without_gradient = f"{NO_GRADIENT.format(settings.environment)}, or policy-gradient"
         self.steps_per_example = settings.most_steps or self.environment.MOST_STEPS
         self.validation = self._held_out("validation")
 
@@ -124,6 +133,15 @@ class Control(Task):
         play = wobbling_rollout if self.settings.fitness == "damped" else rollout
         played = play(self.environment, target, weights, starts, int(most_steps.max()))
         return torch.stack([part.to(starts.dtype) for part in played], 2)
+
+    def explore(self, target: Target, weights: Weights, starts: Tensor, most_steps: Tensor,
+                generator: torch.Generator) -> Experience:
+        """Experience of every network, with actions drawn from its outputs, from first states (N, values)."""
+        return explore(self.environment, target, weights, starts, int(most_steps.max()), generator)
+
+    def log_likelihoods(self, target: Target, weights: Weights, experience: Experience) -> Tensor:
+        """Logarithm (P, T, N) of the probability, or density, of every choice; differentiable in the weights."""
+        return log_likelihoods(self.environment, target, weights, experience)
 
     def film(self, target: Target, weights: Weights, seed: int) -> Iterator[Scene]:
         """One network's episode, before every step and after the last."""

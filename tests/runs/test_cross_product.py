@@ -34,13 +34,15 @@ OPTIONS = {
              "gymnasium": "most_steps=5, episodes=1, validation=1",
              "image-folder": "path='{images}', size=[8, 8], images=20",
              "handwriting": "strokes='{strokes}', drawings=4, length=8, mixtures=2", "mnist": FEW,
+             "networks": "path='{networks}', examples=20",
              "translation": "source='{source}', target='{translation}', symbols=60, longest=20, sentences=3"},
     "target": {"convnet": "channels=[2], kernel=3", "mlp": "hidden=[[2, 2]]", "recurrent": "hidden=3",
                "module": "module='{module}:linear', arguments={{inputs={inputs}, outputs={outputs}}}",
                "sequence": "hidden=3, answer='{answer}'", "encoder-decoder": "embedding=3, hidden=3",
+               "variational-autoencoder": "latent=2, hidden=[3]",
                "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
-                 "es-hyperneat": "maximum_depth=2"},
+                 "es-hyperneat": "maximum_depth=2", "generator": "run='{generator}'"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
@@ -74,8 +76,8 @@ def configure(small_files):
         own.close()
         return load_config("dct-mnist", [
             given, described("target", target, **values),
-            described("encoding", encoding, graph=GRAPH), described("search", search), "run.rounds=2",
-            "run.validate_every=1", "threads=1", *more]).config
+            described("encoding", encoding, graph=GRAPH, generator=small_files["digits_generator"]),
+            described("search", search), "run.rounds=2", "run.validate_every=1", "threads=1", *more]).config
 
     return config
 
@@ -104,7 +106,7 @@ def runs_or_is_refused(config, first, second):
 
 def task_for(target):
     """A task that a target reads."""
-    return "translation" if target == "encoder-decoder" else "digits"
+    return {"encoder-decoder": "translation", "variational-autoencoder": "networks"}.get(target, "digits")
 
 
 def beside(target):
@@ -113,7 +115,7 @@ def beside(target):
 
 
 RUN_WITH = {"adding": {"recurrent", "sequence"}, "characters": {"sequence"}, "handwriting": {"sequence"},
-            "translation": {"encoder-decoder"}}
+            "networks": {"variational-autoencoder"}, "translation": {"encoder-decoder"}}
 IMAGES = {"boxes", "cifar10", "denoising", "digits", "fashion", "image-folder", "mnist", "retina"}
 """Tasks that convolutions can read."""
 
@@ -154,6 +156,10 @@ FIXED = set(component_names("encoding")) - {"cppn", "es-hyperneat", "network"}
 @pytest.mark.parametrize("encoding", component_names("encoding"))
 def test_every_encoding_with_every_search(configure, encoding, search):
     target = {"es-hyperneat": "substrate", "network": "network"}.get(encoding, "mlp")
+    if search == "policy-gradient":
+        assert runs_or_is_refused(configure("control", target, encoding, search), "encoding", "search") \
+            == (encoding in FIXED - {"generator"})
+        return
     ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
     own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
     assert ran == (encoding in own.get(search, FIXED))
@@ -165,7 +171,8 @@ def test_every_encoding_with_every_target(configure, encoding, target):
     graphs = encoding not in FIXED
     config = configure(task_for(target), target, encoding, "neat" if graphs else "snes")
     ran = runs_or_is_refused(config, "target", "encoding")
-    assert ran or {"substrate", "network"} & {target, encoding} or encoding in ("es-hyperneat", "fixed-graph")
+    assert ran or {"substrate", "network"} & {target, encoding} or encoding in ("es-hyperneat", "fixed-graph",
+                                                                                "generator")
     assert ran or (target, encoding) != ("network", "network")
 
 

@@ -18,6 +18,10 @@ SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rou
 
 
 def small_config(tmp_path: Path, search: str):
+    if search == "policy-gradient":
+        small = [override for override in SMALL if not override.startswith("task.")]
+        return load_config("cartpole-policy-gradient", [*small, "task.most_steps=30", "task.validation=4",
+                                                        "search.ratio=0.2", "search.epochs=2"]).config
     own = {"neat": "cppn-mnist", "eggroll": "eggroll-mnist"}
     if search in own:
         return load_config(own[search], SMALL).config
