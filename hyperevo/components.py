@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
 
 from hyperevo.errors import UserError, shown
 from hyperevo.guests import OWN, Code, CodeName, Source, is_guest_name
@@ -45,8 +45,18 @@ GROUPS = {"data set": "hyperevo.data", "task": "hyperevo.tasks", "target": "hype
 BUILDS = {"task": "build(settings, device)", "target": "build(settings, inputs, outputs)",
           "encoding": "build(settings, geometry, device)", "search": "build(settings, encoding, seed)"}
 
-Positive = Annotated[float, Field(ge=1e-12, le=1e6)]
-"""Size, rate or deviation, greater than 0; float32 holds its square, and its sixth power."""
+SMALLEST = 1e-12
+"""Smallest size, rate or deviation: float32 holds its square, and that of a million."""
+
+
+def _not_too_small(value: float) -> float:
+    if value < SMALLEST:
+        raise ValueError(f"is smaller than {SMALLEST:g}")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, le=1e6), AfterValidator(_not_too_small)]
+"""Size, rate or deviation, greater than 0."""
 
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 """Number that may be 0."""

@@ -31,6 +31,12 @@ def stage(source: Path) -> None:
                 shutil.copy(file, copied)
     shutil.copytree(HERE / "gallery", source / "examples")
     shutil.copytree(HERE / "pages", source, dirs_exist_ok=True)
+    index = source / "index.md"
+    text = index.read_text("utf-8")
+    more = [f"docs/{file.name}" for file in sorted((ROOT / "docs").glob("*.md")) if f"docs/{file.name}" not in text]
+    if more:  # pages that the index does not place are found all the same
+        tree = ["```{toctree}", ":caption: More", ":maxdepth: 1", "", *more, "```", ""]
+        index.write_text("\n".join([text, *tree]), "utf-8")
 
 
 def main() -> int:

@@ -45,8 +45,10 @@ VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for
     ("direct", ["encoding={name='direct', scale=1.0}"]),
     ("cppn", [f"encoding={{name='cppn', maximum_weight={HEAVIEST[version]}}}", NEAT])]}
 # NEAT's own networks: configs of their own, and budgets around what Stanley & Miikkulainen (2002) report.
-VARIANTS |= {"markov-neat": ("double-pole-neat", []), "hidden-neat": ("double-pole-hidden-velocities-neat", [])}
-BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 20_000, "hidden-neat": 100_000}
+VARIANTS |= {"markov-neat": ("double-pole-neat", []), "hidden-neat": ("double-pole-hidden-velocities-neat", []),
+             "markov-neat-alone": ("double-pole-neat", ["search.population=150", "search.refine.rounds=0",
+                                                        "search.stagnation=20", "search.species_elitism=2"])}
+BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 10_000, "hidden-neat": 66_000, "markov-neat-alone": 20_000}
 SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 16, 200
 """Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
 candidates of a run that are tried together; and how many of Gruau's starts."""
@@ -185,7 +187,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     results = Path(__file__).with_name("results.csv")
-    for version in ("markov-neat", "hidden-neat", *CONFIGS):
+    for version in (*list(BUDGET)[2:], *CONFIGS):
         names = [name for name in options.names if name == version or version in CONFIGS and name.startswith(version)
                  and name not in BUDGET]
         wanted = [(name, seed) for name in names for seed in range(options.seeds)]

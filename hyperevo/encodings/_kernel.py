@@ -62,6 +62,15 @@ def _within(z, limit):
 
 
 @triton.jit
+def _exp(z):
+    """e^z to the last bits: the GPU's own multiplies z by log2 e first, which rounds away what a large z needs."""
+    z = _at_least(z, -200.0)
+    whole = tl.floor(z * 1.4426950408889634 + 0.5)
+    rest = z - whole * 0.693359375 + whole * 2.12194440e-4  # the two parts of ln 2
+    return tl.exp2(whole) * tl.exp(rest)
+
+
+@triton.jit
 def activated(function, z):
     """Value of the activation function with an index, for every point: those of `hyperevo.functions`."""
     if function == SIN:
@@ -70,11 +79,11 @@ def activated(function, z):
         z = tl.cos(_within(5.0 * z, 60.0))
     elif function == GAUSS:
         z = _within(z, 3.4)
-        z = tl.exp(-5.0 * z * z)
+        z = _exp(-5.0 * z * z)
     elif function == SIGMOID:
-        z = 1.0 / (1.0 + tl.exp(-_within(5.0 * z, 60.0)))
+        z = 1.0 / (1.0 + _exp(-_within(5.0 * z, 60.0)))
     elif function == TANH:
-        z = 2.0 / (1.0 + tl.exp(-2.0 * _within(2.5 * z, 60.0))) - 1.0
+        z = 2.0 / (1.0 + _exp(-2.0 * _within(2.5 * z, 60.0))) - 1.0
     elif function == ABS:
         z = tl.abs(z)
     elif function == RELU:
@@ -88,19 +97,19 @@ def activated(function, z):
     elif function == HAT:
         z = _at_least(1.0 - tl.abs(z), 0.0)
     elif function == SOFTPLUS:
-        z = 0.2 * tl.log(1.0 + tl.exp(_within(5.0 * z, 60.0)))
+        z = 0.2 * tl.log(1.0 + _exp(_within(5.0 * z, 60.0)))
     elif function == ELU:
-        z = tl.where(z > 0.0, z, tl.exp(_at_most(z, 0.0)) - 1.0)
+        z = tl.where(z > 0.0, z, _exp(_at_most(z, 0.0)) - 1.0)
     elif function == LELU:
         z = tl.where(z > 0.0, z, 0.005 * z)
     elif function == SELU:
-        z = tl.where(z > 0.0, SCALE * z, SCALE * ALPHA * (tl.exp(_at_most(z, 0.0)) - 1.0))
+        z = tl.where(z > 0.0, SCALE * z, SCALE * ALPHA * (_exp(_at_most(z, 0.0)) - 1.0))
     elif function == INV:
         z = tl.where(z == 0.0, 0.0, 1.0 / tl.where(z == 0.0, 1.0, z))
     elif function == LOG:
         z = tl.log(_at_least(z, 1e-7))
     elif function == EXP:
-        z = tl.exp(_within(z, 60.0))
+        z = _exp(_within(z, 60.0))
     elif function == CUBE:
         z = z * z * z
     return z

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyperevo.plots._style import INK, NEGATIVE, POSITIVE, new_figure
 
-MOST_UNITS = 80
+MOST_UNITS = 60
 """Largest number of units of a network that is drawn."""
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")

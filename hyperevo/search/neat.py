@@ -30,6 +30,7 @@ from hyperevo.genotypes import Genotypes, as_graphs
 from hyperevo.graph import Graph, without_garbage_collection
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._neat_fitness import finite, shared
 from hyperevo.search._neat_genes import NAMES, WORDS, Pool, pairs
 from hyperevo.search._neat_genomes import (
     Genome,
@@ -53,9 +54,6 @@ from hyperevo.search._neat_table import tabled_graphs
 from hyperevo.search._start import RunStart
 
 logger = logging.getLogger(__name__)
-
-FITNESS_SCALE = 1e6
-"""Factor on fitness: neat-python takes its range for at least 1.0 where species share it, and ours is often a tenth."""
 
 SPECIES_STEP = 1.1
 """Factor by which the compatibility threshold moves per generation, towards the wished number of species."""
@@ -172,7 +170,7 @@ class NeatSearch(Search):
         expected = self.settings.refine.population if self._refinement is not None else len(self.population)
         if fitness.shape != (expected,):
             raise ValueError(f"fitness has shape {tuple(fitness.shape)}, not ({expected},)")
-        fitness = _finite(fitness)
+        fitness = finite(fitness)
         if self._refinement is not None:
             self._tell_refinement(self._refinement, fitness)
         else:
@@ -206,7 +204,7 @@ class NeatSearch(Search):
             self._inherit(genomes, learned)
         self._sizes = {key: len(species.members) for key, species in sorted(self._species.species.items())}
         self._statistics = self._describe(genomes, self._candidates[0])
-        for genome, value in zip(genomes, _shared(fitness).tolist(), strict=True):
+        for genome, value in zip(genomes, shared(fitness).tolist(), strict=True):
             genome.fitness = value
         self._queue = self._plan_refinement()
         self._next_refinement()
@@ -376,20 +374,6 @@ class NeatSearch(Search):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(population {len(self.population):,}, generation {self.generation})"
-
-
-def _finite(fitness: Tensor) -> Tensor:
-    """Fitness (P,) with infinite and undefined values replaced by the lowest finite one."""
-    finite = torch.isfinite(fitness)
-    worst = fitness[finite].min() if bool(finite.any()) else torch.zeros((), dtype=fitness.dtype)
-    return torch.where(finite, fitness, worst)
-
-
-def _shared(fitness: Tensor) -> Tensor:
-    """Fitness (P,) for neat-python's sharing: scaled up, and without the far tail of failed children, which would make
-    all others look alike."""
-    best, median = fitness.max(), fitness.median()
-    return fitness.clamp(min=float(best - 3 * (best - median))) * FITNESS_SCALE
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:

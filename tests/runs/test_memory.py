@@ -28,6 +28,7 @@ def test_what_does_not_fit_is_one_line_with_gigabytes(config, overrides, message
 @pytest.mark.parametrize("override", [
     "search.population=4294967296", "search.population=1000000000000000000", "threads=1000000", "run.seconds=inf",
     "run.until=nan", "run.rounds=2147483648", "run.filmstrip=1001", "task.pad=100000", "search.deviation=1e39",
+    "search.deviation=1e-40",
     "search={name='gradient', steps_per_round=1000000000}", "search={name='gradient', steps=[[1, 1e300]]}"])
 def test_numbers_beyond_their_bounds_are_refused_by_key(override):
     key = override.partition("=")[0]
