@@ -8,7 +8,8 @@ processor, of this process and its worker, which others on the machine hardly ch
 growth: 64 blocks whose evaluation only sleeps, over 1 to 8 workers: what remains is the dealing. From it and from the
 processor's time of the run's own process for each block, of `ask` and of `tell`, follows the model of docs/scale.md.
 
-carracing: a generation of `carracing-dct` over two processes of this machine, and over two workers of a cluster.
+carracing: 16 networks of `carracing-dct` for 120 steps in one process, over two processes of this machine, and over two
+workers of a cluster.
 """
 
 import argparse
@@ -74,7 +75,8 @@ def build(settings, device):
 def processor_seconds() -> float:
     """Seconds of the processor that this process and its workers have had."""
     own = psutil.Process()
-    hosts = [child for child in own.children(recursive=True) if "".join(child.cmdline()[:1]).startswith("ray::Host")]
+    hosts = [child for child in own.children(recursive=True) if "ray::Host" in "".join(child.cmdline()[:1])
+             or "spawn_main" in " ".join(child.cmdline())]
     return sum(sum(process.cpu_times()[:2]) for process in (own, *hosts))
 
 
@@ -168,12 +170,14 @@ def telling(name: str, overrides: Sequence[str]) -> dict[str, float]:
 
 def carracing(turns: int) -> dict[str, Any]:
     """Generations of carracing-dct over two processes, and over two workers of a cluster."""
-    config = load_config("carracing-dct", ["run.validate_every=1000"]).config
-    runs = [create_run(config, None, spread=Spread(None, 2)), create_run(config, None, spread=Spread("local", 2))]
+    config = load_config("carracing-dct", ["run.validate_every=1000", "search.population=16",
+                                           "task.most_steps=120"]).config
+    runs = [create_run(config, None, spread=spread)
+            for spread in (Spread(None, 0), Spread(None, 2), Spread("local", 2))]
     try:
-        processes, cluster = in_turns(runs, turns)
-        return {"processes": processes, "cluster": cluster, "cluster_by_processes_clock": median_ratio(
-            cluster, processes, "clock")}
+        alone, processes, cluster = in_turns(runs, turns)
+        return {"alone": alone, "processes": processes, "cluster": cluster,
+                "cluster_by_processes_clock": median_ratio(cluster, processes, "clock")}
     finally:
         for run in runs:
             run.close()

@@ -41,6 +41,9 @@ def test_plots_need_no_pyplot():
 def test_evotorch_is_imported_only_where_it_searches():
     code = "from hyperevo.config import load_config; load_config('dct-mnist'); import hyperevo.runs"
     assert not modules_after(code) & {"ray", "evotorch"}
+    # Nor do processes of this machine need Ray.
+    code_of_workers = "import hyperevo.runs.local_workers, hyperevo.runs.ray_workers, hyperevo.terminal"
+    assert "ray" not in modules_after(code_of_workers)
     code = ("from hyperevo.config import load_config; from hyperevo.runs.compose import count_without_data; "
             "assert count_without_data(load_config('dct-mnist').config)['encoded_genes'] == 4810")
     assert not modules_after(code) & {"ray", "evotorch"}

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-LONG = ["task={name='gymnasium', environment='Pendulum-v1', workers=2}", "search.population=4", "run.rounds=100000",
+LONG = ["task={name='gymnasium', environment='Pendulum-v1', workers=2}", "search.population=24", "run.rounds=100000",
         "run.until=0"]
 
 
