@@ -224,7 +224,9 @@ def has_its_abilities(case: Case) -> Iterator[str]:
     if isinstance(target, ReadsOn):
         yield from _reads_on(case, target, weights)
     if isinstance(target, Steps):
-        observations = torch.randn(EXAMPLES, case.sheet.sizes[-1], generator=torch.Generator().manual_seed(4))
+        # Who reads sequences too reads a sheet row by row.
+        units = case.sheet.sizes[-1] if "sequences" in target.forms else case.sheet.units
+        observations = torch.randn(EXAMPLES, units, generator=torch.Generator().manual_seed(4))
         state = target.initial(NETWORKS, EXAMPLES, observations)
         for inputs in (observations, observations.expand(NETWORKS, -1, -1)):
             after, outputs = target.step(weights, state, inputs)

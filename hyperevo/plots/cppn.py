@@ -51,8 +51,9 @@ def cppn_graph(graph: Graph, input_names: Sequence[str], output_names: Sequence[
     last = len(layout.layers) - 1
     width = 14.0 if layout.dense else min(max(1.25 * last + 4.0, 8.0), 20.0)
     size = f"({hidden} hidden node{'s' * (hidden != 1)}, {len(layout.routes)} links)"
-    title, note = (f"the network {size}", "inputs enter left, outputs leave right; "
-                   "links that lead back bow below nodes; small numbers name nodes") if network else \
+    back = "links that lead back bow below nodes; " if topology.recurrent else ""
+    title, note = (f"the network {size}", f"inputs enter left, outputs leave right; {back}small numbers name nodes") \
+        if network else \
         (f"the CPPN {size}", "coordinates of two units enter left, the weight between them leaves right; "
          "small numbers name nodes")
     figure = new_figure(width, max(0.44 * layout.tallest + 1.9, 4.5), label, title, note)

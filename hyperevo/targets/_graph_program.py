@@ -185,6 +185,8 @@ def numbers_of(structure: Structure, weights: Mapping[str, Tensor]) -> Numbers:
 def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -> Tensor:
     """Rows before those of the nodes, from inputs (N, units) or (P, N, units), and room for the nodes; of a recurrent
     network their values before, from `state` (nodes, N) or 0."""
+    if inputs.shape[-1] != structure.inputs:
+        raise ValueError(f"networks read {structure.inputs} values, not {inputs.shape[-1]}")
     own = inputs.permute(2, 0, 1) if inputs.dim() == 3 else inputs.T[:, None].expand(-1, structure.networks, -1)
     own = own.reshape(-1, own.shape[-1])
     if _written_once():

@@ -160,6 +160,9 @@ def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(
         for number in range(6):
             module = target.module(weights.network(number))
             torch.testing.assert_close(module(shown), outputs[number])
+        for wrong in (shown[:, :3], each[:, :, :2]):
+            with pytest.raises(ValueError, match="networks read 4 values, not"):
+                target.forward(weights, wrong)
         if not recurrent:
             state, acted = target.step(weights, target.initial(6, 3, shown), shown)
             assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
