@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 from hyperevo.abilities import DropsOut, Lessons, LessonsInPlace, Loss, ReadsOn
 from hyperevo.genotypes import Genotypes
@@ -208,13 +208,13 @@ class _Known(torch.autograd.Function):
     """Values (P,) whose gradient by genotypes (P, genes) is known, each by its own genotype."""
 
     @staticmethod
-    def forward(ctx: Any, genotypes: Tensor, values: Tensor, gradients: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, genotypes: Tensor, values: Tensor, gradients: Tensor) -> Tensor:
         """The values."""
         ctx.save_for_backward(gradients)
         return values
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: BackwardCFunction, outer: Tensor) -> tuple[Tensor, None, None]:
         """The gradient of what was made of the values."""
         gradients, = ctx.saved_tensors
         return outer[:, None] * gradients, None, None

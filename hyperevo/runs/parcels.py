@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.genotypes import Genotypes, Neighbours
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.weights import Factored
+
+Parted = TypeVar("Parted", list[int], np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,6 @@ def _topology(names: tuple[str, ...], inputs: int, nodes: bytes, sources: bytes,
     return Topology(inputs, tuple(own), tuple(ends.tolist()))
 
 
-def _parted(values: Any, lengths: list[int]) -> list[Any]:
+def _parted(values: Parted, lengths: list[int]) -> list[Parted]:
     """Consecutive parts of a list or an array, of these lengths."""
     return [values[start:stop] for start, stop in pairwise(accumulate(lengths, initial=0))]

@@ -216,7 +216,7 @@ class RayWorkers:
         return [(worker, self._result(worker, reference))
                 for reference in ready for worker in [self._asked.pop(reference)]]
 
-    def _result(self, worker: int, reference: Any) -> object:
+    def _result(self, worker: int, reference: object) -> object:
         try:
             found = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:

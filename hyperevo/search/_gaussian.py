@@ -41,7 +41,7 @@ class GaussianSearch(EvotorchSearch):
     def _begin(self, evotorch: Any, problem: Any) -> None:
         recipe, centre = self._recipe, self._centre.to(self._device)
         self._evotorch, self._generator = evotorch, problem.generator
-        self._distribution = getattr(evotorch.distributions, recipe.distribution)(
+        self._distribution = vars(evotorch.distributions)[recipe.distribution](
             {"mu": centre, "sigma": torch.full_like(centre, self._deviation), **recipe.options})
         self._optimizer = None
         if recipe.optimizer == "adam":
