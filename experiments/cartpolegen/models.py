@@ -2,10 +2,10 @@
 
     python experiments/cartpolegen/models.py [--seeds 5] [--networks FILE] [--runs FOLDER] [NAME ...]
 
-NAME: 0-50, 50-100, 100-150, 150-200, all, all-64, conditioned, two (codes of two numbers, for a figure), and acrobot and
-double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is missing, one
-run a model and seed, samples 1,000 networks of each, and writes a row a seed into sampled.csv (conditioned: a row a
-seed and wanted score into conditioned.csv).
+NAME: 0-50, 50-100, 100-150, 150-200, all, all-64 (longer codes), conditioned, two (codes of two numbers, for a figure),
+and acrobot and double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is
+missing, one run a model and seed, samples 1,000 networks of each, and writes a row a seed into sampled.csv
+(conditioned: a row a seed and wanted score into conditioned.csv).
 
 Distances are between aligned networks, in deviations of the training weights, per weight (root mean square). A
 disagreement is the share of states, visited by networks of all groups, in which two networks push to other sides.
