@@ -2,10 +2,10 @@
 
     python experiments/cartpolegen/models.py [--seeds 5] [--networks FILE] [--runs FOLDER] [NAME ...]
 
-NAME: 0-50, 50-100, 100-150, 150-200, all, conditioned, two (codes of two numbers, for a figure), and acrobot and
-double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is missing, one
-run a model and seed, samples 1,000 networks of each, and writes a row a seed into sampled.csv (conditioned: a row a
-seed and wanted score into conditioned.csv).
+NAME: 0-50, 50-100, 100-150, 150-200, all, all-64 (longer codes), conditioned, two (codes of two numbers, for a figure),
+and acrobot and double-pole (for evolution), whose networks other_policies.py made in the folder --other. Trains what is
+missing, one run a model and seed, samples 1,000 networks of each, and writes a row a seed into sampled.csv
+(conditioned: a row a seed and wanted score into conditioned.csv).
 
 Distances are between aligned networks, in deviations of the training weights, per weight (root mean square). A
 disagreement is the share of states, visited by networks of all groups, in which two networks push to other sides.
@@ -28,6 +28,9 @@ from hyperevo.weights import Weights
 
 HERE = Path(__file__).parent
 GROUPS = {"0-50": (0, 50), "50-100": (50, 100), "100-150": (100, 150), "150-200": (150, 200), "all": (-1, 200)}
+SHARPER = "all-64"
+"""Model of all networks with longer codes and less weight on their prior."""
+RANGES = GROUPS | {SHARPER: GROUPS["all"]}
 SAMPLES, EPISODES, WANTED = 1_000, 20, (30, 60, 90, 120, 150, 180)
 STATES, PAIRS = 500, 500
 """States of a disagreement; networks whose nearest neighbours are looked for."""
@@ -84,6 +87,7 @@ def variants(networks: Path, other: Path = Path("networks")) -> dict[str, tuple[
     """Config and overrides of every model."""
     base, path = str(HERE / "model.toml"), f"task.path={networks}"
     own = {name: (base, [path, f"task.above={low}", f"task.most={high}"]) for name, (low, high) in GROUPS.items()}
+    own[SHARPER] = base, [path, "target.latent=64", "task.kl_weight=0.03"]
     others = {name: (base, [f"task.path={other / name}.safetensors", *OTHERS]) for name in ("acrobot", "double-pole")}
     return own | others | {"conditioned": (base, [path, "task.condition=true"]),
                   "two": (base, [path, "target.latent=2", "task.kl_weight=0.05"])}
@@ -96,7 +100,7 @@ def canonical(networks: Networks) -> Networks:
 
 def within(networks: Networks, name: str) -> Networks:
     """Networks of a group."""
-    low, high = GROUPS[name]
+    low, high = RANGES[name]
     score = networks.table["score"]
     return networks.chosen((score > low) & (score <= high))
 
@@ -200,7 +204,7 @@ def conditioned(stage: Stage, seed: int, run: Path) -> dict[tuple[str, int], dic
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=[*GROUPS, "conditioned", "two"])
+    parser.add_argument("names", nargs="*", default=[*RANGES, "conditioned", "two"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--networks", type=Path, default=Path("networks/cartpole.safetensors"))
     parser.add_argument("--other", type=Path, default=Path("networks"))
@@ -208,7 +212,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     torch.set_num_threads(1)
     stage = Stage()
-    networks = canonical(read_networks(options.networks)) if GROUPS.keys() & set(options.names) else None
+    networks = canonical(read_networks(options.networks)) if RANGES.keys() & set(options.names) else None
     for seed in range(options.seeds):
         for name in options.names:
             table = HERE / ("conditioned.csv" if name == "conditioned" else "sampled.csv")
@@ -218,7 +222,7 @@ if __name__ == "__main__":
             trained = result(name, seed, run, variants(options.networks, options.other))
             if name == "conditioned" and ("asked 120", seed) not in read_table(table):
                 add_rows(table, ANSWERS, conditioned(stage, seed, run))
-            elif networks is not None and name in GROUPS and (name, seed) not in read_table(table):
+            elif networks is not None and name in RANGES and (name, seed) not in read_table(table):
                 row = table_row(stage, name, seed, networks, run, trained["test_accuracy"])
                 add_rows(table, COLUMNS, {(name, seed): row})
                 print(row, flush=True)
