@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import matplotlib.figure
@@ -47,21 +46,6 @@ SEALED = "sealed again"
 def fuzzed(default):
     return settings(max_examples=EXAMPLES or default, deadline=None, derandomize=not EXAMPLES, database=None,
                     phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-
-
-@contextlib.contextmanager
-def at_most(seconds):
-    """A hang is an error."""
-    def late(*_):
-        raise TimeoutError(f"more than {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
@@ -227,21 +211,25 @@ def without_pixels(monkeypatch):
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda self, path, **_: path.write_bytes(b""))
 
 
-def tried(work, told):
-    """Result of some work that succeeds, or says in one line why not."""
-    try:
-        with at_most(SECONDS):
-            return work()
-    except (UserError, RunFailed) as error:
-        assert "\n" not in str(error) and len(str(error)) < 1000
-        return None
-    except BaseException as error:
-        raise AssertionError(f"{told}: {type(error).__name__}: {error}") from error
+@pytest.fixture
+def tried(at_most):
+    """A function of some work and how its folder was damaged: its result, or None where it says in one line why not."""
+    def attempt(work, told):
+        try:
+            with at_most(SECONDS):
+                return work()
+        except (UserError, RunFailed) as error:
+            assert "\n" not in str(error) and len(str(error)) < 1000
+            return None
+        except BaseException as error:
+            raise AssertionError(f"{told}: {type(error).__name__}: {error}") from error
+
+    return attempt
 
 
 @fuzzed(40)
 @given(st.data())
-def test_a_tampered_run_resumes_to_the_same_or_says_why_not(bases, copied, data):
+def test_a_tampered_run_resumes_to_the_same_or_says_why_not(bases, copied, tried, data):
     name, tamper = data.draw(tamperings(["unfinished", "unfinished-snes"]))
     folder = copied(name)
     told = name, *tamper(folder)
@@ -252,7 +240,7 @@ def test_a_tampered_run_resumes_to_the_same_or_says_why_not(bases, copied, data)
 
 @fuzzed(60)
 @given(st.data())
-def test_a_tampered_run_of_an_earlier_version_resumes_or_says_why_not(copied, data):
+def test_a_tampered_run_of_an_earlier_version_resumes_or_says_why_not(copied, tried, data):
     name, tamper = data.draw(tamperings(["neat-digits", "snes-cartpole", "gradient-adding"]))
     folder = copied(name)
     told = name, *tamper(folder)
@@ -263,7 +251,7 @@ def test_a_tampered_run_of_an_earlier_version_resumes_or_says_why_not(copied, da
 @fuzzed(25)
 @given(st.data())
 @pytest.mark.usefixtures("without_pixels")
-def test_a_tampered_run_is_drawn_or_says_why_not(copied, data):
+def test_a_tampered_run_is_drawn_or_says_why_not(copied, tried, data):
     name, tamper = data.draw(tamperings(["finished", "writer", "neat-digits", "snes-cartpole", "gradient-adding"]))
     folder = copied(name)
     told = name, *tamper(folder)
@@ -275,7 +263,7 @@ def test_a_tampered_run_is_drawn_or_says_why_not(copied, data):
 
 @fuzzed(25)
 @given(st.data())
-def test_a_tampered_run_is_compared_or_says_why_not(bases, copied, data):
+def test_a_tampered_run_is_compared_or_says_why_not(bases, copied, tried, data):
     name, tamper = data.draw(tamperings(["finished", "unfinished", "writer", "snes-cartpole"]))
     folder, config = copied(name), read_run_config(bases / name)
     told, entries = (name, *tamper(folder)), [Entry("a row", 0, config, folder)]
