@@ -61,6 +61,9 @@ Positive = Annotated[float, Field(gt=0, le=1e6), AfterValidator(_not_too_small)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 """Number that may be 0."""
 
+Score = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""Score of a network, of any task."""
+
 
 class Options(BaseModel):
     """Checked options: unknown keys are errors, values cannot change."""

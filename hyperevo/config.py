@@ -21,7 +21,15 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 from pydantic.fields import FieldInfo
 
-from hyperevo.components import ComponentSettings, TaskSettings, component_names, component_of, find_component, nearest
+from hyperevo.components import (
+    ComponentSettings,
+    Score,
+    TaskSettings,
+    component_names,
+    component_of,
+    find_component,
+    nearest,
+)
 from hyperevo.errors import UserError, one_line, shortened, shown
 from hyperevo.guests import OWN, Code, Source
 from hyperevo.toml import flatten, parse_override, read_toml
@@ -50,7 +58,7 @@ class RunSettings(BaseModel):
     every network."""
     seconds: float | None = Field(None, gt=0, le=1e9)
     """Seconds after which the run ends, with the round that reaches them; the result then depends on the machine."""
-    until: float | None = Field(None, ge=-1e12, le=1e12)
+    until: Score | None = None
     """Validation score of the champion at which the run ends: an accuracy from 0 to 1, or another measure as
     metrics.csv has it, such as -1.3 for 1.3 bits per character."""
     patience: int | None = Field(None, ge=1, lt=2**31)

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
-from hyperevo.components import ComponentSettings
+from hyperevo.components import ComponentSettings, Score
 from hyperevo.errors import UserError
 from hyperevo.generative.networks import split_vectors
 from hyperevo.generative.trained import Decoder, decoder_of, read_trained
@@ -44,7 +44,7 @@ class Settings(ComponentSettings):
     run: str
     """Run folder in which a model of networks was trained. A run keeps a copy of the model: the folder is needed once.
     """
-    score: float | None = None
+    score: Score | None = None
     """Score to ask the model for, if it was trained with task.condition."""
 
     @field_validator("run")

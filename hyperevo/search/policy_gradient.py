@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyperevo.abilities import Experience
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding, Search
 from hyperevo.search import gradient
 from hyperevo.search._start import StartSettings
@@ -30,14 +31,14 @@ class Settings(StartSettings):
     start: str = ""
     """Run folder whose champion all genotypes start from; by default each starts from a sample of its own. The run
     keeps a copy of it: the folder is needed once."""
-    learning_rate: float = Field(0.03, gt=0)
+    learning_rate: Positive = 0.03
     """Learning rate of Adam."""
-    clip: float | None = Field(None, gt=0)
+    clip: Positive | None = None
     """Largest norm of one genotype's gradient, to which longer ones are scaled down; by default gradients are not
     limited."""
     discount: float = Field(0.99, gt=0, le=1)
     """Factor by which a reward counts less with every step that it lies ahead."""
-    ratio: float | None = Field(None, gt=0)
+    ratio: Positive | None = None
     """PPO's clip: largest change of a choice's likelihood that is rewarded, such as 0.2; by default there is none."""
     epochs: int = Field(1, ge=1, le=1000)
     """Steps along the gradient for one experience; several need a ratio."""

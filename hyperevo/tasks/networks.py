@@ -13,6 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from hyperevo.components import NotNegative, Score
 from hyperevo.errors import UserError
 from hyperevo.generative.networks import Networks, read_networks, split_vectors
 from hyperevo.generative.symmetries import aligned, permuted
@@ -29,9 +30,9 @@ class Settings(OwnDataSettings):
     """Options of the task."""
 
     name: Literal["networks"] = "networks"
-    above: float | None = None
+    above: Score | None = None
     """Networks whose score is above this; by default all."""
-    most: float | None = None
+    most: Score | None = None
     """Networks whose score is at most this; by default all."""
     examples: int = Field(256, ge=1, le=1_000_000)
     """Number of networks in a batch."""
@@ -43,7 +44,7 @@ class Settings(OwnDataSettings):
     signs of units too."""
     condition: bool = False
     """true: the score is an input too, which a generator can then be asked for."""
-    kl_weight: float = Field(1.0, ge=0)
+    kl_weight: NotNegative = 1.0
     """Weight of the distance between codes and their prior; smaller than 1 it makes codes say more and their
     distribution resemble the prior less."""
 
