@@ -75,7 +75,7 @@ def test_the_session_runs_as_it_stands(capsys, real_data):
     assert re.fullmatch(r"test accuracy \d\d\.\d\d %\n", capsys.readouterr().out)
     assert repr(ran["task"]) == "ImageClassification(mnist, 28 × 28 inputs → 10 outputs)"
     assert repr(ran["code"]) == "DctEncoding(4,810 genes → 203,530 weights)"
-    assert repr(ran["es"]) == "EvotorchSearch(snes, population 200, 4,810 genes, generation 12)"
+    assert repr(ran["es"]) == "GaussianSearch(snes, population 200, 4,810 genes, generation 12)"
     assert ran["result"]["rounds"] == 20 and ran["result"].folder == Path("runs/x")
     data = load_images("mnist")
     classes = ran["module"](torch.from_numpy(data.test_images)).argmax(1)

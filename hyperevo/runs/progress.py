@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -25,10 +26,11 @@ NARROWEST_BAR = 8
 """Least width of a bar, in columns."""
 
 
-def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: bool = False) -> Console:
+def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: bool = False,
+                  file: IO[str] | None = None) -> Console:
     """A console that shows text as it is: no square bracket is markup, and no colon the name of a picture."""
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width,
-                   soft_wrap=soft_wrap)
+                   soft_wrap=soft_wrap, file=file)
 
 
 @contextmanager

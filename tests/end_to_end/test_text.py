@@ -37,7 +37,7 @@ def test_a_terminals_bar_shows_names_as_they_are(tmp_path, monkeypatch):
     run = create_run(config, tmp_path / "run")
     monkeypatch.setattr(progress, "Console", lambda **options: Console(
         file=text, force_terminal=True, width=200, color_system=None,
-        **{key: value for key, value in options.items() if key != "stderr"}))
+        **{key: value for key, value in options.items() if key not in ("stderr", "width", "file")}))
     terminal.execute_with_progress(run)
     assert r"mlp[small][/b]\x1b[31m" in text.getvalue()
 

@@ -26,7 +26,7 @@ from hyperevo.plots import (
 )
 from hyperevo.plots._layout import lay_out, live_nodes, spaced
 from hyperevo.plots._style import mosaic, symmetric_limit, tiled
-from hyperevo.plots.curves import SPECIES_COLOURS, tabulate_species
+from hyperevo.plots.curves import MOST_SPECIES, SPECIES_COLOURS, tabulate_species
 from hyperevo.plots.embeddings import principal_components
 from hyperevo.plots.weights import by_channel
 
@@ -221,8 +221,9 @@ def test_species_keep_their_colours():
     assert members.sum() == 3 * len(rows)
     figure = species_over_time(rows, LABEL)
     bands = figure.axes[0].collections
-    assert len(bands) == 60
-    assert [to_hex(band.get_facecolor()[0]) for band in bands] == [*SPECIES_COLOURS] * (60 // len(SPECIES_COLOURS))
+    assert len(bands) == MOST_SPECIES + 1  # the smaller ones are one
+    colours = [*SPECIES_COLOURS] * (60 // len(SPECIES_COLOURS))
+    assert [to_hex(band.get_facecolor()[0]) for band in bands] == [*colours[:MOST_SPECIES], "#bbbbbb"]
     figure.canvas.draw()
 
 

@@ -33,7 +33,7 @@ def population(task, size=5):
 def test_fitness_is_the_mean_return_of_every_network_alone(task):
     target, encoding, genotypes = population(task)
     batch = task.batch(0, 0)
-    fitness = evaluate(encoding, target, genotypes, batch, task.fitness, 1.0, acting=task)
+    fitness = evaluate(encoding, target, genotypes, batch, task.fitness, 1.0, acting=task.play)
     for place, value in enumerate(fitness):
         weights = encoding.express(genotypes[place : place + 1])
         returns, _ = rollout(task.environment, target, weights, batch[0], 30)
@@ -92,7 +92,7 @@ def test_threads_change_nothing(task):
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(evaluate(encoding, target, genotypes, task.batch(0, 0), task.fitness, 1.0, acting=task))
+            found.append(evaluate(encoding, target, genotypes, task.batch(0, 0), task.fitness, 1.0, acting=task.play))
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
