@@ -1,11 +1,7 @@
 """Runs of a comparison are made, reused, resumed and, where a worker dies, taken up by another: with the same bits."""
 
 import os
-import signal
-import threading
-import time
 
-import psutil
 import pytest
 
 from hyperevo.compare.execute import run_all
@@ -51,30 +47,32 @@ def test_a_mistake_in_one_run_does_not_stop_the_others(tmp_path):
     assert finished(entries[0].folder)
 
 
+KILLED_ONCE = """
+import os, signal, sys
+
+def hook(event, arguments):
+    if event == "os.rename" and os.fspath(arguments[1]).endswith(os.path.join("checkpoint", "00000005")):
+        try:
+            os.close(os.open({marker!r}, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+"""
+"""A worker that comes to a run's fifth checkpoint first is killed there."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_run_whose_worker_is_killed_is_taken_up_by_another(tmp_path):
+def test_a_run_whose_worker_is_killed_is_taken_up_by_another(tmp_path, monkeypatch):
     # A worker that need not import evotorch starts sooner.
-    overrides = [*SMALL, "search={name='gradient', steps_per_round=2}", "run.rounds=300", "task.images=400"]
+    overrides = [*SMALL, "search={name='gradient', steps_per_round=2}", "run.rounds=20", "task.images=400"]
     alone = plan(["dct-mnist"], 2, tmp_path / "alone", overrides)
     assert run_all(alone) == {}
     together = plan(["dct-mnist"], 2, tmp_path / "together", overrides)
-    killed = []
-
-    def kill_one():
-        """The worker of the first run, as soon as it has got somewhere."""
-        while not killed:
-            time.sleep(0.02)
-            if not list((together[0].folder / "checkpoint").glob("0000000[5-9]")):
-                continue
-            workers = [process for process in psutil.Process().children(recursive=True)
-                       if "".join(process.cmdline()[:1]).startswith("ray::complete")]
-            for worker in workers[:1]:
-                os.kill(worker.pid, signal.SIGKILL)
-                killed.append(worker.pid)
-
-    thread = threading.Thread(target=kill_one, daemon=True)
-    thread.start()
+    marker = tmp_path / "killed"
+    (tmp_path / "sitecustomize.py").write_text(KILLED_ONCE.format(marker=str(marker)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     assert run_all(together, jobs=2) == {}
-    thread.join(5)
-    assert killed and contents(together) == contents(alone)
+    assert marker.exists() and contents(together) == contents(alone)
