@@ -73,7 +73,7 @@ def hosts(cluster):
             if "".join(process.cmdline()[:1]).startswith("ray::Host")]
 
 
-def test_a_run_on_a_cluster_loses_a_worker_and_no_bit_and_shares_it_with_a_comparison(cluster, tmp_path):
+def test_a_run_on_a_cluster_loses_a_worker_and_no_bit(cluster, tmp_path):
     config = config_of("run.rounds=9")
     execute(create_run(config, tmp_path / "alone"))
     run, killed = create_run(config, tmp_path / "spread", spread=Spread(cluster.address)), []
@@ -86,10 +86,13 @@ def test_a_run_on_a_cluster_loses_a_worker_and_no_bit_and_shares_it_with_a_compa
         return round_.number == 6
 
     execute(run, kill)
-    assert killed and run.crew.traffic.lost == 1 and hosts(cluster) == []
+    assert killed and run.crew.traffic.lost == 1
+    until = time.monotonic() + 30
+    while hosts(cluster) and time.monotonic() < until:  # actors take a while to end
+        time.sleep(0.1)
+    assert hosts(cluster) == []
     told = read_json(tmp_path / "spread" / "environment.json")
     assert told["workers"] == 2 and told["cluster"].count(": 1 CPUs") == 2 and told["ray"]
-    # The rest of it beside a comparison, each with room on both CPUs.
     resumed = open_run(tmp_path / "spread", changes=["run.rounds=9"], spread=Spread(cluster.address, 2))
     execute(resumed)
     assert contents(tmp_path / "spread") == contents(tmp_path / "alone")
