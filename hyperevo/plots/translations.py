@@ -25,6 +25,8 @@ def attention_over_a_pair(shares: Tensor, source: Sequence[str], written: Sequen
                         "\n".join(explained))
     rows = figure.subplots(2 if gates else 1, 1, squeeze=False,
                            height_ratios=[len(source), 1.1 * gates] if gates else [1])[:, 0]
+    for axes in rows:
+        frame(axes, FAINT, 0.5)  # first, for it takes ticks away
     image = rows[0].imshow(shares.T.cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     rows[0].set_yticks(np.arange(len(source)), [name.strip() or "·" for name in source], fontsize=TEXT)
     rows[0].set_xticks(np.arange(len(written)), [name.strip() or "·" for name in written], fontsize=TEXT, rotation=50,
@@ -38,6 +40,5 @@ def attention_over_a_pair(shares: Tensor, source: Sequence[str], written: Sequen
         rows[1].set_xticks([])
         rows[1].set_xlabel("change of each gate's matrix at every written sub-word", fontsize=SMALL, color=FAINT)
     for axes in rows:
-        frame(axes, FAINT, 0.5)
         axes.tick_params(length=0)
     return figure
