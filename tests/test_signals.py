@@ -15,7 +15,7 @@ import torch
 from hyperevo.config import load_config
 from hyperevo.geometry import Sheet
 from hyperevo.runs import Interrupted, create_run, execute, open_run, rounds
-from hyperevo.runs.evaluate import by_blocks
+from hyperevo.runs.evaluate import division, in_threads
 from hyperevo.runs.progress import lively
 from hyperevo.runs.pulse import listening
 from hyperevo.signals import Abandoned, signals, writing_whole
@@ -85,7 +85,7 @@ def test_blocks_that_other_threads_compute_are_not_waited_for():
     try:
         with pytest.raises(Abandoned), signals(raising=True):
             later()
-            by_blocks(lambda block: over.wait(LONG) or torch.zeros(1), 64, target, torch.zeros(2, 4), 1.0)
+            in_threads(lambda block: over.wait(LONG) or torch.zeros(1), *division(64, target, torch.zeros(2, 4), 1.0))
         assert torch.get_num_threads() == 2
     finally:
         over.set()
@@ -187,7 +187,7 @@ def test_a_long_round_says_how_much_of_it_is_done():
     assert said[:3] == ["round 1: 100%", 1, "round 2: 100%"] and said.count("round 6: 100%") >= 1
     said.clear()
     with lively(run, lambda round_: None, said.append, 60.0):
-        by_blocks(lambda block: torch.zeros(1), 64, run.parts.target, torch.zeros(2, 64), 1.0)
+        in_threads(lambda block: torch.zeros(1), *division(64, run.parts.target, torch.zeros(2, 64), 1.0))
     assert said == []
 
 
@@ -197,7 +197,7 @@ def test_the_share_is_of_the_networks_that_are_done():
         for count in (1, 2):
             torch.set_num_threads(count)
             with listening(lambda done, whole: shares.append((done, whole))):
-                by_blocks(lambda block: torch.zeros(1), 70, target, torch.zeros(2, 4), 1e-6)
+                in_threads(lambda block: torch.zeros(1), *division(70, target, torch.zeros(2, 4), 1e-6))
     finally:
         torch.set_num_threads(threads)
     for one in (shares[: len(shares) // 2], shares[len(shares) // 2 :]):

@@ -22,13 +22,10 @@ from hyperevo.errors import UserError
 from hyperevo.generative.networks import Networks, join_networks, read_networks
 from hyperevo.genotypes import as_genes
 from hyperevo.parts import Batch, Parts
-from hyperevo.randomness import generator_for
+from hyperevo.randomness import generator_for, mixed
 from hyperevo.runs.compose import compose
 from hyperevo.runs.files import write_tensors
 from hyperevo.runs.policies import learn_policy
-
-BLOCKS = 1_000_003
-"""Seeds of blocks lie this far apart for neighbouring seeds of a collection."""
 
 SCORING_STREAM, CHOOSING_STREAM = (1 << 61) + (1 << 60), (1 << 61) + (1 << 59)
 """Streams of first states for scoring, and of the choice of snapshots."""
@@ -116,9 +113,14 @@ def _snapshots_of_blocks(config: RunConfig, course: Course, first: int, workers:
         torch.set_num_threads(before)
 
 
+def _seed_of(seed: int, block: int) -> int:
+    """Seed of a block of a collection, as a config may have it."""
+    return mixed(seed, block) % 2**31
+
+
 def snapshots_of(config: RunConfig, course: Course, block: int) -> Snapshots:
     """Snapshots of a block's networks while they learn."""
-    seed = (config.seed * BLOCKS + block) % 2**31
+    seed = _seed_of(config.seed, block)
     parts = compose(config.model_copy(update={"seed": seed}))
     if not isinstance(parts.search, FollowsPolicyGradient):
         raise UserError(f"search.name: {config.part('search').name} follows no policy gradient")
@@ -153,7 +155,7 @@ def _kept(parts: Parts, seed: int, number: int, snapshots: Snapshots, groups: Se
           lacking: Sequence[int], course: Course) -> Networks:
     """A block's networks that are kept: at most one snapshot of each network in each group that lacks networks."""
     generator = generator_for(seed, number, CHOOSING_STREAM)
-    starts = _starts(parts, (seed * BLOCKS + number) % 2**31, course.steps + 1, course.last_episodes)
+    starts = _starts(parts, _seed_of(seed, number), course.steps + 1, course.last_episodes)
     kept = []
     for group, wanted in zip(groups, lacking, strict=True):
         held = group.holds(snapshots.scores).double()

@@ -36,11 +36,9 @@ SUM = tl.constexpr(AGGREGATION_NAMES.index("sum"))
 PRODUCT = tl.constexpr(AGGREGATION_NAMES.index("product"))
 MAX = tl.constexpr(AGGREGATION_NAMES.index("max"))
 MIN = tl.constexpr(AGGREGATION_NAMES.index("min"))
-MAXABS = tl.constexpr(AGGREGATION_NAMES.index("maxabs"))
 MEDIAN = tl.constexpr(AGGREGATION_NAMES.index("median"))
 MEAN = tl.constexpr(AGGREGATION_NAMES.index("mean"))
 
-INFINITE = tl.constexpr(float("inf"))
 SCALE = tl.constexpr(1.0507009873554804934)
 ALPHA = tl.constexpr(1.6732632423543772848)
 """The two constants of `selu`."""

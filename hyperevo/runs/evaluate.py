@@ -23,12 +23,11 @@ Elsewhere it is as many as keep a device busy, see ENOUGH_NUMBERS."""
 ENOUGH_NUMBERS = 2**28
 """Number of weights and values of units, 1 GB, that keep any device busy, while the next block is got ready."""
 
-Play = Callable[[Target, Weights, Tensor, Tensor], Tensor]
-"""Function of a target, P networks' weights, inputs and wanted outputs (N, …); gives outcomes (P, N, …)."""
-
 FEW_NUMBERS = 2**20
 """Number of weights and values of units, 4 MB, up to which an operation takes about as long to start as to compute."""
 
+Play = Callable[[Target, Weights, Tensor, Tensor], Tensor]
+"""Function of a target, P networks' weights, inputs and wanted outputs (N, …); gives outcomes (P, N, …)."""
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """Function of outputs and wanted outputs to values (P,)."""
@@ -76,12 +75,6 @@ def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Meas
         return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
 
     return values
-
-
-def by_blocks(work: Callable[[slice], Tensor], networks: int, target: Target, inputs: Tensor, memory_gb: float,
-              copies: int = 1, most: int | None = None) -> list[Tensor]:
-    """Results of `work` for every block of networks on the same inputs, in order; see `block_size`."""
-    return in_threads(work, *division(networks, target, inputs, memory_gb, copies, most))
 
 
 def division(networks: int, target: Target, inputs: Tensor, memory_gb: float, copies: int = 1,
@@ -152,7 +145,7 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
     Counted in float32: `copies` of every weight, which a gradient may need, and every unit's value for every example,
     twice, for values in the making.
     """
-    numbers = copies * target.size + 2 * target.values(inputs) * len(inputs)
+    numbers = _numbers(target, inputs, copies)
     fitting = memory_gb * 1e9 / (4 * numbers)
     # How large networks are whose nodes are found, their target cannot say.
     if most is None and any(key in target.geometry for key in WITH_OWN_NODES):
@@ -166,7 +159,12 @@ def block_size(target: Target, inputs: Tensor, memory_gb: float, copies: int = 1
 
 def alone_or_few(target: Target, inputs: Tensor) -> int:
     """Number of networks whose gradients are computed together: one, unless networks are small."""
-    return max(_power_of_two(FEW_NUMBERS // (target.size + 2 * target.values(inputs) * len(inputs))), 1)
+    return max(_power_of_two(FEW_NUMBERS // _numbers(target, inputs)), 1)
+
+
+def _numbers(target: Target, inputs: Tensor, copies: int = 1) -> int:
+    """Numbers that one network takes, counted as in `block_size`."""
+    return copies * target.size + 2 * target.values(inputs) * len(inputs)
 
 
 def _power_of_two(most: int) -> int:

@@ -154,32 +154,35 @@ def _follow_gradient(run: Run, search: FollowsGradient) -> tuple[Tensor, int]:
     parts = run.parts
     if run.steps is None:
         run.steps = steps_of(parts, search, run.config.seed, run.memory_gb, slopes_elsewhere(run))
-    seen = []
-    for step in range(search.steps_per_round):
-        beat(step, search.steps_per_round)
-        batch = parts.task.batch(run.config.seed, parts.search.generation)
-        seen.append(run.steps.take(batch, _carried(run)))
-        run.evaluations += len(seen[-1])
-    mean = torch.stack(seen).mean(0).float().cpu()
-    if not torch.isfinite(mean).all():
-        raise RunFailed(f"the loss is not finite after step {parts.search.generation}; a smaller search.learning_rate "
-                        "or search.clip may help")
-    return mean, 0
+    steps = run.steps
+
+    def take() -> Tensor:
+        return steps.take(parts.task.batch(run.config.seed, parts.search.generation), _carried(run))
+
+    return _step_by_step(run, search.steps_per_round, take, "loss"), 0
 
 
 def _follow_policy_gradient(run: Run, search: FollowsPolicyGradient) -> tuple[Tensor, int]:
     """Take a round's steps along the policy gradient: mean return (P,) of the episodes whose actions were drawn, and 0
     failed networks. Raises RunFailed where it is not finite."""
+    def take() -> Tensor:
+        return learn_policy(search, run.parts, run.config.seed)
+
+    return _step_by_step(run, search.steps_per_round, take, "return"), 0
+
+
+def _step_by_step(run: Run, steps: int, take: Callable[[], Tensor], what: str) -> Tensor:
+    """Mean (P,) over a round's steps of what each step gives; raises RunFailed where it is not finite."""
     seen = []
-    for step in range(search.steps_per_round):
-        beat(step, search.steps_per_round)
-        seen.append(learn_policy(search, run.parts, run.config.seed))
+    for step in range(steps):
+        beat(step, steps)
+        seen.append(take())
         run.evaluations += len(seen[-1])
     mean = torch.stack(seen).mean(0).float().cpu()
     if not torch.isfinite(mean).all():
-        raise RunFailed(f"the return is not finite after step {run.parts.search.generation}; a smaller "
+        raise RunFailed(f"the {what} is not finite after step {run.parts.search.generation}; a smaller "
                         "search.learning_rate or search.clip may help")
-    return mean, 0
+    return mean
 
 
 def _carried(run: Run) -> Carried | None:

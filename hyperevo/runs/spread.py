@@ -41,14 +41,16 @@ def closing(crew: Crew | None) -> list[Callable[[], object]]:
 
 def hire(spread: Spread, config: RunConfig, parts: Parts, memory_gb: float) -> Crew | None:
     """Workers for a run, started where they are a cluster's; None where there shall be none."""
+    count = config.task.worker_processes() if spread.workers is None else spread.workers
+    if spread.ray is None and not count:
+        return None
     loss = parts.search.loss() if isinstance(parts.search, FollowsGradient) else None
     order = Order(config_values(config), code_elsewhere(config), os.getcwd(), memory_gb, str(parts.device), loss)
     expected = Facts.of(parts.task, parts.target, [config.part(kind) for kind in BUILT])
     if spread.ray is None:
         from hyperevo.runs.local_workers import LocalWorkers
 
-        count = config.task.worker_processes() if spread.workers is None else spread.workers
-        return Crew(LocalWorkers(order, count), expected) if count else None
+        return Crew(LocalWorkers(order, count), expected)
     crew = Crew(_on_cluster(spread, order, parts.task), expected)
     try:
         crew.gather()

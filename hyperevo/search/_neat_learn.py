@@ -1,8 +1,8 @@
 """Steps along the gradient of a whole generation of graphs before it is evaluated (DPPN, Fernando et al. 2016)."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import accumulate
 from typing import Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyperevo.components import Options, Positive
 from hyperevo.graph import Graph
+from hyperevo.search._in_place import rate_as_tensor, rehearsed, set_rate
 
 
 class LearnSettings(Options):
@@ -59,8 +60,7 @@ class Learning:
         self._placed = [graph.to(device) for graph in self._graphs]
         self._optimizer = torch.optim.Adam([self._numbers], self.settings.learning_rate, maximize=True, fused=True,
                                            capturable=True)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._numbers.new_tensor(group["lr"])
+        rate_as_tensor(self._optimizer, self._numbers)
 
     def leaf(self, block: slice) -> tuple[Tensor, list[Graph]]:
         """A leaf tensor of the current numbers of consecutive graphs, and these graphs, made of its parts."""
@@ -77,11 +77,7 @@ class Learning:
 
     def begin_step(self) -> None:
         """Give Adam the learning rate of the coming step."""
-        for group in self._optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(self.learning_rate())
-            else:
-                group["lr"] = self.learning_rate()
+        set_rate(self._optimizer, self.learning_rate())
 
     def follow(self, gradient: Tensor) -> None:
         """Take the step, by tensor operations alone."""
@@ -95,16 +91,9 @@ class Learning:
         """Count the step."""
         self._taken += 1
 
-    @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """Context of steps that are tried: at its end numbers and Adam are as before, in the same memory; what Adam
-        made anew is 0, as it begins."""
-        before = {key: value.clone() for key, value in self._changed().items()}
-        try:
-            yield
-        finally:
-            for key, value in self._changed().items():
-                value.copy_(before[key]) if key in before else value.zero_()
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end numbers and Adam are as before."""
+        return rehearsed(self._changed)
 
     def _changed(self) -> dict[str, Tensor]:
         return {"numbers": self._numbers, **self._optimizer.state[self._numbers]}

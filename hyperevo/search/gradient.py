@@ -8,8 +8,8 @@ device the optimiser keeps all that changes between steps in tensors, so that a 
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
@@ -21,6 +21,7 @@ from hyperevo.components import NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
+from hyperevo.search._in_place import rate_as_tensor, rehearsed, set_rate
 from hyperevo.search._restored import restored, restored_optimizer
 from hyperevo.search._start import StartSettings, start_genes
 
@@ -112,8 +113,8 @@ class GradientSearch(Search):
     def _make_optimizer(self, capturable: bool) -> torch.optim.Optimizer:
         name = self.settings.optimizer
         optimizer = OPTIMIZERS[name]([self._genes], self.settings, **(CAPTURABLE[name] if capturable else {}))
-        for group in optimizer.param_groups if capturable else ():
-            group["lr"] = self._genes.new_tensor(group["lr"])
+        if capturable:
+            rate_as_tensor(optimizer, self._genes)
         return optimizer
 
     @property
@@ -157,12 +158,7 @@ class GradientSearch(Search):
 
     def begin_step(self) -> None:
         """Give the optimiser the learning rate of the coming step."""
-        rate = self.learning_rate()
-        for group in self._optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        set_rate(self._optimizer, self.learning_rate())
 
     def step(self, fitness: Tensor) -> None:
         """Take the step along the gradient of the fitness (P,); raises ValueError for another number of values."""
@@ -181,17 +177,9 @@ class GradientSearch(Search):
         """Count the step."""
         self.generation += 1
 
-    @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """Context of steps that are tried: at its end genes and optimiser are as before, in the same memory; what the
-        optimiser made anew is 0, as it begins."""
-        before = {key: value.detach().clone() for key, value in self._changed().items()}
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for key, value in self._changed().items():
-                    value.copy_(before[key]) if key in before else value.zero_()
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Context of steps that are tried: at its end genes and optimiser are as before."""
+        return rehearsed(self._changed)
 
     def _changed(self) -> dict[str, Tensor]:
         """Tensors that a step changes: the genes, the norms of their gradients and the optimiser's own, which its first
