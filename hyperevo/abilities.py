@@ -151,14 +151,22 @@ class Steps(Protocol):
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
 
 
+@dataclass(frozen=True)
+class Beam:
+    """Sizes of a beam search: answers that are kept in each step, most symbols of one, and α and β of the penalties."""
+
+    width: int = 1
+    most: int = 100
+    length_penalty: float = 0.0
+    coverage_penalty: float = 0.0
+
+
 @runtime_checkable
 class Translates(Protocol):
     """A target that reads a whole sentence and then writes another by itself."""
 
-    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
-                  coverage_penalty: float) -> Tensor:
-        """Translations (P, N, steps) of sentences (N, S) by a beam search of this width, of at most so many symbols;
-        0 after the last symbol of each."""
+    def translate(self, weights: Weights, source: Tensor, beam: Beam) -> Tensor:
+        """Translations (P, N, steps) of sentences (N, S) by a beam search; 0 after the last symbol of each."""
 
 
 # Abilities of encodings

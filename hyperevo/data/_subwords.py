@@ -10,10 +10,8 @@ from hyperevo.errors import UserError, shortened
 PADDING, BEGIN, END, UNKNOWN = 0, 1, 2, 3
 """Symbols that stand before all pieces: nothing, the beginning and the end of a sentence, and what has no piece."""
 
-SPECIAL = 4
-"""Number of symbols that are no pieces."""
-
-WANTED = "the task translation wants sentencepiece and sacrebleu: pip install 'hyperevo[translation]'"
+WANTED = "the task translation wants sentencepiece, sacrebleu and sacremoses: pip install 'hyperevo[translation]'"
+"""Message where one of its libraries is missing."""
 
 
 class Subwords:

@@ -17,7 +17,7 @@ from hyperevo.runs.files import read_tensors, write_text
 from hyperevo.runs.sample import attended
 from hyperevo.runs.writer import SUBWORDS
 from hyperevo.targets.encoder_decoder import EncoderDecoderTarget
-from hyperevo.toml import flatten
+from hyperevo.tasks.translation import Settings
 from hyperevo.weights import Weights
 
 MOST_BYTES = 2**26
@@ -49,23 +49,19 @@ def translated(view: RunView, prompt: str | None, source: Path | None, out: Path
 def translations(view: RunView, sentences: Sequence[str]) -> list[str]:
     """Translation of every sentence, in order; an empty line stays one."""
     subwords, written = subwords_of(view), [""] * len(sentences)
-    options = dict(flatten(view.config.part("task").model_dump()))
+    settings = view.config.part("task")
     symbols = {place: [*own, END] for place, own in enumerate(subwords.encode(sentences)) if own}
     ordered = sorted(symbols, key=lambda place: len(symbols[place]))
-    assert isinstance(view.target, EncoderDecoderTarget)
+    assert isinstance(view.target, EncoderDecoderTarget) and isinstance(settings, Settings)
+    beam, weights = settings.beam_search(), Weights({name: value[None] for name, value in view.weights.items()})
     for start in range(0, len(ordered), AT_ONCE):
         places = ordered[start : start + AT_ONCE]
-        source = torch.nn.utils.rnn.pad_sequence([torch.tensor(symbols[place][: options["longest"]])
+        source = torch.nn.utils.rnn.pad_sequence([torch.tensor(symbols[place][: beam.most])
                                                   for place in places], batch_first=True, padding_value=PADDING)
-        found = view.target.translate(_population(view), source, options["beam"], options["longest"],
-                                      options["length_penalty"], options["coverage_penalty"])[0]
+        found = view.target.translate(weights, source, beam)[0]
         for place, sentence in zip(places, subwords.decode(found.tolist()), strict=True):
             written[place] = sentence
     return written
-
-
-def _population(view: RunView) -> Weights:
-    return Weights({name: value[None] for name, value in view.weights.items()})
 
 
 def subwords_of(view: RunView) -> Subwords:

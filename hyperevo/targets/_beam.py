@@ -5,11 +5,11 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from hyperevo.abilities import Beam
 from hyperevo.data import BEGIN, END, PADDING
 
 State = tuple[Tensor, ...]
@@ -18,16 +18,6 @@ State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[Tensor, Tensor, State]]
 """Function of the last symbols (R,) and the state; gives log probabilities (R, symbols) of the next ones, attention (R,
 source) and the state after."""
-
-
-@dataclass(frozen=True)
-class Beam:
-    """Sizes of a beam search: answers that are kept in each step, most symbols of one, and α and β of the penalties."""
-
-    width: int = 1
-    most: int = 100
-    length_penalty: float = 0.0
-    coverage_penalty: float = 0.0
 
 
 @torch.no_grad()
@@ -44,27 +34,25 @@ def beam_search(step: Step, state: State, source: Tensor, beam: Beam) -> Tensor:
     # At first all answers of a sentence are one.
     totals = torch.full((count, width), -torch.inf, dtype=torch.double, device=source.device)
     totals[:, 0] = 0
-    best, ended = _Best(count, beam, source), torch.zeros(count, dtype=torch.long, device=source.device)
+    best, lines = _Best(count, beam, source), torch.arange(count, device=source.device)[:, None]
     for length in range(1, beam.most + 1):
         scores, attention, after = step(written[:, -1], state)
         symbols = scores.shape[-1]
         found, places = (totals[..., None] + scores.unflatten(0, (count, width))).flatten(1) \
             .topk(min(2 * width, width * symbols))
         parents, chosen = places // symbols, places % symbols
-        coverage = (covered + attention).unflatten(0, (count, width))
+        covered = covered + attention
         ends = (chosen == END) & found.isfinite()
         ends[:, width:] = False
-        lines = torch.arange(count, device=source.device)[:, None]
-        best.take(found, ends, written.unflatten(0, (count, width))[lines, parents], coverage[lines, parents], kept,
-                  length)
-        ended += ends.sum(1)
+        rows = lines * width + parents
+        best.take(found, ends, written[rows], covered[rows], kept, length)
         # The likeliest that go on, in order; ends are behind all of them.
         totals, order = torch.where(chosen == END, -torch.inf, found).topk(width)
         parents, chosen = parents.gather(1, order), chosen.gather(1, order)
         rows = (lines * width + parents).flatten()
         written = torch.cat([written[rows], chosen.reshape(-1, 1)], 1)
-        state, covered = tuple(part[rows] for part in after), (covered + attention)[rows]
-        if bool((ended >= width).all()) or not bool(totals.isfinite().any()):
+        state, covered = tuple(part[rows] for part in after), covered[rows]
+        if bool((best.ended >= width).all()) or not bool(totals.isfinite().any()):
             break
     return best.answers(written.unflatten(0, (count, width))[:, 0])
 
@@ -76,14 +64,14 @@ class _Best:
         self.beam = beam
         self.score = torch.full((count,), -torch.inf, dtype=torch.double, device=source.device)
         self.written = source.new_full((count, beam.most), PADDING)
-        self.full = torch.zeros(count, dtype=torch.long, device=source.device)
+        self.ended = torch.zeros(count, dtype=torch.long, device=source.device)
 
     def take(self, found: Tensor, ends: Tensor, written: Tensor, covered: Tensor, kept: Tensor, length: int) -> None:
         """Take answers that end here: totals and ends (N, C), what was written (N, C, length), their coverage (N, C,
         S), and the symbols of the source (N, S). What ended after a sentence was done is not looked at."""
         total = found / ((5 + length) / 6) ** self.beam.length_penalty
         missed = covered.double().clamp(1e-9, 1).log().where(kept[:, None], 0.0).sum(2)
-        score = torch.where(ends & (self.full < self.beam.width)[:, None],
+        score = torch.where(ends & (self.ended < self.beam.width)[:, None],
                             total + self.beam.coverage_penalty * missed, -torch.inf)
         value, place = score.max(1)
         better = value > self.score
@@ -91,7 +79,7 @@ class _Best:
         own = written[torch.arange(len(written)), place][:, 1:]
         self.written[better] = PADDING
         self.written[:, : length - 1] = torch.where(better[:, None], own, self.written[:, : length - 1])
-        self.full += ends.sum(1)
+        self.ended += ends.sum(1)
 
     def answers(self, unfinished: Tensor) -> Tensor:
         """Answers (N, steps), unfinished ones where none has ended."""

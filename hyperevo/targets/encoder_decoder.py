@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from hyperevo.abilities import Beam
 from hyperevo.components import ComponentSettings
 from hyperevo.data import PADDING
 from hyperevo.dynamic import HyperLSTM, LayerNormLSTM
@@ -28,7 +29,7 @@ from hyperevo.dynamic.layers import RecurrentLayers
 from hyperevo.geometry import Sheet, module_geometry
 from hyperevo.parts import Form, Target, output_units
 from hyperevo.randomness import drawing
-from hyperevo.targets._beam import Beam, State, beam_search
+from hyperevo.targets._beam import State, beam_search
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
@@ -204,10 +205,8 @@ class EncoderDecoderTarget(Target):
         return torch.stack(scores)
 
     @torch.no_grad()
-    def translate(self, weights: Weights, source: Tensor, width: int, most: int, length_penalty: float,
-                  coverage_penalty: float) -> Tensor:
+    def translate(self, weights: Weights, source: Tensor, beam: Beam) -> Tensor:
         """Translations (P, N, steps) of sentences (N, S) by a beam search, PADDING after the last symbol of each."""
-        beam = Beam(width, most, length_penalty, coverage_penalty)
         written = [self.loaded(weights.network(number)).to(source.device).translate(source, beam)
                    for number in range(weights.population)]
         most = max(own.shape[1] for own in written)

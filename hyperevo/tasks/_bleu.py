@@ -4,9 +4,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hyperevo.data._subwords import WANTED
 from hyperevo.errors import UserError
-
-WANTED = "the task translation wants sentencepiece, sacrebleu and sacremoses: pip install 'hyperevo[translation]'"
 
 
 @dataclass(frozen=True)

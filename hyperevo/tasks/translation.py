@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hyperevo.abilities import Translates
+from hyperevo.abilities import Beam, Translates
 from hyperevo.components import TaskSettings
 from hyperevo.data import (
     BEGIN,
@@ -80,6 +80,10 @@ class Settings(TaskSettings):
             raise ValueError(f"{given} is given and {missing} is not: the two files belong together")
         return self
 
+    def beam_search(self) -> Beam:
+        """Beam search on the test sentences."""
+        return Beam(self.beam, self.longest, self.length_penalty, self.coverage_penalty)
+
     def files(self) -> tuple[str, ...]:
         """The two files, where they are given."""
         return (self.source, self.target) if self.source else ()
@@ -114,16 +118,14 @@ class Translation(Task):
         self.subwords_model = self.subwords.model
         self.inputs, self.outputs = Sheet((2, len(self.subwords))), len(self.subwords)
         self._data, self._epoch = data, (-1, -1, [torch.empty(0)])
-        self._train = self._fitting(self._encoded(data.train))
+        self._train = [pair for pair in self._encoded(data.train) if max(map(len, pair)) < settings.longest]
         if not self._train:
             raise ValueError(f"task.longest: no sentence of {data.name} has at most {settings.longest} sub-words")
+        self._lengths = torch.tensor([len(source) + len(target) for source, target in self._train])
         self.validation = self._batch(self._encoded(data.validation), settings.longest)
 
     def _encoded(self, pairs: Pairs) -> list[tuple[list[int], list[int]]]:
         return list(zip(self.subwords.encode(pairs.source), self.subwords.encode(pairs.target), strict=True))
-
-    def _fitting(self, pairs: list[tuple[list[int], list[int]]]) -> list[tuple[list[int], list[int]]]:
-        return [pair for pair in pairs if max(map(len, pair)) < self.settings.longest]
 
     def _batch(self, pairs: Sequence[tuple[list[int], list[int]]], most: int | None = None) -> Batch:
         """Inputs (N, 2, L) and wanted symbols (N, L) of pairs, cut at `most` symbols."""
@@ -150,10 +152,9 @@ class Translation(Task):
     def _order(self, seed: int, epoch: int, size: int) -> list[Tensor]:
         """Sentences of every batch of an epoch."""
         generator = generator_for(seed, epoch)
-        lengths = torch.tensor([len(source) + len(target) for source, target in self._train])
         batches: list[Tensor] = []
         for pool in torch.randperm(len(self._train), generator=generator).split(POOL * size):
-            ordered = pool[lengths[pool].argsort(stable=True)]
+            ordered = pool[self._lengths[pool].argsort(stable=True)]
             batches += [own for own in ordered.split(size) if len(own) == size]
         return [batches[int(place)] for place in torch.randperm(len(batches), generator=generator)]
 
@@ -163,10 +164,12 @@ class Translation(Task):
 
     def test(self) -> Batch:
         """Pairs of the first test."""
-        return self._test(next(iter(self._data.tests)))
+        return next(iter(self._tests.values()))
 
-    def _test(self, name: str) -> Batch:
-        return self._batch(self._encoded(self._data.tests[name]), self.settings.longest)
+    @cached_property
+    def _tests(self) -> dict[str, Batch]:
+        return {name: self._batch(self._encoded(pairs), self.settings.longest)
+                for name, pairs in self._data.tests.items()}
 
     def calibration(self, examples: int) -> Batch:
         """Training pairs, at most so many."""
@@ -196,31 +199,16 @@ class Translation(Task):
 
     def write(self, target: Target, weights: Weights, inputs: Tensor, wanted: Tensor) -> Tensor:
         """Translations (P, N, steps) that networks write by themselves, the likeliest symbol each time."""
-        return self._written(target, weights, inputs, 1, 0.0, 0.0)
-
-    def _written(self, target: Target, weights: Weights, inputs: Tensor, width: int, length_penalty: float,
-                 coverage_penalty: float) -> Tensor:
-        assert isinstance(target, Translates)
-        pieces = [target.translate(weights, own[:, 0], width, self.settings.longest, length_penalty, coverage_penalty)
-                  for own in inputs.split(AT_ONCE)]
-        most = max(own.shape[2] for own in pieces)
-        return torch.cat([torch.nn.functional.pad(own, (0, most - own.shape[2]), value=PADDING) for own in pieces], 1)
-
-    @cached_property
-    def _tests(self) -> dict[str, Batch]:
-        return {name: self._test(name) for name in self._data.tests}
-
+        return _written(target, weights, inputs, Beam(most=self.settings.longest))
     def describe(self, target: Target, weights: Weights) -> dict[str, float]:
         """BLEU and chrF of a beam search on every test, of sentences as they are written and of lower-cased tokens, and
         the mean log perplexity. sacrebleu's signatures go to the log."""
         facts: dict[str, float] = {}
-        settings = self.settings
         for name, batch in self._tests.items():
-            written = self._written(target, weights, batch[0], settings.beam, settings.length_penalty,
-                                    settings.coverage_penalty)
-            scores = scores_of(self.sentences_of(written[0]), self._data.tests[name].target)
-            tokens = scores_of(self.sentences_of(written[0]), self._data.tests[name].target,
-                               lower_tokens=settings.languages[1])
+            references = self._data.tests[name].target
+            written = self.sentences_of(_written(target, weights, batch[0], self.settings.beam_search())[0])
+            scores = scores_of(written, references)
+            tokens = scores_of(written, references, lower_tokens=self.settings.languages[1])
             facts |= {f"bleu_{name}": scores.bleu, f"chrf_{name}": scores.chrf, f"bleu_tokens_{name}": tokens.bleu,
                       f"log_perplexity_{name}": self.log_perplexity(target, weights, batch)}
             log.info("%s: bleu %s, bleu_tokens %s, chrf %s", name, scores.signature, tokens.signature,
@@ -241,10 +229,16 @@ class Translation(Task):
 
     def shown(self, target: Target, weights: Weights, batch: Batch) -> dict[str, Tensor]:
         """Sentences, references and translations of one network (P = 1), as symbols."""
-        settings = self.settings
-        written = self._written(target, weights, batch[0], settings.beam, settings.length_penalty,
-                                settings.coverage_penalty)
+        written = _written(target, weights, batch[0], self.settings.beam_search())
         return {"source": batch[0][:, 0].contiguous(), "reference": batch[1], "translation": written[0].contiguous()}
+
+
+def _written(target: Target, weights: Weights, inputs: Tensor, beam: Beam) -> Tensor:
+    """Translations (P, N, steps) of a batch's sources."""
+    assert isinstance(target, Translates)
+    pieces = [target.translate(weights, own[:, 0], beam) for own in inputs.split(AT_ONCE)]
+    most = max(own.shape[2] for own in pieces)
+    return torch.cat([torch.nn.functional.pad(own, (0, most - own.shape[2]), value=PADDING) for own in pieces], 1)
 
 
 def read_data(settings: Settings) -> PairData:

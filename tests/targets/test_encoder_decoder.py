@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hyperevo.abilities import Beam
 from hyperevo.data import BEGIN, END, PADDING
 from hyperevo.geometry import Sheet
-from hyperevo.targets._beam import Beam, beam_search
+from hyperevo.targets._beam import beam_search
 from hyperevo.targets.encoder_decoder import Settings, build
 from hyperevo.weights import Weights
 
@@ -101,9 +102,10 @@ def test_networks_and_sentences_do_not_touch_each_other(layer):
     second, inputs = network_of(layer, seed=8)[1], pairs(1)
     both = target.forward(as_weights(target, first, second), inputs)
     assert torch.allclose(both[1], target.forward(as_weights(target, second), inputs)[0], atol=1e-6)
-    written = target.translate(as_weights(target, first, second), inputs[:, 0], 3, 12, 0.4, 0.3)
+    written = target.translate(as_weights(target, first, second), inputs[:, 0], Beam(3, 12, 0.4, 0.3))
     for number, row in itertools.product(range(2), range(len(inputs))):
-        alone = target.translate(as_weights(target, [first, second][number]), inputs[row : row + 1, 0], 3, 12, 0.4, 0.3)
+        alone = target.translate(as_weights(target, [first, second][number]), inputs[row : row + 1, 0],
+                                 Beam(3, 12, 0.4, 0.3))
         own = written[number, row]
         assert own[: alone.shape[2]].tolist() == alone[0, 0].tolist() and not own[alone.shape[2] :].any()
 
@@ -113,7 +115,7 @@ def test_networks_and_sentences_do_not_touch_each_other(layer):
 def test_a_beam_of_one_is_greedy(layer):
     target, start = network_of(layer)
     network, source = target.loaded(start), pairs(2, count=6)[:, 0]
-    written = target.translate(as_weights(target, start), source, 1, 9, 0.0, 0.0)[0]
+    written = target.translate(as_weights(target, start), source, Beam(1, 9))[0]
     for row in range(len(source)):
         sentence = [BEGIN]
         while len(sentence) < 10:
