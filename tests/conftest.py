@@ -40,6 +40,15 @@ def own_home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def one_thread():
+    """One thread: tensors of a few numbers gain nothing from more, and wait for them where processors are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def real_data(request, monkeypatch) -> Path:
     """The folder of real data sets, set as HYPEREVO_DATA; a skip with the reason where there is none."""
     folder = request.config.real_data

@@ -1,8 +1,10 @@
 """Runs of a comparison are made, reused, resumed and, where a worker dies, taken up by another: with the same bits."""
 
 import os
+import signal
 
 import pytest
+from cut_off import cut_off_in
 
 from hyperevo.compare.execute import run_all
 from hyperevo.compare.plan import plan
@@ -47,22 +49,6 @@ def test_a_mistake_in_one_run_does_not_stop_the_others(tmp_path):
     assert finished(entries[0].folder)
 
 
-KILLED_ONCE = """
-import os, signal, sys
-
-def hook(event, arguments):
-    if event == "os.rename" and os.fspath(arguments[1]).endswith(os.path.join("checkpoint", "00000005")):
-        try:
-            os.close(os.open({marker!r}, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return
-        os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(hook)
-"""
-"""A worker that comes to a run's fifth checkpoint first is killed there."""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_run_whose_worker_is_killed_is_taken_up_by_another(tmp_path, monkeypatch):
@@ -72,7 +58,7 @@ def test_a_run_whose_worker_is_killed_is_taken_up_by_another(tmp_path, monkeypat
     assert run_all(alone) == {}
     together = plan(["dct-mnist"], 2, tmp_path / "together", overrides)
     marker = tmp_path / "killed"
-    (tmp_path / "sitecustomize.py").write_text(KILLED_ONCE.format(marker=str(marker)))
+    cut_off_in(tmp_path, 5, signal.SIGKILL, marker)  # the worker that comes there first
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     assert run_all(together, jobs=2) == {}
     assert marker.exists() and contents(together) == contents(alone)

@@ -102,12 +102,8 @@ def run(cell, inputs, state):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small gain nothing from a second thread, and wait for it where processors are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def quick(one_thread):
+    """All these tests are of tensors this small."""
 
 
 @pytest.fixture

@@ -6,16 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-CUT_OFF = """
-import os, signal, sys
-
-def hook(event, arguments):
-    if event == "os.rename" and os.fspath(arguments[1]).endswith(os.path.join("checkpoint", "{round:08d}")):
-        os.kill(os.getpid(), {signum})
-
-sys.addaudithook(hook)
-"""
+from cut_off import cut_off_in
 
 
 @pytest.fixture
@@ -43,7 +34,7 @@ def cut_off(hyperevo, tmp_path):
     place.mkdir()
 
     def call(*arguments, round=4, signum=signal.SIGKILL):
-        (place / "sitecustomize.py").write_text(CUT_OFF.format(round=round, signum=int(signum)))
+        cut_off_in(place, round, signum)
         done = subprocess.run([sys.executable, "-m", "hyperevo", *map(str, arguments)], cwd=tmp_path, text=True,
                               capture_output=True, env={**hyperevo.environment, "PYTHONPATH": str(place)}, timeout=200)
         assert done.returncode == (-signum if signum == signal.SIGKILL else 128 + signum), done.stderr

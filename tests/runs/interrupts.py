@@ -16,13 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import torch
+from pairs import start
 
 import hyperevo.terminal  # before processes are forked, which need not wait for it then
-from hyperevo import cli
 from hyperevo.runs import open_run
 from hyperevo.runs.checkpoint import checkpoints
 from hyperevo.search._evotorch import import_evotorch
@@ -32,28 +31,6 @@ UP = "import runpy, sys; sys.argv[0] = 'hyperevo'; print('up', flush=True); " \
      "runpy.run_module('hyperevo', run_name='__main__')"
 LONGEST = 120
 """Seconds that anything may take."""
-
-
-def forked(arguments, log):
-    """Process number of the command line, in a fork of this process."""
-    if pid := os.fork():
-        return pid
-    code = 70
-    try:
-        with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        sys.argv = ["hyperevo", *arguments]
-        cli.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def begun(arguments, log):
@@ -91,7 +68,7 @@ def interruption(place, config, at, chance):
     os.chdir(place)
     arguments, log = ["run", config, *OVERRIDES], place / "log.txt"
     process = begun(arguments, log) if at % 5 == 4 else None
-    pid = process.pid if process else forked(arguments, log)
+    pid = process.pid if process else start(arguments, log)
     if at % 5 < 3:
         wait_for(place / "r" / "checkpoint" / "00000001")
     delay = chance.uniform(*((0, 2), (0, 2), (0, 2), (0, 3), (0.3, 12))[at % 5])

@@ -23,14 +23,7 @@ VARIANTS = [("cmaes", {}), ("cmaes", {"separable": True}), ("cmaes", {"start": "
             ("xnes", {"deviation_learning_rate": 2.0})]
 NAMED = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """More than one waits longer for the other than these few numbers take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make(name, options=None, seed=0, population=20):
