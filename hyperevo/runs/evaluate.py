@@ -181,7 +181,9 @@ def _distinct(genotypes: Genotypes, device: torch.device) -> tuple[Genotypes, li
     """Genotypes without repetitions, and the index of each of the population among them, or None where all are taken.
     Only reproduction of graphs leaves exact copies; tensors of genes are not compared. Nor are graphs, where looking at
     each takes longer than to evaluate it."""
-    if isinstance(genotypes, Tensor | Neighbours) or devices.takes_all_at_once(device):
+    if isinstance(genotypes, Tensor):
+        return genotypes.contiguous(), None  # as they arrive at other processes
+    if isinstance(genotypes, Neighbours) or devices.takes_all_at_once(device):
         return genotypes, None
     if isinstance(genotypes, TabledGraphs):
         return distinct(genotypes)

@@ -23,8 +23,9 @@ from hyperevo.errors import UserError
 from hyperevo.plots import save_run_figures
 from hyperevo.runs import create_run, execute, files, finished, open_run
 
-SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2",
-         "run.filmstrip=2", "run.memory_gb=1", "search.population=8", "threads=1"]
+SMALL = ["target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2", "run.filmstrip=2", "run.memory_gb=1",
+         "search.population=8", "threads=1"]
+DIGITS = ["task.name=digits", "task.images=40"]
 OWN = {"neat": "cppn-mnist", "eggroll": "eggroll-mnist"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
@@ -32,9 +33,12 @@ KILLED = 137
 
 
 def config_of(search, seed=0):
+    if search == "policy-gradient":
+        small = [*SMALL, f"seed={seed}", "task.most_steps=30", "task.validation=4"]
+        return load_config("cartpole-policy-gradient", small).config
     own = [] if search in OWN else [f"search={{name='{search}', population=8}}", "encoding.coefficients=[2]"]
     own += ["search.refine.rounds=5"] if search == "neat" else []
-    return load_config(OWN.get(search, "dct-mnist"), [*SMALL, *own, f"seed={seed}"]).config
+    return load_config(OWN.get(search, "dct-mnist"), [*SMALL, *DIGITS, *own, f"seed={seed}"]).config
 
 
 def count_operations(folder, last):

@@ -62,6 +62,16 @@ def test_resumed_run_equals_unbroken_run(unbroken, tmp_path, rounds, run_until):
     assert outcome(tmp_path / "run") == expected
 
 
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_resumed_run_whose_factor_of_a_covariance_lies_column_by_column(tmp_path, rounds, run_until):
+    own = ["search={name='cmaes', population=8}", "encoding.coefficients=[2]"]
+    config = load_config("dct-mnist", [*SMALL, *own]).config
+    execute(create_run(config, tmp_path / "whole"))
+    run_until(config, tmp_path / "run", rounds)
+    execute(open_run(tmp_path / "run"))
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
 def test_run_cut_between_its_logs_and_its_checkpoint(unbroken, tmp_path, monkeypatch):
     config, expected = unbroken
     run = create_run(config, tmp_path / "run")
