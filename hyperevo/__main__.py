@@ -8,13 +8,16 @@ from pathlib import Path
 if not sys.flags.safe_path and sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
     del sys.path[0]
 
-from hyperevo.signals import stopping_at_once
+from hyperevo.signals import leave, stopping_at_once
 
 try:
     with stopping_at_once():
         from hyperevo.cli import main
 
-    main()
+    try:
+        main()
+    except SystemExit as over:
+        leave(int(over.code or 0))
 except KeyboardInterrupt:  # of a signal that came before the command line could take it
     sys.stderr.write("Stopped.\n")
     raise SystemExit(130) from None
