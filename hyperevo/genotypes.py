@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from hyperevo.errors import UserError, shortened, shown_path
@@ -16,6 +14,7 @@ from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
 from hyperevo.graph_text import graph_from_text
 from hyperevo.reading import read_bytes
 from hyperevo.seal import STATE, TENSORS, break_seal
+from hyperevo.tensors import read_tensors
 from hyperevo.weights import Factored
 
 Genotype = Tensor | Graph
@@ -134,10 +133,10 @@ def read_packed(folder: Path) -> Packed:
     """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
     try:
         content = read_bytes(folder / STATE, MOST_BYTES)
-        values, tensors = json.loads(content), load(read_bytes(folder / TENSORS, MOST_BYTES))
+        values, tensors = json.loads(content), read_tensors(folder / TENSORS)
         break_seal(folder, content, values)
         return values, tensors
-    except (ValueError, RecursionError, SafetensorError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
 
 

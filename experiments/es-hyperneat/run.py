@@ -15,7 +15,7 @@ from hyperevo.compare.studies import arguments, champions_along, read_table, rec
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import success_along
-from hyperevo.runs.files import read_tensors
+from hyperevo.tensors import read_tensors
 
 PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 120
 PARITY = ["run.until=1.0", f"run.rounds={PARITY_GENERATIONS}", "encoding.maximum_depth=4"]

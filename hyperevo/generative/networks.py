@@ -11,11 +11,10 @@ from math import prod
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from hyperevo.errors import UserError, reason, shortened, shown_path
-from hyperevo.reading import check_regular
+from hyperevo.errors import UserError, shortened, shown_path
+from hyperevo.tensors import read_tensors
 
 TABLE = "table."
 """Prefix of the table's columns."""
@@ -73,12 +72,10 @@ def networks_of(tensors: Mapping[str, Tensor]) -> Networks:
 
 def read_networks(path: str | Path) -> Networks:
     """Networks in a file; raises UserError, which names it, where it is missing, damaged or holds none."""
-    check_regular(path)
+    tensors = read_tensors(path)
     try:
-        return networks_of(load_file(path))
-    except OSError as error:
-        raise UserError(f"{shown_path(path)}: cannot be read: {reason(error)}") from error
-    except Exception as error:  # SafetensorError, and what torch says of types that it does not know
+        return networks_of(tensors)
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: of types that torch does not know
         raise UserError(f"{shown_path(path)}: holds no networks: {shortened(error)}") from error
 
 

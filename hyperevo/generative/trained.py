@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
 from torch import Tensor
 
 from hyperevo.errors import UserError, shortened, shown_path
-from hyperevo.genotypes import MOST_BYTES, Packed
-from hyperevo.reading import is_there, read_bytes
+from hyperevo.genotypes import Packed
+from hyperevo.reading import is_there
+from hyperevo.tensors import read_tensors
 from hyperevo.toml import read_toml
 
 DECODER = "decoder"
@@ -84,21 +84,13 @@ def read_trained(run: Path) -> Packed:
     if (target.get("name"), task.get("name")) != ("variational-autoencoder", "networks"):
         raise UserError(f"{shown_path(run)}: trained no generator of networks: its target is not "
                         "variational-autoencoder, or its task not networks")
-    trained = _tensors(run / "champion" / "weights.safetensors")
-    first = _tensors(run / "champion" / "preprocessing.safetensors")
+    trained = read_tensors(run / "champion" / "weights.safetensors")
+    first = read_tensors(run / "champion" / "preprocessing.safetensors")
     tensors = {name: value.contiguous() for name, value in trained.items() if name.startswith(DECODER)}
     packed = ({"generator": {"activation": target.get("activation"), "condition": task.get("condition")}},
               tensors | {name: first[name] for name in ("mean", "spread") if name in first})
     decoder_of(*packed, run)
     return packed
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    content = read_bytes(path, MOST_BYTES)
-    try:
-        return load(content)
-    except Exception as error:  # SafetensorError, and what torch says of types that it does not know
-        raise UserError(f"{shown_path(path)}: is cut short or damaged: {shortened(error)}") from error
 
 
 def decoder_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Decoder:

@@ -24,11 +24,12 @@ from hyperevo.plots.run_samples import BIAS, SAMPLES, changes, sample_figures, s
 from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.weights import filmstrip, projective_fields, readout_maps, receptive_fields
 from hyperevo.runs.compose import build_task
-from hyperevo.runs.files import read_folder, read_tensors
+from hyperevo.runs.files import read_folder
 from hyperevo.runs.opened import unpacked
 from hyperevo.runs.own_files import frames, refuse_link, sweep_figures
 from hyperevo.runs.schemas import METRICS, SPECIES, GenotypeFile, ResultFile, checked, read_checked, read_log
 from hyperevo.seal import STATE
+from hyperevo.tensors import read_tensors
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,11 @@ from hyperevo.plots.pen_page import pen_page
 from hyperevo.plots.run_translations import translated, translation_figures
 from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.sequences import LETTERS, drawings_beside_samples, strokes_in_time, written_text
-from hyperevo.runs.files import read_tensors, whole, write_text
+from hyperevo.runs.files import whole, write_text
 from hyperevo.runs.sample import changed_rows, draw_strokes, write_symbols
 from hyperevo.targets.encoder_decoder import EncoderDecoderTarget
 from hyperevo.targets.sequence import SequenceNetwork, SequenceTarget
+from hyperevo.tensors import read_tensors
 
 LINES = 8
 """Number of lines of text in the figure."""

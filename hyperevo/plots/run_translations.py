@@ -13,11 +13,12 @@ from hyperevo.errors import UserError
 from hyperevo.plots.run_view import RunView
 from hyperevo.plots.translations import attention_over_a_pair
 from hyperevo.reading import read_bytes, read_text
-from hyperevo.runs.files import read_tensors, write_text
+from hyperevo.runs.files import write_text
 from hyperevo.runs.sample import attended
 from hyperevo.runs.writer import SUBWORDS
 from hyperevo.targets.encoder_decoder import EncoderDecoderTarget
 from hyperevo.tasks.translation import Settings
+from hyperevo.tensors import read_tensors
 from hyperevo.weights import Weights
 
 MOST_BYTES = 2**26

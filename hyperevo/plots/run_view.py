@@ -17,12 +17,13 @@ from hyperevo.geometry import Sheet
 from hyperevo.parts import Encoding, Target, output_units
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import shaped_target, task_shape
-from hyperevo.runs.files import read_folder, read_tensors
+from hyperevo.runs.files import read_folder
 from hyperevo.runs.folder import read_run_config
 from hyperevo.runs.opened import unpacked
 from hyperevo.runs.schemas import ChampionFile, checked
 from hyperevo.runs.task_facts import TaskFacts, read_task
 from hyperevo.seal import STATE
+from hyperevo.tensors import read_tensors
 
 PUT_BACK = "shuffled pixels are drawn where they are in the image"
 """Remark below pictures of matrices that read shuffled pixels."""

@@ -12,12 +12,13 @@ from hyperevo.errors import UserError, shortened
 from hyperevo.genotypes import Genotype, unpack_genotype
 from hyperevo.modules import Standardise
 from hyperevo.runs.compose import shaped_target
-from hyperevo.runs.files import read_folder, read_tensors
+from hyperevo.runs.files import read_folder
 from hyperevo.runs.folder import finished, read_run_config
 from hyperevo.runs.result import PREPROCESSING, Result
 from hyperevo.runs.schemas import METRICS, ChampionFile, ResultFile, checked, read_checked, read_log
 from hyperevo.runs.task_facts import read_task
 from hyperevo.seal import STATE
+from hyperevo.tensors import read_tensors
 
 
 class OpenedRun:

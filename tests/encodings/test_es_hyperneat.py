@@ -27,7 +27,7 @@ from hyperevo.graph import Graph, Node, Topology
 from hyperevo.plots.run_figures import save_run_figures
 from hyperevo.plots.substrate import found_network
 from hyperevo.runs import create_run, execute
-from hyperevo.runs.files import read_tensors
+from hyperevo.tensors import read_tensors
 from hyperevo.weights import Weights
 
 LINE = ParameterGeometry(Sheet((1,)), Sheet((3,)))

@@ -16,7 +16,7 @@ from hyperevo.plots.curves import grouped_species, species_over_time
 from hyperevo.plots.encodings import draw_picture
 from hyperevo.plots.films import Shot, _columns, frame_strip, picture
 from hyperevo.plots.modules import find_modules, modules_figure
-from hyperevo.runs.files import read_tensors
+from hyperevo.tensors import read_tensors
 
 
 def test_confusion_counts_the_champions_answers(tmp_path):

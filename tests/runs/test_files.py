@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save
 
 from hyperevo.errors import UserError
 from hyperevo.genotypes import pack_genotype, unpack_genotype
@@ -13,10 +12,8 @@ from hyperevo.runs.files import (
     AppendLog,
     read_folder,
     read_json,
-    read_tensors,
     write_folder,
     write_json,
-    write_tensors,
     write_text,
 )
 from hyperevo.runs.fitness_log import pack_fitness, read_fitness
@@ -44,15 +41,6 @@ def test_damaged_json_is_one_line_that_names_the_file(tmp_path, content):
     with pytest.raises(UserError, match=r"state.json: is cut short or damaged") as caught:
         read_json(tmp_path / "state.json")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("keep", [0, 4, 20, 100])
-def test_cut_tensors_are_one_line_that_names_the_file(tmp_path, keep):
-    write_folder(tmp_path / "one", {}, {"t": torch.arange(100)})
-    path = tmp_path / "one" / "tensors.safetensors"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"tensors.safetensors: is cut short or damaged"):
-        read_tensors(path)
 
 
 def test_log_is_cut_back_to_its_known_length(tmp_path):
@@ -96,28 +84,3 @@ def test_genotypes_round_trip():
     assert torch.equal(again.weights, graph.weights) and torch.equal(again.biases, graph.biases)
     genes = torch.randn(7)
     assert torch.equal(unpack_genotype(*pack_genotype(genes)), genes)
-
-
-def test_tensors_are_read_into_memory_that_is_aligned(tmp_path):
-    tensors = {f"{place}": torch.ones(3 + place) for place in range(6)}
-    write_tensors(tmp_path / "tensors.safetensors", tensors)
-    read = read_tensors(tmp_path / "tensors.safetensors")
-    assert all(torch.equal(read[name], value) and read[name].data_ptr() % 64 == 0 for name, value in tensors.items())
-
-
-@given(st.permutations(range(3)))
-def test_tensors_are_read_as_they_lay_in_memory(tmp_path_factory, axes):
-    path = tmp_path_factory.mktemp("laid") / "tensors.safetensors"
-    laid = torch.arange(24.0).reshape(2, 3, 4).permute(axes)
-    write_tensors(path, {"laid": laid, "spread": torch.ones(3, 1).expand(3, 4)})
-    read = read_tensors(path)
-    assert torch.equal(read["laid"], laid) and read["laid"].stride() == laid.stride()
-    assert torch.equal(read["spread"], torch.ones(3, 4)) and read["laid"].data_ptr() % 64 == 0
-
-
-@pytest.mark.parametrize("orders", ["[", "[1]", '{"laid": 3}', '{"laid": [0, 0]}', '{"laid": [0, 1, 2]}'])
-def test_damaged_order_of_axes_is_one_line_that_names_the_file(tmp_path, orders):
-    path = tmp_path / "tensors.safetensors"
-    path.write_bytes(save({"laid": torch.ones(2, 3)}, {"axes in memory": orders}))
-    with pytest.raises(UserError, match="tensors.safetensors: is cut short or damaged"):
-        read_tensors(path)
