@@ -12,7 +12,7 @@ from torch import Tensor
 from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.graph import Graph, Node, Topology, check_topology, numbers_needed
 from hyperevo.graph_text import graph_from_text
-from hyperevo.reading import read_bytes
+from hyperevo.reading import as_json, read_bytes
 from hyperevo.seal import STATE, TENSORS, break_seal
 from hyperevo.tensors import read_tensors
 from hyperevo.weights import Factored
@@ -131,13 +131,10 @@ def champion_of(plain: Any, tensors: Mapping[str, Tensor], run: Path) -> Genotyp
 
 def read_packed(folder: Path) -> Packed:
     """Plain data and tensors in a folder; raises UserError, which names the file, if they are missing or damaged."""
-    try:
-        content = read_bytes(folder / STATE, MOST_BYTES)
-        values, tensors = json.loads(content), read_tensors(folder / TENSORS)
-        break_seal(folder, content, values)
-        return values, tensors
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{shown_path(folder)}: is cut short or damaged: {shortened(error)}") from error
+    content = read_bytes(folder / STATE, MOST_BYTES)
+    values, tensors = as_json(content, folder / STATE), read_tensors(folder / TENSORS)
+    break_seal(folder, content, values)
+    return values, tensors
 
 
 def _checked_genes(genes: Tensor) -> Tensor:

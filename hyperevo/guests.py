@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from hyperevo.cache import user_cache
 from hyperevo.errors import UserError, shortened, shown_path
 from hyperevo.importing import Guest, hash_of
-from hyperevo.reading import is_there, read_bytes, read_text
+from hyperevo.reading import as_json, is_there, read_bytes
 
 Files = Mapping[str, str]
 """SHA-256 by path, relative to a root folder."""
@@ -295,8 +295,8 @@ def _store() -> Path:
 
 def _read_store() -> list[dict[str, Any]]:
     try:
-        entries = json.loads(read_text(_store(), MOST_BYTES))
-    except (UserError, ValueError, RecursionError):
+        entries = as_json(read_bytes(_store(), MOST_BYTES), _store())
+    except UserError:
         return []  # what cannot be read trusts nothing
     return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("files"), dict)
             and isinstance(entry.get("main"), str)] if isinstance(entries, list) else []
@@ -362,8 +362,8 @@ def read_sources(folder: Path) -> dict[str, Any]:
     path = folder / "code" / "sources.json"
     if not path.is_file():
         return {}
+    record = as_json(read_bytes(path, MOST_BYTES), path)
     try:
-        record = json.loads(read_text(path, MOST_BYTES))
         for own in record.values():
             if "folder" in own:
                 names = [own["folder"], own["main"], *own["files"]]
@@ -371,7 +371,7 @@ def read_sources(folder: Path) -> dict[str, Any]:
                     raise ValueError("names a file that is not below its folder")
             elif not isinstance(own["sha256"], str):
                 raise ValueError("has no sha256")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is damaged: {shortened(error)}") from error
     return record
 

@@ -1,11 +1,13 @@
-"""Files that others made: read up to a size, and as UTF-8."""
+"""Files that others made: read up to a size, as UTF-8, and as JSON."""
 
 import codecs
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
-from hyperevo.errors import UserError, reason, shown_path
+from hyperevo.errors import UserError, reason, shortened, shown_path
 
 
 def read_bytes(path: Path | str, most: int) -> bytes:
@@ -50,6 +52,28 @@ def as_text(content: bytes, path: Path | str) -> str:
         guess = ", as in UTF-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
         place = f"byte {error.start + 1:,} is 0x{content[error.start]:02x}{guess}"
         raise UserError(f"{shown_path(path)}: is not UTF-8: {place}") from error
+
+
+def as_json(content: bytes, path: Path | str) -> Any:
+    """Plain data of JSON; raises UserError that names the file where it is cut short or no JSON, is nested too deeply,
+    or has what no file can be written with: numbers that are not finite, or half a character (a lone surrogate)."""
+    try:
+        text = content.decode()
+        values = json.loads(text, parse_constant=_refused)
+        if "\\ud" in text.lower():
+            json.dumps(values, ensure_ascii=False).encode()
+        return values
+    except RecursionError:
+        raise UserError(f"{shown_path(path)}: is damaged: it is nested too deeply") from None
+    except UnicodeEncodeError as error:
+        raise UserError(f"{shown_path(path)}: is damaged: it holds half a character, "
+                        f"{error.object[error.start]!r}") from None
+    except ValueError as error:
+        raise UserError(f"{shown_path(path)}: is cut short or damaged: {shortened(error)}") from error
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def is_there(path: Path | str) -> bool:

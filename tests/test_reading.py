@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from hyperevo.errors import SHOWN, UserError, one_line, shortened, shown, shown_path
-from hyperevo.reading import as_text, is_there, read_bytes, read_text
+from hyperevo.reading import as_json, as_text, is_there, read_bytes, read_text
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path):
@@ -61,3 +61,13 @@ def test_long_values_are_cut():
     assert shortened("x" * SHOWN) == "x" * SHOWN and shortened("x" * 201) == "x" * 199 + "…"
     assert shown_path("/tmp/" + "x" * 1000 + "/file.txt").startswith("…xx")
     assert shown_path("/tmp/" + "x" * 1000 + "/file.txt").endswith("x/file.txt")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[NaN]", b'["\\ud800"]', b'{"\\uDFFF": 1}', b"[" * 100_000, b"\xff"])
+def test_what_is_no_json_is_one_line_that_names_the_file(content):
+    with pytest.raises(UserError, match=r"^mine.json: is (cut short or )?damaged: [^\n]+$"):
+        as_json(content, "mine.json")
+
+
+def test_characters_beyond_the_first_plane_are_whole_in_json():
+    assert as_json(b'["\\ud83d\\ude00", "\\\\ud800"]', "mine.json") == ["\U0001f600", "\\ud800"]

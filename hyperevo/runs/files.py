@@ -15,8 +15,8 @@ from pathlib import Path
 from torch import Tensor
 
 from hyperevo.config import Values
-from hyperevo.errors import UserError, shortened
-from hyperevo.reading import as_text, read_bytes
+from hyperevo.errors import UserError
+from hyperevo.reading import as_json, as_text, read_bytes
 from hyperevo.seal import STATE, TENSORS, break_seal, check_hash, sealed
 from hyperevo.tensors import read_tensors, tensor_bytes
 
@@ -136,19 +136,7 @@ def _is_known(path: Path, names: Container[str]) -> bool:
 
 def read_json(path: Path) -> object:
     """Plain data; raises UserError naming the file where it is missing, cut short or not JSON."""
-    return _parsed(read_bytes(path, MOST_BYTES), path)
-
-
-def _parsed(content: bytes, path: Path) -> object:
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
-
-    try:
-        return json.loads(content.decode(), parse_constant=refuse)
-    except RecursionError:
-        raise UserError(f"{path}: is damaged: it is nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{path}: is cut short or damaged: {shortened(error)}") from error
+    return as_json(read_bytes(path, MOST_BYTES), path)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -172,7 +160,7 @@ def read_folder(folder: Path) -> tuple[Values, dict[str, Tensor]]:
     """Values and tensors that `write_folder` wrote. Raises UserError naming the file where one was changed since; what
     earlier versions wrote has no hashes."""
     content = read_bytes(folder / STATE, MOST_BYTES)
-    values, tensors = _parsed(content, folder / STATE), read_tensors(folder / TENSORS)
+    values, tensors = as_json(content, folder / STATE), read_tensors(folder / TENSORS)
     if not isinstance(values, dict):
         raise UserError(f"{folder / STATE}: is no table of keys and values")
     break_seal(folder, content, values)
