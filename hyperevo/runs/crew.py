@@ -6,6 +6,7 @@ new worker its place.
 """
 
 import logging
+import math
 import pickle
 import time
 from collections import Counter, deque
@@ -31,10 +32,12 @@ TRIES = 3
 """Workers that may die at one block, or one after the other before they have begun, until the run ends."""
 PATIENCE = 0.5
 """Seconds between two looks at workers that do not answer."""
-LITTLE = 0.1
-"""Seconds of evaluation up to which several blocks travel together."""
-SHARES = 4
-"""Smallest number of times that each worker is given blocks of a population, if there are as many."""
+LITTLE = 0.5
+"""Seconds of evaluation up to which several blocks travel together, and a worker gets blocks ahead."""
+LIGHT = 2**24
+"""Bytes up to which several blocks travel together."""
+SHARES = 2
+"""Smallest number of times that every other worker could still be given as many blocks as one is given."""
 LATE = 30.0
 """Seconds that a run waits for the last of its workers, once the first is there."""
 
@@ -52,15 +55,18 @@ class Carrier(Protocol):
     """Workers by number, and the way that requests take to them."""
 
     count: int
+    ahead: int
+    """Number of requests that a worker may have in hand: one, or one more that it finds when it is done."""
 
     def start(self, worker: int) -> None:
         """Start a worker, or one in the place of one that was lost; its first answer is its `Facts`."""
 
     def send(self, worker: int, request: Request) -> None:
-        """Give a block to a worker that is free."""
+        """Give a block to a worker that has fewer than `ahead` in hand."""
 
     def answers(self, seconds: float) -> list[tuple[int, object]]:
-        """Answers that come within so many seconds, by worker: `Facts`, values, an error, or `Lost`."""
+        """Answers that come within so many seconds, by worker: `Facts`, values, an error, or `Lost`, which is the last
+        one of a worker. A worker answers in the order in which it was asked."""
 
     def name(self, worker: int) -> str:
         """Name of a worker, for messages."""
@@ -98,10 +104,10 @@ class Crew:
         self.carrier, self.expected, self.traffic = carrier, expected, Traffic()
         self._starting: set[int] = set()
         self._free: deque[int] = deque()
-        self._busy: dict[int, int] = {}
+        self._busy: dict[int, deque[int]] = {}
         self._false_starts: Counter[int] = Counter()
         self._begun = False
-        self._block_seconds = 0.0
+        self._block_seconds = self._block_bytes = 0.0
         self.per_second = 0.0
         """Networks that came back a second, of the population last evaluated."""
 
@@ -130,17 +136,24 @@ class Crew:
         requests = [Request(kind, generation, pack(genotypes[own[0].start : own[-1].stop]), common,
                             tuple(len(genotypes[block]) for block in own)) for own in self._bundles(blocks)]
         started = time.monotonic()
-        found = [values for arrays in self._arrays(requests) for values in arrays]
+        ahead = self.carrier.ahead if 0 < self._block_seconds <= LITTLE else 1
+        found = [values for arrays in self._arrays(requests, ahead) for values in arrays]
         self._block_seconds = (time.monotonic() - started) * max(self.workers, 1) / len(blocks)
+        self._block_bytes = sum(request.parcel.bytes for request in requests) / len(blocks)
         return found
 
     def _bundles(self, blocks: Sequence[slice]) -> list[Sequence[slice]]:
-        """Blocks that travel together: as many as take little time, but not so many that workers wait for the last of
-        them."""
-        most = max(len(blocks) // (SHARES * max(self.workers, 1)), 1)
-        together = min(int(LITTLE / self._block_seconds), most) if self._block_seconds else 1
-        size = max(together, 1)
-        return [blocks[start : start + size] for start in range(0, len(blocks), size)]
+        """Blocks that travel together: as many as take little time and memory, and fewer towards the end, so that no
+        worker waits long for the last of them (guided self-scheduling)."""
+        if not self._block_seconds:
+            return [[block] for block in blocks]
+        most = max(int(min(LITTLE / self._block_seconds, LIGHT / self._block_bytes)), 1)
+        bundles, start = [], 0
+        while start < len(blocks):
+            size = min(most, math.ceil((len(blocks) - start) / (1 + SHARES * max(self.workers - 1, 0))))
+            bundles.append(blocks[start : start + size])
+            start += size
+        return bundles
 
     def gradients(self, lessons: Lessons, generation: int, blocks: Sequence[slice]) -> list[Tensor]:
         """Gradient (numbers,) of every block of graphs that learn, in order."""
@@ -165,30 +178,43 @@ class Crew:
         return None if carried is None else \
             Carried(tuple(part.to(genotypes.device) for part in state) or None, carried.draw)
 
-    def _arrays(self, requests: Sequence[Request]) -> list[list[Tensor]]:
+    def _arrays(self, requests: Sequence[Request], ahead: int = 1) -> list[list[Tensor]]:
+        """Arrays of every request; ahead: number of them that a worker may have in hand."""
         self._begin()
         started, networks, whole = time.monotonic(), 0, sum(len(request.parcel) for request in requests)
         waiting, done, tries = deque(range(len(requests))), dict[int, list[Tensor]](), Counter[int]()
         while len(done) < len(requests):
-            while waiting and self._free:
-                self._send(self._free.popleft(), waiting.popleft(), requests)
+            self._deal(waiting, requests, ahead)
             for worker, answer in self.carrier.answers(PATIENCE):
-                block = self._busy.pop(worker, None)
-                if isinstance(answer, Lost) and block is not None:
-                    tries[block] += 1
-                    if tries[block] == TRIES:
-                        raise RunFailed(f"{TRIES} workers died at one block of {len(requests[block].parcel)} networks, "
-                                        f"the last: {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
-                    waiting.appendleft(block)
-                if (values := self._take(worker, answer)) is not None and block is not None:
+                own = self._busy.pop(worker, deque())
+                if isinstance(answer, Lost) and own:
+                    tries[own[0]] += 1
+                    if tries[own[0]] == TRIES:
+                        raise RunFailed(f"{TRIES} workers died at one block of {len(requests[own[0]].parcel)} "
+                                        f"networks, the last: {self.carrier.name(worker)} ({answer.reason}); {RESUME}")
+                    waiting.extendleft(reversed(own))
+                if (values := self._take(worker, answer)) is not None:
+                    block = own.popleft()
+                    if own:
+                        self._busy[worker] = own
+                    else:
+                        self._free.append(worker)
                     done[block] = [torch.from_numpy(array.copy()) for array in values]
                     networks += len(requests[block].parcel)
                     beat(networks, whole)
                     self.per_second = networks / max(time.monotonic() - started, 1e-6)
         return [done[block] for block in range(len(requests))]
 
+    def _deal(self, waiting: deque[int], requests: Sequence[Request], ahead: int) -> None:
+        """Send blocks to workers that are free, and then a second one to each, if there are enough for all."""
+        while waiting and self._free:
+            self._send(self._free.popleft(), waiting.popleft(), requests)
+        if len(waiting) >= len(self._busy):
+            for worker in [worker for worker, own in self._busy.items() if len(own) < ahead][:len(waiting)]:
+                self._send(worker, waiting.popleft(), requests)
+
     def _send(self, worker: int, block: int, requests: Sequence[Request]) -> None:
-        self._busy[worker] = block
+        self._busy.setdefault(worker, deque()).append(block)
         self.carrier.send(worker, requests[block])
         self.traffic.add(requests[block])
 
@@ -206,7 +232,6 @@ class Crew:
         if isinstance(answer, Facts):
             self._welcome(worker, answer)
             return None
-        self._free.append(worker)
         assert isinstance(answer, list)
         return answer
 
@@ -235,8 +260,8 @@ class Crew:
 
     @property
     def in_flight(self) -> int:
-        """Number of blocks that workers have in hand."""
-        return len(self._busy)
+        """Number of requests that workers have in hand."""
+        return sum(map(len, self._busy.values()))
 
     def close(self) -> None:
         """End the workers."""

@@ -14,6 +14,8 @@ from hyperevo.runs.worker import Order, Request, Worker, answer
 class LocalWorkers:
     """Worker processes, each with a pipe of its own. They end with `close` or with this process."""
 
+    ahead = 1  # a pipe is full before a block is in it, and both ends would wait for each other
+
     def __init__(self, order: Order, count: int):
         self.order, self.count = order, count
         self._workers: dict[int, tuple[BaseProcess, Connection]] = {}

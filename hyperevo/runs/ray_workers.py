@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -168,6 +169,8 @@ class LastWord:
 class RayWorkers:
     """Actors, each with half a CPU or whole GPUs of its own. They end with `close` or with this process."""
 
+    ahead = 2
+
     def __init__(self, ray: ModuleType, order: Order, task: Task, count: int | None, gpus: float):
         """task: the run's own, whose data workers share; count: number of workers; by default as many as the cluster
         has CPUs, or GPUs, for."""
@@ -179,7 +182,7 @@ class RayWorkers:
         self._actor = ray.remote(Host).options(num_cpus=CPUS_PER_WORKER, num_gpus=gpus, max_restarts=0,
                                                scheduling_strategy="SPREAD")
         self._actors: dict[int, Any] = {}
-        self._asked: dict[Any, int] = {}
+        self._asked: dict[int, deque[Any]] = {}
         self._places: dict[int, str] = {}
         self._common: tuple[object, Any] = (None, None)
         self._seen = self._looked = time.monotonic()
@@ -199,24 +202,25 @@ class RayWorkers:
     def start(self, worker: int) -> None:
         """Start an actor."""
         self._actors[worker] = self._actor.remote()
-        self._asked[self._actors[worker].prepare.remote(self._order, self._data)] = worker
+        self._asked[worker] = deque([self._actors[worker].prepare.remote(self._order, self._data)])
 
     def send(self, worker: int, request: Request) -> None:
         """Give a block to an actor; what all blocks share goes to every node once."""
         if self._common[0] is not request.common:
             self._common = request.common, self._ray.put(request.common)
-        self._asked[self._actors[worker].work.remote(replace(request, common=()), self._common[1])] = worker
+        self._asked[worker].append(self._actors[worker].work.remote(replace(request, common=()), self._common[1]))
 
     def answers(self, seconds: float) -> list[tuple[int, object]]:
         """Answers that come within so many seconds, by worker; raises RunFailed where the cluster is gone."""
         self._check_head()
-        ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=seconds)
-        if ready:  # perhaps others are by now
-            ready, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
-        return [(worker, self._result(worker, reference))
-                for reference in ready for worker in [self._asked.pop(reference)]]
+        first = {own[0]: worker for worker, own in self._asked.items() if own}
+        ready, _ = self._ray.wait(list(first), num_returns=1, timeout=seconds)
+        if ready and len(first) > 1:  # perhaps others are by now
+            ready, _ = self._ray.wait(list(first), num_returns=len(first), timeout=0)
+        return [(first[reference], self._result(first[reference], reference)) for reference in ready]
 
     def _result(self, worker: int, reference: object) -> object:
+        self._asked[worker].popleft()
         try:
             found = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:

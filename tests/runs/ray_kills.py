@@ -1,4 +1,4 @@
-"""Kill a worker at a random time, in run after run over a Ray cluster of two nodes on this machine.
+"""Kill a worker at a random block, in run after run over a Ray cluster of two nodes on this machine.
 
     python tests/runs/ray_kills.py [TRIALS] [RESULTS.json]
 
@@ -11,7 +11,6 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -31,28 +30,35 @@ def contents(folder):
     return [(folder / file).read_bytes() for file in FILES]
 
 
-def kill_one(cluster, after, killed):
-    """Kill a worker of a cluster so many seconds from now."""
-    time.sleep(after)
+def hosts(cluster):
+    """Processes of a cluster's workers."""
     raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
-    hosts = [process for raylet in raylets for process in raylet.children()
-             if "".join(process.cmdline()[:1]).startswith("ray::Host")]
-    if hosts:
-        os.kill(random.choice(hosts).pid, signal.SIGKILL)
-        killed.append(round(after, 3))
+    return [process for raylet in raylets for process in raylet.children()
+            if "".join(process.cmdline()[:1]).startswith("ray::Host")]
 
 
 def trial(config, folder, cluster, workers):
-    """A run with so many workers, one of which is killed at a random time within a random round."""
-    run, killed = create_run(config, folder, spread=Spread(cluster.address, workers)), []
-    chosen, started = random.randint(1, config.run.rounds - 2), time.monotonic()
+    """A run with so many workers, one of which is killed just after a random block of a random round was sent."""
+    until = time.monotonic() + 60
+    while hosts(cluster) and time.monotonic() < until:  # those of the run before, which take a while to end
+        time.sleep(0.1)
+    run, killed, sent = create_run(config, folder, spread=Spread(cluster.address, workers)), [], 0
+    chosen, block, send = random.randint(1, config.run.rounds - 2), random.randint(1, 4), run.crew.carrier.send
+    started = time.monotonic()
 
-    def observe(round_):
-        if round_.number == chosen:
-            threading.Thread(target=kill_one, args=(cluster, random.uniform(0, round_.seconds), killed)).start()
+    def send_and_kill(worker, request):
+        nonlocal sent
+        sent += max(len(request.sizes), 1) * (run.round == chosen)
+        now = not killed and (sent >= block or run.round > chosen)
+        victim = random.choice(hosts(cluster)) if now else None
+        send(worker, request)
+        if victim is not None:
+            os.kill(victim.pid, signal.SIGKILL)
+            killed.append(run.round)
 
-    execute(run, observe)
-    return {"workers": workers, "round": chosen, "killed_after": killed[0] if killed else None,
+    run.crew.carrier.send = send_and_kill
+    execute(run)
+    return {"workers": workers, "killed_in_round": killed[0] if killed else None, "block": block,
             "lost": run.crew.traffic.lost, "seconds": round(time.monotonic() - started, 2),
             "blocks": run.crew.traffic.blocks,
             "sent_to_genotypes": round(run.crew.traffic.sent / run.crew.traffic.genotypes, 4)}
@@ -73,7 +79,7 @@ def main(trials, results):
             if results:
                 Path(results).write_text(json.dumps(found, indent=1))
     cluster.shutdown()
-    killed = [told for told in found if told["killed_after"] is not None]
+    killed = [told for told in found if told["lost"]]
     print(f"{sum(told['same_bits'] for told in found)} of {trials} ends are those of one process; in {len(killed)} a "
           "worker was killed")
 

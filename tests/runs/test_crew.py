@@ -1,9 +1,12 @@
 """Workers evaluate what one process evaluates, bit by bit, whoever of them dies."""
 
+import math
 import os
 import random
 import signal
 from collections import deque
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import psutil
@@ -19,7 +22,7 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Sheet
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import spread as spreading
-from hyperevo.runs.crew import TRIES, Crew, Lost
+from hyperevo.runs.crew import LIGHT, LITTLE, SHARES, TRIES, Crew, Lost
 from hyperevo.runs.files import read_json
 from hyperevo.runs.parcels import common_part, pack, unpack
 from hyperevo.runs.spread import Spread
@@ -53,23 +56,30 @@ def as_it_was():
 
 
 class Rehearsal:
-    """Workers within this process, which answer in any order and die when they are told to."""
+    """Workers within this process, any of which answers next, and which die when they are told to."""
 
-    def __init__(self, order, count, dies=lambda request: False, seed=0):
-        self.worker, self.count, self.dies, self.random = Worker(order), count, dies, random.Random(seed)
-        self.waiting, self.ended, self.started = deque(), False, 0
+    def __init__(self, order, count, dies=lambda request: False, seed=0, ahead=1, worker=None):
+        self.worker, self.count, self.dies, self.random = worker or Worker(order), count, dies, random.Random(seed)
+        self.asked, self.ended, self.started, self.ahead, self.most = {}, False, 0, ahead, 0
 
     def start(self, worker):
         self.started += 1
-        self.waiting.append((worker, Lost("never began") if self.dies(None) else self.worker.facts()))
+        self.asked[worker] = deque([None])
 
     def send(self, worker, request):
-        lost = self.dies(request)
-        self.waiting.append((worker, Lost("killed") if lost else answer(lambda: self.worker.work(request))))
+        self.asked[worker].append(request)
+        self.most = max(self.most, len(self.asked[worker]))
 
     def answers(self, seconds):
-        self.random.shuffle(self.waiting)
-        return [self.waiting.popleft()] if self.waiting else []
+        busy = [worker for worker, own in self.asked.items() if own]
+        if not busy:
+            return []
+        worker = self.random.choice(busy)
+        request = self.asked[worker].popleft()
+        if self.dies(request):
+            self.asked[worker].clear()
+            return [(worker, Lost("killed"))]
+        return [(worker, self.worker.facts() if request is None else answer(lambda: self.worker.work(request)))]
 
     def name(self, worker):
         return f"worker {worker + 1}"
@@ -108,20 +118,27 @@ def test_bits_are_those_of_one_process(row, tmp_path, monkeypatch, small_files):
     assert read_json(tmp_path / "spread" / "environment.json")["workers"] == 3
 
 
-@given(st.data())
-@settings(max_examples=10)
-def test_whoever_dies_costs_a_block_only(data):
+@cache
+def small_generation():
+    """A worker, a population, its blocks, and their fitness."""
     config = load_config(*ROWS["genes"]).config
-    run = create_run(config, None)
-    order = spreading.Order(spreading.config_values(config), spreading.Code(True), os.getcwd(), 1.0, "cpu")
-    deaths = data.draw(st.lists(st.booleans(), max_size=12))
-    own = Rehearsal(order, data.draw(st.integers(1, 4)), seed=data.draw(st.integers(0, 99)))
-    own.dies = lambda request: deaths.pop() if deaths and request is not None else False
-    expected = own.worker.facts()
-    genotypes = run.parts.search.ask()
+    worker = Worker(spreading.Order(spreading.config_values(config), spreading.Code(True), os.getcwd(), 1.0, "cpu"))
+    genotypes = create_run(config, None).parts.search.ask()
     blocks = [slice(start, start + 9) for start in range(0, len(genotypes), 9)]
-    whole = [own.worker.work(Request("fitness", 0, pack(genotypes[block])))[0] for block in blocks]
-    crew, lethal = Crew(own, expected), sum(deaths)
+    return worker, genotypes, blocks, [worker.work(Request("fitness", 0, pack(genotypes[own])))[0] for own in blocks]
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_whoever_dies_costs_what_it_had_in_hand_only(data):
+    worker, genotypes, blocks, whole = small_generation()
+    deaths, ahead = data.draw(st.lists(st.booleans(), max_size=12)), data.draw(st.integers(1, 2))
+    own = Rehearsal(None, data.draw(st.integers(1, 4)), seed=data.draw(st.integers(0, 99)), ahead=ahead, worker=worker)
+    crew, lethal = Crew(own, worker.facts()), sum(deaths)
+    crew.evaluate("fitness", 0, genotypes, blocks)  # one by one, as nobody knows yet how long they take
+    assert own.most == 1 and crew.traffic.blocks == len(blocks)
+    crew._block_seconds = LITTLE / data.draw(st.integers(1, 4)) - 1e-3
+    own.dies = lambda request: deaths.pop() if deaths and request is not None else False
     try:
         found = crew.evaluate("fitness", 0, genotypes, blocks)
     except RunFailed as error:  # of one block that killed three
@@ -130,14 +147,14 @@ def test_whoever_dies_costs_a_block_only(data):
     assert all(np.array_equal(one, other) for one, other in zip(found, whole, strict=True))
     assert crew.traffic.lost == lethal - sum(deaths)
     assert crew.traffic.sent <= crew.traffic.genotypes + 400 * crew.traffic.blocks
-    assert crew.in_flight == 0 and crew.per_second > 0
+    assert crew.in_flight == 0 and crew.per_second > 0 and own.most <= ahead
 
 
 def test_workers_that_cannot_begin_or_are_others_end_the_run_in_one_line():
     config = load_config(*ROWS["genes"]).config
     order = spreading.Order(spreading.config_values(config), spreading.Code(True), os.getcwd(), 1.0, "cpu")
     own = Rehearsal(order, 2, dies=lambda request: request is None)
-    with pytest.raises(RunFailed, match=f"died {TRIES} times before it had begun .never began."):
+    with pytest.raises(RunFailed, match=f"died {TRIES} times before it had begun .killed."):
         Crew(own, own.worker.facts()).gather()
     own = Rehearsal(order, 2)
     with pytest.raises(UserError, match=r"^worker [12] has checksum [0-9a-f]+, and the run other$"):
@@ -145,6 +162,22 @@ def test_workers_that_cannot_begin_or_are_others_end_the_run_in_one_line():
     own.worker.work = lambda request: 1 / 0
     with pytest.raises(RunFailed, match="^ZeroDivisionError: division by zero$"):
         Crew(own, own.worker.facts()).evaluate("fitness", 0, torch.zeros(4, 9), [slice(0, 2), slice(2, 4)])
+
+
+@given(st.integers(1, 200), st.integers(1, 9), st.floats(1e-4, 2), st.integers(1, 10**8))
+def test_blocks_that_travel_together_are_few_light_and_fewer_towards_the_end(blocks, workers, seconds, weight):
+    crew = Crew(Rehearsal(None, workers, worker=small_generation()[0]), small_generation()[0].facts())
+    crew.gather()
+    crew._block_seconds, crew._block_bytes = seconds, weight
+    own = [slice(index, index + 1) for index in range(blocks)]
+    bundles = crew._bundles(own)
+    assert [block for bundle in bundles for block in bundle] == own
+    sizes = [len(bundle) for bundle in bundles]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(size == 1 or size * seconds <= LITTLE and size * weight <= LIGHT for size in sizes)
+    left = [blocks - sum(sizes[:index]) for index in range(len(sizes))]
+    assert all(size == 1 or (workers - 1) * SHARES * (size - 1) < rest for size, rest in zip(sizes, left, strict=True))
+    assert workers > 1 or len(sizes) <= math.ceil(blocks / max(int(min(LITTLE / seconds, LIGHT / weight)), 1))
 
 
 def test_parcels_hold_all_there_is_in_little_more_than_its_bytes():
@@ -157,6 +190,9 @@ def test_parcels_hold_all_there_is_in_little_more_than_its_bytes():
     numbers = sum(part.nbytes for graph in graphs for part in (graph.weights, graph.biases, graph.responses))
     assert numbers < parcel.bytes < 1.2 * numbers  # with the structure of each, and no two are alike
     assert unpack(pack(graphs[:1]), [], CPU)[0].key() == graphs[0].key()
+    back = [replace(graph, topology=replace(graph.topology, recurrent=True)) for graph in graphs[:2]]
+    assert [graph.key() for graph in unpack(pack([*back, graphs[0]]), [], CPU)] \
+        == [graph.key() for graph in [*back, graphs[0]]]
 
 
 def test_a_run_whose_worker_is_killed_ends_as_it_would_and_resumes_with_any_number(tmp_path, run_until):
