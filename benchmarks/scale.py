@@ -2,18 +2,20 @@
 
     python benchmarks/scale.py [--json FILE] [--quick] [--part overhead|growth|carracing …]
 
-overhead: a generation of 1,000 networks in one process and over one worker, in turns. Counted are seconds of the
-processor, of this process and its worker, which others on the machine hardly change, and seconds of the clock.
+overhead: a generation of 1,000 networks of each config, asked once, evaluated in one process and over one worker, in
+turns, with one thread each; both give the same bits. Counted are seconds of the processor, of this process and its
+worker, which others on the machine hardly change, and seconds of the clock. Cheap generations are repeated in a turn.
 
 growth: 64 blocks whose evaluation only sleeps, over 1 to 8 workers: what remains is the dealing. From it and from the
 processor's time of the run's own process for each block, of `ask` and of `tell`, follows the model of docs/scale.md.
 
 carracing: 16 networks of `carracing-dct` for 120 steps in one process, over two processes of this machine, and over two
-workers of a cluster.
+workers of a cluster, in turns; all give the same bits.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -30,12 +32,15 @@ from hyperevo.config import load_config
 from hyperevo.encodings.cppn import CppnEncoding
 from hyperevo.genotypes import Genotypes
 from hyperevo.runs import Run, create_run
+from hyperevo.runs.crew import Traffic
 from hyperevo.runs.elsewhere import elsewhere
 from hyperevo.runs.evaluate import acting_in, evaluate
 from hyperevo.runs.spread import Spread
 
-ROWS = {"dct-mnist": ["search.population=1000"], "cppn-mnist": ["search.population=1000", "task.images=250"],
-        "direct-mnist": ["search.population=1000", "task.images=250"], "eggroll-mnist": ["search.population=1000"]}
+ROWS = ("cppn-mnist", "dct-mnist", "direct-mnist", "embedding-mnist", "eggroll-mnist", "cartpole-dct")
+NETWORKS = "search.population=1000"
+TURN = 1.5
+"""Seconds of the processor that a turn in one process takes at least."""
 SLEEP, BLOCKS = 0.05, 64
 
 SLEEPY = '''
@@ -72,31 +77,43 @@ def build(settings, device):
 '''
 
 
-def processor_seconds() -> float:
-    """Seconds of the processor that this process and its workers have had."""
+def processor_seconds() -> tuple[float, float]:
+    """Seconds of the processor that this process and its workers have had, and those of Ray's own processes."""
     own = psutil.Process()
-    hosts = [child for child in own.children(recursive=True) if "ray::Host" in "".join(child.cmdline()[:1])
+    children = own.children(recursive=True)
+    hosts = [child for child in children if "ray::Host" in "".join(child.cmdline()[:1])
              or "spawn_main" in " ".join(child.cmdline())]
-    return sum(sum(process.cpu_times()[:2]) for process in (own, *hosts))
+    return _used([own, *hosts]), _used([child for child in children if child not in hosts])
 
 
-def _evaluated(run: Run, genotypes: Genotypes) -> None:
+def _used(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def _evaluated(run: Run, genotypes: Genotypes) -> torch.Tensor:
     parts = run.parts
-    evaluate(parts.encoding, parts.target, genotypes, parts.task.batch(0, 0), parts.task.fitness, run.memory_gb,
-             acting=acting_in(parts.task), elsewhere=elsewhere(run, "fitness"))
+    return evaluate(parts.encoding, parts.target, genotypes, parts.task.batch(0, 0), parts.task.fitness, run.memory_gb,
+                    acting=acting_in(parts.task), together=parts.task.act_together, elsewhere=elsewhere(run, "fitness"))
 
 
-def in_turns(runs: Sequence[Run], turns: int, graphs: Genotypes | None = None) -> list[list[dict[str, float]]]:
-    """Seconds of every turn of every run, of the processor and of the clock, after a first round that is not
-    counted."""
+def in_turns(runs: Sequence[Run], turns: int, genotypes: Genotypes) -> list[list[dict[str, float]]]:
+    """Seconds a generation of every turn of every run, of the processor and of the clock, after two generations that
+    are not counted: of the first nobody knows how long its blocks take. Odd turns go backwards."""
+    alone = _evaluated(runs[0], genotypes)
+    started = time.process_time()
+    _evaluated(runs[0], genotypes)
+    repeat = math.ceil(TURN / (time.process_time() - started))
+    for run in [*runs[1:], *runs[1:]]:
+        assert torch.equal(alone, _evaluated(run, genotypes))
     found: list[list[dict[str, float]]] = [[] for _ in runs]
-    for turn in range(turns + 1):
-        for run, seen in zip(runs, found, strict=True):
-            before, started = processor_seconds(), time.perf_counter()
-            genotypes = run.parts.search.ask() if graphs is None else graphs
-            _evaluated(run, genotypes)
-            if turn:
-                seen.append({"clock": time.perf_counter() - started, "processor": processor_seconds() - before})
+    for turn in range(turns):
+        for run, seen in list(zip(runs, found, strict=True))[:: -1 if turn % 2 else 1]:
+            (before, ray), started = processor_seconds(), time.perf_counter()
+            for _ in range(repeat):
+                assert torch.equal(alone, _evaluated(run, genotypes))
+            clock, (after, ray_after) = time.perf_counter() - started, processor_seconds()
+            seen.append({"clock": clock / repeat, "processor": (after - before) / repeat,
+                         "ray_itself": (ray_after - ray) / repeat})
     return found
 
 
@@ -105,23 +122,39 @@ def median_ratio(ones: Sequence[dict[str, float]], others: Sequence[dict[str, fl
     return statistics.median(one[key] / other[key] for one, other in zip(ones, others, strict=True))
 
 
-def overhead(name: str, overrides: Sequence[str], turns: int) -> dict[str, Any]:
-    """A generation of 1,000 networks over one worker against none."""
-    config = load_config(name, [*overrides, "threads=1", "run.memory_gb=4", "run.validate_every=1000"]).config
+def overhead(name: str, turns: int, unlike: bool = False) -> dict[str, Any]:
+    """A generation of 1,000 networks over one worker against none. unlike: graphs of which no two have the same
+    structure, in the place of those that the config's search asks for."""
+    config = load_config(name, [NETWORKS, "threads=1", "run.memory_gb=4", "run.validate_every=1000"]).config
     runs = [create_run(config, None), create_run(config, None, spread=Spread("local", 1))]
     try:
         encoding = runs[0].parts.encoding
-        # First genomes have no hidden nodes.
-        graphs = random_graphs(encoding, 1000) if isinstance(encoding, CppnEncoding) else None
-        alone, spread = in_turns(runs, turns, graphs)
-        traffic = runs[1].crew.traffic  # type: ignore[union-attr]
+        asked = random_graphs(encoding, 1000) if isinstance(encoding, CppnEncoding) and unlike \
+            else runs[0].parts.search.ask()
+        alone, spread = in_turns(runs, turns, asked)
+        crew = runs[1].crew
+        assert crew is not None
+        crew.traffic = Traffic()
+        _evaluated(runs[1], asked)
         return {"alone": alone, "one_worker": spread,
                 **{f"overhead_{key}": median_ratio(spread, alone, key) - 1 for key in ("processor", "clock")},
-                "bytes_a_generation": traffic.sent // (turns + 1),
-                "bytes_by_genotypes": traffic.sent / traffic.genotypes}
+                "bytes_a_generation": crew.traffic.sent,
+                "bytes_by_genotypes": crew.traffic.sent / max(crew.traffic.genotypes, 1)}
     finally:
         for run in runs:
             run.close()
+
+
+def table(found: dict[str, Any]) -> str:
+    """Overhead as docs/scale.md shows it."""
+    def median(turns: Sequence[dict[str, float]], key: str) -> float:
+        return statistics.median(turn[key] for turn in turns)
+
+    lines = [f"| {name} | {median(own['alone'], 'processor'):.3g} s | {median(own['one_worker'], 'processor'):.3g} s | "
+             f"{own['overhead_processor']:.1%} | {own['overhead_clock']:.1%} | "
+             f"{median(own['one_worker'], 'ray_itself'):.2g} s |" for name, own in found.items()]
+    return "\n".join(["| 1,000 networks a generation | one process | over one worker | more | more by the clock | "
+                      "Ray itself |", "|---|---|---|---|---|---|", *lines])
 
 
 def growth(workers: Sequence[int]) -> dict[str, Any]:
@@ -155,9 +188,9 @@ def _dealt(run: Run) -> dict[str, float]:
     return {"clock": time.perf_counter() - started, "own_processor_a_block": (time.process_time() - own) / BLOCKS}
 
 
-def telling(name: str, overrides: Sequence[str]) -> dict[str, float]:
+def telling(name: str) -> dict[str, float]:
     """Seconds of the processor that ask and tell take of a generation of 1,000."""
-    run = create_run(load_config(name, [*overrides, "threads=1"]).config, None)
+    run = create_run(load_config(name, [NETWORKS, "threads=1"]).config, None)
     seen = []
     for _ in range(5):
         started = time.process_time()
@@ -175,9 +208,10 @@ def carracing(turns: int) -> dict[str, Any]:
     runs = [create_run(config, None, spread=spread)
             for spread in (Spread(None, 0), Spread(None, 2), Spread("local", 2))]
     try:
-        alone, processes, cluster = in_turns(runs, turns)
+        alone, processes, cluster = in_turns(runs, turns, runs[0].parts.search.ask())
         return {"alone": alone, "processes": processes, "cluster": cluster,
-                "cluster_by_processes_clock": median_ratio(cluster, processes, "clock")}
+                **{f"cluster_by_processes_{key}": median_ratio(cluster, processes, key)
+                   for key in ("processor", "clock")}}
     finally:
         for run in runs:
             run.close()
@@ -195,14 +229,17 @@ def main() -> None:
     file = Path(options.json).absolute() if options.json else None
     found: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
     work: dict[str, Callable[[], Any]] = {
-        "overhead": lambda: {name: overhead(name, own, turns) | telling(name, own) for name, own in ROWS.items()},
+        "overhead": lambda: {name: overhead(name, turns) | telling(name) for name in ROWS}
+        | {"cppn-mnist, no two structures alike": overhead("cppn-mnist", turns, unlike=True)},
         "growth": lambda: growth([1, 2] if options.quick else [1, 2, 4, 8]),
-        "carracing": lambda: carracing(1 if options.quick else 3)}
+        "carracing": lambda: carracing(turns)}
     for part in parts:
         found[part] = work[part]()
         print(json.dumps({part: found[part]}, indent=1), flush=True)
         if file:
             file.write_text(json.dumps(found, indent=1))
+    if "overhead" in found:
+        print(table(found["overhead"]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,8 +34,14 @@ def contents(folder):
 def hosts(cluster):
     """Processes of a cluster's workers."""
     raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
-    return [process for raylet in raylets for process in raylet.children()
-            if "".join(process.cmdline()[:1]).startswith("ray::Host")]
+    return [process for raylet in raylets for process in raylet.children() if is_host(process)]
+
+
+def is_host(process):
+    """True for a worker that is not a zombie yet."""
+    with suppress(psutil.Error):
+        return "".join(process.cmdline()[:1]).startswith("ray::Host")
+    return False
 
 
 def trial(config, folder, cluster, workers):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -69,8 +69,14 @@ def config_of(*overrides):
 def hosts(cluster):
     """Processes of a cluster's workers."""
     raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
-    return [process for raylet in raylets for process in raylet.children()
-            if "".join(process.cmdline()[:1]).startswith("ray::Host")]
+    return [process for raylet in raylets for process in raylet.children() if is_host(process)]
+
+
+def is_host(process):
+    """True for a worker that is not a zombie yet."""
+    with suppress(psutil.Error):
+        return "".join(process.cmdline()[:1]).startswith("ray::Host")
+    return False
 
 
 def test_a_run_on_a_cluster_loses_a_worker_and_no_bit(cluster, tmp_path):
