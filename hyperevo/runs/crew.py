@@ -51,6 +51,14 @@ class Lost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Load:
+    """Seconds and bytes of a block."""
+
+    seconds: float
+    bytes: float
+
+
 class Carrier(Protocol):
     """Workers by number, and the way that requests take to them."""
 
@@ -107,7 +115,7 @@ class Crew:
         self._busy: dict[int, deque[int]] = {}
         self._false_starts: Counter[int] = Counter()
         self._begun = False
-        self._block_seconds = self._block_bytes = 0.0
+        self._loads: dict[Kind, Load] = {}
         self.per_second = 0.0
         """Networks that came back a second, of the population last evaluated."""
 
@@ -134,21 +142,26 @@ class Crew:
         self.traffic.genotypes += sum(own.nbytes for own in common)
         self.traffic.sent += sum(own.nbytes for own in common)
         requests = [Request(kind, generation, pack(genotypes[own[0].start : own[-1].stop]), common,
-                            tuple(len(genotypes[block]) for block in own)) for own in self._bundles(blocks)]
+                            tuple(len(genotypes[block]) for block in own)) for own in self._bundles(kind, blocks)]
         started = time.monotonic()
-        ahead = self.carrier.ahead if 0 < self._block_seconds <= LITTLE else 1
-        found = [values for arrays in self._arrays(requests, ahead) for values in arrays]
-        self._block_seconds = (time.monotonic() - started) * max(self.workers, 1) / len(blocks)
-        self._block_bytes = sum(request.parcel.bytes for request in requests) / len(blocks)
+        found = [values for arrays in self._arrays(requests, self.carrier.ahead if self._most(kind) else 1)
+                 for values in arrays]
+        self._loads[kind] = Load((time.monotonic() - started) * max(self.workers, 1) / len(blocks),
+                                 sum(request.parcel.bytes for request in requests) / len(blocks))
         return found
 
-    def _bundles(self, blocks: Sequence[slice]) -> list[Sequence[slice]]:
-        """Blocks that travel together: as many as take little time and memory, and fewer towards the end, so that no
-        worker waits long for the last of them (guided self-scheduling)."""
-        if not self._block_seconds:
-            return [[block] for block in blocks]
-        most = max(int(min(LITTLE / self._block_seconds, LIGHT / self._block_bytes)), 1)
-        bundles, start = [], 0
+    def _most(self, kind: Kind) -> int:
+        """Number of blocks that take little time and memory together, as those of this kind did the last time; 0 where
+        one takes long, or nobody knows."""
+        last = self._loads.get(kind)
+        if last is None or last.seconds > LITTLE:
+            return 0
+        return max(int(min(LITTLE / last.seconds, LIGHT / last.bytes)), 1)
+
+    def _bundles(self, kind: Kind, blocks: Sequence[slice]) -> list[Sequence[slice]]:
+        """Blocks that travel together: as many as take little, and fewer towards the end, so that no worker waits long
+        for the last of them (guided self-scheduling)."""
+        bundles, start, most = list[Sequence[slice]](), 0, max(self._most(kind), 1)
         while start < len(blocks):
             size = min(most, math.ceil((len(blocks) - start) / (1 + SHARES * max(self.workers - 1, 0))))
             bundles.append(blocks[start : start + size])

@@ -51,7 +51,9 @@ def connect(address: str, cpus: int | None = None) -> ModuleType:
     _check_reachable(address)
     import ray
 
-    own: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
+    own: dict[str, Any] = {} if address != LOCAL else {
+        "num_cpus": cpus, "include_dashboard": False,
+        "_system_config": {"worker_niceness": 0}}  # Ray's default, 15, leaves others on this machine nearly all of it
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -22,7 +22,7 @@ from hyperevo.errors import RunFailed, UserError
 from hyperevo.geometry import Sheet
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs import spread as spreading
-from hyperevo.runs.crew import LIGHT, LITTLE, SHARES, TRIES, Crew, Lost
+from hyperevo.runs.crew import LIGHT, LITTLE, SHARES, TRIES, Crew, Load, Lost
 from hyperevo.runs.files import read_json
 from hyperevo.runs.parcels import common_part, pack, unpack
 from hyperevo.runs.spread import Spread
@@ -137,7 +137,7 @@ def test_whoever_dies_costs_what_it_had_in_hand_only(data):
     crew, lethal = Crew(own, worker.facts()), sum(deaths)
     crew.evaluate("fitness", 0, genotypes, blocks)  # one by one, as nobody knows yet how long they take
     assert own.most == 1 and crew.traffic.blocks == len(blocks)
-    crew._block_seconds = LITTLE / data.draw(st.integers(1, 4)) - 1e-3
+    crew._loads["fitness"] = Load(LITTLE / data.draw(st.integers(1, 4)) - 1e-3, 1)
     own.dies = lambda request: deaths.pop() if deaths and request is not None else False
     try:
         found = crew.evaluate("fitness", 0, genotypes, blocks)
@@ -168,9 +168,9 @@ def test_workers_that_cannot_begin_or_are_others_end_the_run_in_one_line():
 def test_blocks_that_travel_together_are_few_light_and_fewer_towards_the_end(blocks, workers, seconds, weight):
     crew = Crew(Rehearsal(None, workers, worker=small_generation()[0]), small_generation()[0].facts())
     crew.gather()
-    crew._block_seconds, crew._block_bytes = seconds, weight
+    crew._loads["fitness"] = Load(seconds, weight)
     own = [slice(index, index + 1) for index in range(blocks)]
-    bundles = crew._bundles(own)
+    bundles = crew._bundles("fitness", own)
     assert [block for bundle in bundles for block in bundle] == own
     sizes = [len(bundle) for bundle in bundles]
     assert sizes == sorted(sizes, reverse=True)
