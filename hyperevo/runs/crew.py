@@ -113,6 +113,7 @@ class Crew:
         self._starting: set[int] = set()
         self._free: deque[int] = deque()
         self._busy: dict[int, deque[int]] = {}
+        self._blocks: list[int] = []
         self._false_starts: Counter[int] = Counter()
         self._begun = False
         self._loads: dict[Kind, Load] = {}
@@ -194,6 +195,7 @@ class Crew:
     def _arrays(self, requests: Sequence[Request], ahead: int = 1) -> list[list[Tensor]]:
         """Arrays of every request; ahead: number of them that a worker may have in hand."""
         self._begin()
+        self._blocks = [max(len(request.sizes), 1) for request in requests]
         started, networks, whole = time.monotonic(), 0, sum(len(request.parcel) for request in requests)
         waiting, done, tries = deque(range(len(requests))), dict[int, list[Tensor]](), Counter[int]()
         while len(done) < len(requests):
@@ -273,8 +275,8 @@ class Crew:
 
     @property
     def in_flight(self) -> int:
-        """Number of requests that workers have in hand."""
-        return sum(map(len, self._busy.values()))
+        """Number of blocks that workers have in hand."""
+        return sum(self._blocks[index] for own in self._busy.values() for index in own)
 
     def close(self) -> None:
         """End the workers."""
