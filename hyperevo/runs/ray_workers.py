@@ -48,12 +48,11 @@ def connect(address: str, cpus: int | None = None) -> ModuleType:
     """Ray, connected as `cluster` says, until it is shut down."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+    os.environ.setdefault("RAY_worker_niceness", "0")  # workers of a cluster started here would give way to all others
     _check_reachable(address)
     import ray
 
-    own: dict[str, Any] = {} if address != LOCAL else {
-        "num_cpus": cpus, "include_dashboard": False,
-        "_system_config": {"worker_niceness": 0}}  # Ray's default, 15, leaves others on this machine nearly all of it
+    own: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
