@@ -92,7 +92,7 @@ def test_other_runs_and_other_networks_are_refused(generator_run, tmp_path):
 
 def test_a_file_of_no_networks_is_told_in_one_line(tmp_path):
     (tmp_path / "mine.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="mine.safetensors: holds no networks"):
+    with pytest.raises(UserError, match="mine.safetensors: is cut short or damaged"):
         read_networks(tmp_path / "mine.safetensors")
     config = {"task": {"name": "networks", "path": str(tmp_path / "other")},
               "target": {"name": "variational-autoencoder"}, "encoding": {"name": "direct"},

@@ -85,7 +85,7 @@ def test_a_start_that_is_no_run_is_one_line(tmp_path):
     with pytest.raises(UserError, match="its champion is damaged: 'weights'"):
         read_champion(tmp_path)
     (tmp_path / "champion" / "tensors.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(UserError, match="champion: is cut short or damaged"):
+    with pytest.raises(UserError, match="tensors.safetensors: is cut short or damaged"):
         read_champion(tmp_path)
 
 
