@@ -13,7 +13,7 @@ from hyperevo.abilities import FollowsGradient, FollowsPolicyGradient, HasSpecie
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import Rule, bits, check_attributes, check_repr, other_global_seeds
 from hyperevo.encodings import build_encoding
-from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
+from hyperevo.genotypes import Drawn, Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph
 from hyperevo.parts import Encoding, Search, State
@@ -24,7 +24,7 @@ GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "hidde
             "readout.weight": ParameterGeometry(Sheet((2,)), Sheet((3,)))}
 """Parameters whose weights are searched; few, for the searches that keep a covariance."""
 
-ENCODINGS = ("direct", "cppn")
+ENCODINGS = ("direct", "cppn", "hypergan")
 """Encodings that a search under test is built for: the first that it takes."""
 
 STOPS, FURTHER = (0, 1, 2, 7), 5
@@ -104,7 +104,7 @@ def _unlike_genotypes(name: str, encoding: Encoding, genotypes: Genotypes) -> It
     if not len(genotypes):
         yield f"{name} gives no genotype"
     elif not encoding.genes:
-        tensors = isinstance(genotypes, Tensor | Neighbours)
+        tensors = isinstance(genotypes, Tensor | Neighbours | Drawn)
         if tensors or not all(isinstance(own, Graph) for own in as_graphs(genotypes)):
             yield f"{name} gives {type(genotypes).__name__}, and graphs are wanted"
     elif isinstance(genotypes, Tensor) and genotypes.shape[1:] != (encoding.genes,):
