@@ -24,8 +24,9 @@ GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "hidde
             "readout.weight": ParameterGeometry(Sheet((2,)), Sheet((3,)))}
 """Parameters whose weights are searched; few, for the searches that keep a covariance."""
 
-ENCODINGS = ("direct", "cppn", "hypergan")
-"""Encodings that a search under test is built for: the first that it takes."""
+ENCODINGS: dict[str, dict[str, object]] = {
+    "direct": {}, "cppn": {}, "hypergan": {"noise": 5, "layer_code": 4, "mixer": (6,), "generator": (6,)}}
+"""Encodings, with their options, that a search under test is built for: the first that it takes."""
 
 STOPS, FURTHER = (0, 1, 2, 7), 5
 """Numbers of tells after which a search is stopped, and tells for which it goes on after it is restored."""
@@ -62,8 +63,9 @@ class Case:
 def case_of(settings: ComponentSettings) -> Case:
     """Search of these settings over genes or, if it takes none, over graphs."""
     errors: list[Exception] = []
-    for name in ENCODINGS:
-        encoding = build_encoding(find_component("encoding", name).settings(), GEOMETRY, torch.device("cpu"))
+    for name, options in ENCODINGS.items():
+        own = find_component("encoding", name).settings.model_validate(options)
+        encoding = build_encoding(own, GEOMETRY, torch.device("cpu"))
         try:
             return Case(build_search(settings, encoding, 0), encoding,
                         lambda seed, encoding=encoding: build_search(settings, encoding, seed))  # type: ignore[misc]

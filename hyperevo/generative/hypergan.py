@@ -100,9 +100,9 @@ class HyperGAN:
         return self.mixer.sizes[0]
 
     @property
-    def code(self) -> int:
-        """Length of one layer's code."""
-        return self.generators[0].sizes[0]
+    def sizes(self) -> dict[str, int]:
+        """Number of values of every parameter by name."""
+        return {name: prod(shape) for layer in self.layers for name, shape in layer}
 
     @property
     def numbers(self) -> int:
@@ -152,10 +152,10 @@ class Plan:
     biases: bool
 
     def of(self, shapes: Mapping[str, tuple[int, ...]]) -> HyperGAN:
-        """HyperGAN for the parameters of a target, by name and shape of one network's."""
+        """HyperGAN for the parameters of a target, by name and shape of one network's, in the order of their names."""
         layers: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
-        for name, shape in shapes.items():
-            layers.setdefault(name.rpartition(".")[0], []).append((name, tuple(shape)))
+        for name in sorted(shapes, key=lambda name: (name.rpartition(".")[0], name)):
+            layers.setdefault(name.rpartition(".")[0], []).append((name, tuple(shapes[name])))
         generators = tuple(
             Chain((self.code, *self.generator, sum(prod(shape) for _, shape in layer)), self.generator_activation,
                   self.generator_normalised, self.biases) for layer in layers.values())

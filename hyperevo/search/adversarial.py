@@ -41,7 +41,7 @@ class Settings(ComponentSettings):
     """Options of the adversarial search."""
 
     name: Literal["adversarial"] = "adversarial"
-    networks: int = Field(32, ge=1, le=100_000)
+    population: int = Field(32, ge=1, le=100_000)
     """Networks drawn in every step, which see the same images: 32 in the first code, 100 in the last."""
     discriminator: Literal["each", "joint", "none"] = "each"
     """What the discriminator sees: each, one layer's code at a time, as in both codes; joint, all codes of a network, as
@@ -86,7 +86,7 @@ class AdversarialSearch(Search):
         """start: numbers that networks share, (genes - noise,), on the encoding's device."""
         self.settings, self.encoding, self.seed = settings, encoding, seed
         self.generation, self.total_steps, self.steps_per_round = 0, 0, settings.steps_per_round
-        self._shared = start.clone().requires_grad_()
+        self._shared, self._pretrained = start.clone().requires_grad_(), False
         fixed = generator_for(seed, 0, FIXED_STREAM)
         self._fixed = encoding.drawn(self._shared, settings.validated, fixed).codes
         layers, length = self._codes(self._draw(0)).shape[1:]
@@ -103,7 +103,7 @@ class AdversarialSearch(Search):
     @property
     def evaluations_per_round(self) -> int:
         """Number of networks that are shown a batch in every round."""
-        return self.settings.networks * self.settings.steps_per_round
+        return self.settings.population * self.settings.steps_per_round
 
     def plan(self, rounds: Callable[[int], int]) -> None:
         """Learn the length of the run: schedules end with it."""
@@ -115,13 +115,16 @@ class AdversarialSearch(Search):
 
     def _draw(self, step: int) -> Drawn:
         noise = generator_for(self.seed, step, NOISE_STREAM)
-        return self.encoding.drawn(self._shared, self.settings.networks, noise)
+        return self.encoding.drawn(self._shared, self.settings.population, noise)
 
     def ask(self) -> Drawn:
         """Networks with the noise of the coming step; what they share is a leaf that requires a gradient."""
+        if not self._pretrained:
+            self._pretrain()
+            self._pretrained = True
         return self._draw(self.generation)
 
-    def prepare(self) -> None:
+    def _pretrain(self) -> None:
         """Bring the codes near the prior (the first code's pretraining of its encoder)."""
         numbers = self._shared.detach()[: self.encoding.parts[0]].clone().requires_grad_()
         rest = self._shared.detach()[self.encoding.parts[0] :]
@@ -141,8 +144,8 @@ class AdversarialSearch(Search):
     def tell(self, fitness: Tensor) -> None:
         """Take the fitness (P,) of the drawn networks, higher is better, with its graph, and one step of both players;
         raises ValueError for another number of values."""
-        if fitness.shape != (self.settings.networks,):
-            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for {self.settings.networks} drawn networks")
+        if fitness.shape != (self.settings.population,):
+            raise ValueError(f"fitness of shape {tuple(fitness.shape)} for {self.settings.population} drawn networks")
         self._set_rates()
         loss = -self.settings.beta * fitness.mean()
         if self.settings.discriminator != "none":
@@ -217,12 +220,12 @@ class AdversarialSearch(Search):
         """Plain data on which the rest of the search depends: the numbers of both players, and Adam's moments."""
         moments = {f"{name}.optimizer.{key}": value.detach().clone() for name, optimizer in self._optimizers.items()
                    for key, value in optimizer.state[self._trained[name]].items() if isinstance(value, Tensor)}
-        return {"generation": self.generation, "losses": dict(self._losses), "shared": self._shared.detach().clone(),
-                "discriminator": self._judging.detach().clone(), **moments}
+        return {"generation": self.generation, "pretrained": self._pretrained, "losses": dict(self._losses),
+                "shared": self._shared.detach().clone(), "discriminator": self._judging.detach().clone(), **moments}
 
     def restore(self, state: dict[str, Any], told: Sequence[Tensor] = ()) -> None:
         """Continue where `state` was taken, bit by bit; the fitness `told` so far is not needed."""
-        self.generation = state["generation"]
+        self.generation, self._pretrained = state["generation"], bool(state["pretrained"])
         self._losses = {key: float(state["losses"][key]) for key in self._losses}
         with torch.no_grad():
             self._shared.copy_(restored(state, "shared", self._shared))
@@ -232,7 +235,7 @@ class AdversarialSearch(Search):
             optimizer.state[self._trained[name]] = restored_optimizer(own, optimizer, self._trained[name].detach())
 
     def __repr__(self) -> str:
-        return (f"{type(self).__name__}({self.settings.networks:,} networks a step, {len(self._shared):,} numbers, "
+        return (f"{type(self).__name__}({self.settings.population:,} networks a step, {len(self._shared):,} numbers, "
                 f"step {self.generation})")
 
 

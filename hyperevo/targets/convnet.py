@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, dropout, max_pool2d
 
 from hyperevo.components import ComponentSettings
+from hyperevo.devices import networks_at_once
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet
 from hyperevo.randomness import drawing
@@ -87,7 +88,14 @@ class ConvNetTarget(Target):
             return self._connected(weights, self._features(weights, inputs), self.settings.dropout)
 
     def _features(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """Last feature maps (P, values, N)."""
+        """Last feature maps (P, values, N), of as many networks together as suits the device."""
+        together = networks_at_once(inputs.device, self.units * len(inputs))
+        if weights.population <= together:
+            return self._features_together(weights, inputs)
+        return torch.cat([self._features_together(weights.networks(slice(first, first + together)), inputs)
+                          for first in range(0, weights.population, together)])
+
+    def _features_together(self, weights: Weights, inputs: Tensor) -> Tensor:
         population, maps, groups = weights.population, inputs.unflatten(-1, self.image), 1
         for name in self.convolutions:
             kernels, biases = weights.tensor(f"{name}.weight"), self._biases(weights, name)
