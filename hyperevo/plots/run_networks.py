@@ -7,8 +7,9 @@ from safetensors.torch import save_file
 
 from hyperevo.abilities import Calibrates, HasPrior, LearnsPrior
 from hyperevo.errors import UserError, reason
-from hyperevo.genotypes import as_genes, stack
+from hyperevo.genotypes import Drawn, as_genes, stack
 from hyperevo.plots.run_view import RunView
+from hyperevo.randomness import generator_for
 from hyperevo.runs.files import whole
 from hyperevo.weights import Weights
 
@@ -25,14 +26,16 @@ def draws_networks(view: RunView) -> bool:
 
 
 @torch.no_grad()
-def drawn_networks(view: RunView, count: int, generator: torch.Generator) -> Weights:
-    """Weights of networks that are drawn from the prior, through the champion's generator where the run trained one."""
-    encoding = view.encoding
+def drawn_networks(view: RunView, numbers: range, seed: int) -> Weights:
+    """Weights of networks drawn from the prior, each by the seed and its number alone, through the champion's generator
+    where the run trained one."""
+    encoding, generators = view.encoding, [generator_for(seed, number) for number in numbers]
     if isinstance(encoding, LearnsPrior):
         shared = as_genes(stack(view.champion))[0, : encoding.genes - encoding.noise]
-        return view.encoding.express(encoding.drawn(shared, count, generator))
+        return view.encoding.express(Drawn(shared, torch.cat([encoding.drawn(shared, 1, own).codes
+                                                              for own in generators])))
     assert isinstance(encoding, HasPrior)
-    return view.encoding.express(encoding.prior(count, generator))
+    return view.encoding.express(torch.cat([encoding.prior(1, own) for own in generators]))
 
 
 def write_networks(view: RunView, folder: Path, count: int, seed: int) -> None:
@@ -45,9 +48,8 @@ def write_networks(view: RunView, folder: Path, count: int, seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UserError(f"{folder} holds files; --out names another folder")
-        generator = torch.Generator().manual_seed(seed)
         for first in range(0, count, TOGETHER):
-            weights = drawn_networks(view, min(TOGETHER, count - first), generator)
+            weights = drawn_networks(view, range(first, min(first + TOGETHER, count)), seed)
             for index in range(weights.population):
                 with whole(folder / f"network-{first + index:04d}.safetensors") as temporary:
                     save_file(view.target.state_dict(weights.network(index)), temporary)
