@@ -43,8 +43,8 @@ class Settings(ComponentSettings):
 
     name: Literal["generator"] = "generator"
     run: str
-    """Run folder in which a generator of networks was trained. A run keeps a copy of the model: the folder is needed once.
-    """
+    """Run folder in which a generator of networks was trained. A run keeps a copy of the model: the folder is needed
+    once."""
     score: Score | None = None
     """Score to ask the model for, if it was trained with task.condition."""
 
@@ -89,8 +89,8 @@ class GeneratorEncoding(Encoding):
             raise ValueError(f"encoding.run: the model of {settings.run} generates networks of {self.model.size:,} "
                              f"weights, and the target has {weights:,}")
         if (own := self.model.parameters) and own != {name: place.size for name, place in geometry.items()}:
-            raise ValueError(f"encoding.run: the model of {settings.run} generates the parameters {', '.join(own)}, and "
-                             f"the target's are {', '.join(geometry)}, or of other sizes")
+            raise ValueError(f"encoding.run: the model of {settings.run} generates the parameters {', '.join(own)}, "
+                             f"and the target's are {', '.join(geometry)}, or of other sizes")
         self.genes = self.model.codes
 
     def prior(self, size: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""HyperGAN encoding (Ratzlaff & Li 2019): genes are the numbers of a generator of networks, and the noise of one network.
+"""HyperGAN encoding (Ratzlaff & Li 2019): genes are the numbers of a generator of networks, and one network's noise.
 
 A mixer turns noise into a code for every layer of the target, and a generator for each layer turns its code into the
 layer's weights. Networks that share all numbers but the noise are samples of one distribution; search `adversarial`
@@ -39,8 +39,8 @@ class Settings(ComponentSettings):
     mixer_activation: Literal["elu", "relu"] = "elu"
     """Function of the mixer's hidden units: ELU in the ICLR text, ReLU in the ICML slides and the first code."""
     mixer_normalisation: bool = False
-    """true: the mixer's hidden values are normalised, as in both codes; the paper has no such layer. Statistics are those
-    of 64 fixed noises, and not of the networks drawn together."""
+    """true: the mixer's hidden values are normalised, as in both codes; the paper has no such layer. Statistics are
+    those of 64 fixed noises, and not of the networks drawn together."""
     generator: Units = (512, 512)
     """Hidden units of every generator: two layers in the paper and the last code, one, [512], in the first."""
     generator_activation: Literal["elu", "relu"] = "elu"

@@ -35,8 +35,9 @@ def perceptron(weights: Mapping[str, Tensor], part: str, inputs: Tensor, activat
 class Model(Protocol):
     """A trained generator of networks."""
 
-    condition: bool
-    """True where it is asked for networks of a score."""
+    @property
+    def condition(self) -> bool:
+        """True where it is asked for networks of a score."""
 
     @property
     def size(self) -> int:

@@ -21,8 +21,8 @@ Parted = TypeVar("Parted", list[int], np.ndarray)
 
 @dataclass(frozen=True)
 class Parcel:
-    """Genotypes as arrays, by their kind: genes, graphs, neighbours, whose centre travels apart from them, or codes that
-    were drawn, whose generator does. Names are those of the nodes' functions, or of the parameters."""
+    """Genotypes as arrays, by their kind: genes, graphs, neighbours, whose centre travels apart from them, or codes
+    that were drawn, whose generator does. Names are those of the nodes' functions, or of the parameters."""
 
     kind: str
     arrays: list[np.ndarray]

@@ -44,7 +44,7 @@ class Settings(ComponentSettings):
     population: int = Field(32, ge=1, le=100_000)
     """Networks drawn in every step, which see the same images: 32 in the first code, 100 in the last."""
     discriminator: Literal["each", "joint", "none"] = "each"
-    """What the discriminator sees: each, one layer's code at a time, as in both codes; joint, all codes of a network, as
+    """Codes that the discriminator sees at a time: each, one layer's, as in both codes; joint, all of a network, as
     the paper writes it; none, there is no discriminator."""
     discriminator_hidden: tuple[PositiveInt, ...] = (512, 512)
     """Hidden units of the discriminator, with ReLU."""

@@ -1,6 +1,8 @@
-"""Convolutional network: convolutions with pooling, hidden layers if there are any, then a readout. The MNIST network of
-Ha, Dai & Le (2016), section 4.1, is the default: two layers of 16 channels with 7 × 7 kernels, the second of
-7 · 7 · 16 · 16 = 12,544 weights."""
+"""Convolutional network: convolutions with pooling, hidden layers if there are any, then a readout.
+
+The MNIST network of Ha, Dai & Le (2016), section 4.1, is the default: two layers of 16 channels with 7 × 7 kernels, the
+second of 7 · 7 · 16 · 16 = 12,544 weights.
+"""
 
 from typing import Annotated, Literal
 
@@ -67,8 +69,8 @@ class ConvNetTarget(Target):
             before, rows, columns = after, (rows - lost) // settings.pool, (columns - lost) // settings.pool
             if rows < 1 or columns < 1:
                 own = f" and kernels of {settings.kernel} × {settings.kernel} without a border" if lost else ""
-                raise ValueError(f"target.pool: {len(self.convolutions)} poolings by {settings.pool}{own} leave nothing "
-                                 f"of {self.image[1]} × {self.image[2]} pixels")
+                raise ValueError(f"target.pool: {len(self.convolutions)} poolings by {settings.pool}{own} leave "
+                                 f"nothing of {self.image[1]} × {self.image[2]} pixels")
         return Sheet((before, rows, columns))
 
     def _add(self, name: str, target: Sheet, source: Sheet, tensor: tuple[int, ...] | None = None) -> Sheet:

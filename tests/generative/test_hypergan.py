@@ -1,4 +1,4 @@
-"""HyperGAN has the published numbers of parameters, makes weights as torch's own layers do, and keeps networks apart."""
+"""HyperGAN has the published numbers of parameters, makes weights as torch's layers do, and keeps networks apart."""
 
 import pytest
 import torch

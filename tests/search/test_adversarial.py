@@ -24,7 +24,8 @@ GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "reado
     Sheet((2,)), Sheet((3,)))}
 ENCODING = build_encoding(HyperGANSettings(noise=6, layer_code=4, mixer=(9,), generator=(8,)), GEOMETRY,
                           torch.device("cpu"))
-DIGITS = ["task.name=digits", "target={name='mlp', hidden=[[3,3]]}", "threads=1", "run.rounds=4", "run.validate_every=2",
+DIGITS = ["task.name=digits", "target={name='mlp', hidden=[[3,3]]}", "threads=1", "run.rounds=4",
+          "run.validate_every=2",
           "encoding={name='hypergan', noise=7, layer_code=5, mixer=[8], generator=[9]}",
           "search={name='adversarial', population=4, validated=3, discriminator_hidden=[6], steps_per_round=3}"]
 
