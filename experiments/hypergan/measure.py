@@ -2,9 +2,10 @@
 
     python experiments/hypergan/measure.py [--seeds 3] [--runs DIR] [--images 10000] [NAME ...]
 
-Writes ensembles.csv (accuracy, likelihood, calibration, disagreement, entropy outside), attacks.csv, norms.csv and
-entropy.csv beside this file. Networks are fixed, drawn by the run's seed; ensembles vote softly; test images are looked
-at here and at the end of run.py, and choose nothing. notMNIST's t10k-images-idx3-ubyte.gz is read from HYPEREVO_DATA.
+Writes ensembles.csv (accuracy, likelihood, calibration, disagreement, entropy outside), attacks.csv, norms.csv,
+entropy.csv and interpolation.csv beside this file. Networks are fixed, drawn by the run's seed; ensembles vote softly;
+test images are looked at here and at the end of run.py, and choose nothing. notMNIST's t10k-images-idx3-ubyte.gz is
+read from HYPEREVO_DATA.
 """
 
 import argparse
@@ -28,17 +29,21 @@ from hyperevo.generative.measures import (
     separation,
     soft_vote,
 )
+from hyperevo.genotypes import Drawn, as_genes, stack
 from hyperevo.plots.run_networks import drawn_networks
 from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.runs import finished
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import build_task
+from hyperevo.tasks._classes import accuracy
 from hyperevo.weights import Weights
 
 HERE = Path(__file__).parent
 SIZES = (1, 5, 10, 100)
 OUTSIDE, ATTACKED, TOGETHER = 2000, 200, 500
 """Images of notMNIST, test images that are attacked, and images shown at a time."""
+PAIRS, HELD_OUT = 5, 1000
+"""Pairs of networks between which is interpolated, and held-out images that these are shown."""
 EPSILONS = (0.01, 0.03, 0.08, 0.1, 0.3, 0.5, 1.0)
 STEPS = 10
 """Steps of projected gradient descent, of a quarter of ε."""
@@ -133,9 +138,27 @@ def measure(name: str, seed: int, folder: Path, images: int) -> None:
     write("entropy", name, seed, [{"of": where, **{f"{share:.3f}": float(entropy(soft_vote(own[:most])).quantile(share))
                                                    for share in shares}}
                                   for where, own in (("inside", inside), ("outside", outside))], "of")
+    if isinstance(view.encoding, LearnsPrior):
+        held_out = task.validation[0][:HELD_OUT], task.validation[1][:HELD_OUT]
+        write("interpolation", name, seed, list(interpolated(view, held_out, seed)), "share")
     pixels = (inputs[:ATTACKED] * first.spread + first.mean).clamp(0, 1)
     write("attacks", name, seed, list(attacks(outputs, networks, first, pixels, labels[:ATTACKED])), "attack",
           "epsilon", "networks")
+
+
+@torch.no_grad()
+def interpolated(view: RunView, images: tuple[Tensor, Tensor], seed: int) -> Iterator[dict[str, float]]:
+    """A row for every place between two networks, the mean over PAIRS of them: accuracy of the network at the place
+    between their noises, and of the one at the place between their weights."""
+    shared = as_genes(stack(view.champion))[0, : view.encoding.genes - view.encoding.noise]
+    noises = torch.randn(2, PAIRS, view.encoding.noise, generator=torch.Generator().manual_seed(seed))
+    ends = [view.encoding.express(Drawn(shared, own)).dense() for own in noises]
+    for share in torch.linspace(0, 1, 11).tolist():
+        by_noise = view.encoding.express(Drawn(shared, torch.lerp(noises[0], noises[1], share)))
+        by_weights = Weights({name: torch.lerp(ends[0][name], ends[1][name], share) for name in ends[0]})
+        accuracies = [float(accuracy(view.target.forward(own, images[0]), images[1]).mean())
+                      for own in (by_noise, by_weights)]
+        yield {"share": round(share, 2), "noise": accuracies[0], "weights": accuracies[1]}
 
 
 def write(table: str, name: str, seed: int, rows: list[dict[str, object]], *keys: str) -> None:

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from hyperevo.abilities import Calibrates, HasPrior, LearnsPrior
 from hyperevo.errors import UserError, reason
 from hyperevo.genotypes import Drawn, as_genes, stack
 from hyperevo.plots.run_view import RunView
 from hyperevo.randomness import generator_for
-from hyperevo.runs.files import whole
+from hyperevo.runs.files import write_tensors
 from hyperevo.weights import Weights
 
 NETWORKS = 8
@@ -51,7 +50,7 @@ def write_networks(view: RunView, folder: Path, count: int, seed: int) -> None:
         for first in range(0, count, TOGETHER):
             weights = drawn_networks(view, range(first, min(first + TOGETHER, count)), seed)
             for index in range(weights.population):
-                with whole(folder / f"network-{first + index:04d}.safetensors") as temporary:
-                    save_file(view.target.state_dict(weights.network(index)), temporary)
+                write_tensors(folder / f"network-{first + index:04d}.safetensors",
+                              view.target.state_dict(weights.network(index)))
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {reason(error)}") from error
