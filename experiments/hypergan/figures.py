@@ -73,7 +73,7 @@ def ensembles_figure() -> None:
         if value == "accuracy":
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
         bare(axes)
-    figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="best")
+    figure.axes[1].legend(fontsize=SMALL, frameon=False, loc="best")
     save_figure(figure, HERE / "ensembles.png")
 
 
@@ -123,7 +123,7 @@ def attacks_figure() -> None:
         axes.yaxis.set_major_formatter(percent)
         bare(axes)
     figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
-    figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="lower left")
+    figure.axes[-1].legend(fontsize=SMALL, frameon=False, loc="upper right")
     save_figure(figure, HERE / "attacks.png")
 
 
