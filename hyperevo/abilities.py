@@ -211,6 +211,14 @@ class LearnsPrior(Protocol):
 
 
 @runtime_checkable
+class HasDivergence(Protocol):
+    """An encoding that learns its prior, and whose distribution of weights has a divergence from theirs."""
+
+    def divergence(self, shared: Tensor) -> Tensor:
+        """Divergence () in nats, differentiable in the shared numbers."""
+
+
+@runtime_checkable
 class PaintsGraphs(Protocol):
     """An encoding whose genotypes are graphs of these inputs and outputs."""
 

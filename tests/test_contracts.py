@@ -33,6 +33,7 @@ VARIANTS = {
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
     ("encoding", "generator"): [{"run": "{generator}"}],
+    ("encoding", "gaussian"): [{}, {"spread": 0.5, "prior": 2.0}],
     ("encoding", "hypergan"): [{"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6, 5]},
                                {"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6], "biases": False,
                                 "mixer_normalisation": True, "generator_normalisation": True}],

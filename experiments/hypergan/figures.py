@@ -21,7 +21,7 @@ from hyperevo.plots.run_view import open_view
 
 HERE = Path(__file__).parent
 ROWS = {"hypergan": "HyperGAN", "hypernetwork": "without discriminator", "ensemble": "deep ensemble",
-        "dropout": "MC dropout"}
+        "dropout": "MC dropout", "bayes": "Bayes by backprop"}
 FILTERS = 8
 """First kernels of each network in the figure."""
 

@@ -171,7 +171,7 @@ def write(table: str, name: str, seed: int, rows: list[dict[str, object]], *keys
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=["hypergan", "hypernetwork", "ensemble", "dropout"])
+    parser.add_argument("names", nargs="*", default=["hypergan", "hypernetwork", "bayes", "ensemble", "dropout"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
     parser.add_argument("--images", type=int, default=10_000)

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from hyperevo.abilities import LearnsPrior, Loss
+from hyperevo.abilities import HasDivergence, LearnsPrior, Loss
 from hyperevo.components import ComponentSettings, NotNegative, Positive
 from hyperevo.errors import UserError
 from hyperevo.generative.hypergan import Chain
@@ -52,10 +52,14 @@ class Settings(ComponentSettings):
     """Weight of the fitness beside the adversarial loss: 100 in the first code, 1000 for 5,000 images."""
     discriminator_beta: NotNegative = 1.0
     """Weight of the discriminator's own loss, the last code's beta."""
+    divergence: NotNegative = 0.0
+    """Weight of the divergence of the weights' distribution from their prior, for encodings that have one; one over the
+    number of training images makes the loss the negative evidence lower bound, an image's share."""
     learning_rate: Positive = 1e-4
-    """Adam's learning rate of the generators."""
+    """Adam's learning rate of the generators, or of the means of encoding gaussian."""
     mixer_learning_rate: Positive = 5e-4
-    """Adam's learning rate of the mixer: 5e-4 in the first code, 5e-3 for CIFAR in the last."""
+    """Adam's learning rate of the mixer, 5e-4 in the first code and 5e-3 for CIFAR in the last; or of the logarithms of
+    deviations."""
     discriminator_learning_rate: Positive = 1e-4
     """Adam's learning rate of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.9)
@@ -133,7 +137,7 @@ class AdversarialSearch(Search):
             drawn = self.encoding.drawn(torch.cat([numbers, rest]), PRETRAINING_BATCH,
                                         generator_for(self.seed, step, CODES_STREAM))
             loss = distance_from_normal(self.encoding.codes(drawn))
-            if float(loss.detach()) < PRETRAINING_ENDS:
+            if float(loss.detach()) < PRETRAINING_ENDS or not loss.requires_grad:
                 break
             optimizer.zero_grad()
             loss.backward()
@@ -154,6 +158,8 @@ class AdversarialSearch(Search):
             adversarial = softplus(-self._answers(codes, self._judging.detach())).mean()
             self._losses["adversarial_loss"] = float(adversarial.detach())
             loss = loss + adversarial
+        if self.settings.divergence and isinstance(self.encoding, HasDivergence):
+            loss = loss + self.settings.divergence * self.encoding.divergence(self._shared)
         self._shared.grad = None
         loss.backward()
         self._follow()
@@ -253,5 +259,8 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> AdversarialSearc
     if not isinstance(encoding, LearnsPrior):
         raise UserError(f"search.name: adversarial trains a generator of networks, such as encoding hypergan, and "
                         f"encoding {encoding.settings.name} is none")
+    if settings.divergence and not isinstance(encoding, HasDivergence):
+        raise UserError(f"search.divergence: the weights of encoding {encoding.settings.name} have no known "
+                        "distribution; encoding gaussian has one")
     start = encoding.sample(1, generator_for(seed, 0))[0, : encoding.genes - encoding.noise]
     return AdversarialSearch(settings, encoding, start.to(encoding.device), seed)

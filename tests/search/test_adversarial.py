@@ -6,10 +6,12 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributions import Normal, kl_divergence
 
 from hyperevo.abilities import HasPrior, LearnsPrior
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
+from hyperevo.encodings.gaussian import Settings as GaussianSettings
 from hyperevo.encodings.generator import Settings as GeneratorSettings
 from hyperevo.encodings.hypergan import Settings as HyperGANSettings
 from hyperevo.errors import UserError
@@ -98,6 +100,33 @@ def test_pretraining_brings_codes_near_the_prior():
             search._shared[: ENCODING.parts[0]] *= 1.2
         far[steps] = float(distance_from_normal(ENCODING.codes(Drawn(search.ask().shared.detach(), noise))))
     assert far[60] < far[0] / 2
+
+
+def test_the_divergence_of_weights_is_torchs():
+    encoding = build_encoding(GaussianSettings(prior=0.7), GEOMETRY, torch.device("cpu"))
+    shared = torch.randn(36, generator=torch.Generator().manual_seed(0))
+    priors = torch.cat([torch.full((place.size,), 0.7 * place.deviation) for place in GEOMETRY.values()])
+    wanted = kl_divergence(Normal(shared[18:], shared[:18].exp()), Normal(torch.zeros(18), priors)).sum()
+    torch.testing.assert_close(encoding.divergence(shared), wanted)
+    drawn = encoding.drawn(shared, 4000, torch.Generator().manual_seed(1))
+    weights = torch.cat([value.flatten(1) for value in encoding.express(drawn).dense().values()], 1)
+    torch.testing.assert_close(weights.mean(0), shared[18:], atol=0.2, rtol=0.1)
+    torch.testing.assert_close(weights.std(0), shared[:18].exp(), atol=0.01, rtol=0.1)
+    with pytest.raises(UserError, match="search.divergence"):
+        build(Settings(divergence=0.1), ENCODING, 0)
+
+
+def test_the_evidence_lower_bound_finds_the_posterior_of_a_known_mean():
+    encoding = build_encoding(GaussianSettings(), {"a.weight": ParameterGeometry(Sheet((1,)), Sheet((2,)))},
+                              torch.device("cpu"))  # prior N(0, 1) for each of two weights
+    search = build(Settings(population=64, discriminator="none", pretraining=0, divergence=1.0, learning_rate=0.03,
+                            mixer_learning_rate=0.03, betas=(0.9, 0.99)), encoding, 0)
+    for _ in range(300):  # likelihood N(2, 1): posterior N(1, 1/2)
+        weights = encoding.express(search.ask())["a.weight"]
+        search.tell(-(weights - 2).square().sum((1, 2)) / 2)
+    logarithms, means = search.candidates().shared.split(2)
+    torch.testing.assert_close(means, torch.ones(2), atol=0.15, rtol=0)
+    torch.testing.assert_close(logarithms.exp().square(), torch.full((2,), 0.5), atol=0.12, rtol=0)
 
 
 def test_a_generator_only_is_trained_so():
