@@ -41,7 +41,7 @@ VARIANTS = {
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "adversarial"): [{"population": 4, "discriminator": seen, "discriminator_hidden": [5], "pretraining": 2,
                                  "schedule": "cosine", "clip": 1.0, "weight_decay": 1e-4}
-                                for seen in ("each", "joint", "none")],
+                                for seen in ("joint", "none")],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
     ("search", "policy-gradient"): [{"population": 3}, {"ratio": 0.2, "epochs": 3, "clip": 1.0}],
