@@ -7,20 +7,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.distributions import Normal, kl_divergence
+from typer.testing import CliRunner
 
 from hyperevo.abilities import HasPrior, LearnsPrior
+from hyperevo.cli import app
 from hyperevo.config import load_config
 from hyperevo.encodings import build_encoding
 from hyperevo.encodings.gaussian import Settings as GaussianSettings
 from hyperevo.encodings.generator import Settings as GeneratorSettings
 from hyperevo.encodings.hypergan import Settings as HyperGANSettings
 from hyperevo.errors import UserError
-from hyperevo.genotypes import Drawn
+from hyperevo.genotypes import Drawn, first_of
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.plots.run_samples import sampled
+from hyperevo.randomness import generator_for
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.runs.opened import OpenedRun
-from hyperevo.search.adversarial import Settings, build, distance_from_normal
+from hyperevo.runs.parcels import common_part, pack, unpack
+from hyperevo.search.adversarial import PRIOR_STREAM, Settings, build, distance_from_normal
 
 GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "readout.weight": ParameterGeometry(
     Sheet((2,)), Sheet((3,)))}
@@ -77,8 +81,6 @@ def test_a_step_is_that_of_both_players_written_out():
 
 
 def search_normal(search):
-    from hyperevo.randomness import generator_for
-    from hyperevo.search.adversarial import PRIOR_STREAM
     return generator_for(search.seed, search.generation + 2, PRIOR_STREAM)
 
 
@@ -196,3 +198,20 @@ def test_networks_are_drawn_as_state_dicts(unbroken, tmp_path):
     for length, options, key in ((None, {"prompt": "a"}, "--prompt"), (5, {}, "--length")):
         with pytest.raises(UserError, match=key):
             sampled(folder, length, 0, options)
+
+
+def test_the_command_line_draws_networks(unbroken, tmp_path):
+    out = tmp_path / "drawn"
+    done = CliRunner().invoke(app, ["sample", str(unbroken[0]), "--count", "3", "--seed", "3", "--out", str(out)])
+    assert done.exit_code == 0 and done.stdout.strip() == str(out)
+    assert len(list(out.iterdir())) == 3
+    assert CliRunner().invoke(app, ["sample", str(unbroken[0]), "--out", str(out)]).exit_code != 0
+
+
+def test_drawn_networks_travel_with_their_generator_once():
+    drawn = make().ask()
+    parcel, common = pack(drawn[1:3]), common_part(drawn)
+    arrived = unpack(parcel, common, torch.device("cpu"))
+    assert isinstance(arrived, Drawn) and len(arrived) == len(parcel) == 2
+    assert torch.equal(arrived.codes, drawn.codes[1:3]) and torch.equal(arrived.shared, drawn.shared)
+    assert parcel.bytes == 4 * 2 * 6 and torch.equal(first_of(arrived), drawn.genotype(1))
