@@ -91,9 +91,9 @@ class ConvNetTarget(Target):
 
     def _features(self, weights: Weights, inputs: Tensor) -> Tensor:
         """Last feature maps (P, values, N), of as many networks together as suits the device."""
-        together = networks_at_once(inputs.device, self.units * len(inputs))
-        if weights.population <= together:
+        if weights.population == 1:  # a network that is exported takes any number of inputs
             return self._features_together(weights, inputs)
+        together = networks_at_once(inputs.device, self.units * len(inputs))
         return torch.cat([self._features_together(weights.networks(slice(first, first + together)), inputs)
                           for first in range(0, weights.population, together)])
 
