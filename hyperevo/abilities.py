@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from hyperevo.genotypes import Genotypes
+from hyperevo.genotypes import Drawn, Genotypes
 from hyperevo.parts import Target, Task
 from hyperevo.weights import Weights
 
@@ -188,6 +188,34 @@ class HasPrior(Protocol):
 
     def prior(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) drawn from the prior; what they express are samples of networks."""
+
+
+@runtime_checkable
+class LearnsPrior(Protocol):
+    """An encoding of networks that share all numbers but the noise of each: a search trains what they share."""
+
+    genes: int
+    noise: int
+    """Numbers of a network's noise, the last genes."""
+    parts: tuple[int, int]
+    """Numbers that make codes of the noise, and numbers that make weights of the codes; the first genes."""
+
+    def sample(self, size: int, generator: torch.Generator) -> Tensor:
+        """Genotypes (size, genes) for a gradient to start from."""
+
+    def drawn(self, shared: Tensor, size: int, generator: torch.Generator) -> Drawn:
+        """Networks that share all numbers, with noise from the prior."""
+
+    def codes(self, drawn: Drawn) -> Tensor:
+        """Codes (P, layers, length) of networks, differentiable in the shared numbers."""
+
+
+@runtime_checkable
+class HasDivergence(Protocol):
+    """An encoding that learns its prior, and whose distribution of weights has a divergence from theirs."""
+
+    def divergence(self, shared: Tensor) -> Tensor:
+        """Divergence () in nats, differentiable in the shared numbers."""
 
 
 @runtime_checkable

@@ -255,24 +255,25 @@ def plot(
     _draw(folder, trust, formats or ())
 
 
-@app.command(short_help="Let a champion write text or draw.")
+@app.command(short_help="Let a champion write or draw; draw networks.")
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose network writes, or is drawn.")],
     length: Annotated[int | None, typer.Option(min=1, help="Characters of text, 500 by default; points of a drawing, "
                                                            "by default as many as test drawings have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Text: below 1 likelier, above 1 bolder. Default: 1.")]
     = None,
     prompt: Annotated[str | None, typer.Option(help="Text that the network goes on from, or translates.")] = None,
     bias: Annotated[float | None, typer.Option(help="Handwriting: above 0 neater. Default: 0.5.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Handwriting: drawings. Default: 8.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Drawings, or networks. Default: 8.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED)] = 0,
     out: Annotated[Path | None, typer.Option(
         help="Handwriting: a figure .png, an animated page .html, or strokes .npz. Default: RUN/samples.png. "
-             "Translation: a text file.")] = None,
+             "Translation: a text file. Networks: a folder. Default: RUN/networks.")] = None,
     input: Annotated[Path | None, typer.Option(help="Translation: a text file, a sentence in every line.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Let the champion write: text or a translation to the terminal, or pen strokes to a file.
+    """Let the champion write: text or a translation to the terminal, or pen strokes to a file. Of a run that trained a
+    generator of networks, draw networks: a state_dict each, in a folder.
 
     \b
     Examples:
@@ -282,6 +283,7 @@ def sample(
           --bias 1 --out pen.html
       hyperevo sample runs/translation-multi30k-hyperlstm \\
           --prompt "a man rides a bicycle"
+      hyperevo sample runs/hypergan-mnist --count 100
     """
     from hyperevo.plots.run_samples import sampled
 

@@ -38,12 +38,33 @@ class Neighbours:
         return Neighbours(self.centre, {name: noise[chosen] for name, noise in self.noise.items()})
 
 
-Genotypes = Tensor | Sequence[Graph] | Neighbours
-"""A population: (P, genes), P graphs, or P neighbours of one genotype."""
+@dataclass(frozen=True)
+class Drawn:
+    """P genotypes of one generator, whose P × genes numbers are never built: they share all numbers but their codes.
+
+    shared: (numbers,), the first genes of every genotype; codes: (P, length), its last ones.
+    """
+
+    shared: Tensor
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, chosen: slice) -> "Drawn":
+        return Drawn(self.shared, self.codes[chosen])
+
+    def genotype(self, index: int) -> Tensor:
+        """One genotype (genes,)."""
+        return torch.cat([self.shared, self.codes[index]])
+
+
+Genotypes = Tensor | Sequence[Graph] | Neighbours | Drawn
+"""A population: (P, genes), P graphs, P neighbours of one genotype, or P drawn from one generator."""
 
 
 def as_genes(genotypes: Genotypes) -> Tensor:
-    """Population as (P, genes); raises ValueError for one of graphs or of neighbours."""
+    """Population as (P, genes); raises ValueError for one that is no tensor."""
     if not isinstance(genotypes, Tensor):
         raise ValueError(f"genotypes are a tensor (P, genes) here, not {type(genotypes).__name__}")
     return genotypes
@@ -51,7 +72,7 @@ def as_genes(genotypes: Genotypes) -> Tensor:
 
 def as_graphs(genotypes: Genotypes) -> list[Graph]:
     """Population as a list of graphs; raises ValueError for genes."""
-    if isinstance(genotypes, Tensor | Neighbours):
+    if isinstance(genotypes, Tensor | Neighbours | Drawn):
         raise ValueError(f"genotypes are graphs here, not {type(genotypes).__name__}")
     return list(genotypes)
 
@@ -67,7 +88,7 @@ def first_of(genotypes: Genotypes) -> Genotype:
     """First genotype of a population; raises ValueError for neighbours, none of which is built."""
     if isinstance(genotypes, Neighbours):
         raise ValueError("neighbours of a genotype are never built")
-    return genotypes[0]
+    return genotypes.genotype(0) if isinstance(genotypes, Drawn) else genotypes[0]
 
 
 def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:

@@ -231,7 +231,9 @@ def test_a_table_on_the_command_line_takes_the_place_of_the_files():
     again = load_config("dct-mnist", ["encoding={name='dct'}"])
     assert again.config.encoding.axes == "sheets" and "encoding.axes" not in again.origins and again.replaced == {}
     both = load_config("dct-mnist", ["target.biases=false", "target={name='convnet'}", "target.kernel=3"])
-    assert config_values(both.config)["target"] == {"name": "convnet", "channels": [16, 16], "kernel": 3, "pool": 2}
+    assert config_values(both.config)["target"] == {
+        "name": "convnet", "channels": [16, 16], "kernel": 3, "padding": "same", "pool": 2, "hidden": [],
+        "biases": True, "dropout": 0.0}
 
 
 def test_another_component_keeps_what_it_takes_from_the_file_and_a_note_says_the_rest():

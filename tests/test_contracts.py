@@ -33,8 +33,15 @@ VARIANTS = {
     ("encoding", "embedding"): [{"tile": [4, 4]}, {"tile": [4, 4], "plain": True, "hidden": 3}],
     ("encoding", "es-hyperneat"): [{"maximum_depth": 2}, {"maximum_depth": 2, "link_expression": True}],
     ("encoding", "generator"): [{"run": "{generator}"}],
+    ("encoding", "gaussian"): [{}, {"spread": 0.5, "prior": 2.0}],
+    ("encoding", "hypergan"): [{"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6, 5]},
+                               {"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6], "biases": False,
+                                "mixer_normalisation": True, "generator_normalisation": True}],
     ("encoding", "network"): [{}, {"recurrent": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
+    ("search", "adversarial"): [{"population": 4, "discriminator": seen, "discriminator_hidden": [5], "pretraining": 2,
+                                 "schedule": "cosine", "clip": 1.0, "weight_decay": 1e-4}
+                                for seen in ("joint", "none")],
     ("search", "neat"): [{}, {"refine": {"rounds": 2}}],
     ("search", "gradient"): [{"population": 3}, {"optimizer": "sgd", "schedule": "one-cycle", "clip": 1.0}],
     ("search", "policy-gradient"): [{"population": 3}, {"ratio": 0.2, "epochs": 3, "clip": 1.0}],
@@ -45,6 +52,7 @@ VARIANTS = {
     ("search", "eggroll"): [{"population": 20}, {"population": 20, "rank": 2, "optimizer": "sgd", "decay": 0.9}],
     ("target", "mlp"): [{"hidden": [[2, 3]]}, {"hidden": [[2, 3], [3, 3]], "activation": "relu", "biases": False},
                         {"ridge": 1.0}],
+    ("target", "convnet"): [{}, {"padding": "valid", "kernel": 2, "hidden": [5], "biases": False, "dropout": 0.5}],
     ("target", "module"): [{"module": "{module}:convolution"}],
     ("target", "sequence"): [{"hidden": 5, "hyper": 3, "layer": layer, "answer": answer}
                              for layer in ("lstm", "layer-norm-lstm", "hyper-lstm", "hyper-rnn")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from torch import Tensor
 
 from hyperevo.data import DataMissing
-from hyperevo.genotypes import Neighbours
+from hyperevo.genotypes import Drawn, Neighbours
 from hyperevo.graph import Graph
 from hyperevo.weights import Deferred, Factored, Perturbed, Pieces, Weights
 
@@ -129,6 +129,8 @@ def bits(value: object) -> object:
         return value.key()
     if isinstance(value, Neighbours):
         return bits(value.centre), bits(value.noise)
+    if isinstance(value, Drawn):
+        return bits(value.shared), bits(value.codes)
     if isinstance(value, Factored | Perturbed | Deferred | Pieces):
         return bits(value.dense())
     if isinstance(value, Mapping):

@@ -13,7 +13,7 @@ from hyperevo.abilities import FollowsGradient, FollowsPolicyGradient, HasSpecie
 from hyperevo.components import ComponentSettings, find_component
 from hyperevo.contracts._rules import Rule, bits, check_attributes, check_repr, other_global_seeds
 from hyperevo.encodings import build_encoding
-from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
+from hyperevo.genotypes import Drawn, Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.graph import Graph
 from hyperevo.parts import Encoding, Search, State
@@ -24,8 +24,9 @@ GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "hidde
             "readout.weight": ParameterGeometry(Sheet((2,)), Sheet((3,)))}
 """Parameters whose weights are searched; few, for the searches that keep a covariance."""
 
-ENCODINGS = ("direct", "cppn")
-"""Encodings that a search under test is built for: the first that it takes."""
+ENCODINGS: dict[str, dict[str, object]] = {
+    "direct": {}, "cppn": {}, "hypergan": {"noise": 5, "layer_code": 4, "mixer": (6,), "generator": (6,)}}
+"""Encodings, with their options, that a search under test is built for: the first that it takes."""
 
 STOPS, FURTHER = (0, 1, 2, 7), 5
 """Numbers of tells after which a search is stopped, and tells for which it goes on after it is restored."""
@@ -62,8 +63,9 @@ class Case:
 def case_of(settings: ComponentSettings) -> Case:
     """Search of these settings over genes or, if it takes none, over graphs."""
     errors: list[Exception] = []
-    for name in ENCODINGS:
-        encoding = build_encoding(find_component("encoding", name).settings(), GEOMETRY, torch.device("cpu"))
+    for name, options in ENCODINGS.items():
+        own = find_component("encoding", name).settings.model_validate(options)
+        encoding = build_encoding(own, GEOMETRY, torch.device("cpu"))
         try:
             return Case(build_search(settings, encoding, 0), encoding,
                         lambda seed, encoding=encoding: build_search(settings, encoding, seed))  # type: ignore[misc]
@@ -104,7 +106,7 @@ def _unlike_genotypes(name: str, encoding: Encoding, genotypes: Genotypes) -> It
     if not len(genotypes):
         yield f"{name} gives no genotype"
     elif not encoding.genes:
-        tensors = isinstance(genotypes, Tensor | Neighbours)
+        tensors = isinstance(genotypes, Tensor | Neighbours | Drawn)
         if tensors or not all(isinstance(own, Graph) for own in as_graphs(genotypes)):
             yield f"{name} gives {type(genotypes).__name__}, and graphs are wanted"
     elif isinstance(genotypes, Tensor) and genotypes.shape[1:] != (encoding.genes,):

@@ -1,7 +1,8 @@
-"""Generator: a genotype is the code of a network, and a model that was trained on many networks turns it into weights.
+"""Generator: a genotype is the code of a network, and a model that was trained before turns it into weights.
 
-The model is named by the folder of the run that trained it (task networks, target variational-autoencoder). Codes have
-a standard normal prior: drawing codes samples networks, searching codes searches the model's space.
+The model is named by the folder of the run that trained it: a HyperGAN (encoding hypergan), or a decoder of many
+networks' weights (task networks, target variational-autoencoder). Codes have a standard normal prior: drawing codes
+samples networks, searching codes searches the model's space.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings, Score
 from hyperevo.errors import UserError
 from hyperevo.generative.networks import split_vectors
-from hyperevo.generative.trained import Decoder, decoder_of, read_trained
+from hyperevo.generative.trained import Model, model_of, read_trained
 from hyperevo.genotypes import Genotypes, Packed, as_genes, read_packed
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding
@@ -32,9 +33,9 @@ class GeneratorRun(str):
     packed: Packed
 
     @cached_property
-    def decoder(self) -> Decoder:
+    def model(self) -> Model:
         """The model."""
-        return decoder_of(*self.packed, Path(self))
+        return model_of(*self.packed, Path(self))
 
 
 class Settings(ComponentSettings):
@@ -42,8 +43,8 @@ class Settings(ComponentSettings):
 
     name: Literal["generator"] = "generator"
     run: str
-    """Run folder in which a model of networks was trained. A run keeps a copy of the model: the folder is needed once.
-    """
+    """Run folder in which a generator of networks was trained. A run keeps a copy of the model: the folder is needed
+    once."""
     score: Score | None = None
     """Score to ask the model for, if it was trained with task.condition."""
 
@@ -55,14 +56,14 @@ class Settings(ComponentSettings):
         named, own = GeneratorRun(run), info.context["code"].folder if info.context else None
         try:
             named.packed = read_trained(Path(run)) if own is None else read_packed(own / FOLDER)
-            named.decoder  # noqa: B018  a model that is damaged is told here
+            named.model  # noqa: B018  a model that is damaged is told here
         except UserError as error:
             raise ValueError(str(error)) from error
         return named
 
     @model_validator(mode="after")
     def _asked_for_a_score(self) -> "Settings":
-        if isinstance(self.run, GeneratorRun) and self.run.decoder.condition != (self.score is not None):
+        if isinstance(self.run, GeneratorRun) and self.run.model.condition != (self.score is not None):
             raise ValueError(f"score: the model of {self.run} was trained with task.condition, and wants a score"
                              if self.score is None else
                              f"score: the model of {self.run} was trained without task.condition, and takes no score")
@@ -82,12 +83,15 @@ class GeneratorEncoding(Encoding):
                  device: torch.device | str = "cpu"):
         self.settings, self.geometry, self.device = settings, geometry, torch.device(device)
         assert isinstance(settings.run, GeneratorRun)
-        self.decoder = settings.run.decoder.to(self.device)
+        self.model = settings.run.model.to(self.device)
         weights = sum(place.size for place in geometry.values())
-        if self.decoder.size != weights:
-            raise ValueError(f"encoding.run: the model of {settings.run} generates networks of {self.decoder.size:,} "
+        if self.model.size != weights:
+            raise ValueError(f"encoding.run: the model of {settings.run} generates networks of {self.model.size:,} "
                              f"weights, and the target has {weights:,}")
-        self.genes = self.decoder.codes
+        if (own := self.model.parameters) and own != {name: place.size for name, place in geometry.items()}:
+            raise ValueError(f"encoding.run: the model of {settings.run} generates the parameters {', '.join(own)}, "
+                             f"and the target's are {', '.join(geometry)}, or of other sizes")
+        self.genes = self.model.codes
 
     def prior(self, size: int, generator: torch.Generator) -> Tensor:
         """Codes (size, genes) drawn from the prior; their networks are samples of the model."""
@@ -99,7 +103,7 @@ class GeneratorEncoding(Encoding):
 
     def express(self, genotypes: Genotypes) -> Weights:
         """Weights of P networks from codes (P, genes)."""
-        vectors = self.decoder.networks(as_genes(genotypes).to(self.device), self.settings.score)
+        vectors = self.model.networks(as_genes(genotypes).to(self.device), self.settings.score)
         return Weights(split_vectors(vectors, {name: place.shape for name, place in self.geometry.items()}))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hyperevo.components import ComponentSettings
 from hyperevo.encodings._table import Table, table_from_graphs
-from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_graph, as_graphs
+from hyperevo.genotypes import Drawn, Genotype, Genotypes, Neighbours, as_graph, as_graphs
 from hyperevo.geometry import NETWORK, ParameterGeometry
 from hyperevo.parts import Counts, Encoding
 from hyperevo.pictures import GraphPicture, Picture
@@ -49,7 +49,7 @@ class NetworkEncoding(Encoding):
 
     def express(self, genotypes: Genotypes, dtype: torch.dtype = torch.float32) -> Weights:
         """Parameters of P networks, padded to those of the largest."""
-        if isinstance(genotypes, Tensor | Neighbours):
+        if isinstance(genotypes, Tensor | Neighbours | Drawn):
             as_graphs(genotypes)  # says that they are not graphs
         return self._padded(table_from_graphs(genotypes), dtype)  # type: ignore[arg-type]
 

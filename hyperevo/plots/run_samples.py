@@ -15,6 +15,7 @@ from hyperevo.dynamic import HyperLSTM, HyperRNN
 from hyperevo.errors import UserError, reason
 from hyperevo.plots._save import save_figure
 from hyperevo.plots.pen_page import pen_page
+from hyperevo.plots.run_networks import NETWORKS, draws_networks, write_networks
 from hyperevo.plots.run_translations import translated, translation_figures
 from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.plots.sequences import LETTERS, drawings_beside_samples, strokes_in_time, written_text
@@ -42,6 +43,8 @@ USUAL_LETTERS = 500
 """Default length of sampled text, in characters."""
 OPTIONS = {"characters": ("temperature", "prompt"), "handwriting": ("bias", "count", "out"),
            "translation": ("prompt", "input", "out")}
+OF_NETWORKS = ("count", "out")
+"""Options of a run whose networks are drawn."""
 
 
 def writes(view: RunView) -> str | None:
@@ -58,17 +61,19 @@ def changes(view: RunView) -> bool:
 
 
 def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, Any], trust: bool = False) -> str | Path:
-    """Text that the champion of a run writes, or path of the file with its drawings.
+    """Text that the champion of a run writes, path of the file with its drawings, or folder of the networks drawn.
 
     options: temperature and prompt for text; bias, count and out for handwriting; prompt, or input and out, for a
-    translation. Raises UserError, in one line, where
-    the run's network does not write, an option is for the other kind, or a value cannot be.
+    translation; count and out for networks. Raises UserError, in one line, where the run has nothing to sample, an
+    option is for another kind, or a value cannot be.
     """
     view = open_view(folder, trust)
     task = writes(view)
+    if task is None and draws_networks(view):
+        return _drawn(view, length, seed, options)
     if task is None:
-        raise UserError(f"{folder}: its network does not write: a sample wants task characters or handwriting, and "
-                        "target sequence, or task translation")
+        raise UserError(f"{folder}: its network does not write, and is not drawn: a sample wants task characters or "
+                        "handwriting, and target sequence, or task translation, or encoding hypergan or generator")
     other = next((name for name in options if name not in OPTIONS[task]), None)
     if other is not None:
         raise UserError(f"--{other}: is not for {task}, the task of {folder}")
@@ -84,6 +89,16 @@ def sampled(folder: Path, length: int | None, seed: int, options: Mapping[str, A
     _save_drawings(view, path, options.get("bias", BIAS), options.get("count", SAMPLES), length or usual_points(view),
                    seed)
     return path
+
+
+def _drawn(view: RunView, length: int | None, seed: int, options: Mapping[str, Any]) -> Path:
+    """Folder of networks that are drawn."""
+    other = next((name for name in options if name not in OF_NETWORKS), None if length is None else "length")
+    if other is not None:
+        raise UserError(f"--{other}: is not for networks, which {view.folder} draws")
+    folder = Path(options.get("out", view.folder / "networks"))
+    write_networks(view, folder, options.get("count", NETWORKS), seed)
+    return folder
 
 
 def _save_drawings(view: RunView, path: Path, bias: float, drawings: int, length: int, seed: int) -> None:
@@ -154,7 +169,7 @@ def text_figure(view: RunView) -> Figure:
 
 def time_figure(view: RunView, bias: float, drawings: int, length: int, seed: int) -> Figure:
     """Figure of drawings, each above a strip of the change of the weights."""
-    drawn, rows = _drawn(view, bias, drawings, length, seed)
+    drawn, rows = _drawings(view, bias, drawings, length, seed)
     return strokes_in_time(drawn, None if rows is None else rows.norm(dim=3), view.label, _said(bias))
 
 
@@ -162,7 +177,7 @@ def _said(bias: float) -> str:
     return f"bias {bias:g}" if bias else ""
 
 
-def _drawn(view: RunView, bias: float, drawings: int, length: int, seed: int) -> tuple[Tensor, Tensor | None]:
+def _drawings(view: RunView, bias: float, drawings: int, length: int, seed: int) -> tuple[Tensor, Tensor | None]:
     """Drawings (N, length, 3), and changes of rows of matrices at each point; None where weights do not change."""
     drawn = drawings_of(view, drawings, length, bias, torch.Generator().manual_seed(seed))
     read = torch.cat([torch.zeros_like(drawn[:, :1]), drawn[:, :-1]], 1)
@@ -195,7 +210,7 @@ def usual_points(view: RunView) -> int:
 
 def save_page(view: RunView, path: Path, bias: float, drawings: int, length: int, seed: int) -> None:
     """Write the animated page, whole or not at all; raises UserError where no weights change."""
-    drawn, rows = _drawn(view, bias, drawings, length, seed)
+    drawn, rows = _drawings(view, bias, drawings, length, seed)
     if rows is None:
         raise UserError(f"{view.folder}: its weights do not change from step to step, there is nothing to light up")
     cell = champion_network(view).layers.cells[-1]

@@ -9,7 +9,7 @@ from torch import Tensor
 from hyperevo import devices
 from hyperevo.abilities import Acts, Calibrates, Writes
 from hyperevo.encodings._table import TabledGraphs, distinct
-from hyperevo.genotypes import Genotypes, Neighbours, as_graphs
+from hyperevo.genotypes import Drawn, Genotypes, Neighbours, as_graphs
 from hyperevo.geometry import WITH_OWN_NODES
 from hyperevo.parts import Batch, Encoding, Target, Task
 from hyperevo.runs.pulse import beat
@@ -183,7 +183,7 @@ def _distinct(genotypes: Genotypes, device: torch.device) -> tuple[Genotypes, li
     each takes longer than to evaluate it."""
     if isinstance(genotypes, Tensor):
         return genotypes.contiguous(), None  # as they arrive at other processes
-    if isinstance(genotypes, Neighbours) or devices.takes_all_at_once(device):
+    if isinstance(genotypes, Neighbours | Drawn) or devices.takes_all_at_once(device):
         return genotypes, None
     if isinstance(genotypes, TabledGraphs):
         return distinct(genotypes)

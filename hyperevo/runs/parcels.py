@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
-from hyperevo.genotypes import Genotypes, Neighbours
+from hyperevo.genotypes import Drawn, Genotypes, Neighbours
 from hyperevo.graph import Graph, Node, Topology
 from hyperevo.weights import Factored
 
@@ -21,8 +21,8 @@ Parted = TypeVar("Parted", list[int], np.ndarray)
 
 @dataclass(frozen=True)
 class Parcel:
-    """Genotypes as arrays, by their kind: genes, graphs, or neighbours, whose centre travels apart from them. Names are
-    those of the nodes' functions, or of the parameters."""
+    """Genotypes as arrays, by their kind: genes, graphs, neighbours, whose centre travels apart from them, or codes
+    that were drawn, whose generator does. Names are those of the nodes' functions, or of the parameters."""
 
     kind: str
     arrays: list[np.ndarray]
@@ -41,6 +41,8 @@ def pack(genotypes: Genotypes) -> Parcel:
     """Parcel of a population."""
     if isinstance(genotypes, Tensor):
         return Parcel("genes", [_array(genotypes)])
+    if isinstance(genotypes, Drawn):
+        return Parcel("drawn", [_array(genotypes.codes)])
     if isinstance(genotypes, Neighbours):
         factors = [_factors(noise) for noise in genotypes.noise.values()]
         names = tuple(f"{len(own)}{name}" for name, own in zip(genotypes.noise, factors, strict=True))
@@ -49,7 +51,10 @@ def pack(genotypes: Genotypes) -> Parcel:
 
 
 def common_part(genotypes: Genotypes) -> list[np.ndarray]:
-    """Arrays that all genotypes of a population share, which travel once: the centre of neighbours."""
+    """Arrays that all genotypes of a population share, which travel once: the centre of neighbours, the generator of
+    codes that were drawn."""
+    if isinstance(genotypes, Drawn):
+        return [_array(genotypes.shared)]
     return [_array(genotypes.centre)] if isinstance(genotypes, Neighbours) else []
 
 
@@ -60,6 +65,8 @@ def unpack(parcel: Parcel, common: Sequence[np.ndarray], device: torch.device) -
     tensors = [read_only(array).to(device) for array in parcel.arrays]
     if parcel.kind == "genes":
         return tensors[0]
+    if parcel.kind == "drawn":
+        return Drawn(read_only(common[0]).to(device), tensors[0])
     noise: dict[str, Factored | Tensor] = {}
     for counted in parcel.names:
         own, tensors = tensors[:int(counted[0])], tensors[int(counted[0]):]

@@ -12,7 +12,7 @@ from torch import Tensor
 from hyperevo.abilities import Acts, Continues, FollowsGradient, FollowsPolicyGradient, Lessons, ReadsOn, Teaches
 from hyperevo.config import RunConfig
 from hyperevo.errors import RunFailed
-from hyperevo.genotypes import Genotype, Genotypes, Neighbours
+from hyperevo.genotypes import Drawn, Genotype, Genotypes, Neighbours
 from hyperevo.loggers import Logger
 from hyperevo.parts import Batch, Parts, Task
 from hyperevo.randomness import mixed
@@ -233,8 +233,8 @@ def _validate(run: Run) -> float | None:
 
 def _chosen(genotypes: Genotypes, index: int) -> Genotype:
     if isinstance(genotypes, Neighbours):
-        raise ValueError("candidates of a search are a tensor (C, genes) or graphs")
-    return genotypes[index]
+        raise ValueError("candidates of a search are a tensor (C, genes), graphs, or drawn from a generator")
+    return genotypes.genotype(index) if isinstance(genotypes, Drawn) else genotypes[index]
 
 
 def calibration_of(parts: Parts) -> Batch:

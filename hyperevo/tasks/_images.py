@@ -7,9 +7,11 @@ looked at once, at the end.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -98,6 +100,33 @@ class ClassificationSettings(SamplingSettings):
 
 class ImageSettings(ExampleSettings, ClassificationSettings):
     """Options of an image classification task."""
+
+    classes: int | None = Field(None, ge=2, le=1000)
+    """Number of classes, the first ones, whose images are shown; by default all."""
+    training: int | None = Field(None, ge=1, le=10_000_000)
+    """Number of training images, the first ones; by default all. Those held out are not among them, and stay."""
+
+    def shown_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Names of the classes that are shown; raises ValueError where there are fewer than asked for."""
+        if self.classes is not None and self.classes > len(names):
+            raise ValueError(f"task.classes: {self.classes} are more than the {len(names)} classes of {self.name}")
+        return tuple(names[: self.classes])
+
+    def chosen(self, data: ImageData) -> ImageData:
+        """Images of the classes that are shown, with as many training images as are wanted; raises ValueError where
+        there are fewer."""
+        if self.classes is not None:
+            training, test = (labels < self.classes for labels in (data.train_labels, data.test_labels))
+            data = replace(data, train_images=data.train_images[training], train_labels=data.train_labels[training],
+                           test_images=data.test_images[test], test_labels=data.test_labels[test], classes=self.classes)
+        there = len(data.train_images) - self.held_out(data)
+        if self.training is None:
+            return data
+        if self.training > there:
+            raise ValueError(f"task.training: {self.training} and task.validation {self.held_out(data)} are more than "
+                             f"the {len(data.train_images)} training images of {data.name}")
+        kept = np.r_[: self.training, there : len(data.train_images)]
+        return replace(data, train_images=data.train_images[kept], train_labels=data.train_labels[kept])
 
 
 class ImageTask(Task):
@@ -233,4 +262,5 @@ class ImageClassification(ImageTask):
 def load(settings: ImageSettings, name: str, class_names: Sequence[str], device: torch.device | str) \
         -> ImageClassification:
     """The task on the data set called `name`; raises UserError when the data cannot be had."""
-    return ImageClassification(settings, load_images(name), class_names, device)
+    shown = settings.shown_names(class_names)
+    return ImageClassification(settings, settings.chosen(load_images(name)), shown, device)

@@ -84,7 +84,8 @@ class Denoising(ImageTask):
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
     """Sheet of the inputs, and number of outputs."""
-    inputs, _ = load_component("task", settings.data).shape(settings)
+    images = load_component("task", settings.data)
+    inputs, _ = images.shape(images.Settings())
     return inputs, inputs.units
 
 

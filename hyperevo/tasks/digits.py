@@ -22,7 +22,7 @@ class Settings(ImageSettings):
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
     """Inputs and number of outputs."""
-    return Sheet(INPUTS), len(CLASS_NAMES)
+    return Sheet(INPUTS), len(settings.shown_names(CLASS_NAMES))
 
 
 def build(settings: Settings, device: torch.device) -> ImageClassification:

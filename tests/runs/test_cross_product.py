@@ -42,8 +42,10 @@ OPTIONS = {
                "variational-autoencoder": "latent=2, hidden=[3]",
                "wide-resnet": "depth=10"},
     "encoding": {"embedding": "embedding=3, tile=[4, 4]", "fixed-graph": "graph='''{graph}'''",
-                 "es-hyperneat": "maximum_depth=2", "generator": "run='{generator}'"},
+                 "es-hyperneat": "maximum_depth=2", "generator": "run='{generator}'",
+                 "hypergan": "noise=3, layer_code=2, mixer=[4], generator=[4]"},
     "search": {**dict.fromkeys(component_names("search"), "population=4"),
+               "adversarial": "steps_per_round=2, population=3, validated=2, discriminator_hidden=[4], pretraining=1",
                "gradient": "steps_per_round=2, population=2"}}
 """Small sizes, and what cannot be left out."""
 
@@ -162,7 +164,8 @@ def test_every_encoding_with_every_search(configure, encoding, search):
         assert ran == (encoding in FIXED - {"generator"})
         return
     ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
-    own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"}}
+    own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"},
+           "adversarial": {"gaussian", "hypergan"}}
     assert ran == (encoding in own.get(search, FIXED))
 
 

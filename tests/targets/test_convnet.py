@@ -64,3 +64,40 @@ def test_inputs_without_rows_and_columns_are_refused():
         build(Settings(), Sheet((784,)), 10)
     with pytest.raises(ValueError, match="target.pool"):
         build(Settings(channels=(2,) * 5), Sheet((28, 28)), 10)
+
+
+@pytest.mark.parametrize(("image", "options", "weights"), [
+    ((28, 28), {"channels": (32, 32), "kernel": 5, "biases": False}, 31_520),
+    ((28, 28), {"channels": (32, 32), "kernel": 5}, 31_594),
+    ((3, 32, 32), {"channels": (16, 32, 64), "kernel": 3, "hidden": (128,), "biases": False}, 57_520),
+    ((3, 32, 32), {"channels": (16, 32, 32), "kernel": 3, "hidden": (64,), "biases": False}, 23_088),
+    ((3, 32, 32), {"channels": (32, 64, 64), "kernel": 3, "hidden": (128,)}, 90_506),
+], ids=["mnist", "mnist-biases", "cifar-paper", "cifar-first", "cifar-last"])
+def test_hypergans_targets_have_their_numbers_of_weights(image, options, weights):
+    assert build(Settings(**options, padding="valid"), Sheet(image), 10).size == weights
+
+
+def test_without_borders_and_biases_it_equals_torch_modules():
+    target = build(Settings(channels=(4, 6), kernel=3, padding="valid", hidden=(5,), biases=False), Sheet((2, 11, 12)),
+                   3)
+    assert target.units == 4 * 9 * 10 + 6 * 2 * 3 + 5
+    weights = random_weights(target)
+    module = nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, bias=False),
+                           nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6, 5, bias=False), nn.ReLU(),
+                           nn.Linear(5, 3, bias=False))
+    inputs = torch.randn(7, 264, generator=torch.Generator().manual_seed(1))
+    for network, found in enumerate(target.forward(weights, inputs)):
+        values = [value.reshape(target.geometry[name].tensor_shape) for name, value in weights.network(network).items()]
+        module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))
+        torch.testing.assert_close(found, module(inputs.view(7, 2, 11, 12)), atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_keeps_the_mean_and_follows_its_seed():
+    target = build(Settings(channels=(3,), kernel=3, dropout=0.4), Sheet((8, 8)), 4)
+    weights = random_weights(target, population=2)
+    inputs = torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
+    drawn = torch.stack([target.forward_dropping(weights, inputs, seed) for seed in range(36)])
+    assert target.drops and torch.equal(drawn[3], target.forward_dropping(weights, inputs, 3))
+    spread = drawn.std(0)
+    assert spread.min() > 0
+    assert ((drawn.mean(0) - target.forward(weights, inputs)).abs() < 5 * spread / 6).all()

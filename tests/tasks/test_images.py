@@ -66,6 +66,25 @@ def test_too_few_images_is_an_error_that_names_the_key():
                                         np.zeros((5, 4, 5), np.uint8), np.zeros(5, np.uint8), 3, 255, ""), "abc")
 
 
+def test_only_the_first_classes_and_training_images_are_shown():
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (60, 4, 5), dtype=np.uint8), np.arange(60) % 4
+    data = ImageData("made-up", images[:50], labels[:50], images[50:], labels[50:], 4, 255, "0" * 64)
+    settings = ImageSettings(images=8, validation=5, classes=2, training=12)
+    chosen = settings.chosen(data)
+    assert chosen.classes == 2 and settings.shown_names("abcd") == ("a", "b")
+    shown = np.flatnonzero(labels[:50] < 2)
+    assert np.array_equal(chosen.train_images, images[[*shown[:12], *shown[-5:]]])
+    assert np.array_equal(chosen.train_labels, labels[[*shown[:12], *shown[-5:]]])
+    assert np.array_equal(chosen.test_images, images[50:][labels[50:] < 2])
+    task = ImageClassification(settings, chosen, "ab")
+    assert task.outputs == 2 and torch.equal(task.validation[1], torch.from_numpy(labels[shown[-5:]]))
+    with pytest.raises(ValueError, match=r"task.training: 50 and task.validation 5"):
+        ImageSettings(validation=5, training=50).chosen(data)
+    with pytest.raises(ValueError, match=r"task.classes: 5 are more than the 4 classes"):
+        ImageSettings(classes=5).shown_names("abcd")
+
+
 def test_epochs_show_every_training_image_once_in_an_order_of_their_own():
     task = make_task(sampling="epochs")
     assert task.batches_per_epoch == 5

@@ -1,0 +1,171 @@
+"""Figures of HyperGAN and its baselines, from the tables of measure.py and the first runs of run.py.
+
+    python experiments/hypergan/figures.py [--runs DIR]
+
+Draws ensembles.png, entropy.png, attacks.png, interpolation.png and filters.png.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from hyperevo.plots._series import COLOURS, LINES, MARKERS, percent
+from hyperevo.plots._style import INK, SMALL, TEXT, bare, colour_bar, new_figure, show_map, symmetric_limit
+from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.run_networks import drawn_networks
+from hyperevo.plots.run_view import open_view
+
+HERE = Path(__file__).parent
+ROWS = {"hypergan": "HyperGAN", "hypernetwork": "without discriminator", "ensemble": "deep ensemble",
+        "dropout": "MC dropout", "bayes": "Bayes by backprop"}
+FILTERS = 8
+"""First kernels of each network in the figure."""
+
+
+def table(name: str) -> dict[str, list[dict[str, str]]]:
+    """Rows of a table by the name of the run."""
+    with (HERE / f"{name}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {own: found for own in ROWS if (found := [row for row in rows if row["name"].split()[0] == own])}
+
+
+def across(rows: list[dict[str, str]], key: str, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Values of one column in order; and of another there, over seeds: the mean, the smallest and the largest."""
+    steps = sorted({float(row[key]) for row in rows})
+    values = [[float(row[value]) for row in rows if float(row[key]) == step] for step in steps]
+    return (np.array(steps), np.array([np.mean(own) for own in values]), np.array([np.min(own) for own in values]),
+            np.array([np.max(own) for own in values]))
+
+
+def lines(axes: Axes, tables: dict[str, list[dict[str, str]]], key: str, value: str) -> None:
+    """A line for every row of the study, with a bar from the smallest to the largest seed."""
+    for place, (name, word) in enumerate(ROWS.items()):
+        if name in tables:
+            steps, mean, least, most = across(tables[name], key, value)
+            axes.errorbar(steps, mean, (mean - least, most - mean), color=COLOURS[place], marker=MARKERS[place],
+                          linestyle=LINES[place % len(LINES)], linewidth=1.8, capsize=3, label=word)
+
+
+def seeds(tables: dict[str, list[dict[str, str]]]) -> str:
+    """Number of seeds in words."""
+    count = len({row["seed"] for rows in tables.values() for row in rows})
+    return f"{count} seeds: mean, and bars from the smallest to the largest" if count > 1 else "one seed"
+
+
+def ensembles_figure() -> None:
+    """Accuracy, likelihood and separation against the number of networks."""
+    tables = table("ensembles")
+    figure = new_figure(13, 4.6, "31,520-weight networks on MNIST", "ensembles by soft vote against their size",
+                        f"{seeds(tables)}; one network: the mean of ten")
+    for axes, (value, name) in zip(figure.subplots(1, 3), (
+            ("accuracy", "test accuracy"), ("likelihood", "negative log-likelihood, nats an image"),
+            ("separation", "AUROC of entropy, notMNIST")), strict=True):
+        lines(axes, tables, "networks", value)
+        axes.set_xscale("log")
+        axes.set_xticks([1, 5, 10, 100], ["1", "5", "10", "100"])
+        axes.minorticks_off()
+        axes.set_xlabel("networks", fontsize=TEXT)
+        axes.set_ylabel(name, fontsize=TEXT)
+        if value == "accuracy":
+            axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
+        bare(axes)
+    figure.axes[1].legend(fontsize=SMALL, frameon=False, loc="best")
+    save_figure(figure, HERE / "ensembles.png")
+
+
+def entropy_figure() -> None:
+    """Empirical distribution of the entropy of ten networks' vote, inside and outside."""
+    tables = table("entropy")
+    figure = new_figure(11, 4.4, "31,520-weight networks on MNIST", "entropy of the vote of ten networks",
+                        "share of images whose entropy is smaller; seed 0; log 10 = 2.3 nats is a guess among ten")
+    for axes, (of, word) in zip(figure.subplots(1, 2, sharey=True), (
+            ("inside", "MNIST, test images"), ("outside", "notMNIST, letters")), strict=True):
+        for place, (name, label) in enumerate(ROWS.items()):
+            for row in tables.get(name, ()):
+                if row["of"] == of and row["seed"] == "0":
+                    shares = [key for key in row if key[0].isdigit()]
+                    axes.plot([float(row[key]) for key in shares], [float(key) for key in shares],
+                              color=COLOURS[place], linestyle=LINES[place % len(LINES)], linewidth=2, label=label)
+        axes.set_title(word, fontsize=TEXT, color=INK)
+        axes.set_xlabel("entropy, nats", fontsize=TEXT)
+        axes.set_xlim(0, 2.31)
+        axes.yaxis.set_major_formatter(percent)
+        bare(axes)
+    figure.axes[0].set_ylabel("share of images below", fontsize=TEXT)
+    figure.axes[1].legend(fontsize=SMALL, frameon=False, loc="best")
+    save_figure(figure, HERE / "entropy.png")
+
+
+def attacks_figure() -> None:
+    """Accuracy on images that were made to fool an ensemble, of that ensemble and of another one."""
+    tables = table("attacks")
+    sizes = [size for size in (1, 5, 10) if any(int(row["networks"]) == size for own in tables.values() for row in own)]
+    figure = new_figure(4.4 * len(sizes), 4.8, "31,520-weight networks on MNIST", "images that fool an ensemble (FGSM)",
+                        f"{seeds(tables)}; filled: the ensemble that was attacked; hollow, dotted: other networks, as "
+                        "many")
+    for axes, size in zip(figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0], sizes, strict=True):
+        for place, (name, word) in enumerate(ROWS.items()):
+            own = [row for row in tables.get(name, ()) if row["attack"] == "FGSM" and int(row["networks"]) == size]
+            for value, line, face in (("attacked", "-", COLOURS[place]), ("fresh", ":", "white")) if own else ():
+                steps, mean, _, _ = across(own, "epsilon", value)
+                axes.plot(steps, mean, color=COLOURS[place], linestyle=line, marker=MARKERS[place],
+                          markerfacecolor=face, linewidth=1.6, label=word if value == "attacked" else None)
+        axes.set_title("one network" if size == 1 else f"{size} networks", fontsize=TEXT, color=INK)
+        axes.set_xscale("log")
+        axes.set_xticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
+        axes.minorticks_off()
+        axes.set_xlabel("ε, of pixels in 0 to 1", fontsize=TEXT)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(percent)
+        bare(axes)
+    figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
+    figure.axes[-1].legend(fontsize=SMALL, frameon=False, loc="upper right")
+    save_figure(figure, HERE / "attacks.png")
+
+
+def interpolation_figure() -> None:
+    """Accuracy of networks between two drawn ones."""
+    tables = table("interpolation")
+    figure = new_figure(11, 4.4, "31,520-weight networks on MNIST", "between two drawn networks",
+                        f"held-out images, mean of five pairs; {seeds(tables)}")
+    names = [name for name in ROWS if name in tables]
+    for axes, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
+        for value, word, colour, line in (("noise", "between their noises", COLOURS[0], "-"),
+                                          ("weights", "between their weights", COLOURS[1], "--")):
+            steps, mean, least, most = across(tables[name], "share", value)
+            axes.plot(steps, mean, color=colour, linestyle=line, linewidth=2, label=word)
+            axes.fill_between(steps, least, most, color=colour, alpha=0.15)
+        axes.set_title(ROWS[name], fontsize=TEXT, color=INK)
+        axes.set_xlabel("place between the first network (0) and the second (1)", fontsize=TEXT)
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
+        bare(axes)
+    figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
+    figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="best")
+    save_figure(figure, HERE / "interpolation.png")
+
+
+def filters_figure(runs: Path) -> None:
+    """First kernels of sixteen networks that one generator draws, a row a network."""
+    kernels = drawn_networks(open_view(runs / "hypergan-0"), range(16), 0).tensor("convolution1.weight")
+    tiles = kernels[:, :FILTERS].unflatten(2, (5, 5))
+    picture = torch.full((16, 6, FILTERS, 6), torch.nan)
+    picture[:, :5, :, :5] = tiles.transpose(1, 2)
+    figure = new_figure(6.4, 9.6, "HyperGAN on MNIST", "first kernels of sixteen networks that it draws",
+                        f"a row: one network; a column: the same kernel, 5 × 5, of {FILTERS} among 32")
+    axes = figure.add_subplot()
+    image = show_map(axes, picture.flatten(2).flatten(0, 1)[:-1, :-1], symmetric_limit(kernels))
+    colour_bar(figure, image, axes, "weight")
+    save_figure(figure, HERE / "filters.png")
+
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
+    for draw in (ensembles_figure, entropy_figure, attacks_figure, interpolation_figure):
+        draw()
+    filters_figure(parser.parse_args().runs)
