@@ -12,7 +12,7 @@ from math import cos, inf, radians, sin
 import torch
 from torch import Tensor
 
-from hyperevo.control._dynamics import each_number, numbers, together, uniform
+from hyperevo.control._dynamics import arrays, tensors, uniform
 from hyperevo.control._sketch import Sketch, cart_with_poles
 
 OBSERVATIONS, OUTPUTS, MOST_STEPS = 4, 2, 500
@@ -43,18 +43,19 @@ def act(outputs: Tensor) -> Tensor:
 
 def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The next state, reward, and whether the pole fell or the cart left its track."""
-    place, speed, angle, turn = state.unbind(-1)
-    sine, cosine = angle.sin(), angle.cos()
+    functions, values, right = arrays(state, action)
+    place, speed, angle, turn = values
+    sine, cosine = functions.sin(angle), functions.cos(angle)
     total = CART + POLE
-    left, right, inertia = each_number((-FORCE / total, FORCE / total, 4 / 3 * HALF_LENGTH), state.dtype, state.device)
-    force = torch.where(action.bool(), right, left)
-    push = torch.addcmul(force, turn.square(), sine, value=POLE * HALF_LENGTH / total)
-    inertia = torch.addcmul(inertia, cosine, cosine, value=-POLE * HALF_LENGTH / total)
-    bend = sine.mul_(GRAVITY).addcmul_(push, cosine, value=-1).div_(inertia)
-    pull = push.addcmul_(bend, cosine, value=-POLE * HALF_LENGTH / total)
-    state = torch.add(state, together(speed, pull, turn, bend), alpha=SECONDS)
-    failed = (state.abs() > numbers(LIMITS, state.dtype, state.device)).any(-1)
-    return state, torch.ones_like(place), failed
+    lever = POLE * HALF_LENGTH / total
+    push = (2 * FORCE / total) * right - FORCE / total + lever * sine * turn * turn
+    swing = lever * cosine
+    bend = (GRAVITY * sine - push * cosine) / (4 / 3 * HALF_LENGTH - swing * cosine)
+    changes = functions.concatenate([speed[None], (push - swing * bend)[None], turn[None], bend[None]])
+    values = values + SECONDS * changes
+    failed = (abs(values[0]) > LIMITS[0]) | (abs(values[2]) > LIMITS[2])
+    state, over = tensors(values, failed)
+    return state, torch.ones_like(over, dtype=state.dtype), over
 
 
 def sketch(state: Tensor) -> Sketch:
