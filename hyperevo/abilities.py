@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,6 +139,25 @@ class DropsOut(Protocol):
     def forward_dropping(self, weights: Weights, inputs: Tensor, draw: int) -> Tensor:
         """Outputs as `forward` gives them, with dropout drawn from the seed `draw`, every network's alike. What else a
         task's fitness wants of a network that draws, such as the distribution of its code, may follow the outputs."""
+
+
+class InArrays(Protocol):
+    """P networks in the middle of N episodes, as numpy computes them."""
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        """Outputs (outputs, P, N) for observations (units, P, N), valid until the next call."""
+
+    def memory(self) -> Tensor:
+        """State that the target's `step` would have returned."""
+
+
+@runtime_checkable
+class StepsInArrays(Protocol):
+    """A target with `step` whose networks can act without a torch operation, each of which takes longer to start than
+    small networks to compute."""
+
+    def in_arrays(self, weights: Weights, state: Tensor) -> InArrays | None:
+        """Networks that go on from a state (P, values, N); None where they would gain nothing."""
 
 
 @runtime_checkable

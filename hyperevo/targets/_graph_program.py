@@ -232,16 +232,21 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
         return torch.cat(answers)
-    prepared = structure.prepared.get(id(rows))
-    if prepared is None or prepared.numbers is not numbers:
-        prepared = structure.prepared[id(rows)] = _prepare(structure, numbers, rows)
     with np.errstate(all="ignore"):  # as torch computes
-        for operation in prepared.operations:
+        for operation in operations_of(structure, numbers, rows):
             operation()
     return rows
 
 
 Operation = Callable[[], object]
+
+
+def operations_of(structure: Structure, numbers: Numbers, rows: Tensor) -> "tuple[Operation, ...]":
+    """Operations that compute all nodes in these rows, which `rows_of` gave."""
+    prepared = structure.prepared.get(id(rows))
+    if prepared is None or prepared.numbers is not numbers:
+        prepared = structure.prepared[id(rows)] = _prepare(structure, numbers, rows)
+    return prepared.operations
 
 
 @dataclass(frozen=True)
@@ -282,7 +287,7 @@ def _weighted_sum(group: Group, weights: Tensor, rows: Tensor, total: Tensor) ->
     # One column is gathered four times as fast from flat values.
     read, values = (links.view(-1), rows.view(-1)) if columns == 1 else (links, rows)
     gather: Operation = partial(torch.index_select, values, 0, group.sources, out=read)
-    if not _is_array(rows) or links.numel() >= FEW_ARRAY_VALUES:
+    if not is_array(rows) or links.numel() >= FEW_ARRAY_VALUES:
         return [gather, partial(links.mul_, weights), partial(torch.sum, stacked, 0, out=total.view(-1))]
     if links.numel() < FEW_GATHERED:
         gather = partial(values.numpy().take, group.sources.numpy(), 0, read.numpy(), "clip")
@@ -292,7 +297,7 @@ def _weighted_sum(group: Group, weights: Tensor, rows: Tensor, total: Tensor) ->
 
 
 def _activate(name: str, received: Tensor, result: Tensor) -> Operation:
-    if _is_array(received) and name in PLAIN_ARRAYS:
+    if is_array(received) and name in PLAIN_ARRAYS:
         pair = (received.reshape(-1).numpy(), result.view(-1).numpy())
         return partial(PLAIN_ARRAYS[name], *(pair if name != "identity" else pair[::-1]))
     if name in PLAIN:
@@ -300,7 +305,7 @@ def _activate(name: str, received: Tensor, result: Tensor) -> Operation:
     return lambda: result.copy_(ACTIVATIONS[name](received))
 
 
-def _is_array(values: Tensor) -> bool:
+def is_array(values: Tensor) -> bool:
     """True where numpy computes on the same memory."""
     return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
 

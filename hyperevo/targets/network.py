@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Literal
 from weakref import ref
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,7 +29,16 @@ from torch.utils.weak import WeakIdKeyDictionary
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import NETWORK, ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet, output_units
-from hyperevo.targets._graph_program import Numbers, Structure, numbers_of, rows_of, run, structure_of
+from hyperevo.targets._graph_program import (
+    Numbers,
+    Structure,
+    is_array,
+    numbers_of,
+    operations_of,
+    rows_of,
+    run,
+    structure_of,
+)
 from hyperevo.weights import Weights
 
 FEW_VALUES = 2**22
@@ -80,6 +90,12 @@ class NetworkTarget(Target):
         rows = run(structure, numbers, rows_of(structure, observations, before))
         return rows[structure.state].view(structure.networks, -1, rows.shape[1]), _outputs(structure, rows)
 
+    def in_arrays(self, weights: Weights, state: Tensor) -> "ActingNetworks | None":
+        """Networks that go on from a state of `step`; None elsewhere than on the CPU."""
+        if torch.is_grad_enabled() or not is_array(state):
+            return None
+        return ActingNetworks(*self._program(weights), state)
+
     def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
         """Structure and numbers of P networks; those made of the same tensors before are kept."""
         last = self._last
@@ -127,6 +143,35 @@ class _Asked:
     def is_as_it_was(self) -> bool:
         """True where no tensor was written to. The weights must be there still."""
         return self._versions == [part()._version for part in self._parts]  # type: ignore[union-attr]
+
+
+class ActingNetworks:
+    """P networks in the middle of N episodes: the operations of `run`, on arrays over the same memory."""
+
+    def __init__(self, structure: Structure, numbers: Numbers, state: Tensor):
+        episodes = state.shape[2]
+        before = state.reshape(-1, episodes)[structure.nodes] if state.shape[1] else None
+        self._structure, self._state = structure, state
+        self._rows = rows_of(structure, state.new_zeros(structure.networks, episodes, structure.inputs), before)
+        self._operations = operations_of(structure, numbers, self._rows)
+        self._values, self._places = self._rows.numpy(), structure.outputs.numpy()
+        self._inputs = self._values[: structure.before - 2].reshape(structure.inputs, structure.networks, episodes)
+        self._outputs = np.empty((len(self._places), episodes), dtype=self._values.dtype)
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        """Outputs (outputs, P, N) for observations (units, P, N), valid until the next call. An overflow is the
+        caller's to ignore."""
+        self._inputs[:] = observations
+        for operation in self._operations:
+            operation()
+        self._values.take(self._places, 0, self._outputs, "clip")
+        return self._outputs.reshape(-1, *self._inputs.shape[1:])
+
+    def memory(self) -> Tensor:
+        """State that `step` would have returned."""
+        if not self._structure.recurrent:
+            return self._state
+        return self._rows[self._structure.state].view(self._structure.networks, -1, self._rows.shape[1])
 
 
 class PlainGraph(nn.Module):

@@ -1,14 +1,18 @@
 """Networks that are graphs: all at once against neat-python's own, one by one."""
 
+import copy
 import random
 from functools import cache
 
 import neat
+import numpy as np
 import pytest
 import torch
 from neat.genome import DefaultGenome
 
 from hyperevo.config import load_config
+from hyperevo.control import environment, rollout
+from hyperevo.encodings import _table
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
 from hyperevo.errors import UserError
@@ -109,6 +113,41 @@ def test_all_networks_at_once_equal_neat_pythons_step_by_step(recurrent):
     assert used == set(ACTIVATIONS)
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_networks_in_arrays_answer_as_step_does(recurrent):
+    made, config = genomes(recurrent)
+    encoding, target = parts(recurrent)
+    shown = observations()[:6]
+    expected = played(encoding, target, tabled_graphs(made, config.genome_config), inputs=shown)
+    with torch.no_grad(), np.errstate(all="ignore"):
+        weights = encoding.express(tabled_graphs(made, config.genome_config), torch.float64)
+        state = target.initial(len(made), EPISODES, shown)
+        for pair, answers in zip(shown.split(2), expected.split(2), strict=True):
+            acting = target.in_arrays(weights, state)
+            for own, answer in zip(pair, answers, strict=True):
+                outputs = torch.from_numpy(acting(own.movedim(-1, 0).numpy())).movedim(0, -1)
+                assert torch.equal(outputs.nan_to_num(), answer.nan_to_num())
+            state = acting.memory()
+    assert state.shape[1] > 0 if recurrent else state.shape[1] == 0
+    assert target.in_arrays(weights, state) is None  # while gradients are wanted
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_episodes_by_arrays_are_those_by_tensors(recurrent, monkeypatch):
+    own = environment("cartpole")
+    target = NetworkTarget(TargetSettings(), Sheet((own.OBSERVATIONS,)), own.OUTPUTS)
+    encoding = NetworkEncoding(EncodingSettings(recurrent=recurrent), target.geometry[NETWORK])
+    search = NeatSearch(EVERY.model_copy(update={"population": 150, "functions": ("tanh", "sigmoid", "gauss")}),
+                        encoding.input_names, encoding.output_names, 3, [], recurrent)
+    weights = encoding.express(search.ask(), torch.float64)
+    starts = own.reset(3, torch.Generator().manual_seed(0)).double()
+    by_arrays = rollout(own, target, weights, starts, 300)
+    monkeypatch.setattr(NetworkTarget, "in_arrays", lambda *_: None)
+    by_tensors = rollout(own, target, weights, starts, 300)
+    assert all(map(torch.equal, by_arrays, by_tensors))
+    assert by_arrays[1].min() < 20 and len(by_arrays[1].unique()) > 20
+
+
 def smooth(population: int, recurrent: bool) -> NeatSearch:
     """A search after some generations of random fitness whose networks amplify no rounding much."""
     settings = EVERY.model_copy(update={
@@ -166,6 +205,18 @@ def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(
         if not recurrent:
             state, acted = target.step(weights, target.initial(6, 3, shown), shown)
             assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
+
+
+@pytest.mark.parametrize("odd", [_table.ODD, np.int64(0)])  # at 0 all graphs look alike until they are compared
+def test_equal_graphs_are_found_numbers_and_all(odd, monkeypatch):
+    monkeypatch.setattr(_table, "ODD", odd)
+    made, config = genomes(False)
+    moved = copy.deepcopy(made[7])
+    next(iter(moved.nodes.values())).bias += 1e-12
+    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], made[9]], config.genome_config))
+    assert places == [0, 1, 2, 3, 1, 4, 0, 5] and len(own) == 6
+    graphs = tabled_graphs(made[5:9], config.genome_config)
+    assert _table.distinct(graphs) == (graphs, [0, 1, 2, 3])
 
 
 def test_many_examples_are_taken_in_pieces(monkeypatch):
