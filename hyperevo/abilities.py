@@ -171,6 +171,18 @@ class Steps(Protocol):
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
 
 
+@runtime_checkable
+class ShowsActivity(Protocol):
+    """A target that can be asked for the values of its networks' nodes."""
+
+    def activity(self, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Inputs (P, units) and values of all nodes (P, nodes) in the last step of a single episode of these weights.
+        """
+
+    def outputs_of(self, weights: Weights) -> Tensor:
+        """Indices (P, outputs) of the nodes that are outputs."""
+
+
 @dataclass(frozen=True)
 class Beam:
     """Sizes of a beam search: answers that are kept in each step, most symbols of one, and α and β of the penalties."""

@@ -96,6 +96,21 @@ class NetworkTarget(Target):
             return None
         return ActingNetworks(*self._program(weights), state)
 
+    @torch.no_grad()
+    def activity(self, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Inputs (P, units) and values of all nodes (P, nodes) in the last step of a single episode; 0 before it."""
+        structure, _ = self._program(weights)
+        numbers = weights.tensor("link.weight")
+        rows = structure.buffers.get((1, numbers.dtype))
+        if rows is None:
+            rows = rows_of(structure, numbers.new_zeros(1, structure.inputs))
+        inputs, nodes = rows[: structure.before - 2, 0], rows[structure.state, 0]
+        return inputs.view(-1, structure.networks).T.clone(), nodes.view(structure.networks, -1)
+
+    def outputs_of(self, weights: Weights) -> Tensor:
+        """Indices (P, outputs) of the nodes that are outputs."""
+        return weights.tensor("output.node")
+
     def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
         """Structure and numbers of P networks; those made of the same tensors before are kept."""
         last = self._last

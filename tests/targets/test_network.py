@@ -11,7 +11,7 @@ import torch
 from neat.genome import DefaultGenome
 
 from hyperevo.config import load_config
-from hyperevo.control import environment, rollout
+from hyperevo.control import environment, film, rollout
 from hyperevo.encodings import _table
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
@@ -19,6 +19,7 @@ from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.geometry import NETWORK, Sheet
+from hyperevo.plots.activity import activity_figure, activity_in_episode
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.search._neat_python import neat_config
 from hyperevo.search._neat_refine import RefineSettings
@@ -26,6 +27,7 @@ from hyperevo.search._neat_table import tabled_graphs
 from hyperevo.search.neat import NeatSearch, Settings
 from hyperevo.targets.network import NetworkTarget
 from hyperevo.targets.network import Settings as TargetSettings
+from hyperevo.tasks import control
 from hyperevo.weights import Weights
 
 INPUTS, OUTPUTS, STEPS, GENOMES, EPISODES = 4, 3, 50, 500, 2
@@ -146,6 +148,30 @@ def test_episodes_by_arrays_are_those_by_tensors(recurrent, monkeypatch):
     by_tensors = rollout(own, target, weights, starts, 300)
     assert all(map(torch.equal, by_arrays, by_tensors))
     assert by_arrays[1].min() < 20 and len(by_arrays[1].unique()) > 20
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_activity_is_that_of_every_step_of_an_episode(recurrent):
+    task = control.build(control.Settings(environment="cartpole"), torch.device("cpu"))
+    target = NetworkTarget(TargetSettings(), task.inputs, task.outputs)
+    encoding = NetworkEncoding(EncodingSettings(recurrent=recurrent), target.geometry[NETWORK])
+    search = NeatSearch(EVERY.model_copy(update={"population": 9, "functions": ("tanh", "gauss"), "hidden": 2}),
+                        encoding.input_names, encoding.output_names, 1, [], recurrent)
+    weights = encoding.express(search.ask()).networks(slice(4, 5))
+    assert not target.activity(weights)[1].any()
+    activity = activity_in_episode(task, target, weights, 0)
+    start, _ = task._starts(1, 500, torch.Generator().manual_seed(0))
+    states = [state for _, _, state, _ in film(task.environment, target, weights, start[0], 500)]
+    assert torch.equal(activity.values[:, :4], torch.stack(states[:-1])) and len(states) > 5
+    memory = target.initial(1, 1, start)
+    with torch.no_grad():
+        for state, row in zip(states, activity.values, strict=False):
+            memory, outputs = target.step(weights, memory, state[None])
+            assert torch.equal(outputs[0, 0], row[-2:])
+    hidden = len(activity.names) - 6
+    assert activity.kinds == (4, hidden, 2) and hidden > 0
+    ticks = [label.get_text() for axes in activity_figure(activity, "run").axes for label in axes.get_yticklabels()]
+    assert [name for name in ticks if name in activity.names] == activity.names
 
 
 def smooth(population: int, recurrent: bool) -> NeatSearch:
