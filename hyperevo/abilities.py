@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,6 +141,25 @@ class DropsOut(Protocol):
         task's fitness wants of a network that draws, such as the distribution of its code, may follow the outputs."""
 
 
+class InArrays(Protocol):
+    """P networks in the middle of N episodes, as numpy computes them."""
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        """Outputs (outputs, P, N) for observations (units, P, N), valid until the next call."""
+
+    def memory(self) -> Tensor:
+        """State that the target's `step` would have returned."""
+
+
+@runtime_checkable
+class StepsInArrays(Protocol):
+    """A target with `step` whose networks can act without a torch operation, each of which takes longer to start than
+    small networks to compute."""
+
+    def in_arrays(self, weights: Weights, state: Tensor) -> InArrays | None:
+        """Networks that go on from a state (P, values, N); None where they would gain nothing."""
+
+
 @runtime_checkable
 class Steps(Protocol):
     """A target that remembers from one observation to the next."""
@@ -149,6 +169,18 @@ class Steps(Protocol):
 
     def step(self, weights: Weights, state: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Next state, and outputs (P, N, outputs), for observations (N, units) or (P, N, units)."""
+
+
+@runtime_checkable
+class ShowsActivity(Protocol):
+    """A target that can be asked for the values of its networks' nodes."""
+
+    def activity(self, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Inputs (P, units) and values of all nodes (P, nodes) in the last step of a single episode of these weights.
+        """
+
+    def outputs_of(self, weights: Weights) -> Tensor:
+        """Indices (P, outputs) of the nodes that are outputs."""
 
 
 @dataclass(frozen=True)

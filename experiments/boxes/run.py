@@ -18,7 +18,11 @@ DIRECT = ["encoding={name='direct', scale=1.0}"]
 VARIANTS = {
     "hyperneat-delta": ("boxes", ["run.until=1.0"]),
     "hyperneat": ("boxes", ["run.until=1.0", "encoding.delta=false"]),
-    # The paper's other side, a network evolved weight by weight: here by a genetic algorithm, and by SNES.
+    # The paper's other side, P-NEAT: the graph is the network. It begins with all 14,641 links.
+    "p-neat": ("boxes", ["run.until=1.0", "target={name='network'}", "encoding={name='network'}",
+                         "search.connection=full_direct", "search.functions=['sigmoid']",
+                         "search.output_function=sigmoid"]),
+    # Fixed networks, evolved weight by weight by a genetic algorithm, and by SNES.
     "direct-genetic": ("boxes", ["run.until=1.0", *DIRECT, "search={name='genetic', population=150}"]),
     "direct-snes": ("boxes", ["run.until=1.0", *DIRECT, "search={name='snes', population=150}"]),
     "dct-snes": ("boxes", ["run.until=1.0", "encoding={name='dct', coefficients=[5, 5, 5, 5]}",

@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Steps
+from hyperevo.abilities import Steps, StepsInArrays
 from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
 from hyperevo.devices import Soon, takes_all_at_once
 from hyperevo.parts import Target
 from hyperevo.weights import Weights
 
-STRIDE = 16
-"""Steps between checks for episodes that still run; superfluous steps change nothing."""
+STRIDE, LONGEST_STRIDE = 16, 128
+"""Fewest and most steps between checks for episodes that still run; superfluous steps change nothing."""
 LAST = 100
 """Final steps of an episode over which the wobbles are summed."""
 
@@ -45,25 +46,33 @@ def wobbling_rollout(environment: Any, target: Target, weights: Weights, starts:
 
 def _played(environment: Any, target: Target, players: "_Players", most_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sums of rewards, step counts, and sums of the last wobbles, all (P, N)."""
-    returns, steps, wobbles = (torch.zeros_like(players.returns) for _ in range(3))
+    results = players.results()
     all_are_over = Soon()
-    for first in range(0, most_steps, STRIDE):
-        players.play(environment, target, range(first, min(first + STRIDE, most_steps)))
-        if takes_all_at_once(returns.device):
+    first, stride, running = 0, STRIDE, players.running.numel()
+    while first < most_steps:
+        players.play(environment, target, range(first, min(first + stride, most_steps)))
+        first += stride
+        if takes_all_at_once(players.returns.device):
             if all_are_over(~players.running.any()):
                 break
             continue
-        returns[players.places], steps[players.places] = players.returns, players.steps
-        if players.wobbles is not None:
-            wobbles[players.places] = players.wobbles.sum(0)
-        acting = players.running.amax(1).nonzero()[:, 0]
-        if not len(acting):
+        left = int(players.running.sum())
+        if not left:
             break
+        # Where no episode ended, the next to end are longer in coming.
+        stride, running = (min(2 * stride, LONGEST_STRIDE) if left == running else STRIDE), left
+        acting = players.running.amax(1).nonzero()[:, 0]
         if 2 * len(acting) <= len(players.places):
+            _note(results, players)
             players = players.chosen(acting)
-    if takes_all_at_once(returns.device):
-        return players.returns, players.steps, wobbles if players.wobbles is None else players.wobbles.sum(0)
-    return returns, steps, wobbles
+    _note(results, players)
+    return results
+
+
+def _note(results: tuple[Tensor, Tensor, Tensor], players: "_Players") -> None:
+    """Write down what players have reached among the results of the population."""
+    for own, reached in zip(results, players.results(), strict=True):
+        own[players.places] = reached
 
 
 @torch.no_grad()
@@ -102,6 +111,8 @@ class _Players:
 
     def play(self, environment: Any, target: Target, steps: range) -> None:
         """Take these steps in every episode. Episodes that are over go on with the others, but do not count."""
+        if self.wobbles is None and self._play_in_arrays(environment, target, len(steps)):
+            return
         remembering = target if isinstance(target, Steps) else None
         for step in steps:
             seen = environment.observe(self.state)
@@ -116,6 +127,29 @@ class _Players:
                 own = self.wobbles[step % LAST]
                 own.copy_(torch.where(self.running > 0, environment.wobble(self.state), own))
             self.running.masked_fill_(over, 0)
+
+    def _play_in_arrays(self, environment: Any, target: Target, steps: int) -> bool:
+        """Take so many steps by numpy, where the environment and the target can; True where they were taken."""
+        advance = vars(environment).get("advance")
+        networks = target.in_arrays(self.weights, self.memory) \
+            if advance is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
+        if advance is None or networks is None:
+            return False
+        values = self.state.movedim(-1, 0).numpy()
+        returns, taken, running = self.returns.numpy(), self.steps.numpy(), self.running.numpy()
+        with np.errstate(all="ignore"):  # as torch computes
+            for _ in range(steps):
+                values, reward, over = advance(values, networks(values))
+                returns += reward * running
+                taken += running
+                np.copyto(running, 0, where=over)
+        self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
+        return True
+
+    def results(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Copies of the sums of rewards, step counts, and sums of the last wobbles, all (P, N); 0 where not wanted."""
+        wobbles = torch.zeros_like(self.returns) if self.wobbles is None else self.wobbles.sum(0)
+        return self.returns.clone(), self.steps.clone(), wobbles
 
     def chosen(self, acting: Tensor) -> "_Players":
         """The networks at these indices."""

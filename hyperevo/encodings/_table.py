@@ -347,6 +347,9 @@ def _joined(parts: Sequence[Layout]) -> Layout:
 
 # Copies
 
+ODD = np.int64(0x5851F42D4C957F2D)
+"""Factor that spreads numbers over all bits; products wrap around."""
+
 
 def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
     """Graphs without repetitions, numbers and all, and the index of each of the population among them."""
@@ -354,14 +357,29 @@ def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
     nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links),
                       *(_as_integers(numbers) for numbers in (graphs.table.biases, graphs.table.responses))], axis=1)
     links = np.stack([layout.sources, _as_integers(graphs.table.weights)], axis=1)
-    first: dict[tuple[bytes, bytes, bytes], int] = {}
-    edges = zip(_pairwise(starts), _pairwise(layout.first_links[starts]), layout.outputs, strict=True)
-    places = [first.setdefault((nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(), outputs.tobytes()),
-                               len(first)) for own, ends, outputs in edges]
+    signatures = _signatures(nodes, starts) ^ (_signatures(links, layout.first_links[starts]) * 3)
+    _, kind, held = np.unique(signatures, return_inverse=True, return_counts=True)
+    if len(held) == len(graphs):
+        return graphs, list(range(len(graphs)))
+    # Graphs of different signatures differ; only others are compared in whole.
+    first: dict[int | tuple[bytes, bytes, bytes], int] = {}
+    edges = zip(kind.tolist(), (held[kind] == 1).tolist(), _pairwise(starts), _pairwise(layout.first_links[starts]),
+                layout.outputs, strict=True)
+    places = [first.setdefault(number if alone else (nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(),
+                                                     outputs.tobytes()), len(first))
+              for number, alone, own, ends, outputs in edges]
     if len(first) == len(graphs):
         return graphs, places
     order = {place: number for number, place in reversed([*enumerate(places)])}
     return [graphs[order[place]] for place in range(len(first))], places
+
+
+def _signatures(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """A number for each graph's rows of integers (rows, columns), between its edges; alike for equal ones."""
+    places = np.arange(len(values)) - np.repeat(edges[:-1], np.diff(edges))
+    mixed = (values * ODD ** np.arange(1, values.shape[1] + 1)).sum(1)
+    mixed = (mixed ^ (mixed >> 29)) * (ODD + 2 * places)
+    return np.diff(np.concatenate([[0], np.cumsum(mixed)])[edges])
 
 
 def _as_integers(numbers: Tensor) -> np.ndarray:

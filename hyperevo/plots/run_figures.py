@@ -10,10 +10,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hyperevo.abilities import Filmed
+from hyperevo.abilities import Filmed, ShowsActivity
 from hyperevo.errors import RunFailed, UserError, reason, shortened
 from hyperevo.parts import Target
 from hyperevo.plots._save import save_figure
+from hyperevo.plots.activity import MOST_ROWS, activity_figure, activity_in_episode
 from hyperevo.plots.classes import confusion_matrix
 from hyperevo.plots.curves import learning_curves, species_over_time
 from hyperevo.plots.encodings import draw_picture, figure_name
@@ -43,7 +44,8 @@ Observe = Callable[[int, int, str], object]
 def run_figures(view: RunView) -> NamedFigures:
     """(file name without suffix, function that draws the figure) for every figure that applies to a run. A line says
     which cannot be drawn."""
-    for figures in (_curves, _task_figures, _frames_of_episode, _maps, _modules, _encoding_figures, sample_figures):
+    for figures in (_curves, _task_figures, _frames_of_episode, _activity, _maps, _modules, _encoding_figures,
+                    sample_figures):
         try:
             yield from figures(view)
         except (UserError, OSError):
@@ -85,6 +87,19 @@ def _frames_of_episode(view: RunView) -> NamedFigures:
         log.warning("no frames are drawn: %s", error)
         return
     yield "frames", partial(frame_strip, film, view.label)
+
+
+def _activity(view: RunView) -> NamedFigures:
+    """Activity of the champion's nodes in an episode, where the target shows it and they are few."""
+    if not view.task_settings.watchable or not isinstance(view.target, ShowsActivity):
+        return
+    try:
+        activity = activity_in_episode(*_performer(view), 0)  # type: ignore[arg-type]
+    except (UserError, RunFailed) as error:
+        log.warning("no activity is drawn: %s", error)
+        return
+    if len(activity.names) <= MOST_ROWS:
+        yield "activity", partial(activity_figure, activity, view.label)
 
 
 def _performer(view: RunView) -> tuple[Filmed, Target, Weights]:

@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, count
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from hyperevo.search._neat_genes import (
     Genes,
     Pool,
     cross,
-    join,
     join_genes,
     mutate_genes,
     new_numbers,
@@ -30,16 +29,15 @@ MUTATION_ATTEMPTS = 4
 def breed(children: Sequence[Genome], config: GenomeConfig) -> None:
     """Give children their genes, by crossover of their parents and then mutation. A mutation whose graph the config
     does not accept is undone and tried again, up to MUTATION_ATTEMPTS times in all."""
-    couples = [parent for child in children if child.parents for parent in child.parents]
-    parents = list({id(parent): parent for parent in couples}.values())
-    number = {id(parent): place for place, parent in enumerate(parents)}
-    fitter, other = np.array([number[id(parent)] for parent in couples]).reshape(-1, 2).T
+    couples = list(chain.from_iterable([child.parents for child in children if child.parents]))
+    number = dict(zip(dict.fromkeys(couples), count(), strict=False))
+    fitter, other = np.array(list(map(number.__getitem__, couples)), dtype=np.int64).reshape(-1, 2).T
     # numpy's draws follow from the search's own stream, so a checkpoint need not know them.
     draws = np.random.default_rng(random.getrandbits(128))
-    crossed = cross(gather(parents), fitter, other, draws)
+    crossed = cross(gather(list(number)), fitter, other, draws)
     waiting = np.arange(len(children))
     for _ in range(MUTATION_ATTEMPTS):
-        mutated = mutate(crossed.of(waiting), config, draws)
+        mutated = mutate(crossed if len(waiting) == len(children) else crossed.of(waiting), config, draws)
         accepted = _accepted(mutated, config)
         for place, child in zip(np.flatnonzero(accepted).tolist(), waiting[accepted].tolist(), strict=True):
             children[child].place, children[child].parents = (mutated, place), None
@@ -58,12 +56,9 @@ def _accepted(pool: Pool, config: GenomeConfig) -> np.ndarray:
 
 
 def mutate(pool: Pool, config: GenomeConfig, draws: np.random.Generator) -> Pool:
-    """Mutate all genomes of a pool as neat-python does: the structure first, then the genes."""
+    """A pool's genomes, mutated as neat-python does: the structure first, then the genes."""
     wanted = _structural_mutations(len(pool.nodes.sizes), config, draws)
-    changed = np.flatnonzero(wanted.any(axis=1))
-    order = np.arange(len(wanted))
-    order[changed] = len(wanted) + np.arange(len(changed))
-    grown = join([pool, Growth(pool.of(changed), config).grown(wanted[changed], draws)]).of(order)
+    grown = Growth(pool, config).grown(wanted, draws)
     mutate_genes(grown, config, draws)
     return grown
 
@@ -78,35 +73,72 @@ def _structural_mutations(count: int, config: GenomeConfig, draws: np.random.Gen
     return np.searchsorted(reached, draws.random(count), side="right")[:, None] == np.arange(4)
 
 
-Own = tuple[list[int], list[int]]
-"""Keys and rows of one genome's genes of a kind, while they are mutated."""
+class Kind:
+    """Genes of one kind of all genomes, while these are mutated one after the other.
+
+    keys, rows: those of the present genome's genes; new genes get rows after the old ones.
+    """
+
+    def __init__(self, genes: Genes):
+        self.genes = genes
+        self._all_keys, self._starts = genes["key"].tolist(), [*genes.starts.tolist(), len(genes)]
+        self._next_row = len(genes)
+        self._gone: list[int] = []
+        self._new_owners: list[int] = []
+
+    def turn_to(self, genome: int) -> None:
+        """Go on to a genome that was not mutated yet."""
+        start, stop = self._starts[genome], self._starts[genome + 1]
+        self._genome, self.keys, self.rows = genome, self._all_keys[start:stop], list(range(start, stop))
+
+    def add(self, key: int) -> None:
+        """Add a new gene to the genome, in last place."""
+        self.keys.append(key)
+        self.rows.append(self._next_row)
+        self._new_owners.append(self._genome)
+        self._next_row += 1
+
+    def delete(self, place: int) -> None:
+        """Delete one of the genome's genes."""
+        self._gone.append(self.rows.pop(place))
+        del self.keys[place]
+
+    def left(self, new: dict[str, np.ndarray]) -> Genes:
+        """Genes that are left, old and new; `new` has the columns of the latter."""
+        all_genes = join_genes([self.genes, Genes(np.array([len(new["key"])]), new)])
+        kept = np.ones(len(all_genes), dtype=bool)
+        kept[self._gone] = False
+        owners = np.concatenate([self.genes.owners, np.array(self._new_owners, dtype=np.int64)])[kept]
+        return all_genes.rows(np.bincount(owners, minlength=len(self.genes.sizes)),
+                              np.flatnonzero(kept)[np.argsort(owners, kind="stable")])
 
 
 class Growth:
-    """Structural mutations of the genomes of a pool, with neat-python's random choices. New genes get rows after those
-    of the pool; links are enabled and disabled in the pool itself."""
+    """Structural mutations of the genomes of a pool, with neat-python's random choices."""
 
     def __init__(self, pool: Pool, config: GenomeConfig):
-        self.pool, self.config = pool, config
+        self.config = config
         self.neutral = vars(config).get("neutral_growth", False)
         self.acyclic = config.feed_forward
         self.inputs, self.outputs = set(config.input_keys), set(config.output_keys)
-        self.old_nodes, self.old_links = len(pool.nodes), len(pool.links)
+        self.old_weights, self.old_enabled = pool.links["weight"], pool.links["enabled"].copy()
+        self.nodes = Kind(pool.nodes)
+        self.links = Kind(Genes(pool.links.sizes, {**pool.links.columns, "enabled": self.old_enabled}))
         self.new_nodes: list[int] = []
         # New links: keys, innovations, weights (NaN: drawn later) and whether they are enabled (None: drawn later).
-        self.keys: list[int] = []
-        self.innovations: list[int] = []
-        self.weights: list[float] = []
-        self.enabled: list[bool | None] = []
+        self.new_links: list[tuple[int, int, float, bool | None]] = []
+        self._sources: dict[tuple[int, ...], list[int]] = {}
 
     def grown(self, wanted: np.ndarray, draws: np.random.Generator) -> Pool:
         """The pool after the mutations in a mask (genomes, 4), whose columns have the order of the methods here."""
-        nodes, links = map(_by_genome, self.pool)
-        mutations = self.add_node, self.delete_node, self.add_link, self.delete_link
-        for number, mutation in zip(*(places.tolist() for places in wanted.nonzero()), strict=True):
-            mutations[mutation](nodes[number], links[number])
-        return Pool(_chosen(self.pool.nodes, self._node_columns(draws), nodes),
-                    _chosen(self.pool.links, self._link_columns(draws), links))
+        mutations, present = (self.add_node, self.delete_node, self.add_link, self.delete_link), -1
+        for genome, mutation in zip(*(places.tolist() for places in wanted.nonzero()), strict=True):
+            if genome != present:
+                present = genome
+                self.nodes.turn_to(genome)
+                self.links.turn_to(genome)
+            mutations[mutation]()
+        return Pool(self.nodes.left(self._node_columns(draws)), self.links.left(self._link_columns(draws)))
 
     def _node_columns(self, draws: np.random.Generator) -> dict[str, np.ndarray]:
         count = len(self.new_nodes)
@@ -115,78 +147,84 @@ class Growth:
                 **{name: new_words(count, name, self.config, draws) for name in NODE_WORDS}, "bias": np.zeros(count)}
 
     def _link_columns(self, draws: np.random.Generator) -> dict[str, np.ndarray]:
-        weights = np.array(self.weights, dtype=np.float64)
-        drawn = np.array([own is None for own in self.enabled], dtype=bool)
-        enabled, free = np.array(self.enabled, dtype=bool), np.isnan(weights)
+        keys, innovations, own_weights, own_enabled = zip(*self.new_links, strict=True) if self.new_links else [()] * 4
+        weights = np.array(own_weights, dtype=np.float64)
+        drawn = np.array([own is None for own in own_enabled], dtype=bool)
+        enabled, free = np.array(own_enabled, dtype=bool), np.isnan(weights)
         weights[free] = new_numbers(int(free.sum()), "weight", self.config, draws)
         enabled[drawn] = new_switches(int(drawn.sum()), "enabled", self.config, draws)
-        return {"key": np.array(self.keys, dtype=np.int64), "innovation": np.array(self.innovations, dtype=np.int64),
+        return {"key": np.array(keys, dtype=np.int64), "innovation": np.array(innovations, dtype=np.int64),
                 "weight": weights, "enabled": enabled}
 
-    def add_node(self, nodes: Own, links: Own) -> None:
+    def add_node(self) -> None:
         """Split a link by a new node. With neutral growth the link stays, and the link out of the node has weight 0."""
-        keys, rows = links
-        if not keys:
+        links = self.links
+        if not links.keys:
             if self.config.check_structural_mutation_surer():
-                self.add_link(nodes, links)
+                self.add_link()
             return
-        place = _below(len(keys))
-        key, split = keys[place], rows[place]
-        node = self.config.get_new_node_key(nodes[0])
-        nodes[0].append(node)
-        nodes[1].append(self.old_nodes + len(self.new_nodes))
+        place = _below(len(links.keys))
+        key, split = links.keys[place], links.rows[place]
+        node = self.config.get_new_node_key(self.nodes.keys)
+        self.nodes.add(node)
         self.new_nodes.append(node)
-        weight = self.pool.links["weight"][split] if not self.neutral else 0.0
-        self._link(links, key >> 32, node, "add_node_in", math.nan if self.neutral else 1.0, True)
-        self._link(links, node, key & LOWER, "add_node_out", weight, True)
+        weight = float(self.old_weights[split]) if not self.neutral else 0.0
+        self._link(key >> 32, node, "add_node_in", math.nan if self.neutral else 1.0, True)
+        self._link(node, key & LOWER, "add_node_out", weight, True)
         if not self.neutral:
-            self.pool.links["enabled"][split] = False
+            self.old_enabled[split] = False
 
-    def delete_node(self, nodes: Own, links: Own) -> None:
+    def delete_node(self) -> None:
         """Delete a random node that is no output, with its links."""
-        hidden = [place for place, key in enumerate(nodes[0]) if key not in self.outputs]
+        outputs, keys = self.outputs, self.links.keys
+        hidden = [place for place, key in enumerate(self.nodes.keys) if key not in outputs]
         if hidden:
             place = hidden[_below(len(hidden))]
-            gone = nodes[0].pop(place)
-            del nodes[1][place]
-            for place in range(len(links[0]) - 1, -1, -1):
-                if gone in (links[0][place] >> 32, links[0][place] & LOWER):
-                    del links[0][place], links[1][place]
+            gone = self.nodes.keys[place]
+            self.nodes.delete(place)
+            for place in [place for place, key in enumerate(keys) if key >> 32 == gone or key & LOWER == gone][::-1]:
+                self.links.delete(place)
 
-    def add_link(self, nodes: Own, links: Own) -> None:
+    def add_link(self) -> None:
         """Add a new link that leaves no output and, in a feed-forward network, closes no cycle; with neutral growth its
         weight is 0."""
-        target = nodes[0][_below(len(nodes[0]))]
-        # By way of a dictionary, as in neat-python: a set of a list has another order.
-        sources = list((set(dict.fromkeys(nodes[0])) - self.outputs) | self.inputs)
+        nodes, links = self.nodes.keys, self.links.keys
+        target = nodes[_below(len(nodes))]
+        sources = self._possible_sources(tuple(nodes))
         source = sources[_below(len(sources))]
         key = (source << 32) + target
-        if key in links[0]:
+        if key in links:
             if self.config.check_structural_mutation_surer():
-                self._enable(links[1][links[0].index(key)])
-        elif not self.acyclic or source in self.inputs or not closes_cycle(links[0], source, target):
-            self._link(links, source, target, "add_connection", 0.0 if self.neutral else math.nan, None)
+                self._enable(self.links.rows[links.index(key)])
+        elif not self.acyclic or source in self.inputs or not closes_cycle(links, source, target):
+            self._link(source, target, "add_connection", 0.0 if self.neutral else math.nan, None)
 
-    def delete_link(self, nodes: Own, links: Own) -> None:
+    def _possible_sources(self, nodes: tuple[int, ...]) -> list[int]:
+        """Inputs and nodes that a new link may leave, in neat-python's order."""
+        known = self._sources.get(nodes)
+        if known is None:
+            # By way of a dictionary, as in neat-python: a set of a list has another order.
+            known = self._sources[nodes] = list((set(dict.fromkeys(nodes)) - self.outputs) | self.inputs)
+        return known
+
+    def delete_link(self) -> None:
         """Delete a random link."""
-        if links[0]:
-            place = _below(len(links[0]))
-            del links[0][place], links[1][place]
+        if self.links.keys:
+            self.links.delete(_below(len(self.links.keys)))
 
-    def _link(self, links: Own, source: int, target: int, mutation: str, weight: float, enabled: bool | None) -> None:
+    def _link(self, source: int, target: int, mutation: str, weight: float, enabled: bool | None) -> None:
         key = (source << 32) + target
-        links[0].append(key)
-        links[1].append(self.old_links + len(self.keys))
-        self.keys.append(key)
-        self.innovations.append(self.config.innovation_tracker.get_innovation_number(source, target, mutation))
-        self.weights.append(weight)
-        self.enabled.append(enabled)
+        self.links.add(key)
+        innovation = self.config.innovation_tracker.get_innovation_number(source, target, mutation)
+        self.new_links.append((key, innovation, weight, enabled))
 
     def _enable(self, row: int) -> None:
-        if row < self.old_links:
-            self.pool.links["enabled"][row] = True
+        new = row - len(self.old_enabled)
+        if new < 0:
+            self.old_enabled[row] = True
         else:
-            self.enabled[row - self.old_links] = True
+            key, innovation, weight, _ = self.new_links[new]
+            self.new_links[new] = key, innovation, weight, True
 
 
 def _below(count: int) -> int:
@@ -196,20 +234,6 @@ def _below(count: int) -> int:
     while number >= count:
         number = random.getrandbits(bits)
     return number
-
-
-def _by_genome(genes: Genes) -> list[Own]:
-    """Keys and rows of every genome's genes."""
-    keys, rows, starts = genes["key"].tolist(), list(range(len(genes))), genes.starts.tolist()
-    stops = (genes.starts + genes.sizes).tolist()
-    return [(keys[start:stop], rows[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-
-
-def _chosen(genes: Genes, new: dict[str, np.ndarray], own: Sequence[Own]) -> Genes:
-    """Genes at these rows of a table of the genes followed by the new ones, genome by genome."""
-    rows = list(chain.from_iterable([part[1] for part in own]))
-    return join_genes([genes, Genes(np.array([len(new["key"])]), new)]).rows(
-        np.array([len(part[1]) for part in own], dtype=np.int64), np.array(rows, dtype=np.int64))
 
 
 def closes_cycle(keys: Iterable[int], start: int, end: int) -> bool:

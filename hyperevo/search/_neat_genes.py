@@ -69,17 +69,34 @@ class Genes:
 
     def find_kind(self, genomes: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """Rows of genes by pairs of a genome's index and a kind, as `find` gives them."""
-        codes, rows = self._index
         asked = genomes * (len(self.kinds) + 1) + kind
+        if self._is_dense(len(self.sizes) * (len(self.kinds) + 1)):
+            return self._table[asked]
+        codes, rows = self._index
         place = np.searchsorted(codes[:-1], asked)
         return np.where(codes[place] == asked, rows[place], -1)
 
+    def _is_dense(self, size: int) -> bool:
+        """True where a table of this size is faster to make and to read than a sorted list."""
+        return size <= DENSE * len(self)
+
+    @cached_property
+    def _codes(self) -> np.ndarray:
+        """A number for every gene's genome and key."""
+        return self.owners * (len(self.kinds) + 1) + self.kind
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """Rows by code; -1 where there is no gene."""
+        table = np.full(len(self.sizes) * (len(self.kinds) + 1), -1)
+        table[self._codes] = np.arange(len(self))
+        return table
+
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes of genome and key, sorted, and their rows; both have a -1 at the end."""
-        codes = self.owners * (len(self.kinds) + 1) + self.kind
-        order = np.argsort(codes)
-        return np.append(codes[order], -1), np.append(order, -1)
+        """Codes, sorted, and their rows; both have a -1 at the end."""
+        order = np.argsort(self._codes)
+        return np.append(self._codes[order], -1), np.append(order, -1)
 
     @cached_property
     def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +105,7 @@ class Genes:
             return keys, keys
         # Keys are few numbers close together: a table of those that there are is faster to make than a sorted list.
         first, width = high.min(), low.max() + 1
-        if (high.max() - first + 1) * width > DENSE * len(keys):
+        if not self._is_dense((high.max() - first + 1) * width):
             kinds, kind = np.unique(keys, return_inverse=True)
             return kinds, kind
         code = (high - first) * width + low

@@ -62,25 +62,33 @@ class Genome(DefaultGenome):
 
 def gather(genomes: Sequence[Any]) -> Pool:
     """A pool of these genomes, in order: the one they lie in, or a copy."""
-    places: list[Any] = [vars(genome).get("place") for genome in genomes]
+    places: list[Any] = [genome.place if isinstance(genome, Genome) else None for genome in genomes]
     if None in places or not places:
         loose = [genome for genome, place in zip(genomes, places, strict=True) if place is None]
         own, count = _pool_of_objects(loose), iter(range(len(loose)))
         places = [place or (own, next(count)) for place in places]
-    pools = list({id(pool): pool for pool, _ in places}.values()) or [own]
-    *starts, total = np.cumsum([0, *(len(pool.nodes.sizes) for pool in pools)]).tolist()
-    start = dict(zip(map(id, pools), starts, strict=True))
-    order = np.array([start[id(pool)] + row for pool, row in places], dtype=np.int64)
-    pool = pools[0] if len(pools) == 1 else join(pools)
-    return pool if np.array_equal(order, np.arange(total)) else pool.of(order)
+        if not places:
+            return own
+    holders, own_rows = [place[0] for place in places], [place[1] for place in places]
+    first = holders[0]
+    if holders.count(first) == len(holders):  # by identity, which is quick
+        every = own_rows == list(range(len(first.nodes.sizes)))
+        return first if every else first.of(np.array(own_rows, dtype=np.int64))
+    rows, numbers = np.array(own_rows, dtype=np.int64), np.array(list(map(id, holders)))
+    pools = list(dict(zip(numbers.tolist(), holders, strict=True)).values())
+    held = [np.flatnonzero(numbers == id(pool)) for pool in pools]
+    joined = join([pool.of(rows[own]) for pool, own in zip(pools, held, strict=True)])
+    return joined.of(np.argsort(np.concatenate(held)))
 
 
 def settle(genomes: Sequence[Genome], pool: Pool) -> None:
     """Move genomes into a pool that holds their genes in the same order."""
     for number, genome in enumerate(genomes):
+        if genome.place is None:
+            # Others have no objects. To ask an object for its dictionary makes one, which takes longer than all else.
+            genome.__dict__.pop("nodes", None)
+            genome.__dict__.pop("connections", None)
         genome.place, genome.parents = (pool, number), None
-        genome.__dict__.pop("nodes", None)
-        genome.__dict__.pop("connections", None)
 
 
 def _pool_of_objects(genomes: Sequence[DefaultGenome]) -> Pool:

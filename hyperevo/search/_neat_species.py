@@ -4,7 +4,7 @@ Distances and species are neat-python's to the last bit: the terms of a distance
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import neat
@@ -19,16 +19,18 @@ from hyperevo.search._neat_genomes import GenomeConfig, gather
 class GeneTable:
     """Genes of N genomes, indexed by key, for their distances to other genomes."""
 
-    def __init__(self, genomes: Sequence[DefaultGenome], config: GenomeConfig):
-        self._config = config
+    def __init__(self, genomes: Sequence[DefaultGenome], config: GenomeConfig, order: np.ndarray | None = None):
+        """order (N,): indices of the genomes in the order of their distances; by default their own."""
+        self._config, self._order = config, order
         nodes, links = gather(genomes)
         self._nodes, self._links = _ByGene(nodes), _ByGene(links)
 
     def distances(self, genomes: Sequence[DefaultGenome]) -> np.ndarray:
         """Distances (len(genomes), N), neat-python's `genome.distance(other, config)`, from these to the table's N."""
         nodes, links = gather(genomes)
-        return self._part(nodes, self._nodes, (*NODE_NUMBERS, *NODE_WORDS)) \
+        distances = self._part(nodes, self._nodes, (*NODE_NUMBERS, *NODE_WORDS)) \
             + self._part(links, self._links, ("weight", "enabled"))
+        return distances if self._order is None else distances[:, self._order]
 
     def _part(self, genes: Genes, table: "_ByGene", names: Sequence[str]) -> np.ndarray:
         """The term of the distances that comes from one kind of gene."""
@@ -37,7 +39,7 @@ class GeneTable:
         # Numbers differ by their distance, names and switches by 1; added up column by column as neat-python does.
         apart = np.zeros(len(place))
         for name in names:
-            if _all_equal(genes[name], table.genes[name]):
+            if table.are_all(name, genes[name]):
                 continue
             mine, other = genes[name][gene], table.genes[name][place]
             apart += np.abs(mine - other) if mine.dtype == np.float64 else mine != other
@@ -52,11 +54,6 @@ class GeneTable:
             / np.maximum(np.maximum(sizes, others), 1)
 
 
-def _all_equal(some: np.ndarray, others: np.ndarray) -> bool:
-    """True where all genes have one value, as those of an attribute that does not evolve."""
-    return not len(some) or bool((some == some[0]).all() and (others == some[0]).all())
-
-
 class _ByGene:
     """Genes of one kind of N genomes, and their rows grouped by key."""
 
@@ -68,6 +65,16 @@ class _ByGene:
         # The last kind is that of keys that no gene here has: it is empty.
         self._held = np.bincount(genes.kind, minlength=len(genes.kinds) + 1)
         self._first = np.cumsum(self._held) - self._held
+
+    def are_all(self, name: str, values: np.ndarray) -> bool:
+        """True where these values and all of the table's are one, as those of an attribute that does not evolve."""
+        return name in self._constants and bool((values == self._constants[name]).all())
+
+    @cached_property
+    def _constants(self) -> dict[str, Any]:
+        """Attributes with one value throughout."""
+        columns = {name: column for name, column in self.genes.columns.items() if len(column)}
+        return {name: column[0] for name, column in columns.items() if (column == column[0]).all()}
 
     def matches(self, genes: Genes) -> tuple[np.ndarray, np.ndarray]:
         """Rows of all pairs of one of these genes and one of the table's with the same key, in the order of the former.
@@ -86,7 +93,7 @@ class SpeciesSet(neat.DefaultSpeciesSet):
         genome joins the closest species within the threshold, or founds one."""
         keys = sorted(population)
         genomes = [population[key] for key in keys]
-        table = GeneTable(genomes, config.genome_config)
+        table = GeneTable(list(population.values()), config.genome_config, np.argsort(np.array(list(population))))
         place = {key: number for number, key in enumerate(keys)}
         old = sorted(self.species)
         representatives = [self.species[species].representative for species in old]
@@ -117,9 +124,11 @@ class SpeciesSet(neat.DefaultSpeciesSet):
             closest[closer], joined[closer] = distances[closer], species
 
         if leaders:
-            for species, distances in zip(leaders, table.distances([genomes[leader] for leader in leaders.values()]),
-                                          strict=True):
-                offer(species, distances)
+            asked = table.distances([genomes[leader] for leader in leaders.values()])
+            near = np.stack([known.first(leader, own) for leader, own in zip(leaders.values(), asked, strict=True)])
+            near[near >= threshold] = np.inf
+            joined = np.array(list(leaders))[near.argmin(0)]
+            closest = near.min(0)
         members = {species: [leader] for species, leader in leaders.items()}
         left = np.flatnonzero(free)
         while len(left):

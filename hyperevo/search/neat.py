@@ -216,7 +216,10 @@ class NeatSearch(Search):
 
     def _plan_refinement(self) -> list[list[int]]:
         """Pairs [genome, rounds] for the champions of the best species."""
-        settings, plan = self.settings.refine, []
+        settings = self.settings.refine
+        plan: list[list[int]] = []
+        if settings.rounds == 0:
+            return plan
         champions = [max(species.members.values(), key=lambda genome: (genome.fitness, genome.key))
                      for _, species in sorted(self._species.species.items())]
         champions.sort(key=lambda genome: (genome.fitness, genome.key), reverse=True)

@@ -29,6 +29,16 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "square": torch.square}
 """Functions that are one operation, after the factors above."""
 
+PLAIN_ARRAYS: dict[str, Callable[..., object]] = {
+    "tanh": np.tanh, "abs": np.absolute, "square": np.square, "identity": np.copyto}
+"""Functions that numpy computes faster than torch: its tanh takes a tenth of the time, starting one a third."""
+
+FEW_ARRAY_VALUES = 2**15
+"""Number of values from which on torch multiplies faster than numpy, by several threads."""
+
+FEW_GATHERED = 2**11
+"""Number of values from which on torch gathers faster than numpy."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -67,8 +77,8 @@ class Structure:
     recurrent: bool
     buffers: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
     """Rows to write to, by number of examples and dtype."""
-    scratch: dict[int, "Scratch"] = field(default_factory=dict)
-    """Scratch by the rows it belongs to, which are among the buffers."""
+    prepared: dict[int, "Prepared"] = field(default_factory=dict)
+    """Operations by the rows they are on, which are among the buffers."""
 
     @property
     def before(self) -> int:
@@ -188,16 +198,16 @@ def rows_of(structure: Structure, inputs: Tensor, state: Tensor | None = None) -
     if inputs.shape[-1] != structure.inputs:
         raise ValueError(f"networks read {structure.inputs} values, not {inputs.shape[-1]}")
     own = inputs.permute(2, 0, 1) if inputs.dim() == 3 else inputs.T[:, None].expand(-1, structure.networks, -1)
-    own = own.reshape(-1, own.shape[-1])
+    columns = own.shape[-1]
     if _written_once():
-        zeros = own.new_zeros(1 + len(structure.nodes), own.shape[1])
-        return torch.cat([own, zeros[:1], own.new_ones(1, own.shape[1]), zeros[1:] if state is None else state])
-    key = own.shape[1], own.dtype
+        own, zeros = own.reshape(-1, columns), own.new_zeros(1 + len(structure.nodes), columns)
+        return torch.cat([own, zeros[:1], own.new_ones(1, columns), zeros[1:] if state is None else state])
+    key = columns, own.dtype
     rows = structure.buffers.get(key)
     if rows is None:
-        rows = structure.buffers[key] = own.new_zeros(structure.before + len(structure.nodes), own.shape[1])
+        rows = structure.buffers[key] = own.new_zeros(structure.before + len(structure.nodes), columns)
         rows[structure.before - 1] = 1
-    rows[: len(own)] = own
+    rows[: structure.before - 2].view(own.shape).copy_(own)
     if structure.recurrent and state is not None:
         rows[structure.before :] = state
     elif structure.recurrent:
@@ -222,69 +232,82 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
         return torch.cat(answers)
-    scratch = _scratch_of(structure, rows)
-    flat = rows.view(-1) if rows.shape[1] == 1 else rows
-    for index, (group, own) in enumerate(zip(structure.groups, scratch.groups, strict=True)):
-        weights, biases, responses = numbers.of(index)
-        if biases is None:
-            torch.index_select(flat, 0, group.sources, out=own.read)
-            own.weighted.mul_(weights)
-            torch.sum(own.stacked, 0, out=own.total)
-        else:
-            own.received.copy_(_receive(group, rows, weights, biases, responses))
-        for name, part, result in own.runs:
-            if name in PLAIN:
-                PLAIN[name](part, out=result)
-            else:
-                result.copy_(ACTIVATIONS[name](part))
-    if structure.recurrent:
-        rows[before:] = scratch.answers
+    with np.errstate(all="ignore"):  # as torch computes
+        for operation in operations_of(structure, numbers, rows):
+            operation()
     return rows
 
 
-@dataclass(frozen=True)
-class GroupScratch:
-    """Tensors that one group's operations write to, and views of them, made once for many steps.
+Operation = Callable[[], object]
 
-    read: values of the sources, (links,) for one column, which is gathered four times as fast, else (links, columns);
-    weighted (links, columns) and stacked (width, nodes · columns) are views of it. total (nodes · columns,) and
-    received (nodes, columns): arguments of the activations. runs: (activation, arguments, room for its values).
-    """
 
-    read: Tensor
-    weighted: Tensor
-    stacked: Tensor
-    total: Tensor
-    received: Tensor
-    runs: tuple[tuple[str, Tensor, Tensor], ...]
+def operations_of(structure: Structure, numbers: Numbers, rows: Tensor) -> "tuple[Operation, ...]":
+    """Operations that compute all nodes in these rows, which `rows_of` gave."""
+    prepared = structure.prepared.get(id(rows))
+    if prepared is None or prepared.numbers is not numbers:
+        prepared = structure.prepared[id(rows)] = _prepare(structure, numbers, rows)
+    return prepared.operations
 
 
 @dataclass(frozen=True)
-class Scratch:
-    """Scratch of all groups, and room for the nodes' values: the rows' own, unless all nodes are updated at once."""
+class Prepared:
+    """All operations of a structure with these numbers on certain rows, on tensors made once for many steps."""
 
-    groups: tuple[GroupScratch, ...]
-    answers: Tensor
-
-
-def _scratch_of(structure: Structure, rows: Tensor) -> Scratch:
-    """Scratch for these rows, which `rows_of` gave."""
-    known = structure.scratch.get(id(rows))
-    if known is None:
-        answers = torch.empty_like(rows[structure.before :]) if structure.recurrent else rows[structure.before :]
-        groups = tuple(_group_scratch(group, rows, answers) for group in structure.groups)
-        known = structure.scratch[id(rows)] = Scratch(groups, answers)
-    return known
+    numbers: Numbers
+    operations: tuple[Operation, ...]
 
 
-def _group_scratch(group: Group, rows: Tensor, answers: Tensor) -> GroupScratch:
-    nodes, columns = group.stop - group.start, rows.shape[1]
-    links, total = rows.new_empty(group.width * nodes, columns), rows.new_empty(nodes * columns)
-    received = total.view(nodes, columns)
-    runs = tuple((name, received[start - group.start : stop - group.start], answers[start:stop])
-                 for name, start, stop in group.runs)
-    return GroupScratch(links.view(-1) if columns == 1 else links, links, links.view(group.width, nodes * columns),
-                        total, received, runs)
+def _prepare(structure: Structure, numbers: Numbers, rows: Tensor) -> Prepared:
+    values = rows[structure.before :]
+    answers = torch.empty_like(values) if structure.recurrent else values
+    operations: list[Operation] = []
+    for index, group in enumerate(structure.groups):
+        operations += _group_operations(group, numbers.of(index), rows, answers)
+    if structure.recurrent:
+        operations.append(partial(values.copy_, answers))
+    return Prepared(numbers, tuple(operations))
+
+
+def _group_operations(group: Group, numbers: tuple[Tensor, Tensor | None, Tensor | None], rows: Tensor,
+                      answers: Tensor) -> list[Operation]:
+    """Operations that compute a group's nodes from the rows."""
+    total = rows.new_empty(group.stop - group.start, rows.shape[1])
+    if numbers[1] is None:
+        operations = _weighted_sum(group, numbers[0], rows, total)
+    else:
+        operations = [lambda: total.copy_(_receive(group, rows, *numbers))]
+    return operations + [_activate(name, total[start - group.start : stop - group.start], answers[start:stop])
+                         for name, start, stop in group.runs]
+
+
+def _weighted_sum(group: Group, weights: Tensor, rows: Tensor, total: Tensor) -> list[Operation]:
+    columns = rows.shape[1]
+    links = rows.new_empty(len(group.sources), columns)
+    stacked = links.view(group.width, -1)
+    # One column is gathered four times as fast from flat values.
+    read, values = (links.view(-1), rows.view(-1)) if columns == 1 else (links, rows)
+    gather: Operation = partial(torch.index_select, values, 0, group.sources, out=read)
+    if not is_array(rows) or links.numel() >= FEW_ARRAY_VALUES:
+        return [gather, partial(links.mul_, weights), partial(torch.sum, stacked, 0, out=total.view(-1))]
+    if links.numel() < FEW_GATHERED:
+        gather = partial(values.numpy().take, group.sources.numpy(), 0, read.numpy(), "clip")
+    own = read.numpy()
+    return [gather, partial(np.multiply, own, (weights.view(-1) if columns == 1 else weights).numpy(), own),
+            partial(np.add.reduce, stacked.numpy(), 0, None, total.view(-1).numpy())]
+
+
+def _activate(name: str, received: Tensor, result: Tensor) -> Operation:
+    if is_array(received) and name in PLAIN_ARRAYS:
+        pair = (received.reshape(-1).numpy(), result.view(-1).numpy())
+        return partial(PLAIN_ARRAYS[name], *(pair if name != "identity" else pair[::-1]))
+    if name in PLAIN:
+        return partial(PLAIN[name], received, out=result)
+    return lambda: result.copy_(ACTIVATIONS[name](received))
+
+
+def is_array(values: Tensor) -> bool:
+    """True where numpy computes on the same memory."""
+    return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
 
 
 def _receive(group: Group, rows: Tensor, weights: Tensor, biases: Tensor | None, responses: Tensor | None) -> Tensor:

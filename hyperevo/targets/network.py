@@ -18,7 +18,9 @@ Parameters of P networks of at most N nodes and L links, padded with -1 and 0:
 
 from collections.abc import Mapping
 from typing import Literal
+from weakref import ref
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -27,7 +29,16 @@ from torch.utils.weak import WeakIdKeyDictionary
 from hyperevo.components import ComponentSettings
 from hyperevo.geometry import NETWORK, ParameterGeometry, Sheet
 from hyperevo.parts import Target, output_sheet, output_units
-from hyperevo.targets._graph_program import Numbers, Structure, numbers_of, rows_of, run, structure_of
+from hyperevo.targets._graph_program import (
+    Numbers,
+    Structure,
+    is_array,
+    numbers_of,
+    operations_of,
+    rows_of,
+    run,
+    structure_of,
+)
 from hyperevo.weights import Weights
 
 FEW_VALUES = 2**22
@@ -54,6 +65,7 @@ class NetworkTarget(Target):
         self.units = inputs.units + output_units(outputs)
         # By a tensor they were made of: whoever acts asks for many steps of the same networks.
         self._kept = WeakIdKeyDictionary()
+        self._last: _Asked | None = None
 
     def forward(self, weights: Weights, inputs: Tensor) -> Tensor:
         """inputs (N, …), or (P, N, …) where every network has its own → outputs (P, N, outputs), not normalised. A
@@ -78,9 +90,38 @@ class NetworkTarget(Target):
         rows = run(structure, numbers, rows_of(structure, observations, before))
         return rows[structure.state].view(structure.networks, -1, rows.shape[1]), _outputs(structure, rows)
 
+    def in_arrays(self, weights: Weights, state: Tensor) -> "ActingNetworks | None":
+        """Networks that go on from a state of `step`; None elsewhere than on the CPU."""
+        if torch.is_grad_enabled() or not is_array(state):
+            return None
+        return ActingNetworks(*self._program(weights), state)
+
+    @torch.no_grad()
+    def activity(self, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Inputs (P, units) and values of all nodes (P, nodes) in the last step of a single episode; 0 before it."""
+        structure, _ = self._program(weights)
+        numbers = weights.tensor("link.weight")
+        rows = structure.buffers.get((1, numbers.dtype))
+        if rows is None:
+            rows = rows_of(structure, numbers.new_zeros(1, structure.inputs))
+        inputs, nodes = rows[: structure.before - 2, 0], rows[structure.state, 0]
+        return inputs.view(-1, structure.networks).T.clone(), nodes.view(structure.networks, -1)
+
+    def outputs_of(self, weights: Weights) -> Tensor:
+        """Indices (P, outputs) of the nodes that are outputs."""
+        return weights.tensor("output.node")
+
     def _program(self, weights: Weights) -> tuple[Structure, Numbers]:
         """Structure and numbers of P networks; those made of the same tensors before are kept."""
-        own = weights.dense()
+        last = self._last
+        if last is not None and not torch.is_grad_enabled() and last.weights() is weights and last.is_as_it_was():
+            return last.program
+        program = self._program_of(weights.dense())
+        if not torch.is_grad_enabled() and all(isinstance(part, Tensor) for part in weights.values()):
+            self._last = _Asked(weights, program)
+        return program
+
+    def _program_of(self, own: dict[str, Tensor]) -> tuple[Structure, Numbers]:
         same = tuple((id(part), part._version) for part in own.values())
         known = self._kept.get(own["link.source"])
         if known is None or known[0] != same:
@@ -104,6 +145,48 @@ class NetworkTarget(Target):
         ends = self.geometry[NETWORK]
         assert ends.source is not None
         return f"{type(self).__name__}({ends.source.units} inputs → {ends.target.units} outputs, nodes as evolved)"
+
+
+class _Asked:
+    """Weights that were asked for last, as they were then, with their program: to find it again takes little time."""
+
+    def __init__(self, weights: Weights, program: tuple[Structure, Numbers]):
+        self.weights, self.program = ref(weights), program
+        self._parts = [ref(part) for part in weights.dense().values()]
+        self._versions = [part._version for part in weights.dense().values()]
+
+    def is_as_it_was(self) -> bool:
+        """True where no tensor was written to. The weights must be there still."""
+        return self._versions == [part()._version for part in self._parts]  # type: ignore[union-attr]
+
+
+class ActingNetworks:
+    """P networks in the middle of N episodes: the operations of `run`, on arrays over the same memory."""
+
+    def __init__(self, structure: Structure, numbers: Numbers, state: Tensor):
+        episodes = state.shape[2]
+        before = state.reshape(-1, episodes)[structure.nodes] if state.shape[1] else None
+        self._structure, self._state = structure, state
+        self._rows = rows_of(structure, state.new_zeros(structure.networks, episodes, structure.inputs), before)
+        self._operations = operations_of(structure, numbers, self._rows)
+        self._values, self._places = self._rows.numpy(), structure.outputs.numpy()
+        self._inputs = self._values[: structure.before - 2].reshape(structure.inputs, structure.networks, episodes)
+        self._outputs = np.empty((len(self._places), episodes), dtype=self._values.dtype)
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        """Outputs (outputs, P, N) for observations (units, P, N), valid until the next call. An overflow is the
+        caller's to ignore."""
+        self._inputs[:] = observations
+        for operation in self._operations:
+            operation()
+        self._values.take(self._places, 0, self._outputs, "clip")
+        return self._outputs.reshape(-1, *self._inputs.shape[1:])
+
+    def memory(self) -> Tensor:
+        """State that `step` would have returned."""
+        if not self._structure.recurrent:
+            return self._state
+        return self._rows[self._structure.state].view(self._structure.networks, -1, self._rows.shape[1])
 
 
 class PlainGraph(nn.Module):
@@ -132,8 +215,10 @@ def _answer(structure: Structure, numbers: Numbers, inputs: Tensor, steps: int) 
 
 def _outputs(structure: Structure, values: Tensor) -> Tensor:
     """Outputs (P, N, outputs) from the values of all rows."""
-    chosen = values.index_select(0, structure.outputs)
-    return chosen.view(-1, structure.networks, values.shape[1]).permute(1, 2, 0)
+    columns = values.shape[1]
+    # One column is gathered four times as fast from flat values.
+    chosen = (values.view(-1) if columns == 1 else values).index_select(0, structure.outputs)
+    return chosen.view(-1, structure.networks, columns).permute(1, 2, 0)
 
 
 def build(settings: Settings, inputs: Sheet, outputs: int | Sheet) -> NetworkTarget:

@@ -1,20 +1,25 @@
 """Networks that are graphs: all at once against neat-python's own, one by one."""
 
+import copy
 import random
 from functools import cache
 
 import neat
+import numpy as np
 import pytest
 import torch
 from neat.genome import DefaultGenome
 
 from hyperevo.config import load_config
+from hyperevo.control import environment, film, rollout
+from hyperevo.encodings import _table
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
 from hyperevo.errors import UserError
 from hyperevo.functions import ACTIVATIONS, AGGREGATIONS
 from hyperevo.genotypes import pack_genotype, unpack_genotype
 from hyperevo.geometry import NETWORK, Sheet
+from hyperevo.plots.activity import activity_figure, activity_in_episode
 from hyperevo.runs import create_run, execute, open_run
 from hyperevo.search._neat_python import neat_config
 from hyperevo.search._neat_refine import RefineSettings
@@ -22,6 +27,7 @@ from hyperevo.search._neat_table import tabled_graphs
 from hyperevo.search.neat import NeatSearch, Settings
 from hyperevo.targets.network import NetworkTarget
 from hyperevo.targets.network import Settings as TargetSettings
+from hyperevo.tasks import control
 from hyperevo.weights import Weights
 
 INPUTS, OUTPUTS, STEPS, GENOMES, EPISODES = 4, 3, 50, 500, 2
@@ -109,6 +115,65 @@ def test_all_networks_at_once_equal_neat_pythons_step_by_step(recurrent):
     assert used == set(ACTIVATIONS)
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_networks_in_arrays_answer_as_step_does(recurrent):
+    made, config = genomes(recurrent)
+    encoding, target = parts(recurrent)
+    shown = observations()[:6]
+    expected = played(encoding, target, tabled_graphs(made, config.genome_config), inputs=shown)
+    with torch.no_grad(), np.errstate(all="ignore"):
+        weights = encoding.express(tabled_graphs(made, config.genome_config), torch.float64)
+        state = target.initial(len(made), EPISODES, shown)
+        for pair, answers in zip(shown.split(2), expected.split(2), strict=True):
+            acting = target.in_arrays(weights, state)
+            for own, answer in zip(pair, answers, strict=True):
+                outputs = torch.from_numpy(acting(own.movedim(-1, 0).numpy())).movedim(0, -1)
+                assert torch.equal(outputs.nan_to_num(), answer.nan_to_num())
+            state = acting.memory()
+    assert state.shape[1] > 0 if recurrent else state.shape[1] == 0
+    assert target.in_arrays(weights, state) is None  # while gradients are wanted
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_episodes_by_arrays_are_those_by_tensors(recurrent, monkeypatch):
+    own = environment("cartpole")
+    target = NetworkTarget(TargetSettings(), Sheet((own.OBSERVATIONS,)), own.OUTPUTS)
+    encoding = NetworkEncoding(EncodingSettings(recurrent=recurrent), target.geometry[NETWORK])
+    search = NeatSearch(EVERY.model_copy(update={"population": 150, "functions": ("tanh", "sigmoid", "gauss")}),
+                        encoding.input_names, encoding.output_names, 3, [], recurrent)
+    weights = encoding.express(search.ask(), torch.float64)
+    starts = own.reset(3, torch.Generator().manual_seed(0)).double()
+    by_arrays = rollout(own, target, weights, starts, 300)
+    monkeypatch.setattr(NetworkTarget, "in_arrays", lambda *_: None)
+    by_tensors = rollout(own, target, weights, starts, 300)
+    assert all(map(torch.equal, by_arrays, by_tensors))
+    assert by_arrays[1].min() < 20 and len(by_arrays[1].unique()) > 20
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_activity_is_that_of_every_step_of_an_episode(recurrent):
+    task = control.build(control.Settings(environment="cartpole"), torch.device("cpu"))
+    target = NetworkTarget(TargetSettings(), task.inputs, task.outputs)
+    encoding = NetworkEncoding(EncodingSettings(recurrent=recurrent), target.geometry[NETWORK])
+    search = NeatSearch(EVERY.model_copy(update={"population": 9, "functions": ("tanh", "gauss"), "hidden": 2}),
+                        encoding.input_names, encoding.output_names, 1, [], recurrent)
+    weights = encoding.express(search.ask()).networks(slice(4, 5))
+    assert not target.activity(weights)[1].any()
+    activity = activity_in_episode(task, target, weights, 0)
+    start, _ = task._starts(1, 500, torch.Generator().manual_seed(0))
+    states = [state for _, _, state, _ in film(task.environment, target, weights, start[0], 500)]
+    assert torch.equal(activity.values[:, :4], torch.stack(states[:-1])) and len(states) > 5
+    memory = target.initial(1, 1, start)
+    with torch.no_grad():
+        for state, row in zip(states, activity.values, strict=False):
+            memory, outputs = target.step(weights, memory, state[None])
+            assert torch.equal(outputs[0, 0], row[-2:])
+    hidden = len(activity.names) - 6
+    assert activity.kinds == (4, hidden, 2) and hidden > 0
+    ticks = [label.get_text() for axes in activity_figure(activity, "run").axes for label in axes.get_yticklabels()]
+    assert [name for name in ticks if name in activity.names] == activity.names
+
+
 def smooth(population: int, recurrent: bool) -> NeatSearch:
     """A search after some generations of random fitness whose networks amplify no rounding much."""
     settings = EVERY.model_copy(update={
@@ -166,6 +231,18 @@ def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(
         if not recurrent:
             state, acted = target.step(weights, target.initial(6, 3, shown), shown)
             assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
+
+
+@pytest.mark.parametrize("odd", [_table.ODD, np.int64(0)])  # at 0 all graphs look alike until they are compared
+def test_equal_graphs_are_found_numbers_and_all(odd, monkeypatch):
+    monkeypatch.setattr(_table, "ODD", odd)
+    made, config = genomes(False)
+    moved = copy.deepcopy(made[7])
+    next(iter(moved.nodes.values())).bias += 1e-12
+    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], made[9]], config.genome_config))
+    assert places == [0, 1, 2, 3, 1, 4, 0, 5] and len(own) == 6
+    graphs = tabled_graphs(made[5:9], config.genome_config)
+    assert _table.distinct(graphs) == (graphs, [0, 1, 2, 3])
 
 
 def test_many_examples_are_taken_in_pieces(monkeypatch):
