@@ -231,6 +231,7 @@ class LearnsPrior(Protocol):
     """Numbers of a network's noise, the last genes."""
     parts: tuple[int, int]
     """Numbers that make codes of the noise, and numbers that make weights of the codes; the first genes."""
+    device: torch.device
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) for a gradient to start from."""

@@ -13,6 +13,7 @@ discriminator calls codes real as well; here the two are adversaries.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -86,23 +87,49 @@ class Settings(ComponentSettings):
 class AdversarialSearch(Search):
     """Ask for drawn networks, tell their fitness (P,) with its graph. `generation` counts steps."""
 
-    def __init__(self, settings: Settings, encoding: LearnsPrior, start: Tensor, seed: int):
-        """start: numbers that networks share, (genes - noise,), on the encoding's device."""
+    # What takes millions of numbers is made when it is first wanted: who only inspects a search need not wait for it.
+
+    def __init__(self, settings: Settings, encoding: LearnsPrior, seed: int):
         self.settings, self.encoding, self.seed = settings, encoding, seed
         self.generation, self.total_steps, self.steps_per_round = 0, 0, settings.steps_per_round
-        self._shared, self._pretrained = start.clone().requires_grad_(), False
-        fixed = generator_for(seed, 0, FIXED_STREAM)
-        self._fixed = encoding.drawn(self._shared, settings.validated, fixed).codes
-        layers, length = self._codes(self._draw(0)).shape[1:]
-        units = length if settings.discriminator == "each" else layers * length
-        self._judge = Chain((units, *settings.discriminator_hidden, 1), "relu", normalised=False, biases=True)
-        own = self._judge.start(generator_for(seed, 1, PRIOR_STREAM)).to(start.device)
-        self._judging = own.requires_grad_()
-        mixer, generators = (part.detach() for part in self._shared.split(list(encoding.parts)))
-        self._trained = {"mixer": mixer, "generators": generators, "discriminator": self._judging}
-        self._optimizers = {name: torch.optim.Adam([numbers], 1e-3, settings.betas, weight_decay=settings.weight_decay,
-                                                   fused=True) for name, numbers in self._trained.items()}
+        self._pretrained = False
         self._losses = {"adversarial_loss": 0.0, "discriminator_loss": 0.0, "gradient_norm": 0.0}
+
+    @cached_property
+    def _shared(self) -> Tensor:
+        """Numbers that networks share, (genes - noise,), on the encoding's device."""
+        genes = self.encoding.sample(1, generator_for(self.seed, 0))[0]
+        return genes[: self.encoding.genes - self.encoding.noise].to(self.encoding.device).clone().requires_grad_()
+
+    @cached_property
+    def _fixed(self) -> Tensor:
+        """Noise of the networks that are validated."""
+        generator = generator_for(self.seed, 0, FIXED_STREAM)
+        return self.encoding.drawn(self._shared, self.settings.validated, generator).codes
+
+    @cached_property
+    def _judge(self) -> Chain:
+        """The discriminator."""
+        layers, length = self._codes(self._draw(0)).shape[1:]
+        units = length if self.settings.discriminator == "each" else layers * length
+        return Chain((units, *self.settings.discriminator_hidden, 1), "relu", normalised=False, biases=True)
+
+    @cached_property
+    def _judging(self) -> Tensor:
+        """The discriminator's numbers."""
+        own = self._judge.start(generator_for(self.seed, 1, PRIOR_STREAM))
+        return own.to(self.encoding.device).requires_grad_()
+
+    @cached_property
+    def _trained(self) -> dict[str, Tensor]:
+        """Numbers by the player they belong to, on the memory of those above."""
+        mixer, generators = (part.detach() for part in self._shared.split(list(self.encoding.parts)))
+        return {"mixer": mixer, "generators": generators, "discriminator": self._judging}
+
+    @cached_property
+    def _optimizers(self) -> dict[str, torch.optim.Adam]:
+        return {name: torch.optim.Adam([numbers], 1e-3, self.settings.betas, weight_decay=self.settings.weight_decay,
+                                       fused=True) for name, numbers in self._trained.items()}
 
     @property
     def evaluations_per_round(self) -> int:
@@ -241,7 +268,7 @@ class AdversarialSearch(Search):
             optimizer.state[self._trained[name]] = restored_optimizer(own, optimizer, self._trained[name].detach())
 
     def __repr__(self) -> str:
-        return (f"{type(self).__name__}({self.settings.population:,} networks a step, {len(self._shared):,} numbers, "
+        return (f"{type(self).__name__}({self.settings.population:,} networks a step, {sum(self.encoding.parts):,} numbers, "
                 f"step {self.generation})")
 
 
@@ -262,5 +289,4 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> AdversarialSearc
     if settings.divergence and not isinstance(encoding, HasDivergence):
         raise UserError(f"search.divergence: the weights of encoding {encoding.settings.name} have no known "
                         "distribution; encoding gaussian has one")
-    start = encoding.sample(1, generator_for(seed, 0))[0, : encoding.genes - encoding.noise]
-    return AdversarialSearch(settings, encoding, start.to(encoding.device), seed)
+    return AdversarialSearch(settings, encoding, seed)
