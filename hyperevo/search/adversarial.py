@@ -268,8 +268,8 @@ class AdversarialSearch(Search):
             optimizer.state[self._trained[name]] = restored_optimizer(own, optimizer, self._trained[name].detach())
 
     def __repr__(self) -> str:
-        return (f"{type(self).__name__}({self.settings.population:,} networks a step, {sum(self.encoding.parts):,} numbers, "
-                f"step {self.generation})")
+        return (f"{type(self).__name__}({self.settings.population:,} networks a step, "
+                f"{sum(self.encoding.parts):,} numbers, step {self.generation})")
 
 
 def distance_from_normal(codes: Tensor) -> Tensor:
