@@ -26,7 +26,7 @@ from hyperevo.weights import Weights
 
 HERE = Path(__file__).parent
 COLUMNS = ("name", "seed", "numbers", "solved", "evaluations")
-BUDGET, POPULATION, SHORT = 8_000, 16, 1_000
+BUDGET, POPULATION, SHORT = 4_000, 16, 1_000
 """Evaluations of a search, networks of a generation, and steps of two poles in an evaluation: only centres that balance
 them so long are judged by more."""
 
