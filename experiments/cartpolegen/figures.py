@@ -210,7 +210,7 @@ def evolution() -> None:
     rows = list(read_table(HERE / "evolution.csv").values())
     tasks = {"cartpole-v0": "CartPole-v0", "acrobot": "Acrobot", "double-pole": "two poles"}
     present = [task for task in tasks if any(row["name"].startswith(task) for row in rows)]
-    figure = new_figure(1.5 + 4.2 * len(present), 4.3, "CMA-ES", "share of 50 seeds solved by evaluations of a network",
+    figure = new_figure(1.5 + 4.2 * len(present), 4.8, "CMA-ES", "share of 50 seeds solved by evaluations of a network",
                         "16 networks a generation; what trained the model's own networks is not counted")
     for axes, task in zip(np.atleast_1d(figure.subplots(1, len(present), sharey=True)), present, strict=True):
         last = max(float(row["evaluations"]) for row in rows if row["name"].startswith(task))
@@ -228,7 +228,7 @@ def evolution() -> None:
         axes.set_ylim(-0.03, 1.03)
         axes.set_title(tasks[task], fontsize=TEXT, color=INK)
         axes.set_xlabel("evaluations", fontsize=TEXT)
-        axes.legend(fontsize=SMALL, frameon=False, loc="lower right")
+        axes.legend(fontsize=SMALL, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17))
         bare(axes)
     save_figure(figure, HERE / "evolution.png")
 
