@@ -9,7 +9,6 @@ evolution.png, and writes interpolation.csv and repair.csv.
 import argparse
 import csv
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -206,27 +205,30 @@ def embeddings(networks: Networks, runs: Path) -> None:
     save_figure(figure, HERE / "embeddings.png")
 
 
-def evolution(tasks: Sequence[str] = ("cartpole-v0", "acrobot", "double-pole")) -> None:
+def evolution() -> None:
     """Share of seeds that have solved a task by evaluations, for every space that CMA-ES searched."""
     rows = list(read_table(HERE / "evolution.csv").values())
+    tasks = {"cartpole-v0": "CartPole-v0", "acrobot": "Acrobot", "double-pole": "two poles"}
     present = [task for task in tasks if any(row["name"].startswith(task) for row in rows)]
-    figure = new_figure(1.5 + 4.2 * len(present), 4.3, "CMA-ES", "share of 50 seeds solved by evaluations of a network",
-                        "what trained the model's own networks is not counted")
-    for axes, task in zip(np.atleast_1d(figure.subplots(1, len(present))), present, strict=True):
+    figure = new_figure(1.5 + 4.2 * len(present), 4.8, "CMA-ES", "share of 50 seeds solved by evaluations of a network",
+                        "16 networks a generation; what trained the model's own networks is not counted")
+    for axes, task in zip(np.atleast_1d(figure.subplots(1, len(present), sharey=True)), present, strict=True):
+        last = max(float(row["evaluations"]) for row in rows if row["name"].startswith(task))
         for space, colour, line in (("embedding", SAMPLED, "-"), ("weights", TRAINED, "--"), ("dct", THIRD, "-.")):
             own = [row for row in rows if row["name"] == f"{task} {space}"]
             steps = np.sort([float(row["evaluations"]) for row in own if int(row["solved"])])
-            if not own:
-                continue
-            last = max(float(row["evaluations"]) for row in rows if row["name"].startswith(task))
-            axes.plot(np.append(np.insert(steps, 0, 8), last),
-                      np.append(np.arange(len(steps) + 1), len(steps)) / len(own), color=colour, linestyle=line,
-                      linewidth=2.2, drawstyle="steps-post", label=f"{space}, {own[0]['numbers']} numbers")
-        axes.set_xscale("log")
+            if own:
+                axes.plot(np.concatenate([[0], steps, [last]]),
+                          np.append(np.arange(len(steps) + 1), len(steps)) / len(own), color=colour, linestyle=line,
+                          linewidth=2.2, drawstyle="steps-post", label=f"{space}, {own[0]['numbers']} numbers")
+        axes.set_xscale("symlog", linthresh=16, linscale=0.5)
+        ticks = [0, *(16 * 4**power for power in range(6) if 16 * 4**power <= last)]
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
         axes.set_ylim(-0.03, 1.03)
-        axes.set_title(task, fontsize=TEXT, color=INK)
+        axes.set_title(tasks[task], fontsize=TEXT, color=INK)
         axes.set_xlabel("evaluations", fontsize=TEXT)
-        axes.legend(fontsize=SMALL, frameon=False, loc="lower right")
+        axes.legend(fontsize=SMALL, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17))
         bare(axes)
     save_figure(figure, HERE / "evolution.png")
 

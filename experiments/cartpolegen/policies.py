@@ -3,13 +3,16 @@
     python experiments/cartpolegen/policies.py [--out networks/cartpole.safetensors] [--workers 2] [--share 1]
 
 Writes one safetensors file and policies.csv beside this file: the groups, the time that the making took, and the time
-that a plain loop takes for one network, one step at a time, with gymnasium and torch, measured just before in the
-same process. A collection that was killed goes on when it is started again.
+that a plain loop takes for one network, one step at a time, with gymnasium and torch, measured in the same process just
+before and just after. Times are the processor's and the clock's, with the load average (processes that want a core)
+beside them. A collection that was killed goes on when it is started again.
 """
 
 import argparse
 import csv
+import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium
@@ -24,15 +27,34 @@ PAPER = {(0, 50): (25_608, 21.8, 11.5), (50, 100): (9_400, 69.7, 14.2), (100, 15
          (150, 200): (28_889, 184.9, 16.3)}
 """Networks, mean and deviation of survival of every group in the paper."""
 COURSE = Course(steps=20, every=1, episodes=10)
+PLAIN = 8
+"""Networks of the plain loop before the making, and as many after it."""
 HERE = Path(__file__).parent
 
 
-def plain_seconds(networks: int, episodes: int, steps: int, learning_rate: float, discount: float = 0.99) -> float:
-    """Processor seconds for one network when each is trained alone, one step after the other: the same architecture,
-    episodes, steps along the gradient, returns and baseline."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds of the processor and of the clock."""
+
+    processor: float
+    clock: float
+
+    @classmethod
+    def now(cls) -> "Times":
+        """Times since some moment that stays."""
+        return cls(time.process_time(), time.perf_counter())
+
+    def since(self, before: "Times") -> "Times":
+        """Times that have passed."""
+        return Times(self.processor - before.processor, self.clock - before.clock)
+
+
+def plain_loop(seeds: range, episodes: int, steps: int, learning_rate: float, discount: float = 0.99) -> Times:
+    """Time of networks each trained alone, one step after the other: the same architecture, episodes, steps along the
+    gradient, returns and baseline."""
     environment = gymnasium.make("CartPole-v1", max_episode_steps=200)
-    started = time.process_time()
-    for seed in range(networks):
+    started = Times.now()
+    for seed in seeds:
         torch.manual_seed(seed)
         policy = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2))
         adam = torch.optim.Adam(policy.parameters(), learning_rate)
@@ -53,7 +75,7 @@ def plain_seconds(networks: int, episodes: int, steps: int, learning_rate: float
             adam.zero_grad()
             (-surrogate).backward()
             adam.step()
-    return (time.process_time() - started) / networks
+    return Times.now().since(started)
 
 
 def plain_episode(environment: gymnasium.Env, policy: nn.Module, seed: int) -> tuple[list[float], list[torch.Tensor]]:
@@ -96,16 +118,28 @@ if __name__ == "__main__":
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     config = load_config(str(HERE / "policies.toml")).config
-    plain = plain_seconds(3, config.task.episodes, COURSE.steps, config.search.learning_rate)
-    print(f"plain loop: {plain:.2f} s a network", flush=True)
+
+    def plain(first: int) -> Times:
+        """Time of some networks in the plain loop."""
+        spent = plain_loop(range(first, first + PLAIN), config.task.episodes, COURSE.steps, config.search.learning_rate)
+        print(f"plain loop: {spent.processor / PLAIN:.2f} s a network, {spent.clock / PLAIN:.2f} s by the clock",
+              flush=True)
+        return spent
+
     wanted = [Group(above, most, round(options.share * count)) for (above, most), (count, _, _) in PAPER.items()]
-    wall, processor = time.perf_counter(), time.process_time()
+    before, load, started = plain(0), os.getloadavg()[0], Times.now()
     made = collect(config, wanted, COURSE, options.out, options.workers, lambda text: print(text, flush=True))
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    making, load_after, after = Times.now().since(started), os.getloadavg()[0], plain(PLAIN)
+    alone = Times((before.processor + after.processor) / (2 * PLAIN), (before.clock + after.clock) / (2 * PLAIN))
     trained = (int(made.table["block"].max()) + 1) * config.search.population
     record(made, wanted, {
-        "networks": len(made), "networks trained": trained,
-        "workers": options.workers, "wall seconds": wall, "processor seconds": processor,
-        "processor seconds a network": processor / len(made), "processor seconds a network, plain loop": plain,
-        "times as fast, on one core": plain * len(made) / processor,
-        "times as fast, a trained network": plain * trained / processor}, HERE / "policies.csv")
+        "networks": len(made), "networks trained": trained, "workers": options.workers,
+        "cores": os.cpu_count() or 1, "load average before": load, "load average after": load_after,
+        "wall seconds": making.clock, "processor seconds": making.processor,
+        "share of the workers' cores": making.processor / making.clock / options.workers,
+        "processor seconds a network": making.processor / len(made),
+        "processor seconds a network, plain loop": alone.processor,
+        "wall seconds a network, plain loop": alone.clock,
+        "times as fast, on one core": alone.processor * len(made) / making.processor,
+        "times as fast, a trained network": alone.processor * trained / making.processor,
+        "times as fast, by the clock": alone.clock * len(made) / making.clock}, HERE / "policies.csv")

@@ -14,7 +14,7 @@ authors' code differs from their paper.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,14 @@ from torch import Tensor, nn
 from hyperevo.dynamic.products import every_step
 from hyperevo.dynamic.updates import LSTMUpdate, RNNUpdate, State, check_count, input_weights, orthogonal, variant_named
 
-Step = Callable[[int, State], State]
-"""A step of a sequence: its index t and the state before it → the state after it."""
+
+class Step(Protocol):
+    """A step of a sequence: its index t, the state before it, and the features (B, fed) of its input that were not
+    known before → the state after it."""
+
+    def __call__(self, t: int, state: State, fed: Tensor | None = None) -> State:
+        """Take the step."""
+
 
 
 class HyperLSTMState(NamedTuple):
@@ -59,9 +65,10 @@ class RecurrentCell(nn.Module):
         self.bias = nn.Parameter(torch.empty(update.gates * hidden_size))
 
     def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
-        """The step function for a sequence of inputs `rows` (N, input_size), of which step t reads the next sizes[t].
+        """The step function for a sequence of inputs `rows` (N, known), of which step t reads the next sizes[t].
 
-        Products with the inputs of all steps are computed here, at once.
+        Products with the inputs of all steps are computed here, at once. Where known is less than input_size, the last
+        features of an input are fed to every step, as is what a decoder makes of the step before.
         """
         raise NotImplementedError
 
@@ -104,6 +111,14 @@ def complete(state: Any, sizes: Sequence[int], leading: Sequence[int], like: Ten
     return given + tuple(like.new_zeros(shape) for shape in expected[len(given) :])
 
 
+def columns(weight: Tensor, known: int) -> tuple[Tensor, Tensor | None]:
+    """The columns of a weight (out, in) that read the first `known` inputs, and those that read the others, if any."""
+    if known == weight.shape[1]:
+        return weight, None
+    first, others = weight.split([known, weight.shape[1] - known], 1)
+    return first, others
+
+
 class PlainCell(RecurrentCell):
     """A cell whose weights do not change: y = LN(W_h h_{t−1} + W_x x_t + b)."""
 
@@ -120,11 +135,14 @@ class PlainCell(RecurrentCell):
 
     def begin(self, rows: Tensor, sizes: Sequence[int]) -> Step:
         """See `RecurrentCell.begin`."""
-        inputs = F.linear(rows, self.weight_ih, self.bias).split(sizes)
-        recurrent = every_step(self.weight_hh, sizes)
+        weight_known, weight_fed = columns(self.weight_ih, rows.shape[1])
+        inputs = F.linear(rows, weight_known, self.bias).split(sizes)
+        # What is fed is read as h_{t−1} is: one product.
+        recurrent = every_step(self.weight_hh if weight_fed is None else torch.cat([self.weight_hh, weight_fed], 1),
+                               sizes)
 
-        def step(t: int, state: State) -> State:
-            sums = inputs[t] + recurrent(state[0], t)
+        def step(t: int, state: State, fed: Tensor | None = None) -> State:
+            sums = inputs[t] + recurrent(state[0] if fed is None else torch.cat([state[0], fed], 1), t)
             return self.update(sums.unflatten(1, (self.update.gates, -1)), state)
 
         return step
@@ -167,20 +185,28 @@ class HyperCell(RecurrentCell):
         """See `RecurrentCell.begin`."""
         gates, parts, hyper = self.update.gates, self.update.parts, self.hyper
         weight_main, weight_input = self._hyper_weights()
-        inputs = F.linear(rows, self.weight_ih).unflatten(1, (gates, -1)).split(sizes)
-        hyper_inputs = F.linear(rows, weight_input, hyper.bias).split(sizes)
-        # Both networks read h_{t−1}: one product.
+        (weight_known, weight_fed), (hyper_known, hyper_fed) = (columns(own, rows.shape[1])
+                                                                for own in (self.weight_ih, weight_input))
+        inputs = F.linear(rows, weight_known).unflatten(1, (gates, -1)).split(sizes)
+        hyper_inputs = F.linear(rows, hyper_known, hyper.bias).split(sizes)
+        # Both networks read h_{t−1}, and what is fed: one product each.
         read = every_step(torch.cat([self.weight_hh, weight_main]), sizes)
+        feed = every_step(torch.cat([weight_fed, hyper_fed]), sizes) \
+            if weight_fed is not None and hyper_fed is not None else None
+        heights = [len(self.weight_hh), len(weight_main)]
         hyper_recurrent, scaling = every_step(hyper.weight_hh, sizes), self._begin_scaling(sizes)
 
-        def step(t: int, state: State) -> State:
-            main, before = state[:parts], state[parts:]
-            product, hyper_product = read(main[0], t).split([len(self.weight_hh), len(weight_main)], 1)
+        def step(t: int, state: State, fed: Tensor | None = None) -> State:
+            main, before, input = state[:parts], state[parts:], inputs[t]
+            product, hyper_product = read(main[0], t).split(heights, 1)
             hyper_sums = hyper_inputs[t] + hyper_product + hyper_recurrent(before[0], t)
+            if feed is not None and fed is not None:
+                fed_product, hyper_fed_product = feed(fed, t).split(heights, 1)
+                input, hyper_sums = input + fed_product.unflatten(1, (gates, -1)), hyper_sums + hyper_fed_product
             after = hyper.update(hyper_sums.unflatten(1, (gates, -1)), before)
             d_h, d_x, b = scaling(t, (after if self.variant.current else before)[0])
             # A result has its first factor's memory layout, and that of d_h and d_x is not the one gates are read in.
-            sums = product.unflatten(1, (gates, -1)) * d_h + inputs[t] * d_x + b
+            sums = product.unflatten(1, (gates, -1)) * d_h + input * d_x + b
             return self.update(sums, main) + after
 
         return step

@@ -10,7 +10,7 @@ those of `hyperevo.dynamic`: every LSTM cell can be one whose weights change at 
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.data import PADDING
 from hyperevo.dynamic import HyperLSTM, LayerNormLSTM
 from hyperevo.dynamic.layers import RecurrentLayers
+from hyperevo.dynamic.products import every_step
 from hyperevo.geometry import Sheet, module_geometry
 from hyperevo.parts import Form, Target, output_units
 from hyperevo.randomness import drawing
@@ -75,10 +76,10 @@ class EncoderDecoder(nn.Module):
         """Sources and their translations as far as they are written (N, 2, L) → scores (N, L, symbols) of what comes
         next."""
         written = pairs[:, 1, : longest(pairs[:, 1])]
-        state = self.read(pairs[:, 0])
-        vectors = []
-        for symbols in self._dropped(self.embedding(written)).unbind(1):
-            vector, _, state = self.step(symbols, state)
+        state, vectors = self.read(pairs[:, 0]), []
+        step = self.writer(self._dropped(self.embedding(written)))
+        for t in range(written.shape[1]):
+            vector, _, state = step(t, state)
             vectors.append(vector)
         scores = self.answers(torch.stack(vectors, 1))
         return F.pad(scores, (0, 0, 0, pairs.shape[2] - scores.shape[1]))
@@ -102,16 +103,29 @@ class EncoderDecoder(nn.Module):
 
     def step(self, symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Embedded symbols (N, size) and the state before → attentional vector, attention (N, S), and state after."""
-        outputs, keys, there, fed, *parts = state
-        values, after = torch.cat([symbols, fed], 1), list[Tensor]()
-        for cell in self.decoder:
-            own = tuple(cell(values, tuple(parts[len(after) : len(after) + len(cell.state_sizes)])))
-            after += own
-            values = own[0]
-        shares = torch.bmm(keys, values[..., None])[..., 0].masked_fill(~there, -torch.inf).softmax(1)
-        context = torch.bmm(shares[:, None], outputs)[:, 0]
-        vector = self._dropped(torch.tanh(self.combine(torch.cat([values, context], 1))))
-        return vector, shares, (outputs, keys, there, vector, *after)
+        return self.writer(symbols[:, None])(0, state)
+
+    def writer(self, symbols: Tensor) -> Callable[[int, State], tuple[Tensor, Tensor, State]]:
+        """Function from t and the state before it to the results of `step`, for embedded symbols (N, T, size). Products
+        with all symbols are computed here, at once."""
+        rows, sizes = symbols.transpose(0, 1).flatten(0, 1), [len(symbols)] * symbols.shape[1]
+        # What the first layer is fed is the last attentional vector; what the others are, the layer below.
+        cells = [cell.begin(rows[:, :0] if number else rows, sizes) for number, cell in enumerate(self.decoder)]
+        combined = every_step(self.combine.weight, sizes)
+
+        def step(t: int, state: State) -> tuple[Tensor, Tensor, State]:
+            outputs, keys, there, values, *parts = state
+            after = list[Tensor]()
+            for cell, advance in zip(self.decoder, cells, strict=True):
+                own = advance(t, tuple(parts[len(after) : len(after) + len(cell.state_sizes)]), values)
+                after += own
+                values = own[0]
+            shares = torch.bmm(keys, values[..., None])[..., 0].masked_fill(~there, -torch.inf).softmax(1)
+            context = torch.bmm(shares[:, None], outputs)[:, 0]
+            vector = self._dropped(torch.tanh(combined(torch.cat([values, context], 1), t) + self.combine.bias))
+            return vector, shares, (outputs, keys, there, vector, *after)
+
+        return step
 
     def answers(self, vectors: Tensor) -> Tensor:
         """Scores (…, symbols) of attentional vectors."""

@@ -77,6 +77,25 @@ def test_gradients_are_right(kind, variant, scattered):
     assert torch.autograd.gradcheck(twice, (inputs, *cell.parameters()), fast_mode=True)
 
 
+@every_cell
+@every_variant
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_features_that_are_fed_count_as_those_that_were_known(kind, variant, known, scattered):
+    cell = scattered(CELLS[kind](variant=variant))
+    inputs = torch.randn(4, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+    def after(steps):
+        state = tuple(inputs.new_zeros(2, size) for size in cell.state_sizes)
+        for t in range(len(inputs)):
+            state = steps(t, state)
+        return torch.cat(state, 1), *torch.autograd.grad(sum(part.square().sum() for part in state), cell.parameters())
+
+    step = cell.begin(inputs[..., :known].flatten(0, 1), [2] * len(inputs))
+    expected = after(lambda t, state: tuple(parts(cell(inputs[t], state))))
+    for own, other in zip(after(lambda t, state: step(t, state, inputs[t, :, known:])), expected, strict=True):
+        torch.testing.assert_close(own, other, atol=1e-12, rtol=1e-12)
+
+
 def count(*modules):
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 

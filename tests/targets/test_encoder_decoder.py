@@ -12,7 +12,7 @@ from hyperevo.abilities import Beam
 from hyperevo.data import BEGIN, END, PADDING
 from hyperevo.geometry import Sheet
 from hyperevo.targets._beam import beam_search
-from hyperevo.targets.encoder_decoder import Settings, build
+from hyperevo.targets.encoder_decoder import Settings, build, longest
 from hyperevo.weights import Weights
 
 LAYERS = ["lstm", "layer-norm-lstm", "hyper-lstm"]
@@ -94,6 +94,17 @@ def test_the_gradient_of_the_cost_equals_that_of_sentences_one_by_one(layer):
     alone = [torch.autograd.grad(cost(slice(row, row + 1)), list(network.parameters())) for row in range(4)]
     for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
         assert torch.allclose(whole, sum(parts), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@torch.no_grad()
+def test_scores_of_a_sentence_equal_those_of_its_symbols_one_by_one(layer):
+    target, start = network_of(layer, layers=2)
+    network, inputs = target.loaded(start).double(), pairs(4)
+    state, scores = network.read(inputs[:, 0]), network(inputs)
+    for place, symbols in enumerate(network.embedding(inputs[:, 1, :longest(inputs[:, 1])]).unbind(1)):
+        vector, _, state = network.step(symbols, state)
+        assert torch.allclose(scores[:, place], network.answers(vector), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
