@@ -14,10 +14,11 @@ discriminator calls codes real as well; here the two are adversaries.
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -37,17 +38,19 @@ validated, and noise of the pretraining."""
 PRETRAINING_BATCH, PRETRAINING_ENDS, PRETRAINING_RATE = 1000, 0.1, 1e-3
 """Noises in a step of pretraining, loss at which it ends, and Adam's learning rate."""
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Settings(ComponentSettings):
     """Options of the adversarial search."""
 
     name: Literal["adversarial"] = "adversarial"
-    population: int = Field(32, ge=1, le=100_000)
+    population: int = Field(32, ge=1, le=10_000)
     """Networks drawn in every step, which see the same images: 32 in the first code, 100 in the last."""
     discriminator: Literal["each", "joint", "none"] = "each"
     """Codes that the discriminator sees at a time: each, one layer's, as in both codes; joint, all of a network, as
     the paper writes it; none, there is no discriminator."""
-    discriminator_hidden: tuple[PositiveInt, ...] = (512, 512)
+    discriminator_hidden: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = (512, 512)
     """Hidden units of the discriminator, with ReLU."""
     beta: NotNegative = 1.0
     """Weight of the fitness beside the adversarial loss: 100 in the first code, 1000 for 5,000 images."""
@@ -63,7 +66,7 @@ class Settings(ComponentSettings):
     deviations."""
     discriminator_learning_rate: Positive = 1e-4
     """Adam's learning rate of the discriminator."""
-    betas: tuple[float, float] = (0.5, 0.9)
+    betas: tuple[Decay, Decay] = (0.5, 0.9)
     """Adam's decay of its two moments: (0.5, 0.9) in the first code, (0.9, 0.999) in the last."""
     weight_decay: NotNegative = 0.0
     """Weight decay of all numbers, as a part of the gradient: 1e-4 in the first code, 5e-4 in the last."""
@@ -80,8 +83,9 @@ class Settings(ComponentSettings):
     """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
 
     def numbers_held(self, genes: int) -> int:
-        """Numbers that are shared, their gradients in two copies, an optimiser's two moments, and the champion."""
-        return 6 * genes
+        """Numbers that are shared, their gradients in two copies, an optimiser's two moments, and the champion; and those
+        between the discriminator's hidden units, four times."""
+        return 6 * genes + 4 * sum(source * target for source, target in pairwise(self.discriminator_hidden))
 
 
 class AdversarialSearch(Search):

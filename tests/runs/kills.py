@@ -26,6 +26,8 @@ from hyperevo.runs import create_run, execute, files, finished, open_run
 SMALL = ["target.hidden=[[3,3]]", "run.rounds=4", "run.validate_every=2", "run.filmstrip=2", "run.memory_gb=1",
          "search.population=8", "threads=1"]
 DIGITS = ["task.name=digits", "task.images=40"]
+HYPERGAN = ["encoding={name='hypergan', noise=7, layer_code=5, mixer=[8], generator=[9]}", "search.validated=3",
+            "search.discriminator_hidden=[6]", "search.steps_per_round=2"]
 OWN = {"neat": "cppn-mnist", "eggroll": "eggroll-mnist"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
@@ -36,6 +38,8 @@ def config_of(search, seed=0):
     if search == "policy-gradient":
         small = [*SMALL, f"seed={seed}", "task.most_steps=30", "task.validation=4"]
         return load_config("cartpole-policy-gradient", small).config
+    if search == "adversarial":
+        return load_config("hypergan-mnist", ["target={name='mlp'}", *SMALL, *DIGITS, *HYPERGAN, f"seed={seed}"]).config
     own = [] if search in OWN else [f"search={{name='{search}', population=8}}", "encoding.coefficients=[2]"]
     own += ["search.refine.rounds=5"] if search == "neat" else []
     return load_config(OWN.get(search, "dct-mnist"), [*SMALL, *DIGITS, *own, f"seed={seed}"]).config

@@ -16,12 +16,17 @@ from hyperevo.seal import sealed
 SMALL = ["task.name=digits", "task.images=40", "target.hidden=[[3,3]]", "run.rounds=6", "run.validate_every=2",
          "search.population=12", "threads=1"]
 
+HYPERGAN = ["encoding={name='hypergan', noise=7, layer_code=5, mixer=[8], generator=[9]}", "search.validated=3",
+            "search.discriminator_hidden=[6]", "search.steps_per_round=2"]
+
 
 def small_config(tmp_path: Path, search: str):
     if search == "policy-gradient":
         small = [override for override in SMALL if not override.startswith("task.")]
         return load_config("cartpole-policy-gradient", [*small, "task.most_steps=30", "task.validation=4",
                                                         "search.ratio=0.2", "search.epochs=2"]).config
+    if search == "adversarial":
+        return load_config("hypergan-mnist", ["target={name='mlp'}", *SMALL, *HYPERGAN]).config
     own = {"neat": "cppn-mnist", "eggroll": "eggroll-mnist"}
     if search in own:
         return load_config(own[search], SMALL).config
