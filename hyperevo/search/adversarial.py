@@ -83,8 +83,8 @@ class Settings(ComponentSettings):
     """Number of steps in a round; every round ends with an entry in metrics.csv and a checkpoint."""
 
     def numbers_held(self, genes: int) -> int:
-        """Numbers that are shared, their gradients in two copies, an optimiser's two moments, and the champion; and those
-        between the discriminator's hidden units, four times."""
+        """Numbers that are shared, their gradients in two copies, an optimiser's two moments, and the champion; and
+        those between the discriminator's hidden units, four times."""
         return 6 * genes + 4 * sum(source * target for source, target in pairwise(self.discriminator_hidden))
 
 
