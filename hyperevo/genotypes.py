@@ -48,6 +48,11 @@ class Drawn:
     shared: Tensor
     codes: Tensor
 
+    @staticmethod
+    def from_prior(shared: Tensor, size: int, length: int, generator: torch.Generator) -> "Drawn":
+        """Genotypes with standard normal codes (size, length)."""
+        return Drawn(shared, torch.randn(size, length, generator=generator).to(shared.device))
+
     def __len__(self) -> int:
         return len(self.codes)
 

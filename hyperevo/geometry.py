@@ -5,6 +5,7 @@ of their coordinates; a bias has only a target. Coordinates run from -1 to 1 alo
 resolution, so one pattern can be painted at any size.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import pi, prod
@@ -122,6 +123,11 @@ class ParameterGeometry:
     def size(self) -> int:
         """Number of values in the parameter."""
         return prod(self.shape)
+
+
+def each_weight(places: Iterable[ParameterGeometry], value: Callable[[ParameterGeometry], float]) -> Tensor:
+    """A number (weights,) for every weight of some parameters, one parameter after the other: that of its parameter."""
+    return torch.cat([torch.full((place.size,), value(place)) for place in places])
 
 
 def near_square(units: int) -> Sheet:

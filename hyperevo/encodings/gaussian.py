@@ -16,7 +16,7 @@ from torch import Tensor
 from hyperevo.components import ComponentSettings, Positive
 from hyperevo.devices import resident
 from hyperevo.genotypes import Drawn, Genotypes, as_genes
-from hyperevo.geometry import ParameterGeometry
+from hyperevo.geometry import ParameterGeometry, each_weight
 from hyperevo.parts import Encoding
 from hyperevo.weights import Weights
 
@@ -42,20 +42,19 @@ class GaussianEncoding(Encoding):
         self.noise = sum(place.size for place in geometry.values())
         self.parts, self.genes = (self.noise, self.noise), 3 * self.noise
         # Biases have no size of their own.
-        self._sizes = torch.cat([torch.full((place.size,), place.deviation or 0.1) for place in geometry.values()])
-        self._initial = torch.cat([torch.full((place.size,), place.initial) for place in geometry.values()])
+        self._sizes = each_weight(geometry.values(), lambda place: place.deviation or 0.1)
+        self._initial = each_weight(geometry.values(), lambda place: place.initial)
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) for a gradient to start from: means as direct weights begin, and noise."""
-        spread = torch.tensor([place.deviation for place in self.geometry.values()]).repeat_interleave(
-            torch.tensor([place.size for place in self.geometry.values()]))
+        spread = each_weight(self.geometry.values(), lambda place: place.deviation)
         means = torch.randn(size, self.noise, generator=generator) * spread + self._initial
         logarithms = (self._sizes.log() + log(self.settings.spread)).expand(size, -1)
         return torch.cat([logarithms, means, torch.randn(size, self.noise, generator=generator)], 1)
 
     def drawn(self, shared: Tensor, size: int, generator: torch.Generator) -> Drawn:
         """Networks of one distribution (its logarithms and means), with standard normal noise."""
-        return Drawn(shared, torch.randn(size, self.noise, generator=generator).to(shared.device))
+        return Drawn.from_prior(shared, size, self.noise, generator)
 
     def codes(self, drawn: Drawn) -> Tensor:
         """Noise of the networks as the code of one layer, (P, 1, weights)."""

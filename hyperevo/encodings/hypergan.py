@@ -19,7 +19,7 @@ from hyperevo.components import ComponentSettings
 from hyperevo.devices import resident
 from hyperevo.generative.hypergan import Plan
 from hyperevo.genotypes import Drawn, Genotypes, as_genes
-from hyperevo.geometry import ParameterGeometry
+from hyperevo.geometry import ParameterGeometry, each_weight
 from hyperevo.parts import Encoding
 from hyperevo.weights import Weights
 
@@ -73,14 +73,13 @@ class HyperGANEncoding(Encoding):
         parts = [self.model.mixer.start(generator)]
         for chain, layer in zip(self.model.generators, self.model.layers, strict=True):
             places = [self.geometry[name] for name, _ in layer]
-            spread = torch.cat([torch.full((place.size,), place.deviation) for place in places])
-            offset = torch.cat([torch.full((place.size,), place.initial) for place in places])
-            parts.append(chain.start(generator, spread, offset))
+            parts.append(chain.start(generator, each_weight(places, lambda place: place.deviation),
+                                     each_weight(places, lambda place: place.initial)))
         return torch.cat(parts)
 
     def drawn(self, shared: Tensor, size: int, generator: torch.Generator) -> Drawn:
         """Networks that share all numbers (genes without the noise), with noise from the prior."""
-        return Drawn(shared, torch.randn(size, self.noise, generator=generator).to(shared.device))
+        return Drawn.from_prior(shared, size, self.noise, generator)
 
     def codes(self, drawn: Drawn) -> Tensor:
         """Codes (P, layers, length) of networks, differentiable in the shared numbers."""
