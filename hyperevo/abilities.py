@@ -240,7 +240,8 @@ class LearnsPrior(Protocol):
         """Networks that share all numbers, with noise from the prior."""
 
     def codes(self, drawn: Drawn) -> Tensor:
-        """Codes (P, layers, length) of networks, differentiable in the shared numbers."""
+        """Codes (P, layers, length) of networks, differentiable in the shared numbers, of which the first part is
+        enough."""
 
 
 @runtime_checkable

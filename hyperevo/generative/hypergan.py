@@ -8,10 +8,10 @@ other in one tensor: the mixer's, then every generator's. Statistics of normalis
 noises, so that no network depends on what else is drawn with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import prod, sqrt
 
 import torch
@@ -52,12 +52,16 @@ class Chain:
     @property
     def numbers(self) -> int:
         """Count of all numbers."""
-        return sum(prod(shape) for shape in self.parts)
+        return sum(self.sizes_of_parts)
 
-    def outputs(self, numbers: Tensor, inputs: Tensor, references: int) -> Tensor:
-        """Outputs (N, out) of inputs (N, in), the last `references` of which give the statistics."""
-        pieces = iter(numbers.split([prod(shape) for shape in self.parts]))
-        values = inputs
+    @cached_property
+    def sizes_of_parts(self) -> list[int]:
+        """Number of values of every part, in order."""
+        return [prod(shape) for shape in self.parts]
+
+    def outputs(self, parts: Iterable[Tensor], inputs: Tensor, references: int) -> Tensor:
+        """Outputs (N, out) of inputs (N, in), the last `references` of which give the statistics; `parts` are flat."""
+        pieces, values = iter(parts), inputs
         for layer, (source, target) in enumerate(pairwise(self.sizes)):
             matrix = next(pieces).view(target, source)
             values = linear(values, matrix, next(pieces) if self.biases else None)
@@ -114,23 +118,28 @@ class HyperGAN:
         return REFERENCES if self.mixer.normalised or self.generators[0].normalised else 0
 
     def mixed(self, numbers: Tensor, noise: Tensor) -> Tensor:
-        """Codes (P, layers, length) of noises (P, noise)."""
-        return self._mixed(numbers[: self.mixer.numbers], noise)[: len(noise)]
+        """Codes (P, layers, length) of noises (P, noise); of the numbers, the mixer's are enough."""
+        parts = numbers[: self.mixer.numbers].split(self.mixer.sizes_of_parts)
+        return self._mixed(parts, noise)[: len(noise)]
 
-    def _mixed(self, numbers: Tensor, noise: Tensor) -> Tensor:
+    def _mixed(self, parts: Iterable[Tensor], noise: Tensor) -> Tensor:
         """Codes of noises, then of the references."""
         references = self._references
         if references:
             generator = torch.Generator().manual_seed(REFERENCE_SEED)
             noise = torch.cat([noise, torch.randn(references, self.noise, generator=generator).to(noise)])
-        return self.mixer.outputs(numbers, noise, references).unflatten(1, (len(self.generators), -1))
+        return self.mixer.outputs(parts, noise, references).unflatten(1, (len(self.generators), -1))
 
     def networks(self, numbers: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Parameters (P, …) by name from numbers and noises (P, noise)."""
-        own, *parts = numbers.split([self.mixer.numbers, *(generator.numbers for generator in self.generators)])
-        codes, weights = self._mixed(own, noise), dict[str, Tensor]()
-        for index, (generator, part, layer) in enumerate(zip(self.generators, parts, self.layers, strict=True)):
-            values = generator.outputs(part, codes[:, index], self._references)[: len(noise)]
+        # Split once: the gradient of every split is as long as what was split.
+        chains = self.mixer, *self.generators
+        parts = iter(numbers.split([size for chain in chains for size in chain.sizes_of_parts]))
+        codes = self._mixed(islice(parts, len(self.mixer.parts)), noise)
+        weights: dict[str, Tensor] = {}
+        for index, (generator, layer) in enumerate(zip(self.generators, self.layers, strict=True)):
+            own = islice(parts, len(generator.parts))
+            values = generator.outputs(own, codes[:, index], self._references)[: len(noise)]
             pieces = values.split([prod(shape) for _, shape in layer], 1)
             weights |= {name: piece.unflatten(1, shape) for (name, shape), piece in zip(layer, pieces, strict=True)}
         return weights

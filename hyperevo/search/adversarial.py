@@ -162,11 +162,9 @@ class AdversarialSearch(Search):
     def _pretrain(self) -> None:
         """Bring the codes near the prior (the first code's pretraining of its encoder)."""
         numbers = self._shared.detach()[: self.encoding.parts[0]].clone().requires_grad_()
-        rest = self._shared.detach()[self.encoding.parts[0] :]
         optimizer = torch.optim.Adam([numbers], PRETRAINING_RATE, fused=True)
         for step in range(self.settings.pretraining):
-            drawn = self.encoding.drawn(torch.cat([numbers, rest]), PRETRAINING_BATCH,
-                                        generator_for(self.seed, step, CODES_STREAM))
+            drawn = self.encoding.drawn(numbers, PRETRAINING_BATCH, generator_for(self.seed, step, CODES_STREAM))
             loss = distance_from_normal(self.encoding.codes(drawn))
             if float(loss.detach()) < PRETRAINING_ENDS or not loss.requires_grad:
                 break
@@ -183,23 +181,25 @@ class AdversarialSearch(Search):
             raise ValueError(f"fitness of shape {tuple(fitness.shape)} for {self.settings.population} drawn networks")
         self._set_rates()
         loss = -self.settings.beta * fitness.mean()
-        if self.settings.discriminator != "none":
-            codes = self._seen(self._codes(self.ask()))
-            self._losses["discriminator_loss"] = self._teach_discriminator(codes.detach())
-            adversarial = softplus(-self._answers(codes, self._judging.detach())).mean()
-            self._losses["adversarial_loss"] = float(adversarial.detach())
-            loss = loss + adversarial
         if self.settings.divergence and isinstance(self.encoding, HasDivergence):
             loss = loss + self.settings.divergence * self.encoding.divergence(self._shared)
-        self._shared.grad = None
-        loss.backward()
-        self._follow()
+        (gradient,) = torch.autograd.grad(loss, self._shared)
+        if self.settings.discriminator != "none":
+            gradient[: self.encoding.parts[0]] += self._adversarial_gradient()
+        self._follow(gradient)
         self.generation += 1
 
-    def _follow(self) -> None:
+    def _adversarial_gradient(self) -> Tensor:
+        """Gradient of the adversarial loss by the numbers that make codes, after the discriminator's step."""
+        mixer = self._shared.detach()[: self.encoding.parts[0]].requires_grad_()
+        codes = self._seen(self._codes(Drawn(mixer, self._draw(self.generation).codes)))
+        self._losses["discriminator_loss"] = self._teach_discriminator(codes.detach())
+        loss = softplus(-self._answers(codes, self._judging.detach())).mean()
+        self._losses["adversarial_loss"] = float(loss.detach())
+        return torch.autograd.grad(loss, mixer)[0]
+
+    def _follow(self, gradient: Tensor) -> None:
         """Take the generator's step along the gradient of what networks share."""
-        gradient = self._shared.grad
-        assert gradient is not None
         norm = float(gradient.norm())
         self._losses["gradient_norm"] = norm
         if self.settings.clip is not None and norm > self.settings.clip:
@@ -218,7 +218,7 @@ class AdversarialSearch(Search):
 
     def _answers(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Logits (N, 1) of the discriminator: large where codes look normal."""
-        return self._judge.outputs(numbers, codes, 0)
+        return self._judge.outputs(numbers.split(self._judge.sizes_of_parts), codes, 0)
 
     def _teach_discriminator(self, codes: Tensor) -> float:
         """Take the discriminator's step between as many normal numbers and these codes: its loss before it."""

@@ -99,15 +99,17 @@ class ConvNetTarget(Target):
 
     def _features_together(self, weights: Weights, inputs: Tensor) -> Tensor:
         population, maps, groups = weights.population, inputs.unflatten(-1, self.image), 1
+        # Pooling is several times as fast, forwards and backwards, where a pixel's channels lie together; one network's
+        # maps stay so, and those of several, convolved in groups, do not.
+        between = torch.channels_last if population == 1 else torch.contiguous_format
         for name in self.convolutions:
             kernels, biases = weights.tensor(f"{name}.weight"), self._biases(weights, name)
             kernels = kernels.reshape(-1, *self.geometry[f"{name}.weight"].tensor_shape[1:])
-            maps = conv2d(maps, kernels, None if biases is None else biases.reshape(-1), groups=groups,
-                          padding=self.settings.padding)
-            # Pooling is several times as fast, forwards and backwards, where a pixel's channels lie together; and the
-            # largest of some ReLUs is the ReLU of the largest.
-            together = maps.contiguous(memory_format=torch.channels_last)
-            maps, groups = torch.relu_(max_pool2d(together, self.settings.pool).contiguous()), population
+            maps = conv2d(maps.contiguous(memory_format=between), kernels,
+                          None if biases is None else biases.reshape(-1), groups=groups, padding=self.settings.padding)
+            together = max_pool2d(maps.contiguous(memory_format=torch.channels_last), self.settings.pool)
+            # The largest of some ReLUs is the ReLU of the largest.
+            maps, groups = torch.relu_(together.contiguous(memory_format=between)), population
         return maps.unflatten(1, (population, -1)).flatten(2).permute(1, 2, 0)
 
     def _connected(self, weights: Weights, values: Tensor, chance: float) -> Tensor:

@@ -47,7 +47,7 @@ def test_a_chain_equals_torchs_layers(activation, biases):
                            nn.BatchNorm1d(4), own(), nn.Linear(4, 2, biases))
     nn.utils.vector_to_parameters(numbers, module.parameters())
     inputs = torch.randn(9, 3, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(chain.outputs(numbers, inputs, 9), module(inputs))
+    torch.testing.assert_close(chain.outputs(numbers.split(chain.sizes_of_parts), inputs, 9), module(inputs))
 
 
 GEOMETRY = {"z.weight": ParameterGeometry(Sheet((3,)), Sheet((4,))), "z.bias": ParameterGeometry(Sheet((3,))),
