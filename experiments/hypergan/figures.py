@@ -2,7 +2,8 @@
 
     python experiments/hypergan/figures.py [--runs DIR]
 
-Draws ensembles.png, entropy.png, attacks.png, interpolation.png and filters.png.
+Draws ensembles.png, the same of 5,000 images and of five classes of CIFAR-10, entropy.png, attacks.png,
+interpolation.png, filters.png and codes.png.
 """
 
 import argparse
@@ -21,16 +22,23 @@ from hyperevo.plots.run_view import open_view
 
 HERE = Path(__file__).parent
 ROWS = {"hypergan": "HyperGAN", "hypernetwork": "without discriminator", "ensemble": "deep ensemble",
-        "dropout": "MC dropout", "bayes": "Bayes by backprop"}
+        "dropout": "MC dropout", "bayes": "Bayes by backprop", "swag": "SWAG"}
+DATA = {"": ("31,520-weight networks on MNIST", "notMNIST"),
+        "mnist-5000-": ("31,520-weight networks on 5,000 images of MNIST", "notMNIST"),
+        "cifar-5-": ("56,880-weight networks on CIFAR-10, classes 0 to 4", "classes 5 to 9")}
+"""What the figures are of, and the images from outside, by what rows' names begin with."""
+IMAGES = {"digits": "digits, as in training", "fashion": "Fashion-MNIST", "shuffled": "digits, shuffled pixels"}
+WRITTEN = {"codes": "code of a trained HyperGAN, 256 numbers", "dct": "cosine coefficients, 270",
+           "coordinates": "coordinate network, 675"}
 FILTERS = 8
 """First kernels of each network in the figure."""
 
 
-def table(name: str) -> dict[str, list[dict[str, str]]]:
-    """Rows of a table by the name of the run."""
+def table(name: str, data: str = "") -> dict[str, list[dict[str, str]]]:
+    """Rows of a table by the name of the run, of one data set."""
     with (HERE / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {own: found for own in ROWS if (found := [row for row in rows if row["name"].split()[0] == own])}
+    return {own: found for own in ROWS if (found := [row for row in rows if row["name"].split()[0] == data + own])}
 
 
 def across(rows: list[dict[str, str]], key: str, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -56,14 +64,14 @@ def seeds(tables: dict[str, list[dict[str, str]]]) -> str:
     return f"{count} seeds: mean, and bars from the smallest to the largest" if count > 1 else "one seed"
 
 
-def ensembles_figure() -> None:
+def ensembles_figure(data: str = "") -> None:
     """Accuracy, likelihood and separation against the number of networks."""
-    tables = table("ensembles")
-    figure = new_figure(13, 4.6, "31,520-weight networks on MNIST", "ensembles by soft vote against their size",
+    tables, (title, outside) = table("ensembles", data), DATA[data]
+    figure = new_figure(13, 4.6, title, "ensembles by soft vote against their size",
                         f"{seeds(tables)}; one network: the mean of ten")
     for axes, (value, name) in zip(figure.subplots(1, 3), (
             ("accuracy", "test accuracy"), ("likelihood", "negative log-likelihood, nats an image"),
-            ("separation", "AUROC of entropy, notMNIST")), strict=True):
+            ("separation", f"AUROC of entropy, {outside}")), strict=True):
         lines(axes, tables, "networks", value)
         axes.set_xscale("log")
         axes.set_xticks([1, 5, 10, 100], ["1", "5", "10", "100"])
@@ -74,7 +82,7 @@ def ensembles_figure() -> None:
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
         bare(axes)
     figure.axes[1].legend(fontsize=SMALL, frameon=False, loc="best")
-    save_figure(figure, HERE / "ensembles.png")
+    save_figure(figure, HERE / f"{data}ensembles.png")
 
 
 def entropy_figure() -> None:
@@ -148,6 +156,29 @@ def interpolation_figure() -> None:
     save_figure(figure, HERE / "interpolation.png")
 
 
+def codes_figure() -> None:
+    """Test accuracy of networks that were evolved for each kind of images, by how they are written."""
+    with (HERE / "codes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = new_figure(8.4, 4.6, "CMA-ES over 31,520-weight networks", "codes of a HyperGAN trained on digits, evolved",
+                        "test accuracy; a dot is a seed, a bar their mean; 4,800 evaluations of 100 images")
+    axes, width = figure.add_subplot(), 0.26
+    for place, (encoding, word) in enumerate(WRITTEN.items()):
+        for group, images in enumerate(IMAGES):
+            own = [float(row["test_accuracy"]) for row in rows if row["name"] == f"{images}-{encoding}"]
+            middle = group + (place - 1) * width
+            axes.bar(middle, np.mean(own), width * 0.92, color=COLOURS[place], alpha=0.75,
+                     label=None if group else word)
+            axes.plot([middle] * len(own), own, "o", color=INK, markersize=4)
+    axes.set_xticks(range(len(IMAGES)), list(IMAGES.values()))
+    axes.set_ylabel("test accuracy", fontsize=TEXT)
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(percent)
+    axes.legend(fontsize=SMALL, frameon=False)
+    bare(axes)
+    save_figure(figure, HERE / "codes.png")
+
+
 def filters_figure(runs: Path) -> None:
     """First kernels of sixteen networks that one generator draws, a row a network."""
     kernels = drawn_networks(open_view(runs / "hypergan-0"), range(16), 0).tensor("convolution1.weight")
@@ -166,6 +197,8 @@ def filters_figure(runs: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
-    for draw in (ensembles_figure, entropy_figure, attacks_figure, interpolation_figure):
+    for own in DATA:
+        ensembles_figure(own)
+    for draw in (entropy_figure, attacks_figure, interpolation_figure, codes_figure):
         draw()
     filters_figure(parser.parse_args().runs)

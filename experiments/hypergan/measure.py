@@ -4,8 +4,9 @@
 
 Writes ensembles.csv (accuracy, likelihood, calibration, disagreement, entropy outside), attacks.csv, norms.csv,
 entropy.csv and interpolation.csv beside this file. Networks are fixed, drawn by the run's seed; ensembles vote softly;
-test images are looked at here and at the end of run.py, and choose nothing. notMNIST's t10k-images-idx3-ubyte.gz is
-read from HYPEREVO_DATA.
+test images are looked at here and at the end of run.py, and choose nothing. `swag` begins at the first network of the
+ensemble's run. Images from outside are the test images of the classes that a run does not know or, where it knows
+all, letters: notMNIST's t10k-images-idx3-ubyte.gz is read from HYPEREVO_DATA.
 """
 
 import argparse
@@ -14,10 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from run import VARIANTS
+from swag import swag_genes
 from torch import Tensor
 
 from hyperevo.abilities import LearnsPrior
 from hyperevo.compare.studies import add_rows
+from hyperevo.data import load_images
 from hyperevo.data._images import read_idx
 from hyperevo.generative.attacks import Victim, fast_gradient_sign, projected_gradient
 from hyperevo.generative.measures import (
@@ -36,28 +40,33 @@ from hyperevo.runs import finished
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import build_task
 from hyperevo.tasks._classes import accuracy
+from hyperevo.tasks._images import ImageClassification
 from hyperevo.weights import Weights
 
 HERE = Path(__file__).parent
 SIZES = (1, 5, 10, 100)
 OUTSIDE, ATTACKED, TOGETHER = 2000, 200, 500
-"""Images of notMNIST, test images that are attacked, and images shown at a time."""
+"""Images from outside, test images that are attacked, and images shown at a time."""
 PAIRS, HELD_OUT = 5, 1000
 """Pairs of networks between which is interpolated, and held-out images that these are shown."""
 EPSILONS = (0.01, 0.03, 0.08, 0.1, 0.3, 0.5, 1.0)
 STEPS = 10
 """Steps of projected gradient descent, of a quarter of ε."""
 
+SWAG = "swag"
+"""Row that goes on from another's run."""
+
 Outputs = Callable[[slice, Tensor], Tensor]
 """Function of networks and of what they read (N, pixels) to outputs (P, N, classes)."""
 
 
-def networks_of(view: RunView, seed: int) -> tuple[Outputs, int, Weights]:
+def networks_of(name: str, view: RunView, task: ImageClassification, seed: int) -> tuple[Outputs, int, Weights]:
     """Function that shows some networks of a run what they read, the number of networks, and weights of them."""
     if isinstance(view.encoding, LearnsPrior):
         weights = drawn_networks(view, range(SIZES[-1]), seed)
     else:
-        weights = view.encoding.express(latest_checkpoint(view.folder).search["best"])
+        genes = latest_checkpoint(view.folder).search["best"]
+        weights = view.encoding.express(swag_genes(view, task, genes[0], seed, SIZES[-1]) if name == SWAG else genes)
     if view.config.part("target").dropout:
         def dropping(chosen: slice, inputs: Tensor) -> Tensor:
             return torch.cat([view.target.forward_dropping(weights, inputs, seed * 1000 + draw)
@@ -120,16 +129,24 @@ def moved_images(victim: Victim, images: Tensor, labels: Tensor, epsilon: float)
         yield "PGD", projected_gradient(victim, images, labels, epsilon, STEPS, epsilon / 4)
 
 
+def from_outside(task: ImageClassification) -> Tensor:
+    """Images (N, …), bytes, of no class that the networks know."""
+    data = load_images(task.data_name)
+    if task.outputs < data.classes:
+        return torch.from_numpy(data.test_images[data.test_labels >= task.outputs])
+    return torch.from_numpy(read_idx(Path(os.environ["HYPEREVO_DATA"]) / "notmnist" / "t10k-images-idx3-ubyte.gz"))
+
+
 def measure(name: str, seed: int, folder: Path, images: int) -> None:
     """Measure one run and add its rows to the tables."""
     view = open_view(folder)
     task = build_task(view.config.part("task"), torch.device("cpu"))
     first = task.preprocessing()
     inputs, labels = (part[:images] for part in task.test())
-    outputs, networks, weights = networks_of(view, seed)
-    letters = torch.from_numpy(read_idx(Path(os.environ["HYPEREVO_DATA"]) / "notmnist" / "t10k-images-idx3-ubyte.gz"))
-    letters = letters[:: max(len(letters) // min(OUTSIDE, images), 1)]
-    inside, outside = (shown(outputs, networks, own) for own in (inputs, first(letters)))
+    outputs, networks, weights = networks_of(name, view, task, seed)
+    unknown = from_outside(task)
+    unknown = unknown[:: max(len(unknown) // min(OUTSIDE, images), 1)]
+    inside, outside = (shown(outputs, networks, own) for own in (inputs, first(unknown)))
     write("ensembles", name, seed, list(ensembles(inside, labels, outside)), "networks")
     write("norms", name, seed, [{"parameter": key, "mean": mean, "deviation": spread}
                                 for key, (mean, spread) in layer_norms(weights.dense()).items()], "parameter")
@@ -171,12 +188,13 @@ def write(table: str, name: str, seed: int, rows: list[dict[str, object]], *keys
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=["hypergan", "hypernetwork", "bayes", "ensemble", "dropout"])
+    parser.add_argument("names", nargs="*", default=[*VARIANTS, SWAG])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     for own in options.names:
         for number in range(options.seeds):
-            if finished(options.runs / f"{own}-{number}"):
-                measure(own, number, options.runs / f"{own}-{number}", options.images)
+            folder = options.runs / f"{'ensemble' if own == SWAG else own}-{number}"
+            if finished(folder):
+                measure(own, number, folder, options.images)

@@ -1,4 +1,5 @@
-"""HyperGAN beside its baselines on the 31,520-weight target, MNIST: what distributions over networks know.
+"""HyperGAN beside its baselines on MNIST, on 5,000 images of MNIST, and on five classes of CIFAR-10: what distributions
+over networks know.
 
     python experiments/hypergan/run.py [--seeds 3] [--runs DIR] [NAME ...]
 
@@ -6,30 +7,49 @@ Runs what is missing (a finished run in DIR is kept, a broken one resumed), and 
 the runs' own result.json. measure.py then measures ensembles of the networks that each run gives.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hyperevo.compare.studies import GRADIENT_COLUMNS, arguments, record
 
-SHORT = ["search.steps_per_round=250", "run.rounds=6", "run.validate_every=2"]
-"""Length of every run: 1,500 steps of 32 images."""
+ROUNDS, STEPS = 12, 500
+"""Length of a run on MNIST: 6,000 steps."""
 
-DRAWN = [*SHORT, "search.population=8", "search.validated=4"]
-"""Networks of a step of those that draw them; 32 in the paper's code and in the shipped config."""
+LENGTHS = {
+    "": ("hypergan-mnist", ["task.images=64", "task.pad=1", f"run.rounds={ROUNDS}"]),
+    "mnist-5000-": ("hypergan-mnist-5000", ["task.images=32", "run.rounds=6"]),
+    "cifar-5-": ("hypergan-cifar-5", ["task.images=64", "task.flip=true", "run.rounds=5"]),
+}
+"""Config, images of a step and how they are moved, and rounds of STEPS steps of every data set, by what its rows' names
+begin with."""
+
+DRAWN = [f"search.steps_per_round={STEPS}", "search.population=4", "search.validated=4"]
+"""Networks of a step of those that draw them; 32 in the paper's code and in the shipped configs."""
 
 GAUSSIAN = ["encoding={name='gaussian'}", f"search.divergence={1 / 55_000}", "search.beta=1.0",
             "search.discriminator=none", "search.learning_rate=2e-3", "search.mixer_learning_rate=1e-2",
             "search.pretraining=0"]
 
-TRAINED = ["encoding={name='direct', scale=1.0}"]
-ADAM = "search={{name='gradient', population={}, schedule='cosine', steps_per_round=250}}"
 
-VARIANTS = {
-    "hypergan": ("hypergan-mnist", DRAWN),
-    "hypernetwork": ("hypergan-mnist", [*DRAWN, "search.discriminator=none"]),
-    "bayes": ("hypergan-mnist", [*DRAWN, *GAUSSIAN]),
-    "ensemble": ("hypergan-mnist", [*SHORT[1:], *TRAINED, ADAM.format(10)]),
-    "dropout": ("hypergan-mnist", [*SHORT[1:], *TRAINED, ADAM.format(1), "target.dropout=0.25"]),
+def trained(networks: int) -> list[str]:
+    """Overrides of networks that are trained directly, side by side."""
+    return ["encoding={name='direct', scale=1.0}",
+            f"search={{name='gradient', population={networks}, schedule='cosine', steps_per_round={STEPS}}}"]
+
+
+ROWS: dict[str, Sequence[str]] = {
+    "hypergan": DRAWN,
+    "ensemble": trained(10),
+    "hypernetwork": [*DRAWN, "search.discriminator=none"],
+    "bayes": [*DRAWN, *GAUSSIAN],
+    "dropout": [*trained(1), "target.dropout=0.25"],
 }
+ELSEWHERE = ("hypergan", "ensemble")
+"""Rows of the other two data sets."""
+
+VARIANTS = {f"{data}{name}": (config, [*length, "run.validate_every=1", *overrides])
+            for data, (config, length) in LENGTHS.items() for name, overrides in ROWS.items()
+            if not data or name in ELSEWHERE}
 
 if __name__ == "__main__":
     options = arguments(__doc__, list(VARIANTS), 3, "runs/hypergan")
