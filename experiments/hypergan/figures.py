@@ -160,7 +160,7 @@ def codes_figure() -> None:
     """Test accuracy of networks that were evolved for each kind of images, by how they are written."""
     with (HERE / "codes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    figure = new_figure(8.4, 4.6, "CMA-ES over 31,520-weight networks", "codes of a HyperGAN that knows digits, evolved",
+    figure = new_figure(8.4, 4.6, "CMA-ES over 31,520-weight networks", "codes of a HyperGAN of digits, evolved",
                         "test accuracy; a dot is a seed, a bar their mean; 4,800 evaluations of 100 images")
     axes, width = figure.add_subplot(), 0.26
     for place, (encoding, word) in enumerate(WRITTEN.items()):
