@@ -1,0 +1,154 @@
+"""Where evolved structure pays: NEAT against its own seed graph with nothing but its numbers evolved, task by task.
+
+    python experiments/structure/run.py [--seeds 10] [--runs DIR] [NAME ...]
+
+Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, effects.csv and
+structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config, the same seed
+graphs and the same number of evaluations; one of them has all mutations of structure switched off. A run ends when it
+has solved its task.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from scipy.stats import mannwhitneyu
+
+from hyperevo.compare.studies import arguments, read_table, record
+from hyperevo.plots._series import COLOURS
+from hyperevo.plots._style import INK, SMALL, TEXT, bare, new_figure
+from hyperevo.plots.run_figures import save_figure
+
+FROZEN = [f"search.{name}=0" for name in ("add_node", "add_link", "delete_node", "delete_link", "function_rate",
+                                          "toggle_rate")]
+SIDES = {"structure": ("NEAT", []), "numbers": ("seed graph, numbers only", FROZEN)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task: its config with overrides, its name in the figure, and the score of a run that has solved it, by default
+    none: then runs are compared by their last score on held-out examples."""
+
+    title: str
+    config: str
+    overrides: Sequence[str]
+    solved: float | None = None
+
+
+PAINTING = ["task={{name='arrays', path='{path}', examples=400, fitness='squared-error', sampling='epochs'}}",
+            "search.functions=['gauss', 'sin', 'tanh', 'identity']", "search.output_function=identity",
+            "search.deviation=1.0", "run.rounds=300", "run.validate_every=5"]
+"""Overrides of xor-neat."""
+
+CASES = {
+    "xor": Case("XOR", "xor-neat", [], 1.0),
+    "painting": Case("painting of known structure", "xor-neat", PAINTING, 0.99),
+    "two-poles": Case("two poles, velocities seen", "double-pole-neat", ["run.evaluations=10000"], 100_000),
+    "two-poles-hidden": Case("two poles, velocities hidden", "double-pole-hidden-velocities-neat",
+                             ["run.evaluations=30000"], 100_000),
+    "retina": Case("retina, seed of locality", "retina", ["run.rounds=400"], 1.0),
+    "boxes": Case("boxes", "boxes", [], 1.0),
+    "food": Case("food", "food", ["encoding.distance=false"]),
+    "mnist": Case("MNIST", "cppn-mnist", ["run.rounds=240"]),
+}
+COLUMNS = ("name", "data", "seed", "validation_accuracy", "test_accuracy", "encoded_genes", "rounds", "evaluations",
+           "seconds")
+
+
+def painted(file: Path) -> None:
+    """Write pixels (400, 2) of a square and their values (400, 1), painted by a graph with three hidden nodes:
+    gauss(2x - y) - sin(2 tanh(2y) + x)."""
+    x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-1, 1, 20)] * 2))
+    values = np.exp(-5 * (2 * x - y) ** 2) - np.sin(2 * np.tanh(2 * y) + x)
+    arrays = {"inputs": np.stack([x, y], 1).astype(np.float32), "targets": values[:, None].astype(np.float32)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(file, **arrays, **{f"{part}_{name}": array for part in ("validation", "test")
+                                for name, array in arrays.items()})
+
+
+def outcome(case: Case, row: dict[str, str]) -> float:
+    """How good a run is, higher is better: minus its evaluations if it solved its task, else minus infinity; or its
+    score."""
+    score = float(row["validation_accuracy"])
+    if case.solved is None:
+        return score
+    return -float(row["evaluations"]) if score >= case.solved else -math.inf
+
+
+def effects(table: Path) -> list[dict[str, object]]:
+    """A row for every task of which both sides are there: median outcomes, share of pairs of runs in which NEAT is the
+    better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
+    rows, found = read_table(table), []
+    for name, case in CASES.items():
+        sides = [[outcome(case, row) for (own, _), row in rows.items() if own == f"{name}-{side}"] for side in SIDES]
+        if not all(sides):
+            continue
+        structure, numbers = (np.array(side) for side in sides)
+        wins = ((structure[:, None] > numbers).mean() + (structure[:, None] == numbers).mean() / 2)
+        # Infinite outcomes are the worst; ranks are all that the test looks at.
+        ranked = [np.where(np.isinf(side), -1e18, side) for side in (structure, numbers)]
+        found.append({"name": name, "seeds": len(structure), "structure": abs(np.median(structure)),
+                      "numbers": abs(np.median(numbers)), "solved_structure": int(np.isfinite(structure).sum()),
+                      "solved_numbers": int(np.isfinite(numbers).sum()), "wins": wins,
+                      "p": float(mannwhitneyu(*ranked).pvalue) if len({*ranked[0], *ranked[1]}) > 1 else 1.0})
+    return found
+
+
+def panel(axes: Axes, case: Case, rows: Sequence[Sequence[dict[str, str]]], effect: dict[str, object]) -> None:
+    """Runs of one task: evaluations until it was solved, or the score."""
+    for place, runs in enumerate(rows):
+        values = np.array([outcome(case, row) for row in runs])
+        shift = np.linspace(-0.16, 0.16, len(values))
+        solved = np.isfinite(values)
+        axes.plot(place + shift[solved], np.abs(values[solved]), "o", color=COLOURS[place], markersize=5)
+        most = max(float(row["evaluations"]) for row in runs)
+        axes.plot(place + shift[~solved], np.full((~solved).sum(), most), "x", color=COLOURS[place], markersize=6)
+        if np.isfinite(np.median(values)):
+            axes.plot([place - 0.25, place + 0.25], [abs(np.median(values))] * 2, color=INK, linewidth=1.5)
+    axes.set_title(f"{case.title}\nNEAT ahead in {effect['wins']:.0%} of pairs, p = {effect['p']:.2g}", fontsize=SMALL,
+                   color=INK)
+    axes.set_xticks(range(len(SIDES)), [word.replace(", ", ",\n") for word, _ in SIDES.values()], fontsize=SMALL)
+    axes.set_xlim(-0.5, len(SIDES) - 0.5)
+    if case.solved is not None:
+        axes.set_yscale("log")
+    axes.set_ylabel("score" if case.solved is None else "evaluations until solved", fontsize=TEXT)
+    bare(axes)
+
+
+def draw(table: Path, found: Sequence[dict[str, object]]) -> None:
+    """All tasks side by side."""
+    rows, columns = read_table(table), 4
+    figure = new_figure(13, 3.9 * math.ceil(len(found) / columns), "NEAT against its seed graph",
+                        "evolved structure against evolved numbers alone",
+                        "a dot: a run that solved its task, or its score; a cross: one that did not, in all its "
+                        "evaluations; a line: the median")
+    grid = figure.subplots(math.ceil(len(found) / columns), columns, squeeze=False).ravel()
+    for axes, effect in zip(grid, found, strict=False):
+        name = str(effect["name"])
+        panel(axes, CASES[name], [[row for (own, _), row in rows.items() if own == f"{name}-{side}"]
+                                  for side in SIDES], effect)
+    for axes in grid[len(found):]:
+        axes.axis("off")
+    save_figure(figure, table.with_name("structure.png"))
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__, list(CASES), 10, "runs/structure")
+    results, painting = Path(__file__).with_name("results.csv"), options.runs.absolute() / "painting.npz"
+    painted(painting)
+    variants = {f"{name}-{side}": (case.config, [
+        *(own.format(path=painting) if "{path}" in own else own for own in case.overrides), *frozen,
+        *([] if case.solved is None else [f"run.until={case.solved}"])])
+        for name, case in CASES.items() for side, (_, frozen) in SIDES.items()}
+    options.names = [f"{name}-{side}" for name in options.names for side in SIDES]
+    record(options, variants, results, COLUMNS)
+    found = effects(results)
+    with results.with_name("effects.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+    draw(results, found)
