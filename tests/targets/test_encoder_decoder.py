@@ -101,9 +101,9 @@ def test_the_gradient_of_the_cost_equals_that_of_sentences_one_by_one(layer):
 def test_scores_of_a_sentence_equal_those_of_its_symbols_one_by_one(layer):
     target, start = network_of(layer, layers=2)
     network, inputs = target.loaded(start).double(), pairs(4)
-    state, scores = network.read(inputs[:, 0]), network(inputs)
+    (memory, state), scores = network.read(inputs[:, 0]), network(inputs)
     for place, symbols in enumerate(network.embedding(inputs[:, 1, :longest(inputs[:, 1])]).unbind(1)):
-        vector, _, state = network.step(symbols, state)
+        vector, _, state = network.step(symbols, memory, state)
         assert torch.allclose(scores[:, place], network.answers(vector), rtol=0, atol=1e-10)
 
 
