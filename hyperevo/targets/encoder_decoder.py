@@ -85,8 +85,8 @@ class EncoderDecoder(nn.Module):
         for t in range(written.shape[1]):
             vector, _, state = step(t, state)
             vectors.append(vector)
-        scores = self.answers(torch.stack(vectors, 1))
-        return F.pad(scores, (0, 0, 0, pairs.shape[2] - scores.shape[1]))
+        scores, missing = self.answers(torch.stack(vectors, 1)), pairs.shape[2] - written.shape[1]
+        return F.pad(scores, (0, 0, 0, missing)) if missing else scores
 
     def read(self, source: Tensor) -> tuple[Memory, State]:
         """What is attended to, and the state before the first symbol: the last attentional vector, and the parts of
@@ -236,7 +236,8 @@ class EncoderDecoderTarget(Target):
             for own in every:
                 with drawing(draw, inputs.device):
                     scores.append(functional_call(network, own, (inputs,)))
-        return torch.stack(scores)
+        # One network's scores, the largest values of all, are not copied.
+        return torch.stack(scores) if len(scores) > 1 else scores[0][None]
 
     @torch.no_grad()
     def translate(self, weights: Weights, source: Tensor, beam: Beam) -> Tensor:
