@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hyperevo.dynamic.products import every_step
+from hyperevo.dynamic.products import dtype_of_products, every_step
 from hyperevo.dynamic.updates import LSTMUpdate, RNNUpdate, State, check_count, input_weights, orthogonal, variant_named
 
 
@@ -225,8 +225,10 @@ class HyperCell(RecurrentCell):
     def _begin_scaling(self, sizes: Sequence[int]) -> Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
         """The function from t and W_z ĥ (B, 3 · gates · N_z) to d_h, d_x and b of all gates, (B, gates, H) each."""
         gates = self.update.gates
-        bias_z = F.pad(self.bias_z, (0, gates * self.embedding))
-        bias = self.bias.unflatten(0, (gates, 1, -1))
+        # In the products' precision: every change of it is an operation, and one more on the way back.
+        dtype = dtype_of_products(self.weight_d)
+        bias_z = F.pad(self.bias_z, (0, gates * self.embedding)).to(dtype)
+        bias = self.bias.unflatten(0, (gates, 1, -1)).to(dtype)
         # Stacks of matrices have the gates first.
         scale = every_step(self.weight_d.mT, sizes)
 

@@ -27,7 +27,7 @@ def every_step(weight: Tensor, sizes: Sequence[int]) -> Callable[[Tensor, int], 
     """
     if torch.compiler.is_compiling():  # Compilers take no autograd functions with a jvp.
         return lambda vector, step: vector @ weight.mT
-    own = weight.to(_dtype_of_products(weight))
+    own = weight.to(dtype_of_products(weight))
     gradients, vectors = _Gather.apply(own, sum(sizes))
     places = list(zip(gradients.split(sizes, -2), vectors.split(sizes, -2), strict=True))
     columns = own.detach().mT
@@ -36,8 +36,8 @@ def every_step(weight: Tensor, sizes: Sequence[int]) -> Callable[[Tensor, int], 
     return lambda vector, step: _Product.apply(vector.to(own.dtype), own, columns, *places[step])
 
 
-def _dtype_of_products(weight: Tensor) -> torch.dtype:
-    """Half precision of a float32 weight under autocast, else the weight's own."""
+def dtype_of_products(weight: Tensor) -> torch.dtype:
+    """dtype of a weight's products: half precision for float32 under autocast, else the weight's own."""
     device = weight.device.type
     if weight.dtype == torch.float32 and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)

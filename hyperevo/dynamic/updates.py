@@ -95,7 +95,7 @@ class LSTMUpdate(nn.Module):
 
     def forward(self, sums: Tensor, state: State) -> State:
         """Sums (B, 4, H) and (h, c) before → (h, c) after, (B, H) each."""
-        i, g, f, o = self.norm(sums).unbind(1)
+        i, g, f, o = self.norm(sums.to(state[1].dtype)).unbind(1)
         new = F.dropout(torch.tanh(g), self.recurrent_dropout, self.training)
         kept = torch.sigmoid(f + self.forget_bias if self.forget_bias else f)
         cell = kept * state[1] + torch.sigmoid(i) * new

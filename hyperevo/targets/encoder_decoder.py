@@ -114,7 +114,7 @@ class EncoderDecoder(nn.Module):
         rows, sizes = symbols.transpose(0, 1).flatten(0, 1), [len(symbols)] * symbols.shape[1]
         # What the first layer is fed is the last attentional vector; what the others are, the layer below.
         cells = [cell.begin(rows[:, :0] if number else rows, sizes) for number, cell in enumerate(self.decoder)]
-        combined, attend = every_step(self.combine.weight, sizes), attending(memory, len(sizes))
+        combined, attend, keys = every_step(self.combine.weight, sizes), attending(memory, len(sizes)), memory[1]
         dropped = self._dropped(rows.new_ones(len(rows), self.combine.out_features)).split(sizes)
 
         def step(t: int, state: State) -> tuple[Tensor, Tensor, State]:
@@ -124,8 +124,9 @@ class EncoderDecoder(nn.Module):
                 own = advance(t, tuple(parts[len(after) : len(after) + len(cell.state_sizes)]), values)
                 after += own
                 values = own[0]
-            shares, context = attend(values, t)
-            vector = torch.tanh(combined(torch.cat([values, context], 1), t) + self.combine.bias) * dropped[t]
+            hidden = values.to(keys.dtype)
+            shares, context = attend(hidden, t)
+            vector = torch.tanh(combined(torch.cat([hidden, context], 1), t) + self.combine.bias) * dropped[t]
             return vector, shares, (vector, *after)
 
         return step
