@@ -182,3 +182,11 @@ def test_dropout_is_drawn_from_its_seed():
     assert torch.equal(first, again) and torch.equal(first[0], first[1])
     assert not torch.equal(first, target.forward_dropping(weights, inputs, 8))
     assert torch.equal(target.forward(weights, inputs), target.forward(weights, inputs))
+
+
+def test_dropout_keeps_the_mean():
+    target, start = network_of("lstm", keep=0.75)
+    kept = target.loaded(start).train()._dropped(torch.ones(20_000))
+    assert set(kept.tolist()) == {0.0, float(torch.tensor(1.0) / 0.75)}
+    assert float(kept.mean()) == pytest.approx(1, abs=0.02)
+    assert target.loaded(start)._dropped(kept) is kept
