@@ -196,7 +196,7 @@ class HyperCell(RecurrentCell):
         heights = [len(self.weight_hh), len(weight_main)]
         scaling = self._begin_scaling(sizes)
         # So do both that read ĥ, where it is the same one.
-        narrow = [hyper.weight_hh] if self.variant.current else [hyper.weight_hh, self.weight_z]
+        narrow = (hyper.weight_hh,) if self.variant.current else (hyper.weight_hh, self.weight_z)
         hyper_read = every_step(torch.cat(narrow), sizes)
         embed = every_step(self.weight_z, sizes) if self.variant.current else None
 

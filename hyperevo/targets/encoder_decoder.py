@@ -34,9 +34,9 @@ from hyperevo.targets._beam import State, beam_search
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
-
 Memory = tuple[Tensor, Tensor, Tensor]
-"""What a decoder attends to: the encoder's outputs (N, S, 2 H), keys (N, S, H), and whether a symbol is there (N, S)."""
+"""Memory of a source, to which a decoder attends: outputs (N, S, 2 H) of the encoder, their keys (N, S, H), and whether
+a symbol is there (N, S)."""
 
 
 class Settings(ComponentSettings):
@@ -89,7 +89,7 @@ class EncoderDecoder(nn.Module):
         return F.pad(scores, (0, 0, 0, missing)) if missing else scores
 
     def read(self, source: Tensor) -> tuple[Memory, State]:
-        """What is attended to, and the state before the first symbol: the last attentional vector, and the parts of
+        """Memory of the source, and the state before the first symbol: the last attentional vector, and the parts of
         every layer's state."""
         source = source[:, : longest(source)]
         there = source != PADDING
@@ -102,7 +102,8 @@ class EncoderDecoder(nn.Module):
         parts = [part for cell, hidden in zip(self.decoder, first, strict=True)
                  for part in (hidden, *(hidden.new_zeros(len(hidden), size) for size in cell.state_sizes[1:]))]
         outputs = self._dropped(outputs)
-        return (outputs, self.attention(outputs), there), (mean.new_zeros(len(source), self.combine.out_features), *parts)
+        vector = mean.new_zeros(len(source), self.combine.out_features)
+        return (outputs, self.attention(outputs), there), (vector, *parts)
 
     def step(self, symbols: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor, State]:
         """Embedded symbols (N, size) and the state before → attentional vector, attention (N, S), and state after."""
@@ -138,11 +139,11 @@ class EncoderDecoder(nn.Module):
     def translate(self, source: Tensor, beam: Beam) -> Tensor:
         """Translations (N, steps) of sources (N, S)."""
         def step(symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-            memory, own = state[:3], state[3:]
-            vector, shares, after = self.step(self.embedding(symbols), memory, own)
+            outputs, keys, there, *own = state
+            vector, shares, after = self.step(self.embedding(symbols), (outputs, keys, there), tuple(own))
             scores = self.answers(vector).log_softmax(1)
             scores[:, PADDING] = -torch.inf
-            return scores, shares, (*memory, *after)
+            return scores, shares, (outputs, keys, there, *after)
 
         source = source[:, : longest(source)]
         memory, state = self.read(source)

@@ -1,9 +1,9 @@
 """Cross-entropy with label smoothing, whose gradient is made along with it, while a block of scores is in cache.
 
-    L = −1/n Σ_r ((1 − s) log p_r,w + s/K Σ_k log p_r,k)        ∂L/∂y_r = (p_r − (1 − s) δ_w − s/K) / n,   p = softmax(y)
+    L = −1/n Σ_r ((1 − s) log p_r,w + s/K Σ_k log p_r,k)        ∂L/∂y_r = (p_r − (1 − s) δ_w − s/K) / n
 
-over the n rows whose symbol is wanted. torch's own goes five times through all scores, and wants half precision copied
-to float32 before.
+over the n rows whose symbol w is wanted, with p = softmax(y) and smoothing s. torch's own goes five times through all
+scores, and wants half precision copied to float32 before.
 """
 
 import torch
