@@ -19,7 +19,7 @@ from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
 
 ROWS = {"lstm": "LSTM", "layernorm-lstm": "LSTM, layer norm", "hyperlstm": "HyperLSTM, layer norm"}
-RECIPE = ["threads=1", "search.precision=bfloat16", "run.rounds=12"]
+RECIPE = ["threads=1", "search.precision=bfloat16", "search.learning_rate=0.003", "run.rounds=12"]
 VARIANTS = {name: (f"translation-multi30k-{name}", RECIPE) for name in ROWS}
 BASELINE = "layernorm-lstm"
 TESTS = ("2016", "2017", "2018", "coco")
