@@ -1,6 +1,7 @@
 """Time of a training step of the three translation configs, whose networks have as many parameters each.
 
-    python benchmarks/translation.py [--steps 20] [--threads 1] [--json FILE]
+    python benchmarks/translation.py [--steps 20] [--threads 1] [--json FILE] [OVERRIDE ...]
+    python benchmarks/translation.py search.precision=bfloat16
 
 The configs take turns in one process, on the same sentences: Multi30k's, at HYPEREVO_DATA. A step goes from genes to
 the optimiser, as in a run. Seconds are the processor's; the ratio is the median of a step over the
@@ -44,12 +45,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     rows = {}
     for name in ROWS:
-        parts = compose(load_config(f"translation-multi30k-{name}", [f"threads={options.threads}"]).config)
+        overrides = [f"threads={options.threads}", *options.overrides]
+        parts = compose(load_config(f"translation-multi30k-{name}", overrides).config)
         rows[name] = Steps(parts, parts.search, 0)
     times = [seconds(rows, number) for number in range(WARM + options.steps)][WARM:]
     figures = {name: {"seconds": statistics.median(own[name] for own in times),
@@ -58,7 +61,8 @@ def main() -> None:
     for name, values in figures.items():
         print(f"{name:15}", "  ".join(f"{what} {value:.4g}" for what, value in values.items()))
     if options.json:
-        options.json.write_text(json.dumps({"steps": options.steps, "threads": options.threads, "load": os.getloadavg(),
+        options.json.write_text(json.dumps({"steps": options.steps, "threads": options.threads,
+                                            "overrides": options.overrides, "load": os.getloadavg(),
                                             "torch": torch.__version__, "configs": figures}, indent=1) + "\n")
 
 

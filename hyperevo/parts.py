@@ -76,6 +76,8 @@ class Task(ABC):
     """Layout of the inputs."""
     every_step: bool = False
     """True where outputs are wanted at every step, (P, N, steps, outputs), and not once, (P, N, outputs)."""
+    exact_outputs: bool = True
+    """True where `fitness` wants outputs in float32, and not as products in half precision give them."""
     without_gradient: str = ""
     """Line with which a search that follows a gradient is refused; empty where fitness has one with respect to the
     outputs."""

@@ -19,7 +19,8 @@ from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import finished
 
 ROWS = {"lstm": "LSTM", "layernorm-lstm": "LSTM, layer norm", "hyperlstm": "HyperLSTM, layer norm"}
-VARIANTS = {name: (f"translation-multi30k-{name}", ["threads=1"]) for name in ROWS}
+RECIPE = ["threads=1", "search.precision=bfloat16", "search.learning_rate=0.003", "run.rounds=12"]
+VARIANTS = {name: (f"translation-multi30k-{name}", RECIPE) for name in ROWS}
 BASELINE = "layernorm-lstm"
 TESTS = ("2016", "2017", "2018", "coco")
 MEASURES = ("bleu_tokens", "bleu", "chrf", "log_perplexity")

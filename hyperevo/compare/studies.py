@@ -55,10 +55,10 @@ def result(name: str, seed: int, folder: Path, variants: Variants,
 
 def record(options: argparse.Namespace, variants: Variants, table: Path, columns: Sequence[str],
            spread: Callable[[Result], Result] = dict, observe: Callable[[Round], object] = lambda _: None) -> None:
-    """Run every name with every seed, and keep the table up to date after each; `spread` makes a row's columns of a
-    result."""
-    for name in options.names:
-        for seed in range(options.seeds):
+    """Run every name with every seed, the first seed of all names first, and keep the table up to date after each;
+    `spread` makes a row's columns of a result."""
+    for seed in range(options.seeds):
+        for name in options.names:
             row = spread(result(name, seed, options.runs / f"{name}-{seed}", variants, observe))
             add_rows(table, columns, {(name, seed): row})
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hyperevo.dynamic.products import every_step
+from hyperevo.dynamic.products import dtype_of_products, every_step
 from hyperevo.dynamic.updates import LSTMUpdate, RNNUpdate, State, check_count, input_weights, orthogonal, variant_named
 
 
@@ -194,17 +194,22 @@ class HyperCell(RecurrentCell):
         feed = every_step(torch.cat([weight_fed, hyper_fed]), sizes) \
             if weight_fed is not None and hyper_fed is not None else None
         heights = [len(self.weight_hh), len(weight_main)]
-        hyper_recurrent, scaling = every_step(hyper.weight_hh, sizes), self._begin_scaling(sizes)
+        scaling = self._begin_scaling(sizes)
+        # So do both that read ĥ, where it is the same one.
+        narrow = (hyper.weight_hh,) if self.variant.current else (hyper.weight_hh, self.weight_z)
+        hyper_read = every_step(torch.cat(narrow), sizes)
+        embed = every_step(self.weight_z, sizes) if self.variant.current else None
 
         def step(t: int, state: State, fed: Tensor | None = None) -> State:
             main, before, input = state[:parts], state[parts:], inputs[t]
             product, hyper_product = read(main[0], t).split(heights, 1)
-            hyper_sums = hyper_inputs[t] + hyper_product + hyper_recurrent(before[0], t)
+            hyper_recurrent, *known = hyper_read(before[0], t).split([len(own) for own in narrow], 1)
+            hyper_sums = hyper_inputs[t] + hyper_product + hyper_recurrent
             if feed is not None and fed is not None:
                 fed_product, hyper_fed_product = feed(fed, t).split(heights, 1)
                 input, hyper_sums = input + fed_product.unflatten(1, (gates, -1)), hyper_sums + hyper_fed_product
             after = hyper.update(hyper_sums.unflatten(1, (gates, -1)), before)
-            d_h, d_x, b = scaling(t, (after if self.variant.current else before)[0])
+            d_h, d_x, b = scaling(t, known[0] if embed is None else embed(after[0], t))
             # A result has its first factor's memory layout, and that of d_h and d_x is not the one gates are read in.
             sums = product.unflatten(1, (gates, -1)) * d_h + input * d_x + b
             return self.update(sums, main) + after
@@ -218,18 +223,19 @@ class HyperCell(RecurrentCell):
         return self.hyper.weight_ih.split([self.input_size, self.hidden_size], 1)[::-1]
 
     def _begin_scaling(self, sizes: Sequence[int]) -> Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """The function from t and ĥ (B, Ĥ) to d_h, d_x and b of all gates, (B, gates, H) each."""
+        """The function from t and W_z ĥ (B, 3 · gates · N_z) to d_h, d_x and b of all gates, (B, gates, H) each."""
         gates = self.update.gates
-        embed, bias_z = every_step(self.weight_z, sizes), F.pad(self.bias_z, (0, gates * self.embedding))
-        # Batched products have the gates first.
-        weight_h, weight_x, weight_b = self.weight_d.split(gates)
-        bias = self.bias.unflatten(0, (gates, 1, -1))
+        # In the products' precision: every change of it is an operation, and one more on the way back.
+        dtype = dtype_of_products(self.weight_d)
+        bias_z = F.pad(self.bias_z, (0, gates * self.embedding)).to(dtype)
+        bias = self.bias.unflatten(0, (gates, 1, -1)).to(dtype)
+        # Stacks of matrices have the gates first.
+        scale = every_step(self.weight_d.mT, sizes)
 
-        def scaling(t: int, hyper_hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            z = embed(hyper_hidden, t) + bias_z
-            z_h, z_x, z_b = z.unflatten(1, (3, gates, -1)).permute(1, 2, 0, 3)
-            d_h, d_x, b = torch.bmm(z_h, weight_h), torch.bmm(z_x, weight_x), torch.baddbmm(bias, z_b, weight_b)
-            return d_h.transpose(0, 1), d_x.transpose(0, 1), b.transpose(0, 1)
+        def scaling(t: int, product: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            z = (product + bias_z).unflatten(1, (3 * gates, -1)).transpose(0, 1)
+            d_h, d_x, b = scale(z, t).split(gates)
+            return d_h.transpose(0, 1), d_x.transpose(0, 1), (b + bias).transpose(0, 1)
 
         return scaling
 

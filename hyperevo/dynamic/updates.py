@@ -63,7 +63,7 @@ class GateNorm(nn.Module):
 
     def forward(self, sums: Tensor) -> Tensor:
         """Sums (B, gates, H) → the same shape, normalised along H."""
-        return F.layer_norm(sums, sums.shape[-1:], eps=self.epsilon) * self.gain + self.offset
+        return torch.addcmul(self.offset, F.layer_norm(sums, sums.shape[-1:], eps=self.epsilon), self.gain)
 
     def extra_repr(self) -> str:
         """Gates, units and ε."""
@@ -95,9 +95,10 @@ class LSTMUpdate(nn.Module):
 
     def forward(self, sums: Tensor, state: State) -> State:
         """Sums (B, 4, H) and (h, c) before → (h, c) after, (B, H) each."""
-        i, g, f, o = self.norm(sums).unbind(1)
+        i, g, f, o = self.norm(sums.to(state[1].dtype)).unbind(1)
         new = F.dropout(torch.tanh(g), self.recurrent_dropout, self.training)
-        cell = torch.sigmoid(f + self.forget_bias) * state[1] + torch.sigmoid(i) * new
+        kept = torch.sigmoid(f + self.forget_bias if self.forget_bias else f)
+        cell = kept * state[1] + torch.sigmoid(i) * new
         return torch.sigmoid(o) * torch.tanh(self.cell_norm(cell)), cell
 
     def extra_repr(self) -> str:

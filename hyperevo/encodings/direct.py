@@ -62,7 +62,8 @@ class DirectEncoding(Encoding):
         if isinstance(genotypes, Neighbours):
             return self._express_neighbours(genotypes)
         genotypes = as_genes(genotypes)
-        parts = self._split(resident(genotypes, self.device) * self.settings.scale)
+        values = resident(genotypes, self.device)
+        parts = self._split(values if self.settings.scale == 1 else values * self.settings.scale)
         return Weights({name: part.reshape(len(genotypes), *self.geometry[name].shape)
                         for name, part in parts.items()})
 

@@ -76,7 +76,8 @@ def differentiable_fitness(encoding: Encoding, target: Target, task: Task, loss:
             fitting, (inputs, wanted) = fitting_half(target, (inputs, wanted))
             weights = calibrated(target, encoding.express(genotypes), fitting)
             outputs = target.forward(weights, inputs) if carried is None else carried.outputs(target, weights, inputs)
-        return task.fitness(outputs.float(), wanted) - loss.generated_decay / 2 * _squares(weights, decayed)
+        outputs = outputs.float() if task.exact_outputs else outputs
+        return task.fitness(outputs, wanted) - loss.generated_decay / 2 * _squares(weights, decayed)
 
     return torch.compile(fitness, dynamic=False) if loss.compile else fitness
 

@@ -41,11 +41,11 @@ def draw_strokes(network: SequenceNetwork, drawings: int, length: int, bias: flo
 def attended(network: EncoderDecoder, source: Tensor, written: Tensor) -> tuple[Tensor, Tensor | None]:
     """Attention (steps, source symbols) with which a network writes symbols (steps,) for a source (symbols,), and the
     change (steps, gates) of the last decoder layer's hidden-to-gate matrices; None where weights stay as they are."""
-    state, shares, seen = network.read(source[None]), [], []
+    (memory, state), shares, seen = network.read(source[None]), [], []
     cell = network.decoder[-1]
     for symbol in [BEGIN, *written[:-1].tolist()]:
         seen.append(state[-len(cell.state_sizes) :])
-        _, share, state = network.step(network.embedding(torch.tensor([symbol])), state)
+        _, share, state = network.step(network.embedding(torch.tensor([symbol])), memory, state)
         shares.append(share[0])
     if not isinstance(cell, HyperLSTMCell):
         return torch.stack(shares), None

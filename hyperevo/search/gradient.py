@@ -80,16 +80,15 @@ class Settings(StartSettings):
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": lambda genes, settings, **options: torch.optim.Adam(
-        genes, settings.learning_rate, weight_decay=settings.weight_decay, **options),
+        genes, settings.learning_rate, weight_decay=settings.weight_decay, fused=True, **options),
     "adamw": lambda genes, settings, **options: torch.optim.AdamW(
-        genes, settings.learning_rate, weight_decay=settings.weight_decay, **options),
+        genes, settings.learning_rate, weight_decay=settings.weight_decay, fused=True, **options),
     "sgd": lambda genes, settings, **options: torch.optim.SGD(
         genes, settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay, **options),
+        weight_decay=settings.weight_decay, fused=True, **options),
 }
 
-CAPTURABLE: dict[str, dict[str, bool]] = {"adam": {"fused": True, "capturable": True},
-                                          "adamw": {"fused": True, "capturable": True}, "sgd": {"fused": True}}
+CAPTURABLE: dict[str, dict[str, bool]] = {"adam": {"capturable": True}, "adamw": {"capturable": True}, "sgd": {}}
 """Options with which an optimiser reads learning rate and count of steps from tensors."""
 
 WARM_UP = 0.3

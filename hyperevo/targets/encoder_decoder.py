@@ -34,6 +34,10 @@ from hyperevo.targets._beam import State, beam_search
 from hyperevo.targets._lent import Lent
 from hyperevo.weights import Weights
 
+Memory = tuple[Tensor, Tensor, Tensor]
+"""Memory of a source, to which a decoder attends: outputs (N, S, 2 H) of the encoder, their keys (N, S, H), and whether
+a symbol is there (N, S)."""
+
 
 class Settings(ComponentSettings):
     """Options of the encoder and the decoder."""
@@ -61,7 +65,7 @@ class EncoderDecoder(nn.Module):
     def __init__(self, settings: Settings, symbols: int):
         super().__init__()
         size, hidden = settings.embedding, settings.hidden
-        self.drop = 1 - settings.keep
+        self.keep = settings.keep
         self.embedding = nn.Embedding(symbols, size)
         nn.init.normal_(self.embedding.weight, std=size**-0.5)
         self.encoder: Any = _layers(settings, size, settings.layers, bidirectional=True)
@@ -76,17 +80,17 @@ class EncoderDecoder(nn.Module):
         """Sources and their translations as far as they are written (N, 2, L) → scores (N, L, symbols) of what comes
         next."""
         written = pairs[:, 1, : longest(pairs[:, 1])]
-        state, vectors = self.read(pairs[:, 0]), []
-        step = self.writer(self._dropped(self.embedding(written)))
+        memory, state = self.read(pairs[:, 0])
+        step, vectors = self.writer(self._dropped(self.embedding(written)), memory), []
         for t in range(written.shape[1]):
             vector, _, state = step(t, state)
             vectors.append(vector)
-        scores = self.answers(torch.stack(vectors, 1))
-        return F.pad(scores, (0, 0, 0, pairs.shape[2] - scores.shape[1]))
+        scores, missing = self.answers(torch.stack(vectors, 1)), pairs.shape[2] - written.shape[1]
+        return F.pad(scores, (0, 0, 0, missing)) if missing else scores
 
-    def read(self, source: Tensor) -> State:
-        """State before the first symbol: what is attended to, its keys and whether it is there, the last attentional
-        vector, and the parts of every layer's state."""
+    def read(self, source: Tensor) -> tuple[Memory, State]:
+        """Memory of the source, and the state before the first symbol: the last attentional vector, and the parts of
+        every layer's state."""
         source = source[:, : longest(source)]
         there = source != PADDING
         lengths = there.sum(1).clamp(min=1).cpu()
@@ -98,32 +102,33 @@ class EncoderDecoder(nn.Module):
         parts = [part for cell, hidden in zip(self.decoder, first, strict=True)
                  for part in (hidden, *(hidden.new_zeros(len(hidden), size) for size in cell.state_sizes[1:]))]
         outputs = self._dropped(outputs)
-        return (outputs, self.attention(outputs), there, mean.new_zeros(len(source), self.embedding.embedding_dim),
-                *parts)
+        vector = mean.new_zeros(len(source), self.combine.out_features)
+        return (outputs, self.attention(outputs), there), (vector, *parts)
 
-    def step(self, symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    def step(self, symbols: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor, State]:
         """Embedded symbols (N, size) and the state before → attentional vector, attention (N, S), and state after."""
-        return self.writer(symbols[:, None])(0, state)
+        return self.writer(symbols[:, None], memory)(0, state)
 
-    def writer(self, symbols: Tensor) -> Callable[[int, State], tuple[Tensor, Tensor, State]]:
-        """Function from t and the state before it to the results of `step`, for embedded symbols (N, T, size). Products
-        with all symbols are computed here, at once."""
+    def writer(self, symbols: Tensor, memory: Memory) -> Callable[[int, State], tuple[Tensor, Tensor, State]]:
+        """Function from t and the state before it to the results of `step`, for embedded symbols (N, T, size). What is
+        known of all steps is computed here, at once: products with symbols, and the draws of dropout."""
         rows, sizes = symbols.transpose(0, 1).flatten(0, 1), [len(symbols)] * symbols.shape[1]
         # What the first layer is fed is the last attentional vector; what the others are, the layer below.
         cells = [cell.begin(rows[:, :0] if number else rows, sizes) for number, cell in enumerate(self.decoder)]
-        combined = every_step(self.combine.weight, sizes)
+        combined, attend, keys = every_step(self.combine.weight, sizes), attending(memory, len(sizes)), memory[1]
+        dropped = self._dropped(rows.new_ones(len(rows), self.combine.out_features)).split(sizes)
 
         def step(t: int, state: State) -> tuple[Tensor, Tensor, State]:
-            outputs, keys, there, values, *parts = state
+            values, *parts = state
             after = list[Tensor]()
             for cell, advance in zip(self.decoder, cells, strict=True):
                 own = advance(t, tuple(parts[len(after) : len(after) + len(cell.state_sizes)]), values)
                 after += own
                 values = own[0]
-            shares = torch.bmm(keys, values[..., None])[..., 0].masked_fill(~there, -torch.inf).softmax(1)
-            context = torch.bmm(shares[:, None], outputs)[:, 0]
-            vector = self._dropped(torch.tanh(combined(torch.cat([values, context], 1), t) + self.combine.bias))
-            return vector, shares, (outputs, keys, there, vector, *after)
+            hidden = values.to(keys.dtype)
+            shares, context = attend(hidden, t)
+            vector = torch.tanh(combined(torch.cat([hidden, context], 1), t) + self.combine.bias) * dropped[t]
+            return vector, shares, (vector, *after)
 
         return step
 
@@ -134,16 +139,33 @@ class EncoderDecoder(nn.Module):
     def translate(self, source: Tensor, beam: Beam) -> Tensor:
         """Translations (N, steps) of sources (N, S)."""
         def step(symbols: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-            vector, shares, after = self.step(self.embedding(symbols), state)
+            outputs, keys, there, *own = state
+            vector, shares, after = self.step(self.embedding(symbols), (outputs, keys, there), tuple(own))
             scores = self.answers(vector).log_softmax(1)
             scores[:, PADDING] = -torch.inf
-            return scores, shares, after
+            return scores, shares, (outputs, keys, there, *after)
 
         source = source[:, : longest(source)]
-        return beam_search(step, self.read(source), source, beam)
+        memory, state = self.read(source)
+        return beam_search(step, (*memory, *state), source, beam)
 
     def _dropped(self, values: Tensor) -> Tensor:
-        return F.dropout(values, self.drop, self.training)
+        if not self.training or self.keep == 1:
+            return values
+        # A CPU takes four times as long for torch's own dropout as for uniform numbers.
+        return values * (torch.rand(values.shape, device=values.device) < self.keep) / self.keep
+
+
+def attending(memory: Memory, steps: int) -> Callable[[Tensor, int], tuple[Tensor, Tensor]]:
+    """Function from h_t (N, H) and t to attention (N, S) and context (N, 2 H), for so many steps."""
+    outputs, keys, there = memory
+    scores, context = every_step(keys, [1] * steps), every_step(outputs.mT, [1] * steps)
+
+    def attend(hidden: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        shares = scores(hidden[:, None], t).masked_fill(~there[:, None], -torch.inf).softmax(2)
+        return shares[:, 0], context(shares, t)[:, 0]
+
+    return attend
 
 
 def longest(symbols: Tensor) -> int:
@@ -216,7 +238,8 @@ class EncoderDecoderTarget(Target):
             for own in every:
                 with drawing(draw, inputs.device):
                     scores.append(functional_call(network, own, (inputs,)))
-        return torch.stack(scores)
+        # One network's scores, the largest values of all, are not copied.
+        return torch.stack(scores) if len(scores) > 1 else scores[0][None]
 
     @torch.no_grad()
     def translate(self, weights: Weights, source: Tensor, beam: Beam) -> Tensor:

@@ -34,6 +34,7 @@ from hyperevo.measure import BLEU
 from hyperevo.parts import Batch, Target, Task
 from hyperevo.randomness import generator_for
 from hyperevo.tasks._bleu import scores_of
+from hyperevo.tasks._smoothed_cross_entropy import smoothed_cross_entropy
 from hyperevo.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Translation(Task):
     examples = "sentences"
     form = "pairs"
     every_step = True
+    exact_outputs = False
 
     def __init__(self, settings: Settings, data: PairData, device: torch.device | str = "cpu"):
         self.settings, self.data_name, self.device = settings, data.name, torch.device(device)
@@ -121,7 +123,7 @@ class Translation(Task):
         self._train = [pair for pair in self._encoded(data.train) if max(map(len, pair)) < settings.longest]
         if not self._train:
             raise ValueError(f"task.longest: no sentence of {data.name} has at most {settings.longest} sub-words")
-        self._lengths = torch.tensor([len(source) + len(target) for source, target in self._train])
+        self._lengths = torch.tensor([max(len(source), len(target)) for source, target in self._train])
         self.validation = self._batch(self._encoded(data.validation), settings.longest)
 
     def _encoded(self, pairs: Pairs) -> list[tuple[list[int], list[int]]]:
@@ -181,8 +183,8 @@ class Translation(Task):
         cross-entropy in nats, with label smoothing; of translations, BLEU."""
         if outputs.dim() == 3:
             return self.score(outputs, wanted)
-        losses = [cross_entropy(own.flatten(0, 1), wanted.flatten(), ignore_index=PADDING,
-                                label_smoothing=self.settings.smoothing) for own in outputs]
+        losses = [smoothed_cross_entropy(own.flatten(0, 1), wanted.flatten(), PADDING, self.settings.smoothing)
+                  for own in outputs]
         return -torch.stack(losses)
 
     def score(self, outputs: Tensor, wanted: Tensor) -> Tensor:

@@ -78,3 +78,27 @@ def test_a_frozen_weight_still_passes_gradients_on(weight):
     first = start()
     recur(weight.detach(), first).sum().backward()
     assert weight.grad is None and first.grad.abs().min() > 0
+
+
+def test_stacks_of_matrices_have_gradients_of_their_own(weight):
+    stack, sizes = torch.stack([weight.detach(), weight.detach().mT]).requires_grad_(), [3, 3, 3]
+    first = torch.stack([start().detach(), 2 * start().detach()]).requires_grad_()
+    own = recur(stack, first, sizes=sizes)
+    usual = recur(stack, first, lambda vector, t: vector @ stack.mT, sizes)
+    torch.testing.assert_close(own, usual)
+    for mine, theirs in zip(torch.autograd.grad(own.square().sum(), (stack, first)),
+                            torch.autograd.grad(usual.square().sum(), (stack, first)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-14, rtol=1e-12)
+
+
+def test_a_weight_is_cast_once_under_autocast(weight):
+    single, first = weight.detach().float().requires_grad_(), start().detach().float()
+    with torch.autocast("cpu", torch.bfloat16), torch.profiler.profile(record_shapes=True) as profile:
+        output = recur(single, first)
+    casts = [event.count for event in profile.key_averages(group_by_input_shape=True)
+             if event.key == "aten::_to_copy" and event.input_shapes[0] == [4, 4]]
+    assert casts == [1]
+    gradient, = torch.autograd.grad(output.square().sum(), single)
+    exact, = torch.autograd.grad(recur(single, first).square().sum(), single)
+    assert gradient.dtype == torch.float32
+    torch.testing.assert_close(gradient, exact, atol=0.05, rtol=0.05)

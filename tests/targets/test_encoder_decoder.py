@@ -101,9 +101,9 @@ def test_the_gradient_of_the_cost_equals_that_of_sentences_one_by_one(layer):
 def test_scores_of_a_sentence_equal_those_of_its_symbols_one_by_one(layer):
     target, start = network_of(layer, layers=2)
     network, inputs = target.loaded(start).double(), pairs(4)
-    state, scores = network.read(inputs[:, 0]), network(inputs)
+    (memory, state), scores = network.read(inputs[:, 0]), network(inputs)
     for place, symbols in enumerate(network.embedding(inputs[:, 1, :longest(inputs[:, 1])]).unbind(1)):
-        vector, _, state = network.step(symbols, state)
+        vector, _, state = network.step(symbols, memory, state)
         assert torch.allclose(scores[:, place], network.answers(vector), rtol=0, atol=1e-10)
 
 
@@ -182,3 +182,11 @@ def test_dropout_is_drawn_from_its_seed():
     assert torch.equal(first, again) and torch.equal(first[0], first[1])
     assert not torch.equal(first, target.forward_dropping(weights, inputs, 8))
     assert torch.equal(target.forward(weights, inputs), target.forward(weights, inputs))
+
+
+def test_dropout_keeps_the_mean():
+    target, start = network_of("lstm", keep=0.75)
+    kept = target.loaded(start).train()._dropped(torch.ones(20_000))
+    assert set(kept.tolist()) == {0.0, float(torch.tensor(1.0) / 0.75)}
+    assert float(kept.mean()) == pytest.approx(1, abs=0.02)
+    assert target.loaded(start)._dropped(kept) is kept
