@@ -130,20 +130,22 @@ class _Players:
 
     def _play_in_arrays(self, environment: Any, target: Target, steps: int) -> bool:
         """Take so many steps by numpy, where the environment and the target can; True where they were taken."""
-        advance = vars(environment).get("advance")
+        mover = vars(environment).get("mover")
         networks = target.in_arrays(self.weights, self.memory) \
-            if advance is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
-        if advance is None or networks is None:
+            if mover is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
+        if mover is None or networks is None:
             return False
-        values = self.state.movedim(-1, 0).numpy()
-        returns, taken, running = self.returns.numpy(), self.steps.numpy(), self.running.numpy()
+        values = self.state.movedim(-1, 0).numpy().copy()
+        move, running = mover(values), self.running.numpy() > 0
+        taken = np.zeros(running.shape, np.uint8 if steps < 256 else np.int32)
         with np.errstate(all="ignore"):  # as torch computes
             for _ in range(steps):
-                values, reward, over = advance(values, networks(values))
-                returns += reward * running
-                taken += running
-                np.copyto(running, 0, where=over)
+                np.add(taken, running.view(np.uint8), taken)
+                np.greater(running, move(networks(values)), running)  # and not over
         self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
+        self.running.copy_(torch.from_numpy(running))
+        self.returns += torch.from_numpy(taken)
+        self.steps += torch.from_numpy(taken)
         return True
 
     def results(self) -> tuple[Tensor, Tensor, Tensor]:

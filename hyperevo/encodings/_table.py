@@ -347,39 +347,33 @@ def _joined(parts: Sequence[Layout]) -> Layout:
 
 # Copies
 
-ODD = np.int64(0x5851F42D4C957F2D)
-"""Factor that spreads numbers over all bits; products wrap around."""
-
-
 def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
     """Graphs without repetitions, numbers and all, and the index of each of the population among them."""
-    layout, starts = graphs.table.layout, graphs.table.layout.starts
-    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links),
-                      *(_as_integers(numbers) for numbers in (graphs.table.biases, graphs.table.responses))], axis=1)
-    links = np.stack([layout.sources, _as_integers(graphs.table.weights)], axis=1)
-    signatures = _signatures(nodes, starts) ^ (_signatures(links, layout.first_links[starts]) * 3)
-    _, kind, held = np.unique(signatures, return_inverse=True, return_counts=True)
+    table, layout = graphs.table, graphs.table.layout
+    starts, ends = layout.starts, layout.first_links[layout.starts]
+    biases, weights = _as_integers(table.biases), _as_integers(table.weights)
+    _, kind, held = np.unique(3 * _sums(biases, starts) + _sums(weights, ends), return_inverse=True, return_counts=True)
     if len(held) == len(graphs):
         return graphs, list(range(len(graphs)))
-    # Graphs of different signatures differ; only others are compared in whole.
+    # Graphs of different sums differ; only others are compared in whole.
+    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links), biases,
+                      _as_integers(table.responses)], axis=1)
+    links = np.stack([layout.sources, weights], axis=1)
     first: dict[int | tuple[bytes, bytes, bytes], int] = {}
-    edges = zip(kind.tolist(), (held[kind] == 1).tolist(), _pairwise(starts), _pairwise(layout.first_links[starts]),
-                layout.outputs, strict=True)
-    places = [first.setdefault(number if alone else (nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(),
+    edges = zip(kind.tolist(), (held[kind] == 1).tolist(), _pairwise(starts), _pairwise(ends), layout.outputs,
+                strict=True)
+    places = [first.setdefault(number if alone else (nodes[slice(*own)].tobytes(), links[slice(*leading)].tobytes(),
                                                      outputs.tobytes()), len(first))
-              for number, alone, own, ends, outputs in edges]
+              for number, alone, own, leading, outputs in edges]
     if len(first) == len(graphs):
         return graphs, places
     order = {place: number for number, place in reversed([*enumerate(places)])}
     return [graphs[order[place]] for place in range(len(first))], places
 
 
-def _signatures(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """A number for each graph's rows of integers (rows, columns), between its edges; alike for equal ones."""
-    places = np.arange(len(values)) - np.repeat(edges[:-1], np.diff(edges))
-    mixed = (values * ODD ** np.arange(1, values.shape[1] + 1)).sum(1)
-    mixed = (mixed ^ (mixed >> 29)) * (ODD + 2 * places)
-    return np.diff(np.concatenate([[0], np.cumsum(mixed)])[edges])
+def _sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Sum of each graph's integers, between its edges; they wrap around."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[edges])
 
 
 def _as_integers(numbers: Tensor) -> np.ndarray:

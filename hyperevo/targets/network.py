@@ -179,7 +179,7 @@ class ActingNetworks:
         self._inputs[:] = observations
         for operation in self._operations:
             operation()
-        self._values.take(self._places, 0, self._outputs, "clip")
+        self._values.take(self._places, 0, self._outputs, "wrap")
         return self._outputs.reshape(-1, *self._inputs.shape[1:])
 
     def memory(self) -> Tensor:

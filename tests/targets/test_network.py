@@ -233,14 +233,20 @@ def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(
             assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
 
 
-@pytest.mark.parametrize("odd", [_table.ODD, np.int64(0)])  # at 0 all graphs look alike until they are compared
-def test_equal_graphs_are_found_numbers_and_all(odd, monkeypatch):
-    monkeypatch.setattr(_table, "ODD", odd)
+def test_equal_graphs_are_found_numbers_and_all():
     made, config = genomes(False)
-    moved = copy.deepcopy(made[7])
-    next(iter(moved.nodes.values())).bias += 1e-12
-    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], made[9]], config.genome_config))
-    assert places == [0, 1, 2, 3, 1, 4, 0, 5] and len(own) == 6
+
+    def changed(key, value):
+        own = copy.deepcopy(made[7])
+        setattr(next(iter(own.nodes.values())), key, value)
+        return own
+
+    moved = changed("bias", next(iter(made[7].nodes.values())).bias + 1e-12)
+    # Alike in weights and biases, unlike in all else.
+    unlike = changed("response", 0.5), changed("activation", "hat")
+    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], *unlike, made[9]],
+                                                config.genome_config))
+    assert places == [0, 1, 2, 3, 1, 4, 0, 5, 6, 7] and len(own) == 8
     graphs = tabled_graphs(made[5:9], config.genome_config)
     assert _table.distinct(graphs) == (graphs, [0, 1, 2, 3])
 
