@@ -135,12 +135,12 @@ class _Players:
             if mover is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
         if mover is None or networks is None:
             return False
-        values = self.state.movedim(-1, 0).numpy().copy()
-        move, running = mover(values), self.running.numpy() > 0
+        values, running = self.state.movedim(-1, 0).numpy().copy(), self.running.numpy() > 0
+        move, counted = mover(values), running.view(np.uint8)
         taken = np.zeros(running.shape, np.uint8 if steps < 256 else np.int32)
         with np.errstate(all="ignore"):  # as torch computes
             for _ in range(steps):
-                np.add(taken, running.view(np.uint8), taken)
+                np.add(taken, counted, taken)
                 np.greater(running, move(networks(values)), running)  # and not over
         self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
         self.running.copy_(torch.from_numpy(running))

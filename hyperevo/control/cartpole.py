@@ -63,38 +63,42 @@ def mover(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Function that takes a step of `values` (4, …), in their place, by networks' outputs (2, …), and gives the mask of
     episodes that are over, valid until the next step.
 
-    Forces are divided by m l / (M + m), so that fewer operations are left of the formulas above.
+    Forces are divided by m l / (M + m), and accelerations are those of a step, so that fewer operations are left of the
+    formulas above.
     """
-    pushed, pull, gravity, inertia, seconds, reach, furthest, steepest = _scalars(values.dtype)
+    pushed, pull, gravity, inertia, seconds, lever, furthest, steepest = _scalars(values.dtype)
     place, speed, angle, turn = values
     sine, cosine, push, bend, product = np.empty((5, *place.shape), values.dtype)
     right, over = np.empty((2, *place.shape), bool)
     moved = np.empty_like(values)
+    _, run, _, swing = moved
+    add, subtract, multiply, greater = np.add, np.subtract, np.multiply, np.greater  # found in half the time
 
     def move(outputs: np.ndarray) -> np.ndarray:
         np.sin(angle, sine)
         np.cos(angle, cosine)
-        np.greater(outputs[1], outputs[0], right)
-        np.multiply(right, pushed, push)
-        np.subtract(push, pull, push)
-        np.multiply(turn, turn, product)
-        np.multiply(product, sine, product)
-        np.add(push, product, push)
-        np.multiply(sine, gravity, bend)
-        np.multiply(push, cosine, product)
-        np.subtract(bend, product, bend)
-        np.multiply(cosine, cosine, product)
-        np.subtract(inertia, product, product)
+        multiply(values, seconds, moved)
+        greater(outputs[1], outputs[0], right)
+        multiply(right, pushed, push)
+        subtract(push, pull, push)
+        multiply(swing, turn, product)
+        multiply(product, sine, product)
+        add(push, product, push)
+        multiply(sine, gravity, bend)
+        multiply(push, cosine, product)
+        subtract(bend, product, bend)
+        multiply(cosine, cosine, product)
+        subtract(inertia, product, product)
         np.divide(bend, product, bend)
-        np.multiply(bend, cosine, product)
-        np.subtract(push, product, push)
-        np.multiply(push, reach, push)
-        np.multiply(bend, seconds, bend)
-        np.multiply(values, seconds, moved)
-        for own, change in ((place, moved[1]), (speed, push), (angle, moved[3]), (turn, bend)):
-            np.add(own, change, own)
-        np.greater(np.abs(place, product), furthest, right)
-        np.greater(np.abs(angle, product), steepest, over)
+        multiply(bend, cosine, product)
+        subtract(push, product, push)
+        multiply(push, lever, push)
+        add(place, run, place)
+        add(speed, push, speed)
+        add(angle, swing, angle)
+        add(turn, bend, turn)
+        greater(np.abs(place, product), furthest, right)
+        greater(np.abs(angle, product), steepest, over)
         return np.logical_or(right, over, over)
 
     return move
@@ -103,9 +107,9 @@ def mover(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 def _scalars(dtype: np.dtype) -> tuple[np.ndarray, ...]:
     """Scalars of `mover`, as arrays: numpy takes them in half the time of numbers."""
     lever = POLE * HALF_LENGTH / (CART + POLE)
-    pull = FORCE / (CART + POLE) / lever
-    return tuple(np.array(value, dtype) for value in (2 * pull, pull, GRAVITY / lever, 4 / 3 * HALF_LENGTH / lever,
-                                                      SECONDS, lever * SECONDS, LIMITS[0], LIMITS[2]))
+    pull = FORCE / (CART + POLE) / lever * SECONDS
+    return tuple(np.array(value, dtype) for value in (
+        2 * pull, pull, GRAVITY / lever * SECONDS, 4 / 3 * HALF_LENGTH / lever, SECONDS, lever, LIMITS[0], LIMITS[2]))
 
 
 def sketch(state: Tensor) -> Sketch:

@@ -286,10 +286,13 @@ def _weighted_sum(group: Group, weights: Tensor, rows: Tensor, total: Tensor) ->
     if not is_array(rows) or links.numel() >= FEW_ARRAY_VALUES:
         return [partial(torch.index_select, values, 0, group.sources, out=read), partial(links.mul_, weights),
                 partial(torch.sum, stacked, 0, out=total.view(-1))]
-    own = read.numpy()
+    # The last link of every node is its bias, which stays what it is here.
+    inner = len(group.sources) - (group.stop - group.start)
+    links[inner:] = weights[inner:]
+    own, factors = read[:inner].numpy(), weights[:inner].view(-1) if columns == 1 else weights[:inner]
     # All indices are valid: "wrap" only keeps numpy from looking, and is faster than "clip".
-    return [partial(values.numpy().take, group.sources.numpy(), 0, own, "wrap"),
-            partial(np.multiply, own, (weights.view(-1) if columns == 1 else weights).numpy(), own),
+    return [partial(values.numpy().take, group.sources[:inner].numpy(), 0, own, "wrap"),
+            partial(np.multiply, own, factors.numpy(), own),
             partial(np.add.reduce, stacked.numpy(), 0, None, total.view(-1).numpy())]
 
 

@@ -17,6 +17,7 @@ Parameters of P networks of at most N nodes and L links, padded with -1 and 0:
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 from weakref import ref
 
@@ -171,16 +172,19 @@ class ActingNetworks:
         self._operations = operations_of(structure, numbers, self._rows)
         self._values, self._places = self._rows.numpy(), structure.outputs.numpy()
         self._inputs = self._values[: structure.before - 2].reshape(structure.inputs, structure.networks, episodes)
-        self._outputs = np.empty((len(self._places), episodes), dtype=self._values.dtype)
+        outputs = np.empty((len(self._places), episodes), dtype=self._values.dtype)
+        self._outputs = outputs.reshape(-1, *self._inputs.shape[1:])
+        # One column is gathered in two thirds of the time from flat values.
+        read, written = (self._values, outputs) if episodes != 1 else (self._values.reshape(-1), outputs.reshape(-1))
+        self._operations = *self._operations, partial(read.take, self._places, 0, written, "wrap")
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """Outputs (outputs, P, N) for observations (units, P, N), valid until the next call. An overflow is the
         caller's to ignore."""
-        self._inputs[:] = observations
+        np.copyto(self._inputs, observations)
         for operation in self._operations:
             operation()
-        self._values.take(self._places, 0, self._outputs, "wrap")
-        return self._outputs.reshape(-1, *self._inputs.shape[1:])
+        return self._outputs
 
     def memory(self) -> Tensor:
         """State that `step` would have returned."""
