@@ -1,14 +1,15 @@
 """Rollouts: P networks act in N episodes each, all at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Steps, StepsInArrays
+from hyperevo.abilities import InArrays, Steps, StepsInArrays
 from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
 from hyperevo.devices import Soon, takes_all_at_once
@@ -49,8 +50,9 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
     results = players.results()
     all_are_over = Soon()
     first, stride, running = 0, STRIDE, players.running.numel()
+    play = players.player(environment, target)
     while first < most_steps:
-        players.play(environment, target, range(first, min(first + stride, most_steps)))
+        play(range(first, min(first + stride, most_steps)))
         first += stride
         if takes_all_at_once(players.returns.device):
             if all_are_over(~players.running.any()):
@@ -65,6 +67,7 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
         if 2 * len(acting) <= len(players.places):
             _note(results, players)
             players = players.chosen(acting)
+            play = players.player(environment, target)
     _note(results, players)
     return results
 
@@ -88,7 +91,8 @@ def film(environment: Any, target: Target, weights: Weights, start: Tensor,
         yield step, float(players.returns), players.state[0, 0], last
         if last:
             return
-        players.play(environment, target, range(step, step + 1))
+        # Step by step, as others may let these networks act between two frames.
+        players.player(environment, target)(range(step, step + 1))
 
 
 @dataclass
@@ -111,8 +115,6 @@ class _Players:
 
     def play(self, environment: Any, target: Target, steps: range) -> None:
         """Take these steps in every episode. Episodes that are over go on with the others, but do not count."""
-        if self.wobbles is None and self._play_in_arrays(environment, target, len(steps)):
-            return
         remembering = target if isinstance(target, Steps) else None
         for step in steps:
             seen = environment.observe(self.state)
@@ -128,25 +130,29 @@ class _Players:
                 own.copy_(torch.where(self.running > 0, environment.wobble(self.state), own))
             self.running.masked_fill_(over, 0)
 
-    def _play_in_arrays(self, environment: Any, target: Target, steps: int) -> bool:
-        """Take so many steps by numpy, where the environment and the target can; True where they were taken."""
+    def player(self, environment: Any, target: Target) -> Callable[[range], None]:
+        """Function that plays: by numpy, where the environment and the target can. Nobody else may step these networks
+        while it is in use."""
         mover = vars(environment).get("mover")
         networks = target.in_arrays(self.weights, self.memory) \
             if mover is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
-        if mover is None or networks is None:
-            return False
+        if mover is None or networks is None or self.wobbles is not None:
+            return partial(self.play, environment, target)
         values, running = self.state.movedim(-1, 0).numpy().copy(), self.running.numpy() > 0
-        move, counted = mover(values), running.view(np.uint8)
-        taken = np.zeros(running.shape, np.uint8 if steps < 256 else np.int32)
+        return partial(self._play_in_arrays, networks, values, mover(values), running)
+
+    def _play_in_arrays(self, networks: InArrays, values: np.ndarray, move: Callable[[np.ndarray], np.ndarray],
+                        running: np.ndarray, steps: range) -> None:
+        """Take these steps by numpy; every reward is 1."""
+        taken, counted = np.zeros(running.shape, np.uint8 if len(steps) < 256 else np.int32), running.view(np.uint8)
         with np.errstate(all="ignore"):  # as torch computes
-            for _ in range(steps):
+            for _ in steps:
                 np.add(taken, counted, taken)
                 np.greater(running, move(networks(values)), running)  # and not over
         self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
         self.running.copy_(torch.from_numpy(running))
         self.returns += torch.from_numpy(taken)
         self.steps += torch.from_numpy(taken)
-        return True
 
     def results(self) -> tuple[Tensor, Tensor, Tensor]:
         """Copies of the sums of rewards, step counts, and sums of the last wobbles, all (P, N); 0 where not wanted."""

@@ -129,7 +129,7 @@ def _kinds(own: Mapping[str, np.ndarray], widths: np.ndarray, recurrent: bool) -
     """Kinds (P · N, 4) by which nodes are ordered: depth; 0 for a sum, else aggregation + 1; number of links, 0 for a
     sum; activation."""
     activations, aggregations = own["node.activation"].reshape(-1), own["node.aggregation"].reshape(-1)
-    summed = np.isin(aggregations, SUMS)
+    summed = (aggregations == SUMS[0]) | (aggregations == SUMS[1])
     depths = np.zeros_like(activations) if recurrent else own["node.depth"].reshape(-1)
     return np.stack([depths, np.where(summed, 0, aggregations + 1), np.where(summed, 0, widths), activations], 1)
 
