@@ -61,8 +61,10 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
         left = int(players.running.sum())
         if not left:
             break
-        # Where no episode ended, the next to end are longer in coming.
-        stride, running = (min(2 * stride, LONGEST_STRIDE) if left == running else STRIDE), left
+        if left == running:  # the next to end are longer in coming
+            stride = min(2 * stride, LONGEST_STRIDE)
+            continue
+        stride, running = STRIDE, left
         acting = players.running.amax(1).nonzero()[:, 0]
         if 2 * len(acting) <= len(players.places):
             _note(results, players)

@@ -37,6 +37,10 @@ FEW_ARRAY_VALUES = 2**15
 """Number of values from which on torch gathers and multiplies faster than numpy, by several threads."""
 
 
+ENOUGH_SAVED = 3000
+"""Number of values that take numpy longer than another operation takes to start."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Nodes start … stop - 1 of all, alike in depth and in whether they sum; others are alike in aggregation and number
@@ -126,12 +130,13 @@ def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
 
 
 def _kinds(own: Mapping[str, np.ndarray], widths: np.ndarray, recurrent: bool) -> np.ndarray:
-    """Kinds (P · N, 4) by which nodes are ordered: depth; 0 for a sum, else aggregation + 1; number of links, 0 for a
-    sum; activation."""
+    """Kinds (P · N, 5) by which nodes are ordered: depth; 0 for a sum, else aggregation + 1; number of links, 0 for a
+    sum; activation; number of links."""
     activations, aggregations = own["node.activation"].reshape(-1), own["node.aggregation"].reshape(-1)
     summed = (aggregations == SUMS[0]) | (aggregations == SUMS[1])
     depths = np.zeros_like(activations) if recurrent else own["node.depth"].reshape(-1)
-    return np.stack([depths, np.where(summed, 0, aggregations + 1), np.where(summed, 0, widths), activations], 1)
+    return np.stack([depths, np.where(summed, 0, aggregations + 1), np.where(summed, 0, widths), activations,
+                     widths], 1)
 
 
 def _incoming(nodes: np.ndarray, targets: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -279,21 +284,48 @@ def _group_operations(group: Group, numbers: tuple[Tensor, Tensor | None, Tensor
 
 def _weighted_sum(group: Group, weights: Tensor, rows: Tensor, total: Tensor) -> list[Operation]:
     columns = rows.shape[1]
+    if is_array(rows) and len(group.sources) * columns < FEW_ARRAY_VALUES:
+        return _sums_of_arrays(group, weights.numpy(), rows.numpy(), total.numpy())
     links = rows.new_empty(len(group.sources), columns)
-    stacked = links.view(group.width, -1)
     # One column is gathered four times as fast from flat values.
     read, values = (links.view(-1), rows.view(-1)) if columns == 1 else (links, rows)
-    if not is_array(rows) or links.numel() >= FEW_ARRAY_VALUES:
-        return [partial(torch.index_select, values, 0, group.sources, out=read), partial(links.mul_, weights),
-                partial(torch.sum, stacked, 0, out=total.view(-1))]
-    # The last link of every node is its bias, which stays what it is here.
-    inner = len(group.sources) - (group.stop - group.start)
-    links[inner:] = weights[inner:]
-    own, factors = read[:inner].numpy(), weights[:inner].view(-1) if columns == 1 else weights[:inner]
+    return [partial(torch.index_select, values, 0, group.sources, out=read), partial(links.mul_, weights),
+            partial(torch.sum, links.view(group.width, -1), 0, out=total.view(-1))]
+
+
+def _sums_of_arrays(group: Group, weights: np.ndarray, values: np.ndarray, total: np.ndarray) -> list[Operation]:
+    """Sums of the first nodes, which have few links, and of the others. The links of both lie side by side, between the
+    biases of the first nodes and those of the others, which stay."""
+    nodes, columns, most = len(total), values.shape[1], group.width - 1
+    few, first = _first_nodes(group.links.numpy().reshape(most, nodes) > 0, columns)
+    factors = weights.reshape(-1, nodes)
+    links = np.empty((nodes + few * first + most * (nodes - first), columns), values.dtype)
+    links[:first], links[len(links) - nodes + first :] = factors[most, :first, None], factors[most, first:, None]
+    read = links[first : len(links) - nodes + first]
+
+    def beside(every: np.ndarray) -> np.ndarray:
+        return np.concatenate([every[:few, :first].reshape(-1), every[:most, first:].reshape(-1)])
+
+    chosen = beside(factors)[:, None]
+    if columns == 1:  # gathered four times as fast from flat values
+        read, values, chosen = read[:, 0], values[:, 0], chosen[:, 0]
+    edge = (few + 1) * first
+    parts = (links[:edge], few + 1, total[:first]), (links[edge:], most + 1, total[first:])
     # All indices are valid: "wrap" only keeps numpy from looking, and is faster than "clip".
-    return [partial(values.numpy().take, group.sources[:inner].numpy(), 0, own, "wrap"),
-            partial(np.multiply, own, factors.numpy(), own),
-            partial(np.add.reduce, stacked.numpy(), 0, None, total.view(-1).numpy())]
+    return [partial(values.take, beside(group.sources.numpy().reshape(-1, nodes)), 0, read, "wrap"),
+            partial(np.multiply, read, chosen, read),
+            *(partial(np.add.reduce, own.reshape(width, -1), 0, None, result.reshape(-1))
+              for own, width, result in parts if len(result))]
+
+
+def _first_nodes(held: np.ndarray, columns: int) -> tuple[int, int]:
+    """Largest number of links of the first nodes, and how many nodes that are, so that most room for links (most,
+    nodes) is saved; 0 and 0 where it is not worth another operation."""
+    most, nodes = held.shape
+    widths = np.maximum.accumulate(held.sum(0)) if nodes * most * columns > ENOUGH_SAVED else np.full(nodes, most)
+    saved = np.arange(1, nodes + 1) * (most - widths)
+    best = int(saved.argmax())
+    return (int(widths[best]), best + 1) if saved[best] * columns > ENOUGH_SAVED else (0, 0)
 
 
 def _activate(name: str, received: Tensor, result: Tensor) -> Operation:
