@@ -138,20 +138,24 @@ class _Players:
         mover = vars(environment).get("mover")
         networks = target.in_arrays(self.weights, self.memory) \
             if mover is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
-        if mover is None or networks is None or self.wobbles is not None:
+        if mover is None or networks is None:
             return partial(self.play, environment, target)
-        values, running = self.state.movedim(-1, 0).numpy().copy(), self.running.numpy() > 0
-        return partial(self._play_in_arrays, networks, values, mover(values), running)
+        self.state, running = self.state.movedim(-1, 0).contiguous().clone().movedim(0, -1), self.running.numpy() > 0
+        seen, move = mover(self.state.movedim(-1, 0).numpy())
+        return partial(self._play_in_arrays, environment, networks, seen, move, running)
 
-    def _play_in_arrays(self, networks: InArrays, values: np.ndarray, move: Callable[[np.ndarray], np.ndarray],
-                        running: np.ndarray, steps: range) -> None:
-        """Take these steps by numpy; every reward is 1."""
+    def _play_in_arrays(self, environment: Any, networks: InArrays, seen: np.ndarray,
+                        move: Callable[[np.ndarray], np.ndarray], running: np.ndarray, steps: range) -> None:
+        """Take these steps by numpy, which writes to `state` and `running`; every reward is 1."""
         taken, counted = np.zeros(running.shape, np.uint8 if len(steps) < 256 else np.int32), running.view(np.uint8)
         with np.errstate(all="ignore"):  # as torch computes
-            for _ in steps:
+            for step in steps:
+                over = move(networks(seen))
                 np.add(taken, counted, taken)
-                np.greater(running, move(networks(values)), running)  # and not over
-        self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
+                if self.wobbles is not None:
+                    np.copyto(self.wobbles[step % LAST].numpy(), environment.wobble(self.state).numpy(), where=running)
+                np.greater(running, over, running)  # and not over
+        self.memory = networks.memory()
         self.running.copy_(torch.from_numpy(running))
         self.returns += torch.from_numpy(taken)
         self.steps += torch.from_numpy(taken)

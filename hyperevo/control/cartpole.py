@@ -59,9 +59,8 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return state, torch.ones_like(place), failed
 
 
-def mover(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Function that takes a step of `values` (4, …), in their place, by networks' outputs (2, …), and gives the mask of
-    episodes that are over, valid until the next step.
+def mover(values: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """`values` (4, …), which networks see, and the function that takes a step of them in their place.
 
     Forces are divided by m l / (M + m), and accelerations are those of a step, so that fewer operations are left of the
     formulas above.
@@ -102,7 +101,7 @@ def mover(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         greater(np.abs(angle, product), steepest, over)
         return np.logical_or(right, over, over)
 
-    return move
+    return values, move
 
 
 def _scalars(dtype: np.dtype) -> tuple[np.ndarray, ...]:

@@ -51,12 +51,13 @@ def test_acrobot_is_symmetric(values, action):
 
 
 @pytest.mark.parametrize("name", [name for name in environment_names() if "mover" in vars(environment(name))])
-def test_a_mover_does_what_step_does(name):
+def test_a_mover_does_what_step_and_observe_do(name):
     own, generator = environment(name), torch.Generator().manual_seed(0)
     states = torch.randn(500, own.reset(1, generator).shape[1], generator=generator, dtype=torch.float64)
     values = states.T.contiguous().numpy().copy()
-    move = own.mover(values)
+    seen, move = own.mover(values)
     for _ in range(3):
+        torch.testing.assert_close(torch.from_numpy(seen.T), own.observe(states))
         outputs = torch.randn(500, own.OUTPUTS, generator=generator, dtype=torch.float64)
         outputs[:20] = 0.5  # no output is the larger one
         states, rewards, over = own.step(states, own.act(outputs))
