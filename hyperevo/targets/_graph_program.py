@@ -65,7 +65,8 @@ class Structure:
 
     nodes (n,): index of every computed node among the parameters' nodes (P · N); factors (n,): gain of its activation,
     divided by the number of links for a mean. outputs (outputs · P,): rows. state (P · N,): row of every node of the
-    parameters, that of zeros for nodes that are not computed.
+    parameters, that of zeros for nodes that are not computed. rates (n, 1): part of the way to its new value that a
+    node of a network in continuous time goes in a step; None elsewhere.
     """
 
     networks: int
@@ -76,6 +77,7 @@ class Structure:
     outputs: Tensor
     state: Tensor
     recurrent: bool
+    rates: Tensor | None = None
     buffers: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
     """Rows to write to, by number of examples and dtype."""
     prepared: dict[int, "Prepared"] = field(default_factory=dict)
@@ -100,8 +102,8 @@ class Numbers:
         return self.weights[group], self.biases[group], self.responses[group]
 
 
-def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
-    """Structure of P networks from their parameters, whose numbers are not looked at."""
+def structure_of(weights: Mapping[str, Tensor], inputs: int, step_seconds: float) -> Structure:
+    """Structure of P networks from their parameters, of whose numbers only time constants are looked at."""
     recurrent = "node.depth" not in weights
     own = {name: weights[name].cpu().numpy() for name in weights if not name.endswith(("bias", "response", "weight"))}
     networks, most = own["node.activation"].shape
@@ -126,7 +128,9 @@ def structure_of(weights: Mapping[str, Tensor], inputs: int) -> Structure:
     asked = rows[(own["output.node"] + np.arange(networks)[:, None] * most).T.reshape(-1)]
     groups = _groups(kinds[nodes], _incoming(nodes, targets, widths), sources, links, networks * inputs, device)
     placed = [torch.from_numpy(part).to(device) for part in (nodes, factors, asked, rows)]
-    return Structure(networks, inputs, groups, placed[0], placed[1], placed[2], placed[3], recurrent)
+    times = weights.get("node.time_constant")
+    rates = None if times is None else step_seconds / times.detach().reshape(-1, 1)[placed[0]]
+    return Structure(networks, inputs, groups, placed[0], placed[1], placed[2], placed[3], recurrent, rates)
 
 
 def _kinds(own: Mapping[str, np.ndarray], widths: np.ndarray, recurrent: bool) -> np.ndarray:
@@ -233,6 +237,8 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
             answers += [PLAIN.get(name, ACTIVATIONS[name])(received[start - group.start : stop - group.start])
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
+        if structure.rates is not None:
+            return torch.cat([values[:before], values[before:].lerp(torch.cat(answers[1:]), structure.rates)])
         return torch.cat(answers)
     with np.errstate(all="ignore"):  # as torch computes
         for operation in operations_of(structure, numbers, rows):
@@ -265,7 +271,9 @@ def _prepare(structure: Structure, numbers: Numbers, rows: Tensor) -> Prepared:
     operations: list[Operation] = []
     for index, group in enumerate(structure.groups):
         operations += _group_operations(group, numbers.of(index), rows, answers)
-    if structure.recurrent:
+    if structure.rates is not None:
+        operations.append(partial(values.lerp_, answers, structure.rates.expand_as(values)))
+    elif structure.recurrent:
         operations.append(partial(values.copy_, answers))
     return Prepared(numbers, tuple(operations))
 

@@ -115,10 +115,76 @@ def test_all_networks_at_once_equal_neat_pythons_step_by_step(recurrent):
     assert used == set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_networks_in_arrays_answer_as_step_does(recurrent):
-    made, config = genomes(recurrent)
-    encoding, target = parts(recurrent)
+class FullRate(neat.ctrnn.CTRNN):
+    """neat-python's CTRNN, but nodes go on from their last values instead of those two steps before, and outputs are
+    those after a step instead of those before it."""
+
+    def advance(self, inputs, advance_time, time_step=None):
+        before = {**self.values[0], **dict(zip(self.input_nodes, inputs, strict=True))}
+        after = dict(before)
+        for key, node in self.node_evals.items():
+            received = node.aggregation([before[source] * weight for source, weight in node.links])
+            wanted = node.activation(node.bias + node.response * received)
+            after[key] += advance_time / node.time_constant * (wanted - before[key])
+        self.values[0] = after
+        return [after[key] for key in self.output_nodes]
+
+
+def continuous_parts(step_seconds: float) -> tuple[NetworkEncoding, NetworkTarget]:
+    target = NetworkTarget(TargetSettings(step_seconds=step_seconds), Sheet((INPUTS,)), OUTPUTS)
+    return NetworkEncoding(EncodingSettings(recurrent=True, continuous=True), target.geometry[NETWORK]), target
+
+
+def timed_genomes(count: int) -> tuple[list[DefaultGenome], neat.Config]:
+    """Recurrent genomes with time constants, and their config for networks in continuous time."""
+    made, config = copy.deepcopy(genomes(True))
+    draw = random.Random(0)
+    for genome in made[:count]:
+        for node in genome.nodes.values():
+            node.time_constant = draw.uniform(0.04, 1)
+    config.genome_config.continuous = True
+    return made[:count], config
+
+
+def test_networks_in_continuous_time_equal_neat_pythons_without_its_half_rate():
+    made, config = timed_genomes(300)
+    encoding, target = continuous_parts(0.05)
+    graphs = tabled_graphs(made, config.genome_config)
+    ours = played(encoding, target, graphs, inputs=observations()[:, :300])[:, :, 0]
+    theirs = torch.full_like(ours, torch.inf)
+    for number, genome in enumerate(made):
+        network = neat.ctrnn.CTRNN.create(genome, config)
+        for step, inputs in enumerate(observations()[:, number, 0].tolist()):
+            try:
+                theirs[step, number] = torch.tensor(FullRate.advance(network, inputs, 0.05), dtype=torch.float64)
+            except OverflowError:
+                break
+    comparable = (theirs.isfinite() & (theirs.abs() < 1e6)).all(2).long().cumprod(0).bool()
+    assert comparable.float().mean() > 0.85 and theirs[comparable].std() > 0.1
+    assert float(((ours - theirs).abs() / theirs.abs().clamp(min=1)).amax(2)[comparable].max()) < 1e-5
+    read = [unpack_genotype(*pack_genotype(graph)) for graph in list(graphs)]
+    again = played(encoding, target, read, inputs=observations()[:5, :300])[:, :, 0]
+    torch.testing.assert_close(again, ours[:5], rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def test_neat_pythons_own_ctrnn_takes_two_steps_for_one():
+    made, config = timed_genomes(1)
+    genome = made[0]
+    genome.connections = {key: link for key, link in genome.connections.items() if key[0] < 0 <= key[1] < OUTPUTS}
+    encoding, target = continuous_parts(0.05)
+    shown = observations()[:1, :1].expand(20, -1, -1, -1)
+    ours = played(encoding, target, tabled_graphs([genome], config.genome_config), inputs=shown)[:, 0, 0]
+    network = neat.ctrnn.CTRNN.create(genome, config)
+    theirs = [network.advance(shown[0, 0, 0].tolist(), 0.05, 0.05) for _ in range(40)]
+    torch.testing.assert_close(torch.tensor(theirs[1::2], dtype=torch.float64), ours)
+    assert ours.std() > 0.01
+
+
+@pytest.mark.parametrize("kind", [False, True, "continuous"])
+def test_networks_in_arrays_answer_as_step_does(kind):
+    recurrent = bool(kind)
+    made, config = timed_genomes(GENOMES) if kind == "continuous" else genomes(recurrent)
+    encoding, target = continuous_parts(0.05) if kind == "continuous" else parts(recurrent)
     shown = observations()[:6]
     expected = played(encoding, target, tabled_graphs(made, config.genome_config), inputs=shown)
     with torch.no_grad(), np.errstate(all="ignore"):
