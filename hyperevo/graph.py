@@ -26,7 +26,7 @@ class Node:
     """activation(bias + response · aggregation(weight · source for every source)).
 
     `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j. `time_constant`: seconds in which
-    the node of a network in continuous time follows its sources; unused elsewhere.
+    a node follows its sources, in a network in continuous time; unused elsewhere.
     """
 
     activation: str

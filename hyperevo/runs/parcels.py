@@ -105,12 +105,13 @@ def _factors(noise: Factored | Tensor) -> list[Tensor]:
 def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
     """Index of every graph's topology; of every topology the numbers of its inputs, nodes and outputs, and whether it
     is recurrent; its outputs; of every node its two functions and its number of sources; their sources; their time
-    constants; and the graphs' numbers."""
+    constants, unless all are 1; and the graphs' numbers."""
     topologies: dict[Topology, int] = {}
     places = [topologies.setdefault(graph.topology, len(topologies)) for graph in graphs]
     nodes = [node for topology in topologies for node in topology.nodes]
     names = (*ACTIVATIONS, *AGGREGATIONS)
     place = {name: index for index, name in enumerate(names)}
+    times = [node.time_constant for node in nodes]
     functions = [[place[node.activation], place[node.aggregation]] for node in nodes]
     numbers = [_array(torch.cat([vars(graph)[name] for graph in graphs])) for name in NUMBERS]
     return Parcel("graphs", [
@@ -119,7 +120,7 @@ def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
         _integers([output for topology in topologies for output in topology.outputs]),
         _integers([[*own, len(node.sources)] for own, node in zip(functions, nodes, strict=True)], (-1, 3)),
         _integers([source for node in nodes for source in node.sources]),
-        np.array([node.time_constant for node in nodes], np.float64), *numbers], names)
+        np.array([] if all(time == 1 for time in times) else times, np.float64), *numbers], names)
 
 
 NUMBERS = ("weights", "biases", "responses")
@@ -133,6 +134,7 @@ def _integers(values: Sequence[object], shape: tuple[int, ...] = (-1,)) -> np.nd
 
 def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs: np.ndarray, nodes: np.ndarray,
             sources: np.ndarray, times: np.ndarray, *numbers: np.ndarray) -> list[Graph]:
+    times = times if len(times) else np.ones(len(nodes))
     read = _parted(nodes[:, 2].tolist(), sizes[:, 1].tolist())
     parts = zip(sizes[:, [0, 3]].tolist(), _parted(nodes, sizes[:, 1].tolist()),
                 _parted(sources, [sum(own) for own in read]), _parted(outputs, sizes[:, 2].tolist()),
@@ -148,8 +150,8 @@ def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs
 @lru_cache(maxsize=4096)
 def _topology(names: tuple[str, ...], inputs: int, recurrent: bool, nodes: bytes, sources: bytes,
               outputs: bytes, times: bytes) -> Topology:
-    """Topology of the bytes of int64 arrays and of time constants. That of a structure which was seen lately is the same
-    object, so that what caches hold of it is found at once."""
+    """Topology of the bytes of int64 arrays and of time constants. That of a structure which was seen lately is the
+    same object, so that what caches hold of it is found at once."""
     rows, read, ends = (np.frombuffer(part, np.int64) for part in (nodes, sources, outputs))
     rows = rows.reshape(-1, 3)
     own = [Node(names[activation], names[aggregation], tuple(links), time)

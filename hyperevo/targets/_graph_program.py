@@ -237,7 +237,7 @@ def run(structure: Structure, numbers: Numbers, rows: Tensor) -> Tensor:
             answers += [PLAIN.get(name, ACTIVATIONS[name])(received[start - group.start : stop - group.start])
                         for name, start, stop in group.runs]
             values = values if structure.recurrent else torch.cat(answers)
-        if structure.rates is not None:
+        if structure.rates is not None and structure.groups:
             return torch.cat([values[:before], values[before:].lerp(torch.cat(answers[1:]), structure.rates)])
         return torch.cat(answers)
     with np.errstate(all="ignore"):  # as torch computes

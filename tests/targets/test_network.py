@@ -244,12 +244,12 @@ def test_activity_is_that_of_every_step_of_an_episode(recurrent):
     assert [name for name in ticks if name in activity.names] == activity.names
 
 
-def smooth(population: int, recurrent: bool) -> NeatSearch:
+def smooth(population: int, recurrent: bool, continuous: bool = False) -> NeatSearch:
     """A search after some generations of random fitness whose networks amplify no rounding much."""
     settings = EVERY.model_copy(update={
         "functions": ("tanh", "sigmoid"), "aggregations": ("sum", "mean"), "population": population,
         "hidden": 2, "refine": RefineSettings(rounds=0)})
-    search = NeatSearch(settings, ["a", "b", "c", "d"], ["e", "f", "g"], 0, [], recurrent)
+    search = NeatSearch(settings, ["a", "b", "c", "d"], ["e", "f", "g"], 0, [], recurrent, continuous)
     for generation in range(4):
         search.tell(torch.rand(population, generator=torch.Generator().manual_seed(generation)))
     return search
@@ -279,9 +279,11 @@ def test_a_table_of_genes_and_graphs_one_by_one_are_the_same_networks(recurrent)
         torch.testing.assert_close(first, other, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(recurrent):
-    search, (encoding, target) = smooth(6, recurrent), parts(recurrent, steps=3)
+@pytest.mark.parametrize("kind", [False, True, "continuous"])
+def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(kind):
+    recurrent, continuous = bool(kind), kind == "continuous"
+    search = smooth(6, recurrent, continuous)
+    encoding, target = continuous_parts(0.05) if continuous else parts(recurrent, steps=3)
     weights, shown = encoding.express(search.ask(), torch.float64), observations()[0, :3, 0]
     numbers = {name: weights.tensor(name) for name in ("link.weight", "node.bias", "node.response")}
 
@@ -343,13 +345,16 @@ def test_numbers_that_changed_are_not_taken_from_the_cache():
         assert torch.equal(target.forward(weights, shown).nan_to_num(), before.nan_to_num())
 
 
-SMALL = {"double-pole-hidden-velocities-neat": ["task.most_steps=40", "search.refine={rounds=2, population=4}"],
-         "xor-neat": ["search.learn={steps=2}"]}
+POLES = ["task.most_steps=40", "search.refine={rounds=2, population=4}"]
+SMALL = {"poles": ("double-pole-hidden-velocities-neat", POLES),
+         "poles in continuous time": ("double-pole-hidden-velocities-neat", [*POLES, "encoding.continuous=true"]),
+         "xor": ("xor-neat", ["search.learn={steps=2}"])}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_run_that_was_cut_off_ends_with_the_same_bits(name, tmp_path, run_until):
-    config = load_config(name, [*SMALL[name], "search.population=12", "run.rounds=5", "run.until=200000"]).config
+    own, overrides = SMALL[name]
+    config = load_config(own, [*overrides, "search.population=12", "run.rounds=5", "run.until=200000"]).config
     execute(create_run(config, tmp_path / "whole"))
     run_until(config, tmp_path / "cut", 3)
     execute(open_run(tmp_path / "cut"))
@@ -361,6 +366,7 @@ def test_what_does_not_fit_is_one_line():
     for overrides, said in ((["target={name='mlp', hidden=[]}"], "needs target.name = network"),
                             (["target={name='substrate'}"], "needs target.name = network"),
                             (["encoding={name='es-hyperneat'}"], "needs target.name = substrate"),
+                            (["encoding.continuous=true"], "continuous = true needs recurrent = true"),
                             (["search.separable=true"], "search.separable"),
                             (["search.locality=xy"], "search.locality"),
                             (["search={name='snes', population=10}"], "encoding network and search snes")):
