@@ -25,8 +25,8 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 class Node:
     """activation(bias + response · aggregation(weight · source for every source)).
 
-    `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j. `time_constant`: seconds in which
-    a node follows its sources, in a network in continuous time; unused elsewhere.
+    `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j. `time_constant`: seconds in
+    which a node follows its sources, in a network in continuous time; unused elsewhere.
     """
 
     activation: str

@@ -85,7 +85,7 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def mover(values: np.ndarray, seen: int = OBSERVATIONS) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """What networks see (seen, …) of `values` (6, …), and the function that takes a step, both in their place."""
+    """Observations (seen, …) of `values` (6, …), and the function that takes a step of both in their place."""
     force, following = np.empty_like(values[0]), np.empty_like(values)
     slopes, change = np.empty((4, *values.shape), values.dtype), np.empty_like(values)
     slope = [_array_derivative(at, force, own) for at, own in zip((values, *[following] * 3), slopes, strict=True)]

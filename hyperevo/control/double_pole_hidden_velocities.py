@@ -34,5 +34,5 @@ def observe(state: Tensor) -> Tensor:
 
 
 def mover(values: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """What networks see (3, …) of `values` (6, …), and the function that takes a step, both in their place."""
+    """Observations (3, …) of `values` (6, …), and the function that takes a step of both in their place."""
     return double_pole.mover(values, OBSERVATIONS)
