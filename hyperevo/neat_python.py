@@ -109,6 +109,11 @@ def from_json(text: str) -> Graph:
 def _graph(own: _Network) -> Graph:
     recurrent, ends = own.network_type != "feedforward", own.topology
     nodes = {node.id: node for node in own.nodes if node.type != "input"}
+    if recurrent:  # whose nodes without links stay at 0, and are left out
+        idle = {*ends.output_keys, *(link.source for link in own.connections)} - {*nodes, *ends.input_keys}
+        function = _Function(name="sum")
+        nodes |= {key: _Node(id=key, type="hidden", activation=_Function(name="identity"), aggregation=function, bias=0,
+                             response=1) for key in sorted(idle)}
     incoming: dict[int, list[_Link]] = {key: [] for key in nodes}
     for link in own.connections:
         if link.enabled:

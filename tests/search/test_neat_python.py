@@ -151,7 +151,7 @@ def test_networks_in_continuous_time_go_there_and_back(tmp_path):
     search = he.search("neat", code, ini=str(path), refine={"rounds": 0})
     for generation in range(4):
         search.tell(he.fitness(code, net, task, search.ask(), batch=generation))
-    graphs, shown = list(search.ask())[:10], torch.randn(5, FILES["memory"]["inputs"], dtype=torch.float64)
+    graphs, shown = list(search.ask())[:20], torch.randn(5, FILES["memory"]["inputs"], dtype=torch.float64)
     times = {node.time_constant for graph in graphs for node in graph.topology.nodes}
     assert len(times) > 4 and 0.05 <= min(times) < max(times) <= 0.6
     for graph in graphs:
