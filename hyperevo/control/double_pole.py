@@ -111,7 +111,7 @@ def mover(values: np.ndarray, seen: int = OBSERVATIONS) -> tuple[np.ndarray, Cal
             np.add(values, change, values)
         np.divide(values[:seen], scales, shown)
         np.greater(np.abs(values[:3], change[:3]), limits, over)
-        return over.any(0)
+        return np.asarray(over.any(0))
 
     np.divide(values[:seen], scales, shown)
     return shown, move
