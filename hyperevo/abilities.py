@@ -278,6 +278,8 @@ class MayRecur(Protocol):
 
     recurrent: bool
     """True where they may."""
+    continuous: bool
+    """True where they are networks in continuous time, whose nodes have time constants."""
 
 
 # Abilities of searches

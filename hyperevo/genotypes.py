@@ -102,7 +102,7 @@ def pack_genotype(genotype: Genotype) -> tuple[Any, dict[str, Tensor]]:
         return {"kind": "genes"}, {"genes": genotype}
     topology = genotype.topology
     plain = {"kind": "graph", "inputs": topology.inputs, "outputs": list(topology.outputs),
-             "nodes": [[node.activation, node.aggregation, list(node.sources)] for node in topology.nodes],
+             "nodes": [node.plain() for node in topology.nodes],
              **({"recurrent": True} if topology.recurrent else {})}
     return plain, {"weights": genotype.weights, "biases": genotype.biases, "responses": genotype.responses}
 
@@ -111,7 +111,8 @@ def unpack_genotype(plain: Any, tensors: Mapping[str, Tensor]) -> Genotype:
     """Genotype from the plain data and tensors that `pack_genotype` gave; raises ValueError where they are none."""
     if plain["kind"] == "genes":
         return _numbers(tensors, "genes", None)
-    nodes = tuple(Node(activation, aggregation, tuple(sources)) for activation, aggregation, sources in plain["nodes"])
+    nodes = tuple(Node(activation, aggregation, tuple(sources), *time)
+                  for activation, aggregation, sources, *time in plain["nodes"])
     topology = Topology(plain["inputs"], nodes, tuple(plain["outputs"]), plain.get("recurrent", False) is True)
     check_topology(topology)
     return Graph(topology, *(_numbers(tensors, name, needed) for name, needed in numbers_needed(topology).items()))

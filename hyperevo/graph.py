@@ -6,10 +6,12 @@ Pictures of a CPPN's nodes come from here; whole populations are expressed by
 """
 
 import gc
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,12 +25,19 @@ from hyperevo.functions import ACTIVATIONS, AGGREGATIONS, EMPTY_AGGREGATION
 class Node:
     """activation(bias + response · aggregation(weight · source for every source)).
 
-    `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j.
+    `sources` index values: 0 … inputs - 1 are the CPPN's inputs, inputs + j is node j. `time_constant`: seconds in
+    which a node follows its sources, in a network in continuous time; unused elsewhere.
     """
 
     activation: str
     aggregation: str
     sources: tuple[int, ...]
+    time_constant: float = 1.0
+
+    def plain(self) -> list[Any]:
+        """Plain data for files, without a time constant of 1."""
+        return [self.activation, self.aggregation, list(self.sources),
+                *([] if self.time_constant == 1 else [self.time_constant])]
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ def _check_node(topology: Topology, index: int, node: Node) -> None:
     if node.aggregation not in AGGREGATIONS:
         raise ValueError(f"nodes.{index}: no aggregation called {shown(node.aggregation)}; "
                          f"{nearest(node.aggregation, AGGREGATIONS)}")
+    if not 0 < node.time_constant < math.inf:
+        raise ValueError(f"nodes.{index}: time constant {node.time_constant}: is no time")
     for source in node.sources:
         if topology.recurrent and not 0 <= source < topology.inputs + len(topology.nodes):
             raise ValueError(f"nodes.{index}: source {source}: is neither one of {topology.inputs} inputs nor, after "

@@ -15,13 +15,13 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 class _GraphText(BaseModel):
     """A graph's JSON. A source below `inputs` is an input, others are nodes; each comes before its use, unless it is
-    recurrent."""
+    recurrent. A node's last number is its time constant, 1 where there is none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     inputs: int = Field(ge=0)
     outputs: tuple[int, ...]
-    nodes: tuple[tuple[str, str, tuple[int, ...]], ...]
+    nodes: tuple[tuple[str, str, tuple[int, ...]] | tuple[str, str, tuple[int, ...], Number], ...]
     weights: tuple[Number, ...]
     biases: tuple[Number, ...]
     responses: tuple[Number, ...]

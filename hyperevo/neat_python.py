@@ -9,6 +9,7 @@
 Nothing here is a pickle.
 """
 
+from copy import copy
 from typing import Any, Literal
 
 import neat
@@ -36,20 +37,23 @@ def to_genome(genotype: Genotype, ini: str, key: int = 1) -> tuple[Any, Any]:
     return fill_genome(neat.DefaultGenome(key), graph, config.genome_config), config
 
 
-def to_graph(genome: Any, config: Any) -> Graph:
-    """Graph of neat-python's genome: the nodes that its outputs need, and the enabled links into them; raises UserError
-    for a function that hyperevo does not have."""
+def to_graph(genome: Any, config: Any, continuous: bool = False) -> Graph:
+    """Graph of neat-python's genome: the nodes that its outputs need, and the enabled links into them, and time
+    constants for a network in continuous time; raises UserError for a function that hyperevo does not have."""
+    own = copy(config.genome_config)
+    own.continuous = continuous
     try:
-        return graph_from_genome(genome, config.genome_config)
+        return graph_from_genome(genome, own)
     except KeyError as error:
         raise UserError(f"genome {genome.key}: no function called {error}") from error
 
 
-def to_json(genotype: Genotype, ini: str) -> str:
-    """Network of a graph in the JSON of `neat.export.export_network_json`."""
+def to_json(genotype: Genotype, ini: str, continuous: bool = False) -> str:
+    """Network of a graph in the JSON of `neat.export.export_network_json`; of one in continuous time, if `continuous`.
+    """
     genome, config = to_genome(genotype, ini)
     recurrent = as_graph(genotype).topology.recurrent
-    kind = neat.nn.RecurrentNetwork if recurrent else neat.nn.FeedForwardNetwork
+    kind = neat.ctrnn.CTRNN if continuous else neat.nn.RecurrentNetwork if recurrent else neat.nn.FeedForwardNetwork
     return export_network_json(kind.create(genome, config))
 
 
@@ -68,6 +72,7 @@ class _Node(_Part):
     aggregation: _Function
     bias: float
     response: float
+    time_constant: float = Field(1.0, gt=0)
 
 
 class _Link(_Part):
@@ -83,7 +88,7 @@ class _Ends(_Part):
 
 
 class _Network(_Part):
-    network_type: Literal["feedforward", "recurrent"]
+    network_type: Literal["feedforward", "recurrent", "ctrnn"]
     topology: _Ends
     nodes: list[_Node]
     connections: list[_Link]
@@ -102,8 +107,13 @@ def from_json(text: str) -> Graph:
 
 
 def _graph(own: _Network) -> Graph:
-    recurrent, ends = own.network_type == "recurrent", own.topology
+    recurrent, ends = own.network_type != "feedforward", own.topology
     nodes = {node.id: node for node in own.nodes if node.type != "input"}
+    if recurrent:  # whose nodes without links stay at 0, and are left out
+        idle = {*ends.output_keys, *(link.source for link in own.connections)} - {*nodes, *ends.input_keys}
+        function = _Function(name="sum")
+        nodes |= {key: _Node(id=key, type="hidden", activation=_Function(name="identity"), aggregation=function, bias=0,
+                             response=1) for key in sorted(idle)}
     incoming: dict[int, list[_Link]] = {key: [] for key in nodes}
     for link in own.connections:
         if link.enabled:
@@ -111,7 +121,7 @@ def _graph(own: _Network) -> Graph:
     order = list(nodes) if recurrent else _sorted(incoming, set(ends.input_keys))
     place = {key: number for number, key in enumerate([*ends.input_keys, *order])}
     made = tuple(Node(nodes[key].activation.name, nodes[key].aggregation.name,
-                      tuple(place[link.source] for link in incoming[key])) for key in order)
+                      tuple(place[link.source] for link in incoming[key]), nodes[key].time_constant) for key in order)
     outputs = tuple(place[key] - len(ends.input_keys) for key in ends.output_keys)
     topology = Topology(len(ends.input_keys), made, outputs, recurrent)
     check_topology(topology)

@@ -37,7 +37,7 @@ VARIANTS = {
     ("encoding", "hypergan"): [{"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6, 5]},
                                {"noise": 5, "layer_code": 4, "mixer": [6], "generator": [6], "biases": False,
                                 "mixer_normalisation": True, "generator_normalisation": True}],
-    ("encoding", "network"): [{}, {"recurrent": True}],
+    ("encoding", "network"): [{}, {"recurrent": True}, {"recurrent": True, "continuous": True}],
     ("encoding", "fixed-graph"): [{"graph": GRAPH}],
     ("search", "adversarial"): [{"population": 4, "discriminator": seen, "discriminator_hidden": [5], "pretraining": 2,
                                  "schedule": "cosine", "clip": 1.0, "weight_decay": 1e-4}

@@ -32,9 +32,10 @@ def environment(name: str) -> ModuleType:
       an episode that is over do not count, but their rewards must be finite.
     - `sketch(state)`: a `Sketch` of one state (values,), for `hyperevo watch`.
     - `wobble(state)`: distance (…) of a state from stillness; or None.
-    - `advance(values, outputs)`, which an environment whose networks see its whole state may have: the next values
-      (values, …), reward (…) or number, and mask of episodes that are over, from values and networks' outputs
-      (outputs, …), all of them numpy's arrays. It must do what `step` does, and makes small networks much faster.
+    - `mover(values)`, which an environment may have whose every reward is 1: what networks see (OBSERVATIONS, …) of the
+      values (values, …), and a function that takes a step of both, in their place, by networks' outputs (OUTPUTS, …),
+      and gives the mask of episodes that are over, valid until the next step; all of them numpy's arrays. It must do
+      what `step` does, and makes small networks much faster.
     - `generalisation_starts()`: states (episodes, values) from which champions are tested for GENERALISATION_STEPS; or
       None.
     """

@@ -1,14 +1,15 @@
 """Rollouts: P networks act in N episodes each, all at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import Steps, StepsInArrays
+from hyperevo.abilities import InArrays, Steps, StepsInArrays
 from hyperevo.control._actors import forward_own
 from hyperevo.control._dynamics import together
 from hyperevo.devices import Soon, takes_all_at_once
@@ -49,8 +50,9 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
     results = players.results()
     all_are_over = Soon()
     first, stride, running = 0, STRIDE, players.running.numel()
+    play = players.player(environment, target)
     while first < most_steps:
-        players.play(environment, target, range(first, min(first + stride, most_steps)))
+        play(range(first, min(first + stride, most_steps)))
         first += stride
         if takes_all_at_once(players.returns.device):
             if all_are_over(~players.running.any()):
@@ -59,12 +61,15 @@ def _played(environment: Any, target: Target, players: "_Players", most_steps: i
         left = int(players.running.sum())
         if not left:
             break
-        # Where no episode ended, the next to end are longer in coming.
-        stride, running = (min(2 * stride, LONGEST_STRIDE) if left == running else STRIDE), left
+        if left == running:  # the next to end are longer in coming
+            stride = min(2 * stride, LONGEST_STRIDE)
+            continue
+        stride, running = STRIDE, left
         acting = players.running.amax(1).nonzero()[:, 0]
         if 2 * len(acting) <= len(players.places):
             _note(results, players)
             players = players.chosen(acting)
+            play = players.player(environment, target)
     _note(results, players)
     return results
 
@@ -88,7 +93,8 @@ def film(environment: Any, target: Target, weights: Weights, start: Tensor,
         yield step, float(players.returns), players.state[0, 0], last
         if last:
             return
-        players.play(environment, target, range(step, step + 1))
+        # Step by step, as others may let these networks act between two frames.
+        players.player(environment, target)(range(step, step + 1))
 
 
 @dataclass
@@ -111,8 +117,6 @@ class _Players:
 
     def play(self, environment: Any, target: Target, steps: range) -> None:
         """Take these steps in every episode. Episodes that are over go on with the others, but do not count."""
-        if self.wobbles is None and self._play_in_arrays(environment, target, len(steps)):
-            return
         remembering = target if isinstance(target, Steps) else None
         for step in steps:
             seen = environment.observe(self.state)
@@ -128,23 +132,33 @@ class _Players:
                 own.copy_(torch.where(self.running > 0, environment.wobble(self.state), own))
             self.running.masked_fill_(over, 0)
 
-    def _play_in_arrays(self, environment: Any, target: Target, steps: int) -> bool:
-        """Take so many steps by numpy, where the environment and the target can; True where they were taken."""
-        advance = vars(environment).get("advance")
+    def player(self, environment: Any, target: Target) -> Callable[[range], None]:
+        """Function that plays: by numpy, where the environment and the target can. Nobody else may step these networks
+        while it is in use."""
+        mover = vars(environment).get("mover")
         networks = target.in_arrays(self.weights, self.memory) \
-            if advance is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
-        if advance is None or networks is None:
-            return False
-        values = self.state.movedim(-1, 0).numpy()
-        returns, taken, running = self.returns.numpy(), self.steps.numpy(), self.running.numpy()
+            if mover is not None and isinstance(target, StepsInArrays) and self.memory is not None else None
+        if mover is None or networks is None:
+            return partial(self.play, environment, target)
+        self.state, running = self.state.movedim(-1, 0).contiguous().clone().movedim(0, -1), self.running.numpy() > 0
+        seen, move = mover(self.state.movedim(-1, 0).numpy())
+        return partial(self._play_in_arrays, environment, networks, seen, move, running)
+
+    def _play_in_arrays(self, environment: Any, networks: InArrays, seen: np.ndarray,
+                        move: Callable[[np.ndarray], np.ndarray], running: np.ndarray, steps: range) -> None:
+        """Take these steps by numpy, which writes to `state` and `running`; every reward is 1."""
+        taken, counted = np.zeros(running.shape, np.uint8 if len(steps) < 256 else np.int32), running.view(np.uint8)
         with np.errstate(all="ignore"):  # as torch computes
-            for _ in range(steps):
-                values, reward, over = advance(values, networks(values))
-                returns += reward * running
-                taken += running
-                np.copyto(running, 0, where=over)
-        self.state, self.memory = torch.from_numpy(values).movedim(0, -1), networks.memory()
-        return True
+            for step in steps:
+                over = move(networks(seen))
+                np.add(taken, counted, taken)
+                if self.wobbles is not None:
+                    np.copyto(self.wobbles[step % LAST].numpy(), environment.wobble(self.state).numpy(), where=running)
+                np.greater(running, over, running)  # and not over
+        self.memory = networks.memory()
+        self.running.copy_(torch.from_numpy(running))
+        self.returns += torch.from_numpy(taken)
+        self.steps += torch.from_numpy(taken)
 
     def results(self) -> tuple[Tensor, Tensor, Tensor]:
         """Copies of the sums of rewards, step counts, and sums of the last wobbles, all (P, N); 0 where not wanted."""

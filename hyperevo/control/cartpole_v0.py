@@ -6,8 +6,8 @@ from hyperevo.control.cartpole import (
     OBSERVATIONS,
     OUTPUTS,
     act,
-    advance,
     generalisation_starts,
+    mover,
     observe,
     reset,
     sketch,
@@ -15,7 +15,7 @@ from hyperevo.control.cartpole import (
     wobble,
 )
 
-__all__ = ["ACTIONS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "advance", "generalisation_starts", "observe",
-           "reset", "sketch", "step", "wobble"]
+__all__ = ["ACTIONS", "MOST_STEPS", "OBSERVATIONS", "OUTPUTS", "act", "generalisation_starts", "mover",
+           "observe", "reset", "sketch", "step", "wobble"]
 
 MOST_STEPS = 200

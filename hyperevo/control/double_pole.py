@@ -9,8 +9,10 @@ lᵢ is half a pole's length. A state is (x, θ₁, θ₂, x', θ₁', θ₂'), 
 Runge-Kutta. Every step's reward is 1, that of the step that fails too.
 """
 
+from collections.abc import Callable
 from math import cos, radians, sin
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,6 +82,80 @@ def step(state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         values = runge_kutta(lambda now: _derivative(now, force, *constants), values, SECONDS)
     place, lean = values[0].abs(), values[1:3].abs().amax(0)
     return values.movedim(0, -1), torch.ones_like(place), (place > TRACK) | (lean > ANGLE)
+
+
+def mover(values: np.ndarray, seen: int = OBSERVATIONS) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Observations (seen, …) of `values` (6, …), and the function that takes a step of both in their place."""
+    force, following = np.empty_like(values[0]), np.empty_like(values)
+    slopes, change = np.empty((4, *values.shape), values.dtype), np.empty_like(values)
+    slope = [_array_derivative(at, force, own) for at, own in zip((values, *[following] * 3), slopes, strict=True)]
+    shown, over = np.empty_like(values[:seen]), np.empty_like(values[:3], dtype=bool)
+    scales, limits = (np.array(own, values.dtype).reshape(-1, *[1] * force.ndim)
+                      for own in (SCALES[:seen], (TRACK, ANGLE, ANGLE)))
+    half, whole, sixth, two, most = (np.array(number, values.dtype)
+                                     for number in (SECONDS / 2, SECONDS, SECONDS / 6, 2, FORCE))
+
+    def move(outputs: np.ndarray) -> np.ndarray:
+        np.multiply(np.tanh(outputs[0], force), most, force)
+        for _ in range(2):
+            slope[0]()
+            for number, seconds in enumerate((half, half, whole)):
+                np.multiply(slopes[number], seconds, change)
+                np.add(values, change, following)
+                slope[number + 1]()
+            np.add(slopes[1], slopes[2], change)
+            np.multiply(change, two, change)
+            np.add(change, slopes[0], change)
+            np.add(change, slopes[3], change)
+            np.multiply(change, sixth, change)
+            np.add(values, change, values)
+        np.divide(values[:seen], scales, shown)
+        np.greater(np.abs(values[:3], change[:3]), limits, over)
+        return np.asarray(over.any(0))
+
+    np.divide(values[:seen], scales, shown)
+    return shown, move
+
+
+def _array_derivative(values: np.ndarray, force: np.ndarray, result: np.ndarray) -> Callable[[], None]:
+    """Function that writes to `result` what `_derivative` gives."""
+    angles, turns, ones = values[1:3], values[4:], [1] * force.ndim
+    rubs, swings, levers = (np.array(own, values.dtype).reshape(2, *ones) for own in (RUBS, SWINGS, LEVERS))
+    friction, gravity, share, short, mass = (np.array(number, values.dtype) for number in (
+        CART_FRICTION, GRAVITY, SHARE, SHORT, CART + sum(MASSES)))
+    sines, cosines, leans, pushes, product = np.empty((5, *angles.shape), values.dtype)
+    pull, turned, other = result[3], result[4:], product[0]
+    add, subtract, multiply = np.add, np.subtract, np.multiply
+
+    def derive() -> None:
+        np.sin(angles, sines)
+        np.cos(angles, cosines)
+        multiply(rubs, turns, leans)
+        multiply(sines, gravity, product)
+        subtract(leans, product, leans)
+        multiply(swings, turns, pushes)
+        multiply(pushes, turns, pushes)
+        multiply(pushes, sines, pushes)
+        multiply(cosines, leans, product)
+        add(pushes, product, pushes)
+        multiply(pushes[1], short, other)
+        add(pushes[0], other, other)
+        multiply(other, share, pull)
+        add(pull, force, pull)
+        multiply(np.sign(values[3], other), friction, other)
+        subtract(pull, other, pull)
+        multiply(cosines, cosines, pushes)
+        multiply(pushes[1], short, other)
+        add(pushes[0], other, other)
+        multiply(other, share, other)
+        subtract(mass, other, other)
+        np.divide(pull, other, pull)
+        multiply(cosines, pull, turned)
+        add(turned, leans, turned)
+        multiply(turned, levers, turned)
+        np.copyto(result[:3], values[3:])
+
+    return derive
 
 
 def sketch(state: Tensor) -> Sketch:

@@ -6,7 +6,7 @@ graphs that become objects only where somebody asks for one.
 
 A `Table` gives, for an interpreter of P graphs with N nodes and L links in all:
 
-- `layout`, integers that say what is computed: see `Layout`. Value i of a graph is its input i, for i < inputs, or its
+- `layout`, numbers that say what is computed: see `Layout`. Value i of a graph is its input i, for i < inputs, or its
   (i - inputs)-th node, in the order of the table. A graph's nodes are sorted by depth, unless they come from `Graph`
   objects, whose order stays.
 - `weights` (L,), `biases` (N,) and `responses` (N,), tensors of any device and dtype. A node's value is
@@ -30,7 +30,8 @@ from hyperevo.graph import Graph, Topology
 class NodeColumns(NamedTuple):
     """Nodes of P graphs, graph after graph: `sizes` (P,) count those of each; a graph's outputs are its first nodes.
 
-    activations, aggregations (N,): indices into ACTIVATION_NAMES and AGGREGATION_NAMES.
+    activations, aggregations (N,): indices into ACTIVATION_NAMES and AGGREGATION_NAMES. time_constants (N,): those of
+    networks in continuous time, None elsewhere.
     """
 
     sizes: np.ndarray
@@ -38,6 +39,7 @@ class NodeColumns(NamedTuple):
     aggregations: np.ndarray
     biases: np.ndarray
     responses: np.ndarray
+    time_constants: np.ndarray | None = None
 
 
 class LinkColumns(NamedTuple):
@@ -52,11 +54,11 @@ class LinkColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Structure of P graphs without their numbers, int64.
+    """Structure of P graphs without the numbers that are searched or learned; int64.
 
     starts (P + 1,): first node of each graph, and the count of nodes. activations, aggregations, depths (N,): depth 0
     reads inputs only. first_links (N + 1,): first link of each node, and the count of links. sources (L,): value of the
-    graph that a link reads. outputs (P, outputs): value of the graph that is an output.
+    graph that a link reads. outputs (P, outputs): value of the graph that is an output. time_constants (N,): float64.
     """
 
     inputs: int
@@ -67,6 +69,7 @@ class Layout:
     first_links: np.ndarray
     sources: np.ndarray
     outputs: np.ndarray
+    time_constants: np.ndarray
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -110,7 +113,7 @@ class Layout:
         return Layout(self.inputs, self.starts[first : last + 1] - nodes.start, self.activations[nodes],
                       self.aggregations[nodes], self.depths[nodes],
                       self.first_links[nodes.start : nodes.stop + 1] - links.start, self.sources[links],
-                      self.outputs[first:last])
+                      self.outputs[first:last], self.time_constants[nodes])
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,8 @@ def table_from_columns(inputs: int, outputs: int, nodes: NodeColumns, links: Lin
         _with_total(np.bincount(place[targets[chosen]], minlength=len(order))),
         np.where(inner[chosen], inputs + place[sources[chosen]] - own_starts[links.owners[chosen]],
                  links.sources[chosen]),
-        inputs + place[asked].reshape(-1, outputs) - own_starts[:, None])
+        inputs + place[asked].reshape(-1, outputs) - own_starts[:, None],
+        np.ones(len(order)) if nodes.time_constants is None else nodes.time_constants[order])
     return Table(layout, *(torch.from_numpy(numbers) for numbers in (
         links.weights[chosen], nodes.biases[order], nodes.responses[order])))
 
@@ -327,7 +331,8 @@ def _layout_of(topology: Topology) -> Layout:
                   _indices(AGGREGATION_NAMES, [node.aggregation for node in nodes]),
                   np.zeros(len(nodes), dtype=np.int64) if topology.recurrent else
                   _depths(len(nodes), sources[inner] - inputs, np.repeat(np.arange(len(nodes)), sizes)[inner]),
-                  _with_total(sizes), sources, inputs + np.array([topology.outputs], dtype=np.int64))
+                  _with_total(sizes), sources, inputs + np.array([topology.outputs], dtype=np.int64),
+                  np.array([node.time_constant for node in nodes], dtype=np.float64))
 
 
 def _indices(names: tuple[str, ...], chosen: Sequence[str]) -> np.ndarray:
@@ -342,44 +347,38 @@ def _joined(parts: Sequence[Layout]) -> Layout:
     return Layout(parts[0].inputs, _with_total(np.concatenate([np.diff(part.starts) for part in parts])),
                   joined("activations"), joined("aggregations"), joined("depths"),
                   _with_total(np.concatenate([np.diff(part.first_links) for part in parts])), joined("sources"),
-                  joined("outputs"))
+                  joined("outputs"), joined("time_constants"))
 
 
 # Copies
 
-ODD = np.int64(0x5851F42D4C957F2D)
-"""Factor that spreads numbers over all bits; products wrap around."""
-
-
 def distinct(graphs: TabledGraphs) -> tuple[Sequence[Graph], list[int]]:
     """Graphs without repetitions, numbers and all, and the index of each of the population among them."""
-    layout, starts = graphs.table.layout, graphs.table.layout.starts
-    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links),
-                      *(_as_integers(numbers) for numbers in (graphs.table.biases, graphs.table.responses))], axis=1)
-    links = np.stack([layout.sources, _as_integers(graphs.table.weights)], axis=1)
-    signatures = _signatures(nodes, starts) ^ (_signatures(links, layout.first_links[starts]) * 3)
-    _, kind, held = np.unique(signatures, return_inverse=True, return_counts=True)
+    table, layout = graphs.table, graphs.table.layout
+    starts, ends = layout.starts, layout.first_links[layout.starts]
+    biases, weights = _as_integers(table.biases), _as_integers(table.weights)
+    _, kind, held = np.unique(3 * _sums(biases, starts) + _sums(weights, ends), return_inverse=True, return_counts=True)
     if len(held) == len(graphs):
         return graphs, list(range(len(graphs)))
-    # Graphs of different signatures differ; only others are compared in whole.
+    # Graphs of different sums differ; only others are compared in whole.
+    nodes = np.stack([layout.activations, layout.aggregations, np.diff(layout.first_links), biases,
+                      _as_integers(table.responses), layout.time_constants.view(np.int64)], axis=1)
+    links = np.stack([layout.sources, weights], axis=1)
     first: dict[int | tuple[bytes, bytes, bytes], int] = {}
-    edges = zip(kind.tolist(), (held[kind] == 1).tolist(), _pairwise(starts), _pairwise(layout.first_links[starts]),
-                layout.outputs, strict=True)
-    places = [first.setdefault(number if alone else (nodes[slice(*own)].tobytes(), links[slice(*ends)].tobytes(),
+    edges = zip(kind.tolist(), (held[kind] == 1).tolist(), _pairwise(starts), _pairwise(ends), layout.outputs,
+                strict=True)
+    places = [first.setdefault(number if alone else (nodes[slice(*own)].tobytes(), links[slice(*leading)].tobytes(),
                                                      outputs.tobytes()), len(first))
-              for number, alone, own, ends, outputs in edges]
+              for number, alone, own, leading, outputs in edges]
     if len(first) == len(graphs):
         return graphs, places
     order = {place: number for number, place in reversed([*enumerate(places)])}
     return [graphs[order[place]] for place in range(len(first))], places
 
 
-def _signatures(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """A number for each graph's rows of integers (rows, columns), between its edges; alike for equal ones."""
-    places = np.arange(len(values)) - np.repeat(edges[:-1], np.diff(edges))
-    mixed = (values * ODD ** np.arange(1, values.shape[1] + 1)).sum(1)
-    mixed = (mixed ^ (mixed >> 29)) * (ODD + 2 * places)
-    return np.diff(np.concatenate([[0], np.cumsum(mixed)])[edges])
+def _sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Sum of each graph's integers, between its edges; they wrap around."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[edges])
 
 
 def _as_integers(numbers: Tensor) -> np.ndarray:

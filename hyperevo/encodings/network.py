@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
@@ -27,6 +28,15 @@ class Settings(ComponentSettings):
     name: Literal["network"] = "network"
     recurrent: bool = False
     """true: links may lead back, and all nodes are updated at once, a step behind their sources."""
+    continuous: bool = False
+    """true, with recurrent: a network in continuous time (CTRNN), whose nodes follow their sources by time constants of
+    their own."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if self.continuous and not self.recurrent:
+            raise ValueError("continuous = true needs recurrent = true")
+        return self
 
 
 class NetworkEncoding(Encoding):
@@ -42,7 +52,8 @@ class NetworkEncoding(Encoding):
     def __init__(self, settings: Settings, place: ParameterGeometry, device: torch.device | str = "cpu"):
         if place.source is None:
             raise ValueError("encoding.name: network needs inputs")
-        self.settings, self.device, self.recurrent = settings, torch.device(device), settings.recurrent
+        self.settings, self.device = settings, torch.device(device)
+        self.recurrent, self.continuous = settings.recurrent, settings.continuous
         self.geometry = {NETWORK: place}
         self.input_names = [f"input {number + 1}" for number in range(place.source.units)]
         self.output_names = [f"output {number + 1}" for number in range(place.target.units)]
@@ -62,10 +73,13 @@ class NetworkEncoding(Encoding):
         owned = owners[targets]
         links = _Padding(owned, np.arange(len(targets)) - firsts[owned], np.diff(firsts), self.device)
         depths = {} if self.recurrent else {"node.depth": nodes.integers(layout.depths)}
+        times = {"node.time_constant": nodes.numbers(torch.from_numpy(layout.time_constants), dtype)} \
+            if self.continuous else {}
         return Weights({
             "node.activation": nodes.integers(layout.activations),
             "node.aggregation": nodes.integers(layout.aggregations), **depths,
             "node.bias": nodes.numbers(table.biases, dtype), "node.response": nodes.numbers(table.responses, dtype),
+            **times,
             "link.source": links.integers(layout.sources),
             "link.target": links.integers(targets - layout.starts[owned]),
             "link.weight": links.numbers(table.weights, dtype),

@@ -104,13 +104,14 @@ def _factors(noise: Factored | Tensor) -> list[Tensor]:
 
 def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
     """Index of every graph's topology; of every topology the numbers of its inputs, nodes and outputs, and whether it
-    is recurrent; its outputs; of every node its two functions and its number of sources; their sources; and the graphs'
-    numbers."""
+    is recurrent; its outputs; of every node its two functions and its number of sources; their sources; their time
+    constants, unless all are 1; and the graphs' numbers."""
     topologies: dict[Topology, int] = {}
     places = [topologies.setdefault(graph.topology, len(topologies)) for graph in graphs]
     nodes = [node for topology in topologies for node in topology.nodes]
     names = (*ACTIVATIONS, *AGGREGATIONS)
     place = {name: index for index, name in enumerate(names)}
+    times = [node.time_constant for node in nodes]
     functions = [[place[node.activation], place[node.aggregation]] for node in nodes]
     numbers = [_array(torch.cat([vars(graph)[name] for graph in graphs])) for name in NUMBERS]
     return Parcel("graphs", [
@@ -118,7 +119,8 @@ def _graph_parcel(graphs: Sequence[Graph]) -> Parcel:
         _integers([[own.inputs, len(own.nodes), len(own.outputs), own.recurrent] for own in topologies], (-1, 4)),
         _integers([output for topology in topologies for output in topology.outputs]),
         _integers([[*own, len(node.sources)] for own, node in zip(functions, nodes, strict=True)], (-1, 3)),
-        _integers([source for node in nodes for source in node.sources]), *numbers], names)
+        _integers([source for node in nodes for source in node.sources]),
+        np.array([] if all(time == 1 for time in times) else times, np.float64), *numbers], names)
 
 
 NUMBERS = ("weights", "biases", "responses")
@@ -131,12 +133,14 @@ def _integers(values: Sequence[object], shape: tuple[int, ...] = (-1,)) -> np.nd
 
 
 def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs: np.ndarray, nodes: np.ndarray,
-            sources: np.ndarray, *numbers: np.ndarray) -> list[Graph]:
+            sources: np.ndarray, times: np.ndarray, *numbers: np.ndarray) -> list[Graph]:
+    times = times if len(times) else np.ones(len(nodes))
     read = _parted(nodes[:, 2].tolist(), sizes[:, 1].tolist())
     parts = zip(sizes[:, [0, 3]].tolist(), _parted(nodes, sizes[:, 1].tolist()),
-                _parted(sources, [sum(own) for own in read]), _parted(outputs, sizes[:, 2].tolist()), strict=True)
-    topologies = [_topology(tuple(names), inputs, recurrent == 1, *(part.astype(np.int64).tobytes() for part in own))
-                  for (inputs, recurrent), *own in parts]
+                _parted(sources, [sum(own) for own in read]), _parted(outputs, sizes[:, 2].tolist()),
+                _parted(times, sizes[:, 1].tolist()), strict=True)
+    topologies = [_topology(tuple(names), inputs, recurrent == 1, *(part.astype(np.int64).tobytes() for part in own),
+                            own_times.tobytes()) for (inputs, recurrent), *own, own_times in parts]
     own = [topologies[place] for place in places.tolist()]
     links, counts = [topology.links for topology in own], [len(topology.nodes) for topology in own]
     values = [read_only(array).split(lengths) for array, lengths in zip(numbers, (links, counts, counts), strict=True)]
@@ -145,13 +149,14 @@ def _graphs(names: Sequence[str], places: np.ndarray, sizes: np.ndarray, outputs
 
 @lru_cache(maxsize=4096)
 def _topology(names: tuple[str, ...], inputs: int, recurrent: bool, nodes: bytes, sources: bytes,
-              outputs: bytes) -> Topology:
-    """Topology of int64 arrays' bytes. That of a structure which was seen lately is the same object, so that what
-    caches hold of it is found at once."""
+              outputs: bytes, times: bytes) -> Topology:
+    """Topology of the bytes of int64 arrays and of time constants. That of a structure which was seen lately is the
+    same object, so that what caches hold of it is found at once."""
     rows, read, ends = (np.frombuffer(part, np.int64) for part in (nodes, sources, outputs))
     rows = rows.reshape(-1, 3)
-    own = [Node(names[activation], names[aggregation], tuple(links)) for (activation, aggregation, _), links in zip(
-        rows.tolist(), _parted(read.tolist(), rows[:, 2].tolist()), strict=True)]
+    own = [Node(names[activation], names[aggregation], tuple(links), time)
+           for (activation, aggregation, _), links, time in zip(
+               rows.tolist(), _parted(read.tolist(), rows[:, 2].tolist()), np.frombuffer(times).tolist(), strict=True)]
     return Topology(inputs, tuple(own), tuple(ends.tolist()), recurrent)
 
 

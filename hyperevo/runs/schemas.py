@@ -34,12 +34,13 @@ class GenesFile(_File):
 
 
 class GraphFile(_File):
-    """Plain data of a graph: nodes are (activation, aggregation, sources)."""
+    """Plain data of a graph: nodes are (activation, aggregation, sources[, time constant])."""
 
     kind: Literal["graph"]
     inputs: Size
     outputs: list[Count]
-    nodes: list[Annotated[tuple[str, str, list[Count]], Strict(False)]]
+    nodes: list[Annotated[tuple[str, str, list[Count]], Strict(False)]
+                | Annotated[tuple[str, str, list[Count], float], Strict(False)]]
     recurrent: Literal[True] | None = None
 
 

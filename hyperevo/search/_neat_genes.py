@@ -126,8 +126,14 @@ class Genes:
 
     def kind_of(self, keys: np.ndarray) -> np.ndarray:
         """Indices of any keys in `kinds`; len(kinds) for a key that no gene has."""
-        kind = np.searchsorted(self.kinds, keys)
-        return np.where(np.append(self.kinds, 0)[kind] == keys, kind, len(self.kinds))
+        kinds = self.kinds
+        if len(kinds) and self._is_dense(span := int(kinds[-1] - kinds[0]) + 1):
+            table = np.full(span + 1, len(kinds))
+            table[kinds - kinds[0]] = np.arange(len(kinds))
+            place = keys - kinds[0]
+            return table[np.where((place >= 0) & (place < span), place, span)]
+        kind = np.searchsorted(kinds, keys)
+        return np.where(np.append(kinds, 0)[kind] == keys, kind, len(kinds))
 
 
 class Pool(NamedTuple):

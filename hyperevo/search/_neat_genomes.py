@@ -121,22 +121,33 @@ def structures_of(pool: Pool, config: GenomeConfig) -> list[Structure]:
     """Structures of all genomes' graphs; recent ones are cached."""
     nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
     functions = nodes["activation"] * len(NAMES) + nodes["aggregation"]
+    times = nodes["time_constant"] if is_continuous(config) else np.ones(len(nodes))
     sources, targets = places_of_links(nodes, links, config)
     words, pairs = functions.astype(np.int32).tobytes(), link_key(sources, targets).tobytes()
-    each_function, each_source, each_target = functions.tolist(), sources.tolist(), targets.tolist()
+    constants, each_kind = times.tobytes(), list(zip(functions.tolist(), times.tolist(), strict=True))
+    each_source, each_target = sources.tolist(), targets.tolist()
     structures = []
     for (node, node_end), (link, link_end) in zip(_slices(nodes), _slices(links), strict=True):
         shape = (config.num_inputs, config.num_outputs, config.feed_forward, words[4 * node : 4 * node_end],
-                 pairs[8 * link : 8 * link_end])
+                 constants[8 * node : 8 * node_end], pairs[8 * link : 8 * link_end])
         known = _structures.get(shape)
         if known is None:
             if len(_structures) >= STRUCTURES_KEPT:
                 _structures.clear()
             trace = _trace if config.feed_forward else _trace_recurrent
-            known = _structures[shape] = trace(*shape[:2], each_function[node:node_end], each_source[link:link_end],
+            known = _structures[shape] = trace(*shape[:2], each_kind[node:node_end], each_source[link:link_end],
                                                 each_target[link:link_end])
         structures.append(known)
     return structures
+
+
+def is_continuous(config: GenomeConfig) -> bool:
+    """True for networks in continuous time, whose nodes have time constants; neat-python's config does not say it."""
+    return bool(vars(config).get("continuous", False))
+
+
+Kind = tuple[int, float]
+"""Index of a node's pair of functions, and its time constant."""
 
 
 def _slices(genes: Genes) -> list[tuple[int, int]]:
@@ -152,13 +163,13 @@ def places_of_links(nodes: Genes, links: Genes, config: GenomeConfig) -> tuple[n
     return np.where(sources < 0, -1 - sources, inner), nodes.find(links.owners, targets) - starts
 
 
-def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], targets: list[int]) -> Structure:
+def _trace(inputs: int, outputs: int, kinds: list[Kind], sources: list[int], targets: list[int]) -> Structure:
     """Structure of the nodes that some output needs, with every source before its use, and of the links into them. The
     first nodes are the outputs, as neat-python makes them."""
-    incoming: list[list[int]] = [[] for _ in functions]
+    incoming: list[list[int]] = [[] for _ in kinds]
     for number, target in enumerate(targets):
         incoming[target].append(number)
-    place = [*range(inputs), *[-1] * len(functions)]
+    place = [*range(inputs), *[-1] * len(kinds)]
     made: list[Node] = []
     nodes: list[int] = []
     links: list[int] = []
@@ -173,17 +184,17 @@ def _trace(inputs: int, outputs: int, functions: list[int], sources: list[int], 
         waiting.pop()
         if place[inputs + node] < 0:
             place[inputs + node] = inputs + len(made)
-            made.append(_node(functions[node], places))
+            made.append(_node(kinds[node], places))
             nodes.append(node)
             links += own
     topology = _topology(inputs, made, tuple([at - inputs for at in place[inputs : inputs + outputs]]))
     return Structure(topology, tuple(nodes), tuple(links))
 
 
-def _trace_recurrent(inputs: int, outputs: int, functions: list[int], sources: list[int],
+def _trace_recurrent(inputs: int, outputs: int, kinds: list[Kind], sources: list[int],
                      targets: list[int]) -> Structure:
     """Structure of the nodes that some output needs, in the genome's order, and of the links into them."""
-    incoming: list[list[int]] = [[] for _ in functions]
+    incoming: list[list[int]] = [[] for _ in kinds]
     for number, target in enumerate(targets):
         incoming[target].append(number)
     needed, waiting = set(range(outputs)), [*range(outputs)]
@@ -196,15 +207,16 @@ def _trace_recurrent(inputs: int, outputs: int, functions: list[int], sources: l
     nodes = sorted(needed)
     place = {**{number: number for number in range(inputs)},
              **{inputs + node: inputs + number for number, node in enumerate(nodes)}}
-    made = [_node(functions[node], tuple([place[sources[number]] for number in incoming[node]])) for node in nodes]
+    made = [_node(kinds[node], tuple([place[sources[number]] for number in incoming[node]])) for node in nodes]
     return Structure(_topology(inputs, made, tuple(range(outputs)), True), tuple(nodes),
                      tuple([number for node in nodes for number in incoming[node]]))
 
 
 @lru_cache(maxsize=65536)
-def _node(function: int, sources: tuple[int, ...]) -> Node:
+def _node(kind: Kind, sources: tuple[int, ...]) -> Node:
     """One object for all equal nodes."""
-    return Node(*_FUNCTIONS[function], sources)
+    function, time_constant = kind
+    return Node(*_FUNCTIONS[function], sources, time_constant)
 
 
 _topologies: dict[tuple[Any, ...], Topology] = {}
@@ -288,7 +300,7 @@ def fill_genome(genome: Any, graph: Graph, config: GenomeConfig, innovation: int
 
 def _node_gene(graph: Graph, place: int, key: int, config: GenomeConfig) -> Any:
     node, gene = graph.topology.nodes[place], config.node_gene_type(key)
-    gene.activation, gene.aggregation, gene.time_constant = node.activation, node.aggregation, 1.0
+    gene.activation, gene.aggregation, gene.time_constant = node.activation, node.aggregation, node.time_constant
     gene.bias, gene.response = float(graph.biases[place]), float(graph.responses[place])
     return gene
 

@@ -77,13 +77,15 @@ class Reproduction(neat.DefaultReproduction):
 _CONFIG_TYPES = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeciesSet, neat.DefaultStagnation)
 
 
-def neat_config(settings: Any, inputs: int, outputs: int, recurrent: bool = False) -> neat.Config:
+def neat_config(settings: Any, inputs: int, outputs: int, recurrent: bool = False,
+                continuous: bool = False) -> neat.Config:
     """neat-python's config for graphs of so many inputs and outputs, from the settings or their INI file; raises
-    UserError for an INI file that does not fit. recurrent: True where links may lead back."""
+    UserError for an INI file that does not fit. recurrent: True where links may lead back; continuous: True where nodes
+    have time constants."""
     if settings.ini is not None:
-        return _config_from_ini(settings.ini, inputs, outputs, recurrent)
+        return _config_from_ini(settings.ini, inputs, outputs, recurrent, continuous)
     config = _assembled(
-        _genome_section(settings, inputs, outputs, recurrent),
+        _genome_section(settings, inputs, outputs, recurrent, continuous),
         {"compatibility_threshold": str(settings.compatibility_threshold or 1.0)},
         {"species_fitness_func": "max", "max_stagnation": str(settings.stagnation),
          "species_elitism": str(settings.species_elitism)},
@@ -91,7 +93,7 @@ def neat_config(settings: Any, inputs: int, outputs: int, recurrent: bool = Fals
          "min_species_size": str(settings.minimum_species)})
     config.pop_size, config.fitness_criterion, config.fitness_threshold = settings.population, "max", math.inf
     config.reset_on_extinction, config.no_fitness_termination, config.seed = True, True, None
-    config.genome_config.neutral_growth = settings.neutral_growth
+    config.genome_config.neutral_growth, config.genome_config.continuous = settings.neutral_growth, continuous
     return config
 
 
@@ -110,7 +112,7 @@ def _assembled(genome: dict[str, str], species: dict[str, str], stagnation: dict
     return config
 
 
-def _genome_section(settings: Any, inputs: int, outputs: int, recurrent: bool) -> dict[str, str]:
+def _genome_section(settings: Any, inputs: int, outputs: int, recurrent: bool, continuous: bool) -> dict[str, str]:
     values: dict[str, Any] = {
         "num_inputs": inputs, "num_outputs": outputs, "num_hidden": settings.hidden,
         "feed_forward": str(not recurrent).lower(),
@@ -129,10 +131,14 @@ def _genome_section(settings: Any, inputs: int, outputs: int, recurrent: bool) -
         "enabled_default": "true", "enabled_mutate_rate": settings.toggle_rate,
     }
     evolved = (settings.deviation, settings.replace_rate, settings.mutate_rate, settings.mutate_power)
+    shortest, longest = settings.time_constants if continuous else (1.0, 1.0)
+    times = ((longest - shortest) / 4, settings.replace_rate, settings.mutate_rate, (longest - shortest) / 10)
     for name, mean, (deviation, replaced, mutated, power), limits in (
             ("weight", 0.0, evolved, (-settings.limit, settings.limit)),
             ("bias", 0.0, evolved, (-settings.limit, settings.limit)),
-            ("response", 1.0, (0.0, 0.0, 0.0, 0.0), (1.0, 1.0))):
+            ("response", 1.0, (0.0, 0.0, 0.0, 0.0), (1.0, 1.0)),
+            ("time_constant", (shortest + longest) / 2, times if continuous else (0.0, 0.0, 0.0, 0.0),
+             (shortest, longest))):
         values |= {f"{name}_init_mean": mean, f"{name}_init_stdev": deviation, f"{name}_init_type": "gaussian",
                    f"{name}_replace_rate": replaced, f"{name}_mutate_rate": mutated, f"{name}_mutate_power": power,
                    f"{name}_min_value": limits[0], f"{name}_max_value": limits[1]}
@@ -152,7 +158,7 @@ def read_ini(path: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _config_from_ini(text: str, inputs: int, outputs: int, recurrent: bool) -> neat.Config:
+def _config_from_ini(text: str, inputs: int, outputs: int, recurrent: bool, continuous: bool) -> neat.Config:
     head, _, rest = text.partition("\n")
     path, body = (head.removeprefix("# "), rest) if head.startswith("# ") else ("its text", text)
     try:
@@ -161,6 +167,7 @@ def _config_from_ini(text: str, inputs: int, outputs: int, recurrent: bool) -> n
                               for name in list(sections)[1:]))
         for key, value in sections["NEAT"].model_dump().items():
             setattr(config, key, value)
+        config.genome_config.continuous = continuous
         _check_ini(config, inputs, outputs, recurrent)
     except Exception as error:
         # neat-python raises anything from AssertionError to a bare Exception here.
@@ -176,6 +183,9 @@ def _check_ini(config: Any, inputs: int, outputs: int, recurrent: bool) -> None:
     if not genome.feed_forward and not recurrent:
         raise ValueError("[DefaultGenome] feed_forward = False, but a CPPN, and a network with encoding.recurrent = "
                          "false, needs feed_forward = True")
+    if genome.continuous and genome.time_constant_min_value <= 0:
+        raise ValueError(f"[DefaultGenome] time_constant_min_value = {genome.time_constant_min_value}, but networks in "
+                         "continuous time need time constants above 0")
     for key, names, known in (("activation_options", genome.activation_options, ACTIVATIONS),
                               ("aggregation_options", genome.aggregation_options, AGGREGATIONS)):
         for name in names:

@@ -30,6 +30,8 @@ class Settings(StartSettings):
     """Activation functions that nodes may have."""
     aggregations: tuple[str, ...] = ("sum",)
     """Aggregation functions that nodes may have."""
+    time_constants: tuple[Positive, Positive] = (0.02, 0.5)
+    """Smallest and largest time constant of a node, in seconds, of networks in continuous time."""
 
     hidden: int = Field(0, ge=0)
     """Hidden nodes of the seed genomes."""
@@ -140,6 +142,13 @@ class Settings(StartSettings):
             if name not in known:
                 raise ValueError(f"no {info.field_name[:-1]} called {name!r}; {nearest(name, known)}")
         return names
+
+    @field_validator("time_constants")
+    @classmethod
+    def _ordered(cls, times: tuple[float, float]) -> tuple[float, float]:
+        if times[0] > times[1]:
+            raise ValueError("the smallest is above the largest")
+        return times
 
     @field_validator("hidden_function", "output_function")
     @classmethod

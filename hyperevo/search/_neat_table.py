@@ -9,7 +9,7 @@ from hyperevo.encodings._table import LinkColumns, NodeColumns, Table, TabledGra
 from hyperevo.functions import ACTIVATIONS
 from hyperevo.graph import Graph, without_garbage_collection
 from hyperevo.search._neat_genes import Genes, Pool
-from hyperevo.search._neat_genomes import gather, graphs_from_pool, places_of_links
+from hyperevo.search._neat_genomes import gather, graphs_from_pool, is_continuous, places_of_links
 
 
 def tabled_graphs(genomes: Sequence[DefaultGenome], config: Any) -> TabledGraphs:
@@ -39,7 +39,7 @@ def table_from_pool(pool: Pool, config: Any) -> Table:
     nodes, links = pool.nodes, pool.links.where(pool.links["enabled"])
     # Activations are the first of the names that a gene's word is an index into, aggregations the others.
     own = NodeColumns(nodes.sizes, nodes["activation"], nodes["aggregation"] - len(ACTIVATIONS), nodes["bias"],
-                      nodes["response"])
+                      nodes["response"], nodes["time_constant"] if is_continuous(config) else None)
     sources, targets = places_of_links(nodes, links, config)
     return table_from_columns(config.num_inputs, config.num_outputs, own,
                               LinkColumns(links.owners, sources, targets, links["weight"]), not config.feed_forward)

@@ -69,13 +69,14 @@ class NeatSearch(Search):
     `neat_generation` those of the whole population."""
 
     def __init__(self, settings: Settings, input_names: Sequence[str], output_names: Sequence[str], seed: int,
-                 matrix_outputs: Sequence[int] | None = None, recurrent: bool = False):
+                 matrix_outputs: Sequence[int] | None = None, recurrent: bool = False,
+                 continuous: bool = False):
         """matrix_outputs: indices of the outputs that paint values over all connections; by default all may. recurrent:
-        True where links may lead back."""
+        True where links may lead back; continuous: True where nodes have time constants."""
         self.settings, self.seed = settings, seed
         self.input_names, self.output_names = list(input_names), list(output_names)
         # neat-python's classes carry no types to speak of.
-        self.config: Any = neat_config(settings, len(self.input_names), len(self.output_names), recurrent)
+        self.config: Any = neat_config(settings, len(self.input_names), len(self.output_names), recurrent, continuous)
         self.genome_config: Any = self.config.genome_config
         check_seed_options(settings, self.input_names)
         if settings.separable and settings.ini is None:
@@ -387,5 +388,6 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> NeatSearch:
     outputs = encoding.matrix_outputs()
     if settings.separable and outputs == []:
         raise UserError(f"search.separable: encoding {encoding.settings.name} paints no patterns")
-    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, outputs,
-                      isinstance(encoding, MayRecur) and encoding.recurrent)
+    recurrent, continuous = (encoding.recurrent, encoding.continuous) if isinstance(encoding, MayRecur) \
+        else (False, False)
+    return NeatSearch(settings, encoding.input_names, encoding.output_names, seed, outputs, recurrent, continuous)

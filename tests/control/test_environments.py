@@ -50,14 +50,17 @@ def test_acrobot_is_symmetric(values, action):
     assert reward == mirrored_reward
 
 
-@pytest.mark.parametrize("name", [name for name in environment_names() if "advance" in vars(environment(name))])
-def test_advance_does_what_step_does(name):
+@pytest.mark.parametrize("name", [name for name in environment_names() if "mover" in vars(environment(name))])
+def test_a_mover_does_what_step_and_observe_do(name):
     own, generator = environment(name), torch.Generator().manual_seed(0)
     states = torch.randn(500, own.reset(1, generator).shape[1], generator=generator, dtype=torch.float64)
-    outputs = torch.randn(500, own.OUTPUTS, generator=generator, dtype=torch.float64)
-    outputs[:20] = 0.5  # no output is the larger one
-    following, rewards, over = own.step(states, own.act(outputs))
-    values, reward, failed = own.advance(states.T.contiguous().numpy(), outputs.T.numpy())
-    torch.testing.assert_close(torch.from_numpy(values.T), following)
-    assert torch.equal(torch.from_numpy(failed), over) and 0.1 < over.double().mean() < 0.99
-    assert (rewards == reward).all()
+    values = states.T.contiguous().numpy().copy()
+    seen, move = own.mover(values)
+    for _ in range(3):
+        torch.testing.assert_close(torch.from_numpy(seen.T), own.observe(states))
+        outputs = torch.randn(500, own.OUTPUTS, generator=generator, dtype=torch.float64)
+        outputs[:20] = 0.5  # no output is the larger one
+        states, rewards, over = own.step(states, own.act(outputs))
+        assert torch.equal(torch.from_numpy(move(outputs.T.numpy())), over) and 0.1 < over.double().mean() < 0.99
+        torch.testing.assert_close(torch.from_numpy(values.T), states)
+        assert (rewards == 1).all()

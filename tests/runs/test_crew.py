@@ -190,7 +190,9 @@ def test_parcels_hold_all_there_is_in_little_more_than_its_bytes():
     numbers = sum(part.nbytes for graph in graphs for part in (graph.weights, graph.biases, graph.responses))
     assert numbers < parcel.bytes < 1.2 * numbers  # with the structure of each, and no two are alike
     assert unpack(pack(graphs[:1]), [], CPU)[0].key() == graphs[0].key()
-    back = [replace(graph, topology=replace(graph.topology, recurrent=True)) for graph in graphs[:2]]
+    back = [replace(graph, topology=replace(graph.topology, recurrent=True, nodes=tuple(
+        replace(node, time_constant=place + 0.1) for place, node in enumerate(graph.topology.nodes))))
+        for graph in graphs[:2]]
     assert [graph.key() for graph in unpack(pack([*back, graphs[0]]), [], CPU)] \
         == [graph.key() for graph in [*back, graphs[0]]]
 

@@ -129,6 +129,42 @@ def test_files_run_as_they_are_and_champions_go_there_and_back(ini):
             torch.testing.assert_close(ours, torch.tensor(theirs, dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
 
+TIMES = """
+time_constant_init_mean = 0.3
+time_constant_init_stdev = 0.1
+time_constant_max_value = 0.6
+time_constant_min_value = {}
+time_constant_mutate_power = 0.1
+time_constant_mutate_rate = 0.5
+time_constant_replace_rate = 0.1
+"""
+
+
+def test_networks_in_continuous_time_go_there_and_back(tmp_path):
+    path = tmp_path / "config"
+    text = INI.format(**FILES["memory"])
+    path.write_text(text.replace("feed_forward", TIMES.strip().format(0.05) + "\nfeed_forward"), encoding="utf-8")
+    task = he.task("arrays", inputs=torch.randn(40, FILES["memory"]["inputs"]),
+                   labels=torch.randn(40, FILES["memory"]["outputs"]))
+    net = he.target("network", task)
+    code = he.encoding("network", net, recurrent=True, continuous=True)
+    search = he.search("neat", code, ini=str(path), refine={"rounds": 0})
+    for generation in range(4):
+        search.tell(he.fitness(code, net, task, search.ask(), batch=generation))
+    graphs, shown = list(search.ask())[:20], torch.randn(5, FILES["memory"]["inputs"], dtype=torch.float64)
+    times = {node.time_constant for graph in graphs for node in graph.topology.nodes}
+    assert len(times) > 4 and 0.05 <= min(times) < max(times) <= 0.6
+    for graph in graphs:
+        genome, config = to_genome(graph, str(path))
+        wanted = net.forward(code.express([graph], torch.float64), shown)
+        theirs = from_json(export_network_json(neat.ctrnn.CTRNN.create(genome, config)))
+        for own in (to_graph(genome, config, continuous=True), from_json(to_json(graph, str(path), True)), theirs):
+            torch.testing.assert_close(net.forward(code.express([own], torch.float64), shown), wanted)
+    path.write_text(text.replace("feed_forward", TIMES.strip().format(-1) + "\nfeed_forward"), encoding="utf-8")
+    with pytest.raises(UserError, match="time_constant_min_value = -1.0, but networks in continuous time"):
+        he.search("neat", code, ini=str(path))
+
+
 def test_what_does_not_fit_is_one_line(tmp_path):
     path = tmp_path / "config"
     path.write_text(INI.format(**FILES["memory"]), encoding="utf-8")

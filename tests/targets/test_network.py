@@ -11,7 +11,7 @@ import torch
 from neat.genome import DefaultGenome
 
 from hyperevo.config import load_config
-from hyperevo.control import environment, film, rollout
+from hyperevo.control import _rollout, environment, film, rollout, wobbling_rollout
 from hyperevo.encodings import _table
 from hyperevo.encodings.network import NetworkEncoding
 from hyperevo.encodings.network import Settings as EncodingSettings
@@ -115,10 +115,76 @@ def test_all_networks_at_once_equal_neat_pythons_step_by_step(recurrent):
     assert used == set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_networks_in_arrays_answer_as_step_does(recurrent):
-    made, config = genomes(recurrent)
-    encoding, target = parts(recurrent)
+class FullRate(neat.ctrnn.CTRNN):
+    """neat-python's CTRNN, but nodes go on from their last values instead of those two steps before, and outputs are
+    those after a step instead of those before it."""
+
+    def advance(self, inputs, advance_time, time_step=None):
+        before = {**self.values[0], **dict(zip(self.input_nodes, inputs, strict=True))}
+        after = dict(before)
+        for key, node in self.node_evals.items():
+            received = node.aggregation([before[source] * weight for source, weight in node.links])
+            wanted = node.activation(node.bias + node.response * received)
+            after[key] += advance_time / node.time_constant * (wanted - before[key])
+        self.values[0] = after
+        return [after[key] for key in self.output_nodes]
+
+
+def continuous_parts(step_seconds: float) -> tuple[NetworkEncoding, NetworkTarget]:
+    target = NetworkTarget(TargetSettings(step_seconds=step_seconds), Sheet((INPUTS,)), OUTPUTS)
+    return NetworkEncoding(EncodingSettings(recurrent=True, continuous=True), target.geometry[NETWORK]), target
+
+
+def timed_genomes(count: int) -> tuple[list[DefaultGenome], neat.Config]:
+    """Recurrent genomes with time constants, and their config for networks in continuous time."""
+    made, config = copy.deepcopy(genomes(True))
+    draw = random.Random(0)
+    for genome in made[:count]:
+        for node in genome.nodes.values():
+            node.time_constant = draw.uniform(0.04, 1)
+    config.genome_config.continuous = True
+    return made[:count], config
+
+
+def test_networks_in_continuous_time_equal_neat_pythons_without_its_half_rate():
+    made, config = timed_genomes(300)
+    encoding, target = continuous_parts(0.05)
+    graphs = tabled_graphs(made, config.genome_config)
+    ours = played(encoding, target, graphs, inputs=observations()[:, :300])[:, :, 0]
+    theirs = torch.full_like(ours, torch.inf)
+    for number, genome in enumerate(made):
+        network = neat.ctrnn.CTRNN.create(genome, config)
+        for step, inputs in enumerate(observations()[:, number, 0].tolist()):
+            try:
+                theirs[step, number] = torch.tensor(FullRate.advance(network, inputs, 0.05), dtype=torch.float64)
+            except OverflowError:
+                break
+    comparable = (theirs.isfinite() & (theirs.abs() < 1e6)).all(2).long().cumprod(0).bool()
+    assert comparable.float().mean() > 0.85 and theirs[comparable].std() > 0.1
+    assert float(((ours - theirs).abs() / theirs.abs().clamp(min=1)).amax(2)[comparable].max()) < 1e-5
+    read = [unpack_genotype(*pack_genotype(graph)) for graph in list(graphs)]
+    again = played(encoding, target, read, inputs=observations()[:5, :300])[:, :, 0]
+    torch.testing.assert_close(again, ours[:5], rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def test_neat_pythons_own_ctrnn_takes_two_steps_for_one():
+    made, config = timed_genomes(1)
+    genome = made[0]
+    genome.connections = {key: link for key, link in genome.connections.items() if key[0] < 0 <= key[1] < OUTPUTS}
+    encoding, target = continuous_parts(0.05)
+    shown = observations()[:1, :1].expand(20, -1, -1, -1)
+    ours = played(encoding, target, tabled_graphs([genome], config.genome_config), inputs=shown)[:, 0, 0]
+    network = neat.ctrnn.CTRNN.create(genome, config)
+    theirs = [network.advance(shown[0, 0, 0].tolist(), 0.05, 0.05) for _ in range(40)]
+    torch.testing.assert_close(torch.tensor(theirs[1::2], dtype=torch.float64), ours)
+    assert ours.std() > 0.01
+
+
+@pytest.mark.parametrize("kind", [False, True, "continuous"])
+def test_networks_in_arrays_answer_as_step_does(kind):
+    recurrent = bool(kind)
+    made, config = timed_genomes(GENOMES) if kind == "continuous" else genomes(recurrent)
+    encoding, target = continuous_parts(0.05) if kind == "continuous" else parts(recurrent)
     shown = observations()[:6]
     expected = played(encoding, target, tabled_graphs(made, config.genome_config), inputs=shown)
     with torch.no_grad(), np.errstate(all="ignore"):
@@ -134,20 +200,24 @@ def test_networks_in_arrays_answer_as_step_does(recurrent):
     assert target.in_arrays(weights, state) is None  # while gradients are wanted
 
 
+@pytest.mark.parametrize("name", ["cartpole", "double-pole", "double-pole-hidden-velocities"])
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_episodes_by_arrays_are_those_by_tensors(recurrent, monkeypatch):
-    own = environment("cartpole")
+def test_episodes_by_arrays_are_those_by_tensors(recurrent, name, monkeypatch):
+    monkeypatch.setattr(_rollout, "LAST", 7)
+    own = environment(name)
     target = NetworkTarget(TargetSettings(), Sheet((own.OBSERVATIONS,)), own.OUTPUTS)
     encoding = NetworkEncoding(EncodingSettings(recurrent=recurrent), target.geometry[NETWORK])
     search = NeatSearch(EVERY.model_copy(update={"population": 150, "functions": ("tanh", "sigmoid", "gauss")}),
                         encoding.input_names, encoding.output_names, 3, [], recurrent)
     weights = encoding.express(search.ask(), torch.float64)
     starts = own.reset(3, torch.Generator().manual_seed(0)).double()
-    by_arrays = rollout(own, target, weights, starts, 300)
+    play = rollout if own.wobble is None else wobbling_rollout
+    by_arrays = play(own, target, weights, starts, 300)
     monkeypatch.setattr(NetworkTarget, "in_arrays", lambda *_: None)
-    by_tensors = rollout(own, target, weights, starts, 300)
-    assert all(map(torch.equal, by_arrays, by_tensors))
-    assert by_arrays[1].min() < 20 and len(by_arrays[1].unique()) > 20
+    by_tensors = play(own, target, weights, starts, 300)
+    assert all(map(torch.equal, by_arrays[:2], by_tensors[:2]))
+    torch.testing.assert_close(by_arrays[-1], by_tensors[-1])
+    assert by_arrays[1].min() < 20 and len(by_arrays[1].unique()) > 15
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
@@ -174,12 +244,12 @@ def test_activity_is_that_of_every_step_of_an_episode(recurrent):
     assert [name for name in ticks if name in activity.names] == activity.names
 
 
-def smooth(population: int, recurrent: bool) -> NeatSearch:
+def smooth(population: int, recurrent: bool, continuous: bool = False) -> NeatSearch:
     """A search after some generations of random fitness whose networks amplify no rounding much."""
     settings = EVERY.model_copy(update={
         "functions": ("tanh", "sigmoid"), "aggregations": ("sum", "mean"), "population": population,
         "hidden": 2, "refine": RefineSettings(rounds=0)})
-    search = NeatSearch(settings, ["a", "b", "c", "d"], ["e", "f", "g"], 0, [], recurrent)
+    search = NeatSearch(settings, ["a", "b", "c", "d"], ["e", "f", "g"], 0, [], recurrent, continuous)
     for generation in range(4):
         search.tell(torch.rand(population, generator=torch.Generator().manual_seed(generation)))
     return search
@@ -209,9 +279,11 @@ def test_a_table_of_genes_and_graphs_one_by_one_are_the_same_networks(recurrent)
         torch.testing.assert_close(first, other, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(recurrent):
-    search, (encoding, target) = smooth(6, recurrent), parts(recurrent, steps=3)
+@pytest.mark.parametrize("kind", [False, True, "continuous"])
+def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(kind):
+    recurrent, continuous = bool(kind), kind == "continuous"
+    search = smooth(6, recurrent, continuous)
+    encoding, target = continuous_parts(0.05) if continuous else parts(recurrent, steps=3)
     weights, shown = encoding.express(search.ask(), torch.float64), observations()[0, :3, 0]
     numbers = {name: weights.tensor(name) for name in ("link.weight", "node.bias", "node.response")}
 
@@ -233,14 +305,20 @@ def test_gradients_are_those_of_small_differences_and_module_and_examples_agree(
             assert state.shape == (6, 0, 3) and torch.equal(acted, outputs)
 
 
-@pytest.mark.parametrize("odd", [_table.ODD, np.int64(0)])  # at 0 all graphs look alike until they are compared
-def test_equal_graphs_are_found_numbers_and_all(odd, monkeypatch):
-    monkeypatch.setattr(_table, "ODD", odd)
+def test_equal_graphs_are_found_numbers_and_all():
     made, config = genomes(False)
-    moved = copy.deepcopy(made[7])
-    next(iter(moved.nodes.values())).bias += 1e-12
-    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], made[9]], config.genome_config))
-    assert places == [0, 1, 2, 3, 1, 4, 0, 5] and len(own) == 6
+
+    def changed(key, value):
+        own = copy.deepcopy(made[7])
+        setattr(next(iter(own.nodes.values())), key, value)
+        return own
+
+    moved = changed("bias", next(iter(made[7].nodes.values())).bias + 1e-12)
+    # Alike in weights and biases, unlike in all else.
+    unlike = changed("response", 0.5), changed("activation", "hat")
+    own, places = _table.distinct(tabled_graphs([*made[5:9], made[6], moved, made[5], *unlike, made[9]],
+                                                config.genome_config))
+    assert places == [0, 1, 2, 3, 1, 4, 0, 5, 6, 7] and len(own) == 8
     graphs = tabled_graphs(made[5:9], config.genome_config)
     assert _table.distinct(graphs) == (graphs, [0, 1, 2, 3])
 
@@ -267,13 +345,16 @@ def test_numbers_that_changed_are_not_taken_from_the_cache():
         assert torch.equal(target.forward(weights, shown).nan_to_num(), before.nan_to_num())
 
 
-SMALL = {"double-pole-hidden-velocities-neat": ["task.most_steps=40", "search.refine={rounds=2, population=4}"],
-         "xor-neat": ["search.learn={steps=2}"]}
+POLES = ["task.most_steps=40", "search.refine={rounds=2, population=4}"]
+SMALL = {"poles": ("double-pole-hidden-velocities-neat", POLES),
+         "poles in continuous time": ("double-pole-hidden-velocities-neat", [*POLES, "encoding.continuous=true"]),
+         "xor": ("xor-neat", ["search.learn={steps=2}"])}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_run_that_was_cut_off_ends_with_the_same_bits(name, tmp_path, run_until):
-    config = load_config(name, [*SMALL[name], "search.population=12", "run.rounds=5", "run.until=200000"]).config
+    own, overrides = SMALL[name]
+    config = load_config(own, [*overrides, "search.population=12", "run.rounds=5", "run.until=200000"]).config
     execute(create_run(config, tmp_path / "whole"))
     run_until(config, tmp_path / "cut", 3)
     execute(open_run(tmp_path / "cut"))
@@ -285,6 +366,7 @@ def test_what_does_not_fit_is_one_line():
     for overrides, said in ((["target={name='mlp', hidden=[]}"], "needs target.name = network"),
                             (["target={name='substrate'}"], "needs target.name = network"),
                             (["encoding={name='es-hyperneat'}"], "needs target.name = substrate"),
+                            (["encoding.continuous=true"], "continuous = true needs recurrent = true"),
                             (["search.separable=true"], "search.separable"),
                             (["search.locality=xy"], "search.locality"),
                             (["search={name='snes', population=10}"], "encoding network and search snes")):
