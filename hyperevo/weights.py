@@ -90,10 +90,10 @@ def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
 class Perturbed:
     """P matrices that differ from a common one by matrices of low rank, `base + left @ right.T`.
 
-    base: (out, in), shared by all networks; left: (P, out, r); right: (P, in, r).
+    base: (out, in), or one network's `Factored`, shared by all networks; left: (P, out, r); right: (P, in, r).
     """
 
-    base: Tensor
+    base: Tensor | Factored
     left: Tensor
     right: Tensor
 
@@ -103,7 +103,7 @@ class Perturbed:
     @property
     def shape(self) -> torch.Size:
         """Shape (P, out, in) of the dense matrices."""
-        return torch.Size((len(self), *self.base.shape))
+        return torch.Size((len(self), *self.base.shape[-2:]))
 
     def __getitem__(self, networks: slice) -> "Perturbed":
         return Perturbed(self.base, self.left[networks], self.right[networks])
@@ -114,7 +114,10 @@ class Perturbed:
 
     def dense(self) -> Tensor:
         """The dense matrices (P, out, in)."""
-        return torch.baddbmm(self.base.expand(self.shape), self.left, self.right.transpose(1, 2))
+        return torch.baddbmm(self._whole_base().expand(self.shape), self.left, self.right.transpose(1, 2))
+
+    def _whole_base(self) -> Tensor:
+        return self.base if isinstance(self.base, Tensor) else self.base.dense()[0]
 
     def project(self, inputs: Tensor, out: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Multiply inputs (in, N) shared by all networks, or (P, in, N) → (P, out, N), and add every network's bias
@@ -123,7 +126,9 @@ class Perturbed:
         if bias is not None:
             left = torch.cat([left, bias[:, :, None]], 2)
             narrow = torch.cat([narrow, narrow.new_ones(1, 1, 1).expand(len(self), 1, narrow.shape[-1])], 1)
-        return _baddbmm(self.base @ inputs, left, narrow, out)
+        factored = isinstance(self.base, Factored) and inputs.dim() == 2
+        shared = self.base.project(inputs) if factored else self._whole_base() @ inputs
+        return _baddbmm(shared, left, narrow, out)
 
 
 def _baddbmm(start: Tensor, left: Tensor, right: Tensor, out: Tensor | None) -> Tensor:
