@@ -1,10 +1,10 @@
-"""How far evolved networks get on MNIST, 784-256-10, in minutes of one core: cppn-mnist and dct-eggroll-mnist.
+"""How far evolved networks get on MNIST, 784-256-10, in minutes of one core: a CPPN, and cosine coefficients.
 
     python experiments/evolved-mnist/run.py [--seeds 3] [--runs DIR] [NAME ...]
 
-Runs what is missing (a finished run in DIR is kept, a broken one resumed), writes results.csv and curves.csv beside this
-file, from the runs' own results and the processor's clock, and draws accuracy.png. Runs have one thread, so seconds of
-the processor are those of one core, however busy the machine is.
+Runs what is missing (a finished run in DIR is kept, a broken one resumed), writes results.csv and curves.csv beside
+this file, from the runs' own results and the processor's clock, and draws curves.png. Runs have one thread, so that
+seconds of the processor are those of one core, however busy the machine is.
 """
 
 import csv
@@ -12,56 +12,72 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hyperevo.compare.studies import add_rows, arguments, result
+import numpy as np
+
+from hyperevo.compare.studies import Curve, add_rows, arguments, read_table, result
+from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import Round, finished
 
 NAMES = ("cppn-mnist", "dct-eggroll-mnist")
 COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "encoded_genes", "direct_parameters",
            "generated_weights", "rounds", "evaluations", "processor_seconds", "seconds", "peak_memory_gb")
 POINTS = ("name", "seed", "round", "processor_seconds", "validation_accuracy")
-HERE = Path(__file__).parent
+SPELT = {"cppn-mnist": "CPPN, NEAT and NES", "dct-eggroll-mnist": "cosines, EGGROLL"}
+TABLE, CURVES = (Path(__file__).with_name(name) for name in ("results.csv", "curves.csv"))
 
 
-def clock(name: str, seed: int, curves: Path) -> tuple[list[dict[str, str]], Callable[[Round], None]]:
-    """Points of a run's curve so far, and a function that adds one after every validation."""
-    points = read_points(name, seed, curves)
-    before, started = float(points[-1]["processor_seconds"]) if points else 0.0, time.process_time()
-
-    def observe(round_: Round) -> None:
-        if round_.validation_score is not None:
-            add_point(curves, dict(zip(POINTS, (name, seed, round_.number, before + time.process_time() - started,
-                                                round_.validation_score), strict=True)))
-
-    return points, observe
-
-
-def read_points(name: str, seed: int, curves: Path) -> list[dict[str, str]]:
-    """Points of one run in the table of curves."""
-    if not curves.exists():
+def points_of(name: str, seed: int) -> list[dict[str, str]]:
+    """Points of one run's curve."""
+    if not CURVES.exists():
         return []
-    with curves.open(newline="") as file:
+    with CURVES.open(newline="") as file:
         return [row for row in csv.DictReader(file) if (row["name"], row["seed"]) == (name, str(seed))]
 
 
-def add_point(curves: Path, point: dict[str, object]) -> None:
+def timed(name: str, seed: int) -> Callable[[Round], None]:
+    """Function of a round that adds a point to a run's curve after every validation."""
+    known = points_of(name, seed)
+    before, started = float(known[-1]["processor_seconds"]) if known else 0.0, time.process_time()
+
+    def observe(round_: Round) -> None:
+        if round_.validation_score is not None:
+            seconds = round(before + time.process_time() - started, 1)
+            add_point(name, seed, round_.number, seconds, round_.validation_score)
+
+    return observe
+
+
+def add_point(*point: object) -> None:
     """Add a line to the table of curves, which is made where it is missing."""
-    new = not curves.exists()
-    with curves.open("a", newline="") as file:
-        writer = csv.DictWriter(file, POINTS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(point)
+    new = not CURVES.exists()
+    with CURVES.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([POINTS, point] if new else [point])
 
 
 def record(name: str, seed: int, runs: Path) -> None:
     """Make or complete one run, and write its row."""
-    folder, curves = runs / f"{name}-{seed}", HERE / "curves.csv"
-    if not finished(folder):
-        _, observe = clock(name, seed, curves)
-        result(name, seed, folder, {}, observe)
-    row = result(name, seed, folder, {})
-    row["processor_seconds"] = round(float(read_points(name, seed, curves)[-1]["processor_seconds"]), 1)
-    add_rows(HERE / "results.csv", COLUMNS, {(name, seed): row})
+    folder = runs / f"{name}-{seed}"
+    observe = (lambda round_: None) if finished(folder) else timed(name, seed)
+    row = result(name, seed, folder, {}, observe)
+    seconds = points_of(name, seed)[-1]["processor_seconds"]
+    add_rows(TABLE, COLUMNS, {(name, seed): {**row, "processor_seconds": seconds}})
+
+
+def draw() -> None:
+    """Errors on the validation images over minutes of one core, and on the test images."""
+    curves: dict[str, list[Curve]] = {}
+    tests: dict[str, list[float]] = {}
+    for (name, seed), row in sorted(read_table(TABLE).items()):
+        own = points_of(name, seed)
+        minutes = np.array([float(point["processor_seconds"]) / 60 for point in own])
+        errors = np.array([100 - 100 * float(point["validation_accuracy"]) for point in own])
+        curves.setdefault(SPELT[name], []).append((minutes, errors))
+        tests.setdefault(SPELT[name], []).append(100 * float(row["test_accuracy"]))
+    save_figure(curves_beside_tests(curves, tests, "minutes of one core", "validation error in percent",
+                                    "test accuracy in percent", "784-256-10 on MNIST, evolved", log=True),
+                TABLE.with_name("curves.png"))
 
 
 if __name__ == "__main__":
@@ -69,3 +85,4 @@ if __name__ == "__main__":
     for chosen in options.names:
         for number in range(options.seeds):
             record(chosen, number, options.runs)
+            draw()

@@ -65,7 +65,7 @@ class PartlyDirect(Encoding):
 
 
 class PartlyDirectMatrices(PartlyDirect):
-    """The same where the inner encoding expresses `Neighbours`, as the direct parameters do."""
+    """Partly direct genotypes of an inner encoding that expresses `Neighbours`, as the direct parameters do."""
 
     def blocks_of_genes(self) -> dict[str, tuple[int, int | None]]:
         """Shapes of the inner encoding's genes, then of the direct parameters."""

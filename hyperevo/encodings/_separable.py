@@ -306,7 +306,7 @@ def clamped_nodes(graphs: Sequence[Graph], input_names: Sequence[str], outputs: 
 
 def _clamped_alike(graphs: Sequence[Graph], input_names: Sequence[str], outputs: tuple[int, ...]) \
         -> list[frozenset[int]]:
-    """The same for graphs of one topology, whose bounds are computed together."""
+    """Nodes of graphs of one topology whose waves may be clamped; the bounds of all graphs are computed together."""
     steps = program(graphs[0].topology, outputs)
     if not any(node.activation in WAVES for _, node, _ in steps):
         return [frozenset()] * len(graphs)

@@ -18,8 +18,7 @@ class Recipe:
 
     distribution: class in `evotorch.distributions`, with further options. ranking: shape that fitness is given. rate,
     deviation_rate: steps of the centre and of the standard deviations. optimizer: moves the centre, in place of plain
-    steps. largest_change: of a standard deviation in one step, as a share of it. decay: factor on the centre's steps
-    from one generation to the next.
+    steps. largest_change: of a standard deviation in one step, as a share of it.
     """
 
     distribution: Literal["ExpSeparableGaussian", "ExpGaussian", "SymmetricSeparableGaussian"]
@@ -29,7 +28,6 @@ class Recipe:
     optimizer: Literal["adam", "clipup"] | None = None
     largest_change: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    decay: float = 1.0
 
 
 class GaussianSearch(EvotorchSearch):
@@ -59,10 +57,9 @@ class GaussianSearch(EvotorchSearch):
     def _learn(self, population: Tensor, fitness: Tensor) -> None:
         recipe, before = self._recipe, self._distribution
         gradients = before.compute_gradients(population, fitness, objective_sense="max", ranking_method=recipe.ranking)
-        share = recipe.decay**self.generation
-        rates = {"sigma": recipe.deviation_rate} | ({} if self._optimizer else {"mu": recipe.rate * share})
-        optimizers = {"mu": Shortened(self._optimizer, share)} if self._optimizer else {}
-        self._distribution = before.update_parameters(gradients, learning_rates=rates, optimizers=optimizers)
+        rates = {"sigma": recipe.deviation_rate} | ({} if self._optimizer else {"mu": recipe.rate})
+        self._distribution = before.update_parameters(
+            gradients, learning_rates=rates, optimizers={"mu": self._optimizer} if self._optimizer else {})
         if recipe.largest_change is not None:
             self._distribution = self._distribution.modified_copy(sigma=self._evotorch.tools.modify_tensor(
                 before.sigma, self._distribution.sigma, max_change=recipe.largest_change))
@@ -101,19 +98,6 @@ class GaussianSearch(EvotorchSearch):
             adam = self._optimizer.contained_optimizer
             moved = adam.param_groups[0]["params"][0]
             adam.state[moved] = restored_optimizer(state, adam, moved)
-
-
-@dataclass(frozen=True)
-class Shortened:
-    """Optimizer whose steps are a share of another's, as evotorch's distributions call one."""
-
-    optimizer: Any
-    share: float
-
-    def ascent(self, gradient: Tensor) -> Tensor:
-        """Step along a gradient."""
-        step = self.optimizer.ascent(gradient)
-        return step if self.share == 1 else step * self.share
 
 
 class ClipUp:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hyperevo.components import NotNegative, Positive
+from hyperevo.components import Positive
 from hyperevo.parts import Encoding
 from hyperevo.search._evotorch import GaussianSettings, check_genes
 from hyperevo.search._gaussian import GaussianSearch, Recipe
@@ -21,10 +21,8 @@ class Settings(GaussianSettings):
     """Number of genotypes in a generation, even: every sample has a mirrored twin."""
     learning_rate: Positive = 0.05
     """Learning rate of the centre."""
-    decay: float = Field(1.0, gt=0, le=1)
-    """Factor on the centre's steps from one generation to the next."""
-    deviation_learning_rate: NotNegative = 0.1
-    """Learning rate of the standard deviations; 0 keeps them, which is OpenAI's evolution strategy."""
+    deviation_learning_rate: Positive = 0.1
+    """Learning rate of the standard deviations."""
     optimizer: Literal["clipup", "adam"] = "adam"
     """Optimizer that moves the centre."""
 
@@ -34,5 +32,5 @@ def build(settings: Settings, encoding: Encoding, seed: int) -> GaussianSearch:
     check_genes(encoding)
     recipe = Recipe("SymmetricSeparableGaussian", "centered", settings.learning_rate, settings.deviation_learning_rate,
                     settings.optimizer, LARGEST_CHANGE,
-                    {"divide_mu_grad_by": "num_directions", "divide_sigma_grad_by": "num_directions"}, settings.decay)
+                    {"divide_mu_grad_by": "num_directions", "divide_sigma_grad_by": "num_directions"})
     return GaussianSearch(settings, recipe, encoding, seed)
