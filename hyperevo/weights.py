@@ -126,9 +126,9 @@ class Perturbed:
         if bias is not None:
             left = torch.cat([left, bias[:, :, None]], 2)
             narrow = torch.cat([narrow, narrow.new_ones(1, 1, 1).expand(len(self), 1, narrow.shape[-1])], 1)
-        factored = isinstance(self.base, Factored) and inputs.dim() == 2
-        shared = self.base.project(inputs) if factored else self._whole_base() @ inputs
-        return _baddbmm(shared, left, narrow, out)
+        if isinstance(self.base, Factored) and inputs.dim() == 2:
+            return _baddbmm(self.base.project(inputs), left, narrow, out)
+        return _baddbmm(self._whole_base() @ inputs, left, narrow, out)
 
 
 def _baddbmm(start: Tensor, left: Tensor, right: Tensor, out: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,8 +43,8 @@ MAXIMUM_RANK = 96
 
 Products = tuple[tuple[int, int], ...]
 
-Bound = float | np.ndarray
-"""Largest magnitude of a value in one graph, or in each of several (P,)."""
+Bound = Any
+"""Largest magnitude of a value: a number in one graph, an array (P,) in several; both take the same operators."""
 
 
 @dataclass(frozen=True)
