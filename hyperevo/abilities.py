@@ -3,7 +3,7 @@
 P is the number of networks, N the number of examples; see `hyperevo.parts`.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -212,6 +212,15 @@ class FixedLength(Protocol):
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Genotypes (size, genes) for a gradient to start from."""
+
+
+@runtime_checkable
+class TakesNeighbours(Protocol):
+    """An encoding that expresses `Neighbours` too: weights are linear in genes that are matrices and vectors."""
+
+    def blocks_of_genes(self) -> Mapping[str, tuple[int, int | None]]:
+        """Shape of the genes of every parameter, in the genotype's order: rows and columns of a matrix, or the length
+        of a vector and None."""
 
 
 @runtime_checkable

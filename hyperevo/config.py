@@ -68,6 +68,10 @@ class RunSettings(BaseModel):
     memory_gb: float | None = Field(None, gt=0, le=1e6)
     """Memory that evaluating a population may take, in 10⁹ bytes; it sets the number of networks evaluated at a time.
     By default half of what is free when the run starts; environment.json records the value."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which the networks of a generation compute: bfloat16 takes a fraction of the time where the
+    processor or GPU has instructions for it, and changes fitness in the third digit. Genes, fitness, validation and
+    test are in float32; a gradient has search.precision."""
     filmstrip: int = Field(12, ge=0, le=1000)
     """Champions kept on the way for the figure of weights over time; 0 keeps none. A run that a budget or a score may
     end keeps one whenever the number of rounds has grown by half."""

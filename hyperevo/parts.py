@@ -161,6 +161,8 @@ class Target(ABC):
     """True where the network answers at every step, (P, N, steps, outputs), and not once, (P, N, outputs)."""
     own_inputs: bool = False
     """True where inputs (P, N, …) are taken too, each network's own."""
+    takes_bfloat16: bool = False
+    """True where weights and inputs may be in bfloat16 too, and outputs are then."""
     layers: Sequence[str] = ()
     """Names of layers, from inputs to readout, of a plain feed-forward chain: parameters NAME.weight and NAME.bias."""
     constants: Mapping[str, Tensor] = {}

@@ -216,7 +216,7 @@ def run(config: str | Path, task: Mapping[str, Any] | None = None, target: Mappi
     for note in loaded.notes:
         warnings.warn(note, stacklevel=2)
     created = create_run(loaded.config, None if out is None else Path(out), overwrite)
-    for remark in remarks(created.parts):
+    for remark in remarks(created.parts, created.config.run.precision):
         warnings.warn(remark, stacklevel=2)
     with _logging(created), shown(created) if progress else nullcontext(lambda round_: None) as show:
         def observe(round_: Round) -> bool:

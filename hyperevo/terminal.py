@@ -74,7 +74,7 @@ def execute_with_progress(run: Run) -> Result:
     config = run.config
     title = shortened(f"{config.name} on {run.parts.task.data_name}")
     typer.echo(f"{title}: {run.folder}, device {run.parts.device}, seed {config.seed}", err=True)
-    say(remarks(run.parts))
+    say(remarks(run.parts, config.run.precision))
     console = plain_console(stderr=True)
     with _log_to(run.folder / "run.log"), answering(lambda: stopped_line(run.folder)):
         if console.is_terminal:

@@ -45,20 +45,38 @@ class Factored:
 
         return Factored(chosen(self.left), chosen(self.right), None if self.core is None else self.core[networks])
 
+    def to(self, dtype: torch.dtype) -> "Factored":
+        """The factors as numbers of another precision."""
+        return Factored(self.left.to(dtype), self.right.to(dtype), None if self.core is None else self.core.to(dtype))
+
     def dense(self) -> Tensor:
         """The dense matrices (P, out, in)."""
         left = self.left if self.core is None else self.left @ self.core
         return left @ self.right.transpose(-1, -2)
 
-    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Multiply inputs (in, N) shared by all networks, or (P, in, N), by one factor after the other → (P, out, N).
+    def project(self, inputs: Tensor, out: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Multiply inputs (in, N) shared by all networks, or (P, in, N), by one factor after the other → (P, out, N),
+        and add every network's bias (P, out).
 
         Products of shared factors with shared inputs are computed once, and shared inputs are multiplied by the factors
-        of all networks in one product.
+        of all networks in one product. Small matrices of high rank are built, where that takes fewer operations.
         """
+        if inputs.dim() == 3 and self._is_shorter_built(inputs.shape[-1]):
+            return project(self.dense(), inputs, out) if bias is None else project_and_add(self.dense(), inputs, bias)
         narrow = _meet(self.right.transpose(-1, -2), inputs)
         mixed = narrow if self.core is None else _meet(self.core, narrow)
-        return torch.matmul(self.left, mixed, out=out)
+        if bias is None or mixed.dim() == 2:
+            product = torch.matmul(self.left, mixed, out=out)
+            return product if bias is None else product.add_(bias[:, :, None])
+        return _baddbmm(bias[:, :, None], self.left.expand(len(self), -1, -1), mixed, out)
+
+    def _is_shorter_built(self, examples: int) -> bool:
+        """True where a network's matrix takes fewer multiplications to build and to multiply by own inputs (in, N) than
+        its factors do."""
+        (outputs, rank), (inputs, inner) = self.left.shape[-2:], self.right.shape[-2:]
+        chain = inputs * inner + outputs * rank + (0 if self.core is None else rank * inner)
+        build = outputs * inner * (inputs if self.core is None else inputs + rank)
+        return build + outputs * inputs * examples < chain * examples
 
 
 def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
@@ -72,10 +90,10 @@ def _meet(factor: Tensor, inputs: Tensor) -> Tensor:
 class Perturbed:
     """P matrices that differ from a common one by matrices of low rank, `base + left @ right.T`.
 
-    base: (out, in), shared by all networks; left: (P, out, r); right: (P, in, r).
+    base: (out, in), or one network's `Factored`, shared by all networks; left: (P, out, r); right: (P, in, r).
     """
 
-    base: Tensor
+    base: Tensor | Factored
     left: Tensor
     right: Tensor
 
@@ -85,23 +103,38 @@ class Perturbed:
     @property
     def shape(self) -> torch.Size:
         """Shape (P, out, in) of the dense matrices."""
-        return torch.Size((len(self), *self.base.shape))
+        return torch.Size((len(self), *self.base.shape[-2:]))
 
     def __getitem__(self, networks: slice) -> "Perturbed":
         return Perturbed(self.base, self.left[networks], self.right[networks])
 
+    def to(self, dtype: torch.dtype) -> "Perturbed":
+        """The base and the factors as numbers of another precision."""
+        return Perturbed(self.base.to(dtype), self.left.to(dtype), self.right.to(dtype))
+
     def dense(self) -> Tensor:
         """The dense matrices (P, out, in)."""
-        return torch.baddbmm(self.base.expand(self.shape), self.left, self.right.transpose(1, 2))
+        return torch.baddbmm(self._whole_base().expand(self.shape), self.left, self.right.transpose(1, 2))
 
-    def project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
-        """Multiply inputs (in, N) shared by all networks, or (P, in, N) → (P, out, N). The product of the base and
-        shared inputs is computed once."""
-        narrow = _meet(self.right.transpose(1, 2), inputs)
-        shared = (self.base @ inputs).expand(*self.shape[:2], inputs.shape[-1])
-        if out is None:
-            return torch.baddbmm(shared, self.left, narrow)
-        return torch.baddbmm(shared, self.left, narrow, out=out)
+    def _whole_base(self) -> Tensor:
+        return self.base if isinstance(self.base, Tensor) else self.base.dense()[0]
+
+    def project(self, inputs: Tensor, out: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Multiply inputs (in, N) shared by all networks, or (P, in, N) → (P, out, N), and add every network's bias
+        (P, out). The product of the base and shared inputs is computed once."""
+        left, narrow = self.left, _meet(self.right.transpose(1, 2), inputs)
+        if bias is not None:
+            left = torch.cat([left, bias[:, :, None]], 2)
+            narrow = torch.cat([narrow, narrow.new_ones(1, 1, 1).expand(len(self), 1, narrow.shape[-1])], 1)
+        if isinstance(self.base, Factored) and inputs.dim() == 2:
+            return _baddbmm(self.base.project(inputs), left, narrow, out)
+        return _baddbmm(self._whole_base() @ inputs, left, narrow, out)
+
+
+def _baddbmm(start: Tensor, left: Tensor, right: Tensor, out: Tensor | None) -> Tensor:
+    """`start + left @ right`, matrix by matrix; `start` is repeated along axes of length 1 and networks."""
+    whole = start.expand(len(left), left.shape[1], right.shape[2])
+    return torch.baddbmm(whole, left, right) if out is None else torch.baddbmm(whole, left, right, out=out)
 
 
 @dataclass(frozen=True)
@@ -117,6 +150,10 @@ class Deferred:
 
     def __getitem__(self, networks: slice) -> "Deferred":
         return self
+
+    def to(self, dtype: torch.dtype) -> "Deferred":
+        """The matrix, built with numbers of another precision."""
+        return Deferred(lambda: self.build().to(dtype), self.shape)
 
     def dense(self) -> Tensor:
         """The dense matrix (1, out, in), built anew."""
@@ -150,6 +187,10 @@ class Pieces:
                 chosen.append(part if own == slice(0, len(part)) else part[own])
             start += len(part)
         return Pieces(tuple(chosen))
+
+    def to(self, dtype: torch.dtype) -> "Pieces":
+        """All pieces as numbers of another precision."""
+        return Pieces(tuple(part.to(dtype) for part in self.parts))
 
     def dense(self) -> Tensor:
         """The dense matrices (P, out, in)."""
@@ -250,6 +291,8 @@ def project_and_add(weight: Weight, inputs: Tensor, bias: Tensor) -> Tensor:
     """Multiply as `project` does, and add every network's bias (P, out)."""
     if isinstance(weight, Tensor) and _are_few(inputs):
         return torch.baddbmm(bias[:, None], inputs.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
+    if isinstance(weight, Factored | Perturbed) and not torch.is_grad_enabled():
+        return weight.project(inputs, bias=bias)  # without another pass over the result
     return project(weight, inputs).add_(bias[:, :, None])
 
 
@@ -284,6 +327,10 @@ class Weights(Mapping[str, Weight]):
     def dense(self) -> dict[str, Tensor]:
         """Every parameter as a tensor with the leading axis P."""
         return {name: self.tensor(name) for name in self._values}
+
+    def to(self, dtype: torch.dtype) -> "Weights":
+        """The weights as numbers of another precision."""
+        return Weights({name: value.to(dtype) for name, value in self._values.items()})
 
     def networks(self, chosen: slice) -> "Weights":
         """The weights of consecutive networks in the population; nothing is built or copied."""

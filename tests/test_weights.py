@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hyperevo import devices
-from hyperevo.weights import Deferred, Factored, Perturbed, Pieces, Weights, join, project
+from hyperevo.weights import Deferred, Factored, Perturbed, Pieces, Weights, join, project, project_and_add
 
 
 def random(*shape, seed=0):
@@ -21,8 +21,12 @@ OWN_LEFT = Factored(random(6, 4, 3), random(5, 3))
 OWN_RIGHT = Factored(random(4, 3), random(6, 5, 3))
 ALL_OWN = Factored(random(6, 4, 3), random(6, 5, 2), random(6, 3, 2))
 PERTURBED = Perturbed(random(4, 5, seed=4), random(6, 4, 2), random(6, 5, 2))
+AROUND_FACTORS = Perturbed(SHARED_CORE[2:3], random(6, 4, 2, seed=5), random(6, 5, 2, seed=6))
+# Of so high a rank that its matrices are built where every network has inputs of its own.
+SMALL_OF_HIGH_RANK = Factored(random(4, 4), random(5, 40), random(6, 4, 40))
 MIXED = Pieces((random(2, 4, 5), OWN_OUTER[0:2], PERTURBED[2:3], SHARED_CORE[3:4]))
-KINDS = [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, PERTURBED, MIXED, random(6, 4, 5)]
+KINDS = [SHARED_CORE, OWN_OUTER, OWN_LEFT, OWN_RIGHT, ALL_OWN, PERTURBED, AROUND_FACTORS, SMALL_OF_HIGH_RANK, MIXED,
+         random(6, 4, 5)]
 
 
 @pytest.mark.parametrize("columns", [7, 20])
@@ -38,9 +42,28 @@ def test_every_kind_multiplies_as_its_dense_matrices(weight, columns):
             torch.testing.assert_close(project(weight, inputs), expected, atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize("columns", [7, 20])
+@pytest.mark.parametrize("weight", KINDS)
+def test_a_bias_is_added_to_every_kind(weight, columns):
+    bias = random(6, 4, seed=7)
+    for inputs in (random(5, columns, seed=1), random(6, 5, columns, seed=2)):
+        expected = project(weight, inputs) + bias[:, :, None]
+        torch.testing.assert_close(project_and_add(weight, inputs, bias), expected, atol=1e-10, rtol=0)
+        with torch.no_grad():
+            torch.testing.assert_close(project_and_add(weight, inputs, bias), expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("weight", [*KINDS, Deferred(lambda: random(1, 4, 5), torch.Size((1, 4, 5)))])
+def test_every_kind_is_rounded_to_half_precision(weight):
+    rounded = Weights({"one": weight}).to(torch.bfloat16)
+    product = project(rounded["one"], random(5, 7).bfloat16())
+    assert product.dtype == rounded.tensor("one").dtype == torch.bfloat16
+    torch.testing.assert_close(product.double(), project(weight, random(5, 7)), atol=0.7, rtol=0.05)
+
+
 @given(st.integers(0, 5), st.integers(1, 6))
 def test_a_slice_holds_the_same_networks(start, length):
-    for weight in (SHARED_CORE, OWN_OUTER, OWN_LEFT, ALL_OWN, PERTURBED, MIXED):
+    for weight in (SHARED_CORE, OWN_OUTER, OWN_LEFT, ALL_OWN, PERTURBED, AROUND_FACTORS, MIXED):
         torch.testing.assert_close(weight[start : start + length].dense(), weight.dense()[start : start + length])
 
 

@@ -12,7 +12,11 @@ from hyperevo.compare.studies import arguments, record
 
 NAMES = ("cppn-mnist", "coordinate-mnist", "dct-mnist", "embedding-mnist", "direct-mnist", "eggroll-mnist",
          "coordinate-mnist-direct-readout", "dct-mnist-tanh", "cppn-mnist-graph-kept", "cppn-mnist-neat-only")
+FIRST = ["task.images=500", "task.scale_outputs=2.5", "target.activation=tanh", "search.refine.rounds=100",
+         "run.rounds=2400", "run.validate_every=20", "run.precision=float32"]
+"""Settings of cppn-mnist when this study was recorded."""
 VARIANTS = {
+    "cppn-mnist": ("cppn-mnist", FIRST),
     # The coordinate network paints the hidden weights only, 193 genes; the readout is evolved as it is.
     "coordinate-mnist-direct-readout": ("coordinate-mnist", [
         "encoding.patterns=[]", "encoding.direct=['*.bias', 'readout.weight']", "target.activation=relu",
@@ -20,10 +24,11 @@ VARIANTS = {
     "dct-mnist-tanh": ("dct-mnist", ["target.activation=tanh", "search.population=100", "task.images=500",
                                      "run.rounds=1200"]),
     # One champion of the first generation is refined to the end: no change of structure.
-    "cppn-mnist-graph-kept": ("cppn-mnist", ["search.refine.rounds=100000"]),
+    "cppn-mnist-graph-kept": ("cppn-mnist", [*FIRST, "search.refine.rounds=100000"]),
     # No evolution strategy: NEAT's own mutation moves the numbers. Graphs that all differ cannot be evaluated together,
     # so this takes about as long for a ninth of the evaluations.
-    "cppn-mnist-neat-only": ("cppn-mnist", ["search.refine.rounds=0", "search.mutate_rate=0.2", "run.rounds=200"]),
+    "cppn-mnist-neat-only": ("cppn-mnist", [*FIRST, "search.refine.rounds=0", "search.mutate_rate=0.2",
+                                            "run.rounds=200"]),
 }
 COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "encoded_genes", "direct_parameters",
            "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")

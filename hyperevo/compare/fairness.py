@@ -9,8 +9,9 @@ from hyperevo.config import RunConfig, Values, config_values
 from hyperevo.errors import UserError
 from hyperevo.toml import flatten
 
-SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "threads", "device")
-"""Keys in which fair rows are equal: data and split, fitness, target network, budget, machine."""
+SHARED = ("task", "target", "run.evaluations", "run.images", "run.seconds", "run.precision", "threads",
+          "device")
+"""Keys in which fair rows are equal: data and split, fitness, target network, budget, precision, machine."""
 
 REFUSED = ("task.name", "task.data", "task.validation", "target")
 """Keys in which rows must be equal to answer one question; they may be varied on purpose."""

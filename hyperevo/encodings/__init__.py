@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import torch
 
+from hyperevo.abilities import TakesNeighbours
 from hyperevo.components import ComponentSettings, component_of
-from hyperevo.encodings._partly_direct import EncodingSettings, PartlyDirect, split_geometry
+from hyperevo.encodings._partly_direct import EncodingSettings, PartlyDirect, PartlyDirectMatrices, split_geometry
 from hyperevo.encodings.direct import DirectEncoding, Start
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry
@@ -34,6 +35,7 @@ def build_encoding(settings: ComponentSettings, geometry: Mapping[str, Parameter
         return encoding
     if not encoding.genes:
         raise UserError(f"encoding.direct: genotypes of {settings.name} are graphs and hold no direct parameters")
-    together = PartlyDirect(encoding, plain, device)
+    kind = PartlyDirectMatrices if isinstance(encoding, TakesNeighbours) else PartlyDirect
+    together = kind(encoding, plain, device)
     together.plain.start = start
     return together

@@ -76,7 +76,7 @@ def plan(graphs: Sequence[Graph], numbers: Tensor, starts: np.ndarray, canvas: C
     together = devices.takes_all_at_once(canvas.source.device) if together is None else together
     differentiable = torch.is_grad_enabled() and numbers.requires_grad
     gains = () if together or differentiable else GAINS
-    clamped = kept(lambda: [clamped_nodes(graph, canvas.names, outputs) for graph in graphs])
+    clamped = kept(lambda: clamped_nodes(graphs, canvas.names, outputs))
     splits = [split(graph.topology, canvas.names, outputs, own, gains)
               for graph, own in zip(graphs, clamped, strict=True)]
     sides = _one_sided(splits, numbers, starts, canvas)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hyperevo.abilities import FixedLength
+from hyperevo.abilities import FixedLength, TakesNeighbours
 from hyperevo.components import ComponentSettings, ParameterNames, Positive, nearest
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.errors import UserError
-from hyperevo.genotypes import Genotype, Genotypes, as_genes
+from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Counts, Encoding
 from hyperevo.pictures import Picture
@@ -62,6 +62,24 @@ class PartlyDirect(Encoding):
 
     def __repr__(self) -> str:
         return f"{self.inner!r} and {self.plain.genes:,} direct parameters"
+
+
+class PartlyDirectMatrices(PartlyDirect):
+    """Partly direct genotypes of an inner encoding that expresses `Neighbours`, as the direct parameters do."""
+
+    def blocks_of_genes(self) -> dict[str, tuple[int, int | None]]:
+        """Shapes of the inner encoding's genes, then of the direct parameters."""
+        assert isinstance(self.inner, TakesNeighbours)
+        return {**self.inner.blocks_of_genes(), **self.plain.blocks_of_genes()}
+
+    def express(self, genotypes: Genotypes) -> Weights:
+        """Genotypes (P, genes), or P `Neighbours` → the weights of P networks."""
+        if not isinstance(genotypes, Neighbours):
+            return super().express(genotypes)
+        centres = genotypes.centre.split([self.inner.genes, self.plain.genes])
+        parts = [encoding.express(Neighbours(centre, {name: genotypes.noise[name] for name in encoding.geometry}))
+                 for encoding, centre in zip((self.inner, self.plain), centres, strict=True)]
+        return Weights({**parts[0], **parts[1]})
 
 
 def split_geometry(geometry: Mapping[str, ParameterGeometry], direct: Sequence[str],

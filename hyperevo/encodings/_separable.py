@@ -9,7 +9,13 @@ become rows of two small programs, other nodes stay `Spread` nodes over all conn
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import groupby
 from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from hyperevo.encodings._program import LINEAR, ONE, ZERO, Row, Rows, node_rows
 from hyperevo.graph import Graph, Topology, program
@@ -36,6 +42,9 @@ MAXIMUM_RANK = 96
 """Most products of a matrix that is multiplied in factors: with more it is cheaper to build."""
 
 Products = tuple[tuple[int, int], ...]
+
+Bound = Any
+"""Largest magnitude of a value: a number in one graph, an array (P,) in several; both take the same operators."""
 
 
 @dataclass(frozen=True)
@@ -289,27 +298,43 @@ def _weighted(parts: Sequence[tuple[int, int]], bias: int, factor: float, gain: 
     return Row("identity", "sum", sources, links, bias, factor, gain)
 
 
-def clamped_nodes(graph: Graph, input_names: Sequence[str], outputs: tuple[int, ...]) -> frozenset[int]:
-    """Indices of nodes whose waves may be clamped, by bounds from the graph's numbers; others never are."""
-    steps = program(graph.topology, outputs)
+def clamped_nodes(graphs: Sequence[Graph], input_names: Sequence[str], outputs: tuple[int, ...]) \
+        -> list[frozenset[int]]:
+    """Indices, for every graph, of nodes whose waves may be clamped, by bounds from its numbers; others never are."""
+    return [own for _, alike in groupby(graphs, key=lambda graph: id(graph.topology))
+            for own in _clamped_alike(list(alike), input_names, outputs)]
+
+
+def _clamped_alike(graphs: Sequence[Graph], input_names: Sequence[str], outputs: tuple[int, ...]) \
+        -> list[frozenset[int]]:
+    """Nodes of graphs of one topology whose waves may be clamped; the bounds of all graphs are computed together."""
+    steps = program(graphs[0].topology, outputs)
     if not any(node.activation in WAVES for _, node, _ in steps):
-        return frozenset()
-    weights, biases, responses = (part.tolist() for part in (graph.weights.detach(), graph.biases.detach(),
-                                                             graph.responses.detach()))
-    inputs = graph.topology.inputs
-    largest = dict(enumerate(LARGEST_INPUT.get(name, 1.0) for name in input_names))
-    clamped = []
+        return [frozenset()] * len(graphs)
+    weights, biases, responses = (_columns([numbers.detach() for numbers in own]) for own in zip(
+        *((graph.weights, graph.biases, graph.responses) for graph in graphs), strict=True))
+    inputs = graphs[0].topology.inputs
+    largest = dict[int, Bound](enumerate(LARGEST_INPUT.get(name, 1.0) for name in input_names))
+    waves, over = [], []
     for index, node, offset in steps:
         sizes = [abs(weights[offset + link]) * largest[source] for link, source in enumerate(node.sources)]
         total = abs(responses[index]) * (prod(sizes) if node.aggregation == "product" else sum(sizes)) \
             + abs(biases[index])
-        if node.activation in WAVES and not total <= WAVE_LIMIT:
-            clamped.append(index)
+        if node.activation in WAVES:
+            waves.append(index)
+            over.append(np.logical_not(total <= WAVE_LIMIT))
         largest[inputs + index] = _largest_answer(node.activation, total)
-    return frozenset(clamped)
+    if not np.any(over):
+        return [frozenset()] * len(graphs)
+    return [frozenset(np.array(waves)[own].tolist()) for own in np.array(over).reshape(len(waves), -1).T]
 
 
-def _largest_answer(activation: str, received: float) -> float:
+def _columns(numbers: Sequence[Tensor]) -> Sequence[Bound]:
+    """Numbers by place: those of all graphs as an array, or of one graph as Python's, which are faster alone."""
+    return numbers[0].tolist() if len(numbers) == 1 else list(torch.stack(list(numbers)).T.cpu().numpy())
+
+
+def _largest_answer(activation: str, received: Bound) -> Bound:
     """Largest magnitude of an activation's value for arguments of magnitude up to `received`."""
     if activation in ("identity", "abs", "relu"):
         return received

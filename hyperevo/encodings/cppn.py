@@ -206,9 +206,9 @@ class CppnEncoding(Encoding):
     def decisions(self, genotypes: Genotypes) -> Hashable:
         """Nodes whose waves are clamped, of every graph and every matrix that is taken apart."""
         wide = [name for name in self.geometry if self._is_wide(name)]
-        return tuple(clamped_nodes(graph, tuple(self._places[name]),
-                                   self.paintings[name].values + self.paintings[name].expression)
-                     for graph in as_graphs(genotypes) for name in wide)
+        return tuple(own for name in wide
+                     for own in clamped_nodes(as_graphs(genotypes), tuple(self._places[name]),
+                                              self.paintings[name].values + self.paintings[name].expression))
 
     def _is_wide(self, name: str) -> bool:
         parameter = self.geometry[name]

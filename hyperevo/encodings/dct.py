@@ -19,11 +19,11 @@ from torch import Tensor
 from hyperevo.components import Positive
 from hyperevo.devices import resident
 from hyperevo.encodings._partly_direct import EncodingSettings
-from hyperevo.genotypes import Genotype, Genotypes, as_genes, stack
+from hyperevo.genotypes import Genotype, Genotypes, Neighbours, as_genes, stack
 from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding
 from hyperevo.pictures import CoefficientsPicture, Picture
-from hyperevo.weights import Factored, Weight, Weights
+from hyperevo.weights import Factored, Perturbed, Weight, Weights
 
 
 class Settings(EncodingSettings):
@@ -113,8 +113,16 @@ class DctEncoding(Encoding):
             if source:
                 yield CoefficientsPicture(name, coefficients[name][0], target, source)
 
+    def blocks_of_genes(self) -> dict[str, tuple[int, int | None]]:
+        """Numbers of target and source coefficients of every matrix, or those of a bias and None."""
+        return {name: (prod(target), prod(source) if self.geometry[name].source is not None else None)
+                for name, (target, source) in self.blocks.items()}
+
     def express(self, genotypes: Genotypes) -> Weights:
-        """Factored weight matrices and dense biases of P networks from genotypes (P, genes)."""
+        """Factored weight matrices and dense biases of P networks from genotypes (P, genes), or from P `Neighbours`,
+        whose matrices become `Perturbed`."""
+        if isinstance(genotypes, Neighbours):
+            return self._express_neighbours(genotypes)
         weights: dict[str, Weight] = {}
         for name, core in self.coefficients(resident(as_genes(genotypes), self.device) * self.settings.scale).items():
             left, right = self._bases[name]
@@ -123,6 +131,25 @@ class DctEncoding(Encoding):
             else:
                 weights[name] = Factored(left, right, core)
         return Weights(weights)
+
+    def _express_neighbours(self, genotypes: Neighbours) -> Weights:
+        """The centre's weights, and the noise's factors, each through its basis."""
+        centre, scale, values = self.express(genotypes.centre[None]), self.settings.scale, dict[str, Weight]()
+        for name, (left, right) in self._bases.items():
+            noise, base = genotypes.noise[name], centre[name]
+            if isinstance(noise, Factored):
+                assert isinstance(base, Factored)
+                values[name] = Perturbed(base, _through(left, resident(noise.left, self.device) * scale),
+                                         _through(right, resident(noise.right, self.device)))
+            else:
+                values[name] = centre.tensor(name) + resident(noise, self.device) * scale @ left.T
+        return Weights(values)
+
+
+def _through(basis: Tensor, factors: Tensor) -> Tensor:
+    """Factors (P, coefficients, r) as (P, units, r), in one product for all networks."""
+    rows = factors.transpose(1, 2).flatten(0, 1) @ basis.T
+    return rows.view(len(factors), factors.shape[2], -1).transpose(1, 2)
 
 
 def build(settings: Settings, geometry: Mapping[str, ParameterGeometry], device: torch.device) -> DctEncoding:

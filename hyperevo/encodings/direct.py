@@ -57,6 +57,11 @@ class DirectEncoding(Encoding):
                  for parameter in self.geometry.values()]
         return torch.cat(parts, 1) / self.settings.scale
 
+    def blocks_of_genes(self) -> dict[str, tuple[int, int | None]]:
+        """Rows and columns of every weight matrix, or the length of a bias and None."""
+        return {name: (place.target.units, None if place.source is None else place.source.units)
+                for name, place in self.geometry.items()}
+
     def express(self, genotypes: Genotypes) -> Weights:
         """Weights of P networks from genotypes (P, genes) or from P `Neighbours`, whose matrices become `Perturbed`."""
         if isinstance(genotypes, Neighbours):

@@ -189,15 +189,28 @@ def follows_gradient(search: Search) -> bool:
     return isinstance(search, FollowsGradient) or (isinstance(search, Teaches) and search.teaches)
 
 
-def remarks(parts: Parts) -> list[str]:
-    """Lines about what a part does not do in this run."""
+def remarks(parts: Parts, precision: str = "float32") -> list[str]:
+    """Lines about what a part does not do in a run whose networks are to compute in a precision."""
     target, search, lines = parts.target, parts.search, []
     if isinstance(target, DropsOut) and target.drops and not follows_gradient(search):
         lines.append("target: dropout, and whatever else the network does in training mode only, is off: it acts where "
                      "a gradient is followed")
     if isinstance(search, FollowsGradient) and search.loss().precision == "tf32" and parts.device.type != "cuda":
         lines.append(f"search.precision: tf32 has no effect on device {parts.device}: products are in float32")
+    if precision == "bfloat16" and (reason := _stays_in_float32(parts)):
+        lines.append(f"run.precision: bfloat16 has no effect: {reason}")
     return lines
+
+
+def _stays_in_float32(parts: Parts) -> str:
+    """Reason why networks are evaluated in float32 whatever is wanted; empty where there is none."""
+    if isinstance(parts.search, FollowsGradient):
+        return "the search follows a gradient, whose precision is search.precision"
+    if isinstance(parts.search, FollowsPolicyGradient):
+        return "the search follows a policy's gradient"
+    if isinstance(parts.task, Acts):
+        return "networks act in an environment"
+    return "" if parts.target.takes_bfloat16 else "the target computes in float32"
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:

@@ -40,18 +40,20 @@ process shall evaluate them."""
 @torch.no_grad()
 def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Batch, measure: Measure,
              memory_gb: float, calibration: Batch | None = None, acting: Play | None = None,
-             together: int = Task.act_together, elsewhere: Elsewhere = lambda genotypes, blocks: None) -> Tensor:
+             together: int = Task.act_together, elsewhere: Elsewhere = lambda genotypes, blocks: None,
+             precision: torch.dtype = torch.float32) -> Tensor:
     """Values (P,) of `measure(outputs, wanted)` for every genotype on the same batch, float32 on the CPU.
 
     calibration: inputs and wanted outputs from which every network first takes its running statistics or a fitted
     readout. acting: what networks do instead of reading the inputs, such as acting in an environment; `together` is the
     largest number of networks that do so side by side. elsewhere: other processes, which may take the blocks.
+    precision: that of the networks' own numbers, see `precision_of`.
 
     Blocks bound memory. Which networks share one depends on neither the processes nor their number, and so no bit does.
     On the CPU graphs that are equal, numbers and all, are evaluated once, and every thread has blocks of its own.
     """
     own, places = _distinct(genotypes, batch[0].device)
-    values = block_values(encoding, target, batch, measure, memory_gb, calibration, acting)
+    values = block_values(encoding, target, batch, measure, memory_gb, calibration, acting, precision)
     # Who acts step by step acts together with as many as there are, up to what the task allows.
     most = None if acting is None else min(1 << len(own).bit_length(), together)
     blocks, threads = division(len(own), target, batch[0], memory_gb, most=most)
@@ -61,9 +63,11 @@ def evaluate(encoding: Encoding, target: Target, genotypes: Genotypes, batch: Ba
 
 
 def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Measure, memory_gb: float,
-                 calibration: Batch | None, acting: Play | None) -> Callable[[Genotypes], Tensor]:
+                 calibration: Batch | None, acting: Play | None,
+                 precision: torch.dtype = torch.float32) -> Callable[[Genotypes], Tensor]:
     """Function of one block of genotypes to their values; arguments are those of `evaluate`."""
     inputs, wanted = batch
+    inputs = inputs if precision == torch.float32 else inputs.to(precision)
     # What is calibrated looks at every example by itself; else normalisation may be over those that are shown together.
     pieces = [inputs] if calibration is None else inputs.split(examples_at_once(target, inputs, memory_gb))
 
@@ -72,9 +76,17 @@ def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Meas
         weights = calibrated(target, encoding.express(genotypes), calibration)
         if acting is not None:
             return measure(acting(target, weights, inputs, wanted), wanted)
-        return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1), wanted)
+        weights = weights if precision == torch.float32 else weights.to(precision)
+        return measure(torch.cat([target.forward(weights, piece) for piece in pieces], 1).float(), wanted)
 
     return values
+
+
+def precision_of(wanted: str, task: Task, target: Target) -> torch.dtype:
+    """Precision in which the networks of a generation compute, for that of a config: the wanted one where the target
+    takes it and networks read examples, else float32."""
+    takes = target.takes_bfloat16 and not isinstance(task, Acts)
+    return torch.bfloat16 if wanted == "bfloat16" and takes else torch.float32
 
 
 def division(networks: int, target: Target, inputs: Tensor, memory_gb: float, copies: int = 1,

@@ -19,7 +19,7 @@ from hyperevo.randomness import mixed
 from hyperevo.runs.compose import planned_rounds, remarks
 from hyperevo.runs.elsewhere import elsewhere, gradients_elsewhere, slopes_elsewhere
 from hyperevo.runs.environment import forget_peak_memory
-from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by
+from hyperevo.runs.evaluate import acting_in, evaluate, fitting_half, judged_by, precision_of
 from hyperevo.runs.folder import record_round, write_checkpoint_of
 from hyperevo.runs.learn import Carried, differentiable_fitness, dropping, learn
 from hyperevo.runs.logged import told
@@ -42,7 +42,7 @@ def execute(run: Run, observe: Callable[[Round], object] = lambda _: None, logge
     before.
     """
     forget_peak_memory()
-    for remark in remarks(run.parts):
+    for remark in remarks(run.parts, run.config.run.precision):
         log.warning(remark)
     received: list[int] = []
     try:
@@ -128,7 +128,8 @@ def _evolve(run: Run) -> tuple[Tensor, int]:
     fitting, batch = fitting_half(parts.target, parts.task.batch(run.config.seed, search.generation))
     fitness, failed = finite(evaluate(parts.encoding, parts.target, genotypes, batch, parts.task.fitness,
                                       run.memory_gb, fitting, acting_in(parts.task), parts.task.act_together,
-                                      elsewhere(run, "fitness")), parts.task)
+                                      elsewhere(run, "fitness"),
+                                      precision_of(run.config.run.precision, parts.task, parts.target)), parts.task)
     if teacher is None or lessons is None:
         search.tell(fitness)
     else:

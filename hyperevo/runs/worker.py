@@ -26,7 +26,7 @@ from hyperevo.guests import Code
 from hyperevo.parts import Encoding, Target, Task
 from hyperevo.runs.compose import build_target, build_task
 from hyperevo.runs.environment import keep_freed_memory
-from hyperevo.runs.evaluate import acting_in, block_values, fitting_half, judged_by
+from hyperevo.runs.evaluate import acting_in, block_values, fitting_half, judged_by, precision_of
 from hyperevo.runs.inputs import constants_hash
 from hyperevo.runs.learn import Carried, Fitness, differentiable_fitness, dropping, gradient_of, slope
 from hyperevo.runs.parcels import Parcel, packed_state, unpack, unpacked_state
@@ -157,8 +157,9 @@ class Worker:
 
     def _fitness(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
         fitting, batch = fitting_half(self.target, self.task.batch(self.seed, generation))
+        precision = precision_of(self.order.values["run"]["precision"], self.task, self.target)
         return block_values(self.encoding, self.target, batch, self.task.fitness, self.order.memory_gb, fitting,
-                            acting_in(self.task))
+                            acting_in(self.task), precision)
 
     def _score(self, generation: int) -> Callable[[Genotypes], torch.Tensor]:
         return block_values(self.encoding, self.target, self.task.validation, self.task.score, self.order.memory_gb,

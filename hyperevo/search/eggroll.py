@@ -1,12 +1,13 @@
-"""EGGROLL: an evolution strategy whose noise on a weight matrix has low rank (Sarkar et al. 2025, arXiv 2511.16652).
+"""EGGROLL: an evolution strategy whose noise on a matrix of genes has low rank (Sarkar et al. 2025, arXiv 2511.16652).
 
-    E_i = A_i B_iᵀ / √r               A_i (out, r) and B_i (in, r) standard normal; for a bias, E_i itself
+    E_i = A_i B_iᵀ / √r               A_i (out, r) and B_i (in, r) standard normal; for a vector, E_i itself
     f_i = fitness(W + σ E_i)
     g   = Σ_i rank(f_i) E_i / P       which the centre W climbs, by Adam or plain ascent; ranks run from -½ to ½
 
 No E_i is ever built: a network multiplies by W and by its two factors, and g is one product of all A, weighted, with
 all B. A population's noise takes P · r · (out + in) numbers and not P · out · in, and g, a sum over the population,
-has a high rank all the same. Individuals come in pairs, with σ E and -σ E.
+has a high rank all the same. Individuals come in pairs, with σ E and -σ E. W are the weights themselves, or what an
+encoding is linear in, as cosine coefficients: then a network multiplies by the expressed W and the expressed factors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +17,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from hyperevo.abilities import TakesNeighbours
 from hyperevo.components import NotNegative, Positive
 from hyperevo.devices import resident
-from hyperevo.encodings.direct import DirectEncoding
 from hyperevo.errors import UserError
 from hyperevo.genotypes import Neighbours
-from hyperevo.geometry import ParameterGeometry
 from hyperevo.parts import Encoding, Search
 from hyperevo.randomness import generator_for
 from hyperevo.search._restored import restored, restored_optimizer
@@ -29,18 +29,21 @@ from hyperevo.search._start import StartSettings, start_genes
 from hyperevo.weights import Factored
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+Blocks = Mapping[str, tuple[int, int | None]]
+"""Rows and columns of every matrix of genes, or the length of a vector and None."""
+
 NOISE_STREAM = 0x6567_6772_6F6C_6C00
 """Random stream of the noise, apart from the images of the same seed and generation."""
 
 
 class Settings(StartSettings):
-    """Options of EGGROLL. Sizes are in units of a gene of the direct encoding."""
+    """Options of EGGROLL. Sizes are in units of a gene."""
 
     name: Literal["eggroll"] = "eggroll"
     population: int = Field(1000, ge=2, multiple_of=2)
     """Number of genotypes in a generation, in pairs with opposite noise."""
     rank: int = Field(1, ge=1)
-    """r, the rank of the noise on a weight matrix."""
+    """r, the rank of the noise on a matrix of genes."""
     deviation: Positive = 0.3
     """σ, the standard deviation of the noise."""
     start: str = ""
@@ -59,12 +62,12 @@ class Settings(StartSettings):
 class EggrollSearch(Search):
     """Ask for P neighbours of the centre, tell their fitness (P,), higher is better."""
 
-    def __init__(self, settings: Settings, geometry: Mapping[str, ParameterGeometry], seed: int,
+    def __init__(self, settings: Settings, blocks: Blocks, seed: int,
                  start: Tensor | None = None, device: torch.device | str = "cpu"):
         """start: the first centre (genes,) where it is not drawn. device: of the centre and the noise."""
-        self.settings, self.geometry, self.seed, self.generation = settings, geometry, seed, 0
+        self.settings, self.blocks, self.seed, self.generation = settings, blocks, seed, 0
         self._device = torch.device(device)
-        genes = sum(parameter.size for parameter in geometry.values())
+        genes = sum(rows * (columns or 1) for rows, columns in blocks.values())
         generator = torch.Generator().manual_seed(seed)
         first = torch.randn(genes, generator=generator) * settings.centre if start is None else start.clone()
         self._centre = first.to(self._device)
@@ -78,8 +81,8 @@ class EggrollSearch(Search):
         """The population of this generation: a function of the centre, the seed and the generation."""
         generator = generator_for(self.seed, self.generation, NOISE_STREAM, self._device)
         deviation = self._decayed(self.settings.deviation)
-        noise = {name: draw_pairs(parameter, self.settings, deviation, generator)
-                 for name, parameter in self.geometry.items()}
+        noise = {name: draw_pairs(rows, columns, self.settings, deviation, generator)
+                 for name, (rows, columns) in self.blocks.items()}
         return Neighbours(self._centre.clone(), noise)
 
     def ask(self) -> Neighbours:
@@ -126,16 +129,16 @@ class EggrollSearch(Search):
                 f"generation {self.generation})")
 
 
-def draw_pairs(parameter: ParameterGeometry, settings: Settings, deviation: float, generator: torch.Generator) \
+def draw_pairs(rows: int, columns: int | None, settings: Settings, deviation: float, generator: torch.Generator) \
         -> Factored | Tensor:
-    """Noise σ E on one parameter for P networks, the second half that of the first with the other sign: a matrix's
-    `Factored`, a bias's (P, out)."""
-    pairs, units = settings.population // 2, parameter.target.units
-    if parameter.source is None:
-        noise = torch.randn(pairs, units, generator=generator, device=generator.device) * deviation
+    """Noise σ E on one parameter's genes for P networks, the second half that of the first with the other sign: a
+    matrix's `Factored`, a vector's (P, rows)."""
+    pairs = settings.population // 2
+    if columns is None:
+        noise = torch.randn(pairs, rows, generator=generator, device=generator.device) * deviation
         return torch.cat([noise, -noise])
     left, right = (torch.randn(pairs, own, settings.rank, generator=generator, device=generator.device)
-                   for own in (units, parameter.source.units))
+                   for own in (rows, columns))
     left *= deviation / settings.rank**0.5
     return Factored(torch.cat([left, -left]), torch.cat([right, right]))
 
@@ -159,8 +162,8 @@ def mean_noise(noise: Factored | Tensor, shaped: Tensor) -> Tensor:
 
 
 def build(settings: Settings, encoding: Encoding, seed: int) -> EggrollSearch:
-    """The search over a direct encoding's weights; raises UserError for an encoding without matrices to perturb."""
-    if not isinstance(encoding, DirectEncoding):
-        raise UserError(f"search.name: eggroll perturbs weight matrices and needs encoding.name=direct, "
-                        f"not {encoding.settings.name}")
-    return EggrollSearch(settings, encoding.geometry, seed, start_genes(settings, encoding), encoding.device)
+    """The search over matrices of genes; raises UserError for an encoding without matrices to perturb."""
+    if not isinstance(encoding, TakesNeighbours):
+        raise UserError("search.name: eggroll perturbs matrices of genes that weights are linear in and needs "
+                        f"encoding.name = direct or dct, not {encoding.settings.name}")
+    return EggrollSearch(settings, encoding.blocks_of_genes(), seed, start_genes(settings, encoding), encoding.device)

@@ -16,8 +16,10 @@ from hyperevo.weights import Weights, project, project_and_add
 
 def tanh_in_place(values: Tensor) -> Tensor:
     """tanh, as 2 sigmoid(2z) - 1 where that is faster: on the CPU, where no gradient is wanted. Right to 1e-7."""
-    if torch.is_grad_enabled() or takes_all_at_once(values.device) or values.dtype != torch.float32:
+    if torch.is_grad_enabled() or takes_all_at_once(values.device) or values.dtype == torch.float64:
         return values.tanh_()
+    if values.dtype == torch.bfloat16:
+        return values.copy_(tanh_in_place(values.float()))
     return values.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
@@ -52,6 +54,8 @@ class MlpTarget(Target):
 
     own_inputs = True
     """True: every network may have inputs of its own."""
+    takes_bfloat16 = True
+    """True: layers are products, sums and functions of single values."""
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
         readout = output_sheet(outputs)

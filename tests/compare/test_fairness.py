@@ -58,7 +58,8 @@ def test_other_differences_are_said(tmp_path):
     entries = plan(["dct-mnist", "coordinate-mnist", "cppn-mnist"], 2, tmp_path)
     check_comparable(entries)
     found = remarks(entries, outcomes(entries))
-    assert "Not the same for all: task.scale_outputs is 4.0 (dct-mnist), 2.0 (coordinate-mnist), 2.5 (cppn-mnist)." \
+    assert "Not the same for all: task.scale_outputs is 4.0 (dct-mnist, cppn-mnist), 2.0 (coordinate-mnist)." in found
+    assert "Not the same for all: run.precision is float32 (dct-mnist, coordinate-mnist), bfloat16 (cppn-mnist)." \
         in found
     assert any("No budget was set" in one and "networks evaluated 1,000" in one for one in found)
 

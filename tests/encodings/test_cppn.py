@@ -87,12 +87,14 @@ def test_waves_beyond_the_clamp_are_clamped_as_in_neat_python(way):
     encoding = CppnEncoding(Settings(threshold=0), GEOMETRY)
     topology = Topology(5, (Node("sin", "sum", (0, 3)), Node("sin", "sum", (0, 5)),
                             *(Node("identity", "sum", (5, 6)),) * 4), (2, 3, 4, 5))
-    graph = Graph(topology, torch.linspace(20, 9, topology.links).double(), torch.zeros(6).double(),
-                  torch.ones(6).double())
+    graphs = [Graph(topology, size * torch.linspace(20, 9, topology.links).double(), torch.zeros(6).double(),
+                    torch.ones(6).double()) for size in (1.0, 0.1, 0.7, 0.35)]
     with torch.no_grad():
-        weights = encoding.express([graph], torch.float64).dense()
-    for name, values in weights.items():
-        torch.testing.assert_close(values[0], painted_alone(encoding, graph, name))
+        alone, together = encoding.express(graphs[:1], torch.float64).dense(), encoding.express(graphs, torch.float64)
+    for name, values in together.dense().items():
+        torch.testing.assert_close(alone[name][0], values[0])
+        for graph, own in zip(graphs, values, strict=True):
+            torch.testing.assert_close(own, painted_alone(encoding, graph, name))
 
 
 LARGE = """

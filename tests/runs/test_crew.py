@@ -35,6 +35,8 @@ SMALL = ["task={name='digits', images=60}", "threads=1", "run.rounds=2", "run.va
 ROWS = {
     "genes": ("dct-mnist", [*SMALL, "encoding.coefficients=[2]", "search.population=70"]),
     "neighbours": ("eggroll-mnist", [*SMALL, "search.population=70"]),
+    "neighbours of cosines": ("eggroll-mnist", [*SMALL, "search.population=70", "run.precision=bfloat16",
+                                                "encoding={name='dct', coefficients=[2], direct=['*.bias']}"]),
     "graphs": ("cppn-mnist", [*SMALL, "search.population=70"]),
     "found nodes": ("es-hyperneat-parity", ["threads=1", "run.rounds=2", "search.population=40", "run.memory_gb=1.0"]),
     "learning graphs": ("dppn-mnist", [*SMALL, "search.population=36", "search.learn.steps=1", "run.rounds=1"]),

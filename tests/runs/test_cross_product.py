@@ -164,7 +164,7 @@ def test_every_encoding_with_every_search(configure, encoding, search):
         assert ran == (encoding in FIXED - {"generator"})
         return
     ran = runs_or_is_refused(configure("digits", target, encoding, search), "encoding", "search")
-    own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct"},
+    own = {"neat": set(component_names("encoding")) - FIXED, "eggroll": {"direct", "dct"},
            "adversarial": {"gaussian", "hypergan"}}
     assert ran == (encoding in own.get(search, FIXED))
 

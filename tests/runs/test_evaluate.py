@@ -6,11 +6,13 @@ from torch import nn
 
 from hyperevo import devices
 from hyperevo.benchmark import random_graphs
+from hyperevo.config import load_config
 from hyperevo.encodings import cppn, dct
 from hyperevo.encodings.direct import DirectEncoding, Settings
 from hyperevo.geometry import Sheet
 from hyperevo.runs import evaluate as evaluation
-from hyperevo.runs.evaluate import block_size, evaluate, examples_at_once
+from hyperevo.runs.compose import compose, remarks
+from hyperevo.runs.evaluate import block_size, evaluate, examples_at_once, precision_of
 from hyperevo.targets import mlp, substrate
 from hyperevo.targets.module import ModuleTarget
 
@@ -53,6 +55,35 @@ def test_threads_and_blocks_share_the_work_and_change_no_result(kind, monkeypatc
     monkeypatch.setattr(evaluation, "BLOCK", 4)
     torch.testing.assert_close(evaluate(encoding, TARGET, genotypes, BATCH, mean_output, 4.0), alone,
                                atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dct", "cppn"])
+@pytest.mark.parametrize("activation", list(mlp.ACTIVATIONS))
+def test_networks_in_bfloat16_are_near_those_in_float32(kind, activation):
+    encoding, genotypes = population(kind)
+    if kind == "cppn":  # weights so small that no sine is asked for of an argument far out
+        encoding = cppn.CppnEncoding(cppn.Settings(maximum_weight=0.02), TARGET.geometry)
+    target = mlp.build(mlp.Settings(hidden=((12, 12),), activation=activation), Sheet((14, 14)), 10)
+    torch.set_num_threads(1)
+    whole, half = (evaluate(encoding, target, genotypes, BATCH, lambda outputs, labels: outputs[:, 3, 4], 4.0,
+                            precision=precision) for precision in (torch.float32, torch.bfloat16))
+    assert half.dtype == torch.float32 and not torch.equal(whole, half)
+    torch.testing.assert_close(half, whole, atol=0.02 * float(whole.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(("name", "overrides", "reason"), [
+    ("dct-mnist", ["task.name=digits"], ""),
+    ("dct-mnist", ["task.name=digits", "search.name=gradient"],
+     "the search follows a gradient, whose precision is search.precision"),
+    ("cartpole-dct", [], "networks act in an environment"),
+    ("dct-mnist", ["task.name=digits", "target={name='convnet', channels=[2]}"], "the target computes in float32")])
+def test_where_bfloat16_has_no_effect_a_line_says_so(name, overrides, reason):
+    parts = compose(load_config(name, overrides).config)
+    assert remarks(parts, "bfloat16") == ([f"run.precision: bfloat16 has no effect: {reason}"] if reason else [])
+    assert remarks(parts) == []
+    if "gradient" not in reason:
+        assert precision_of("bfloat16", parts.task, parts.target) == (torch.float32 if reason else torch.bfloat16)
+    assert precision_of("float32", parts.task, parts.target) == torch.float32
 
 
 def test_threads_do_not_get_into_each_others_module():

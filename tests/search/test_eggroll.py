@@ -15,6 +15,7 @@ from hyperevo.encodings.direct import Settings as DirectSettings
 from hyperevo.errors import UserError
 from hyperevo.geometry import ParameterGeometry, Sheet
 from hyperevo.search.eggroll import Settings, build, centred_ranks
+from hyperevo.weights import Factored
 
 GEOMETRY = {"hidden.weight": ParameterGeometry(Sheet((2, 3)), Sheet((4,))),
             "hidden.bias": ParameterGeometry(Sheet((2, 3))),
@@ -192,17 +193,43 @@ def test_a_round_of_a_large_population_takes_little_memory():
     assert memory_of_a_round("genotypes") > 0.8
 
 
-@pytest.mark.parametrize("name", ["dct", "coordinate"])
+@pytest.mark.parametrize("name", ["embedding", "coordinate"])
 def test_other_encodings_are_refused_in_one_line(name):
     encoding = build_encoding(load_component("encoding", name).Settings(), GEOMETRY, torch.device("cpu"))
-    with pytest.raises(UserError, match=f"search.name: eggroll .* needs encoding.name=direct, not {name}"):
+    with pytest.raises(UserError, match=f"search.name: eggroll .* needs encoding.name = direct or dct, not {name}"):
         build(Settings(), encoding, 0)
 
 
-def test_partly_direct_and_graph_encodings_are_refused():
-    settings = load_component("encoding", "dct").Settings(direct=("hidden.bias",))
-    with pytest.raises(UserError, match="not dct"):
-        build(Settings(), build_encoding(settings, GEOMETRY, torch.device("cpu")), 0)
+@pytest.mark.parametrize("direct", [(), ("hidden.bias", "readout.weight")])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_neighbours_are_expressed_as_the_genes_they_stand_for(direct, rank):
+    settings = load_component("encoding", "dct").Settings(coefficients=(2,), scale=0.7, direct=direct)
+    encoding = build_encoding(settings, GEOMETRY, torch.device("cpu"))
+    search = build(Settings(population=6, rank=rank), encoding, 0)
+    population, centre = search.ask(), search.candidates()[0]
+    noise = torch.cat([(own.dense() if isinstance(own, Factored) else own).flatten(1)
+                       for own in population.noise.values()], 1)
+    assert noise.shape == (6, encoding.genes) and float(noise.abs().min(1).values.max()) > 0
+    expected = encoding.express(centre + noise).dense()
+    for name, value in encoding.express(population).dense().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-5)
+
+
+def test_cosine_coefficients_move_towards_weights_in_their_span():
+    encoding = build_encoding(load_component("encoding", "dct").Settings(coefficients=(2,)), GEOMETRY,
+                              torch.device("cpu"))
+    wanted = encoding.express(torch.ones(1, encoding.genes)).dense()
+    search = build(Settings(population=40, deviation=0.1, learning_rate=0.05, decay=0.99), encoding, 0)
+    distances = []
+    for _ in range(300):
+        found = encoding.express(search.ask()).dense()
+        distance = sum((found[name] - wanted[name]).square().flatten(1).sum(1) for name in found)
+        distances.append(float(distance.mean()))
+        search.tell(-distance)
+    assert distances[-1] < distances[0] / 50
+
+
+def test_graph_encodings_are_refused():
     with pytest.raises(UserError, match="not graphs"):
         build(Settings(), SimpleNamespace(settings=SimpleNamespace(name="graphs")), 0)
 

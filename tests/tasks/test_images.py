@@ -31,6 +31,18 @@ def test_scaled_fitness_ignores_the_size_of_outputs_but_not_who_leads():
     assert not torch.allclose(task.fitness(outputs, labels), task.fitness(-outputs, labels))
 
 
+def test_scaled_fitness_is_the_cross_entropy_of_outputs_over_their_deviation():
+    task = make_task(scale_outputs=2.0)
+    outputs, labels = torch.randn(4, 8, 3, requires_grad=True), torch.randint(0, 3, (8,))
+    expected = torch.stack([-cross_entropy(2 * network / network.std(), labels) for network in outputs])
+    torch.testing.assert_close(task.fitness(outputs, labels), expected)
+    own, others = (torch.autograd.grad(value.sum(), outputs, retain_graph=True)[0]
+                   for value in (task.fitness(outputs, labels), expected))
+    torch.testing.assert_close(own, others)
+    equal = torch.ones(1, 8, 3, requires_grad=True)
+    assert torch.autograd.grad(task.fitness(equal, labels).sum(), equal)[0].isfinite().all()
+
+
 def test_accuracy():
     task = make_task(fitness="accuracy")
     outputs = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[1, 0, 0], [1, 0, 0]]])
