@@ -140,7 +140,8 @@ def _part(columns: tuple[NodeColumns, LinkColumns], first: int, last: int) -> tu
     start = nodes.sizes[:first].sum()
     own = slice(start, start + nodes.sizes[first:last].sum())
     rows = slice(*np.searchsorted(links.owners, [first, last]))
-    return (NodeColumns(nodes.sizes[first:last], *(column[own] for column in nodes[1:])),
+    kinds = (None if column is None else column[own] for column in nodes[1:])
+    return (NodeColumns(nodes.sizes[first:last], *kinds),
             LinkColumns(links.owners[rows] - first, *(column[rows] for column in links[1:])))
 
 

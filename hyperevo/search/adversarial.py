@@ -196,6 +196,8 @@ class AdversarialSearch(Search):
         self._losses["discriminator_loss"] = self._teach_discriminator(codes.detach())
         loss = softplus(-self._answers(codes, self._judging.detach())).mean()
         self._losses["adversarial_loss"] = float(loss.detach())
+        if not codes.requires_grad:  # codes that are the noise itself
+            return torch.zeros_like(mixer)
         return torch.autograd.grad(loss, mixer)[0]
 
     def _follow(self, gradient: Tensor) -> None:

@@ -125,6 +125,7 @@ def test_genes_cross_as_neat_pythons(options, monkeypatch):
 ODD = {"weight_init_type": "uniform", "weight_replace_rate": 0.3, "bias_replace_rate": 0.2, "bias_init_mean": 2.5,
        "response_mutate_rate": 0.5, "response_mutate_power": 0.4, "response_replace_rate": 0.2,
        "response_max_value": 1.3, "time_constant_mutate_rate": 0.2, "time_constant_replace_rate": 0.3,
+       "time_constant_min_value": 0.1, "time_constant_max_value": 5.0,
        "time_constant_mutate_power": 2.0, "time_constant_init_stdev": 0.7, "enabled_rate_to_true_add": 0.4,
        "enabled_rate_to_false_add": 0.1, "enabled_default": "random", "aggregation_mutate_rate": 0.3,
        "aggregation_options": ["sum", "max", "mean"], "activation_default": "cos"}
