@@ -75,8 +75,8 @@ def draw() -> None:
         errors = np.array([100 - 100 * float(point["validation_accuracy"]) for point in own])
         curves.setdefault(SPELT[name], []).append((minutes, errors))
         tests.setdefault(SPELT[name], []).append(100 * float(row["test_accuracy"]))
-    save_figure(curves_beside_tests(curves, tests, "minutes of one core", "validation error in percent",
-                                    "test accuracy in percent", "784-256-10 on MNIST, evolved", log=True),
+    save_figure(curves_beside_tests(curves, tests, "minutes of one core", "validation error, %",
+                                    "test accuracy, %", "784-256-10 on MNIST, evolved", log=True),
                 TABLE.with_name("curves.png"))
 
 

@@ -2,8 +2,8 @@
 
     python experiments/hypergan/figures.py [--runs DIR]
 
-Draws ensembles.png, the same of 5,000 images and of five classes of CIFAR-10, entropy.png, attacks.png,
-interpolation.png, filters.png and codes.png.
+Draws ensembles.png, entropy.png, attacks.png, interpolation.png and filters.png; and, where these were measured,
+ensembles of 5,000 images and of five classes of CIFAR-10, and codes.png.
 """
 
 import argparse
@@ -59,9 +59,12 @@ def lines(axes: Axes, tables: dict[str, list[dict[str, str]]], key: str, value: 
 
 
 def seeds(tables: dict[str, list[dict[str, str]]]) -> str:
-    """Number of seeds in words."""
-    count = len({row["seed"] for rows in tables.values() for row in rows})
-    return f"{count} seeds: mean, and bars from the smallest to the largest" if count > 1 else "one seed"
+    """Number of seeds in words, those of every row where they differ."""
+    counts = {name: len({row["seed"] for row in rows}) for name, rows in tables.items()}
+    most = max(counts.values())
+    fewer = "; ".join(f"{ROWS[name]}: {count}" for name, count in counts.items() if count < most)
+    return ("one seed" if most == 1 else f"{most} seeds: mean, and bars from the smallest to the largest") + \
+        (f" ({fewer})" if fewer else "")
 
 
 def ensembles_figure(data: str = "") -> None:
@@ -198,7 +201,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
     for own in DATA:
-        ensembles_figure(own)
-    for draw in (entropy_figure, attacks_figure, interpolation_figure, codes_figure):
+        if table("ensembles", own):
+            ensembles_figure(own)
+    for draw in (entropy_figure, attacks_figure, interpolation_figure):
         draw()
+    if (HERE / "codes.csv").exists():
+        codes_figure()
     filters_figure(parser.parse_args().runs)
