@@ -116,8 +116,8 @@ def attacks_figure() -> None:
     tables = table("attacks")
     sizes = [size for size in (1, 5, 10) if any(int(row["networks"]) == size for own in tables.values() for row in own)]
     figure = new_figure(4.4 * len(sizes), 4.8, "31,520-weight networks on MNIST", "images that fool an ensemble (FGSM)",
-                        f"{seeds(tables)}; filled: the ensemble that was attacked; hollow, dotted: other networks, as "
-                        "many")
+                        f"{seeds(tables).split(',')[0]}; filled: the ensemble that was attacked; hollow, dotted: other "
+                        "networks, as many")
     for axes, size in zip(figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0], sizes, strict=True):
         for place, (name, word) in enumerate(ROWS.items()):
             own = [row for row in tables.get(name, ()) if row["attack"] == "FGSM" and int(row["networks"]) == size]
@@ -134,7 +134,7 @@ def attacks_figure() -> None:
         axes.yaxis.set_major_formatter(percent)
         bare(axes)
     figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
-    figure.axes[-1].legend(fontsize=SMALL, frameon=False, loc="upper right")
+    figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="lower left")
     save_figure(figure, HERE / "attacks.png")
 
 
@@ -142,7 +142,7 @@ def interpolation_figure() -> None:
     """Accuracy of networks between two drawn ones."""
     tables = table("interpolation")
     figure = new_figure(11, 4.4, "31,520-weight networks on MNIST", "between two drawn networks",
-                        f"held-out images, mean of five pairs; {seeds(tables)}")
+                        f"held-out images, mean of five pairs; {seeds(tables).replace('bars', 'a band')}")
     names = [name for name in ROWS if name in tables]
     for axes, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         for value, word, colour, line in (("noise", "between their noises", COLOURS[0], "-"),
@@ -152,7 +152,7 @@ def interpolation_figure() -> None:
             axes.fill_between(steps, least, most, color=colour, alpha=0.15)
         axes.set_title(ROWS[name], fontsize=TEXT, color=INK)
         axes.set_xlabel("place between the first network (0) and the second (1)", fontsize=TEXT)
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.2%}")
         bare(axes)
     figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
     figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="best")
