@@ -127,6 +127,12 @@ def _array_derivative(values: np.ndarray, force: np.ndarray, result: np.ndarray)
     pull, turned, other = result[3], result[4:], product[0]
     add, subtract, multiply = np.add, np.subtract, np.multiply
 
+    def both(result: np.ndarray) -> None:
+        """Write what both poles give the cart, of `pushes`."""
+        multiply(pushes[1], short, other)
+        add(pushes[0], other, other)
+        multiply(other, share, result)
+
     def derive() -> None:
         np.sin(angles, sines)
         np.cos(angles, cosines)
@@ -138,16 +144,12 @@ def _array_derivative(values: np.ndarray, force: np.ndarray, result: np.ndarray)
         multiply(pushes, sines, pushes)
         multiply(cosines, leans, product)
         add(pushes, product, pushes)
-        multiply(pushes[1], short, other)
-        add(pushes[0], other, other)
-        multiply(other, share, pull)
+        both(pull)
         add(pull, force, pull)
         multiply(np.sign(values[3], other), friction, other)
         subtract(pull, other, pull)
         multiply(cosines, cosines, pushes)
-        multiply(pushes[1], short, other)
-        add(pushes[0], other, other)
-        multiply(other, share, other)
+        both(other)
         subtract(mass, other, other)
         np.divide(pull, other, pull)
         multiply(cosines, pull, turned)

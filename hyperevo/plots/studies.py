@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._series import (
@@ -20,6 +20,7 @@ from hyperevo.plots._series import (
     label_accuracies,
     legend_columns,
     lines_figure,
+    log_ticks,
     mean_curve,
     percent,
     styles_of,
@@ -96,9 +97,8 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
     left.set_ylabel(y, fontsize=TEXT)
     left.xaxis.set_major_formatter("{x:,.0f}")
     if log:
-        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        log_ticks(left.yaxis)
         left.yaxis.set_major_formatter("{x:g}")
-        left.yaxis.set_minor_formatter(NullFormatter())
     means = {name: f"{np.mean(values):.4g}".replace("-", "−") for name, values in tests.items()}
     right.set_yticks(range(len(curves)), [f"{name}\n{means[name]}" for name in curves], fontsize=SMALL)
     right.invert_yaxis()

@@ -21,6 +21,7 @@ from hyperevo.errors import UserError
 from hyperevo.genotypes import Genotype, first_of
 from hyperevo.geometry import WITH_OWN_NODES, Sheet
 from hyperevo.parts import Encoding, Parts, Search, Target, Task
+from hyperevo.runs.evaluate import stays_in_float32
 from hyperevo.runs.memory import check_genotypes, check_weights
 from hyperevo.runs.trial import try_parts
 
@@ -197,20 +198,16 @@ def remarks(parts: Parts, precision: str = "float32") -> list[str]:
                      "a gradient is followed")
     if isinstance(search, FollowsGradient) and search.loss().precision == "tf32" and parts.device.type != "cuda":
         lines.append(f"search.precision: tf32 has no effect on device {parts.device}: products are in float32")
-    if precision == "bfloat16" and (reason := _stays_in_float32(parts)):
+    if precision == "bfloat16" and (reason := _precision_is_elsewhere(search) or stays_in_float32(parts.task, target)):
         lines.append(f"run.precision: bfloat16 has no effect: {reason}")
     return lines
 
 
-def _stays_in_float32(parts: Parts) -> str:
-    """Reason why networks are evaluated in float32 whatever is wanted; empty where there is none."""
-    if isinstance(parts.search, FollowsGradient):
+def _precision_is_elsewhere(search: Search) -> str:
+    """Reason why no generation of a search is evaluated; empty where there is none."""
+    if isinstance(search, FollowsGradient):
         return "the search follows a gradient, whose precision is search.precision"
-    if isinstance(parts.search, FollowsPolicyGradient):
-        return "the search follows a policy's gradient"
-    if isinstance(parts.task, Acts):
-        return "networks act in an environment"
-    return "" if parts.target.takes_bfloat16 else "the target computes in float32"
+    return "the search follows a policy's gradient" if isinstance(search, FollowsPolicyGradient) else ""
 
 
 def planned_rounds(config: RunConfig, evaluations_per_round: int, examples_per_batch: int) -> int:

@@ -83,10 +83,16 @@ def block_values(encoding: Encoding, target: Target, batch: Batch, measure: Meas
 
 
 def precision_of(wanted: str, task: Task, target: Target) -> torch.dtype:
-    """Precision in which the networks of a generation compute, for that of a config: the wanted one where the target
-    takes it and networks read examples, else float32."""
-    takes = target.takes_bfloat16 and not isinstance(task, Acts)
-    return torch.bfloat16 if wanted == "bfloat16" and takes else torch.float32
+    """Precision in which the networks of a generation compute, for that of a config: the wanted one, or float32 where
+    there is a reason for it."""
+    return torch.bfloat16 if wanted == "bfloat16" and not stays_in_float32(task, target) else torch.float32
+
+
+def stays_in_float32(task: Task, target: Target) -> str:
+    """Reason why networks are evaluated in float32 whatever is wanted; empty where there is none."""
+    if isinstance(task, Acts):
+        return "networks act in an environment"
+    return "" if target.takes_bfloat16 else "the target computes in float32"
 
 
 def division(networks: int, target: Target, inputs: Tensor, memory_gb: float, copies: int = 1,
