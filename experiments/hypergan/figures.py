@@ -7,13 +7,13 @@ ensembles of 5,000 images and of five classes of CIFAR-10, and codes.png.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from hyperevo.compare.studies import read_table
 from hyperevo.plots._series import COLOURS, LINES, MARKERS, percent
 from hyperevo.plots._style import INK, SMALL, TEXT, bare, colour_bar, new_figure, show_map, symmetric_limit
 from hyperevo.plots.run_figures import save_figure
@@ -36,8 +36,7 @@ FILTERS = 8
 
 def table(name: str, data: str = "") -> dict[str, list[dict[str, str]]]:
     """Rows of a table by the name of the run, of one data set."""
-    with (HERE / f"{name}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(HERE / f"{name}.csv").values()
     return {own: found for own in ROWS if (found := [row for row in rows if row["name"].split()[0] == data + own])}
 
 
@@ -161,8 +160,7 @@ def interpolation_figure() -> None:
 
 def codes_figure() -> None:
     """Test accuracy of networks that were evolved for each kind of images, by how they are written."""
-    with (HERE / "codes.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(HERE / "codes.csv").values()
     figure = new_figure(8.4, 4.6, "CMA-ES over 31,520-weight networks", "codes of a HyperGAN of digits, evolved",
                         "test accuracy; a dot is a seed, a bar their mean; 4,800 evaluations of 100 images")
     axes, width = figure.add_subplot(), 0.26
