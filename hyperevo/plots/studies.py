@@ -5,7 +5,6 @@ from math import ceil
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.plots._series import (
@@ -178,8 +177,7 @@ def evaluations_to_solve(curve: Mapping[int, Sequence[float | None]], others: Ma
     every = [value for values in columns.values() for value in values if value is not None]
     axes.set_ylim(min(every, default=budget / 10) / 1.3, budget * 1.1)
     axes.set_xlim(-0.5, places[-1] + 0.5)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_locator(NullLocator())
+    log_ticks(axes.yaxis)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xticks(places, list(columns), fontsize=TEXT)
     axes.set_xlabel("cosine coefficients and biases, and other encodings", fontsize=TEXT)
