@@ -12,21 +12,24 @@ from pathlib import Path
 
 from hyperevo.compare.studies import arguments, record
 
+START = "centre=1.0, deviation=0.1"
+"""A drawn centre: from 0 CMA-ES ends at coordinate networks that paint nothing."""
 ENCODINGS = {
-    "codes": "{{name='generator', run='{runs}/hypergan-0'}}",
-    "dct": "{{name='dct', coefficients=[3]}}",
-    "coordinates": "{{name='coordinate', hidden=[32], activation='sine'}}",
+    "codes": ("{{name='generator', run='{runs}/hypergan-0'}}", "deviation=0.5"),
+    "dct": ("{{name='dct', coefficients=[3]}}", START),
+    "coordinates": ("{{name='coordinate', hidden=[32], activation='sine'}}", START),
 }
+"""Every encoding, and the first steps of its search: codes have a prior around 0."""
 DATA = {"digits": ["task.name=mnist"], "fashion": ["task.name=fashion"],
         "shuffled": ["task.name=mnist", "task.shuffle_pixels=1"]}
-SEARCH = ["search={name='cmaes', population=24, deviation=0.5}", "task.images=100", "task.sampling=fresh",
-          "task.scale_outputs=2.0", "run.rounds=200", "run.validate_every=20"]
+SHARED = ["task.images=100", "task.sampling=fresh", "task.scale_outputs=2.0", "run.rounds=200", "run.validate_every=20"]
 COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "encoded_genes", "direct_parameters",
            "generated_weights", "rounds", "evaluations", "seconds", "peak_memory_gb")
 
 if __name__ == "__main__":
     names = [f"{data}-{encoding}" for data in DATA for encoding in ENCODINGS]
     options = arguments(__doc__, names, 3, "runs/hypergan")
-    variants = {f"{data}-{name}": ("hypergan-mnist", [f"encoding={encoding.format(runs=options.runs)}", *SEARCH, *own])
-                for data, own in DATA.items() for name, encoding in ENCODINGS.items()}
+    variants = {f"{data}-{name}": ("hypergan-mnist", [
+        f"encoding={encoding.format(runs=options.runs)}", f"search={{name='cmaes', population=24, {first}}}", *SHARED,
+        *own]) for data, own in DATA.items() for name, (encoding, first) in ENCODINGS.items()}
     record(options, variants, Path(__file__).with_name("codes.csv"), COLUMNS)

@@ -22,7 +22,8 @@ from hyperevo.plots.run_view import open_view
 
 HERE = Path(__file__).parent
 ROWS = {"hypergan": "HyperGAN", "hypernetwork": "without discriminator", "ensemble": "deep ensemble",
-        "dropout": "MC dropout", "bayes": "Bayes by backprop", "swag": "SWAG"}
+        "dropout": "MC dropout", "bayes": "Bayes by backprop", "swag": "SWAG",
+        "hypergan-decay-1": "HyperGAN, weight decay 1"}
 DATA = {"": ("31,520-weight networks on MNIST", "notMNIST"),
         "mnist-5000-": ("31,520-weight networks on 5,000 images of MNIST", "notMNIST"),
         "cifar-5-": ("56,880-weight networks on CIFAR-10, classes 0 to 4", "classes 5 to 9")}
@@ -83,7 +84,7 @@ def ensembles_figure(data: str = "") -> None:
         if value == "accuracy":
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
         bare(axes)
-    figure.axes[1].legend(fontsize=SMALL, frameon=False, loc="best")
+    figure.axes[0].legend(fontsize=SMALL, frameon=False, loc="best")
     save_figure(figure, HERE / f"{data}ensembles.png")
 
 
@@ -150,7 +151,7 @@ def interpolation_figure() -> None:
             axes.plot(steps, mean, color=colour, linestyle=line, linewidth=2, label=word)
             axes.fill_between(steps, least, most, color=colour, alpha=0.15)
         axes.set_title(ROWS[name], fontsize=TEXT, color=INK)
-        axes.set_xlabel("place between the first network (0) and the second (1)", fontsize=TEXT)
+        axes.set_xlabel("from first (0) to second (1)", fontsize=TEXT)
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.2%}")
         bare(axes)
     figure.axes[0].set_ylabel("accuracy", fontsize=TEXT)
@@ -192,7 +193,6 @@ def filters_figure(runs: Path) -> None:
     image = show_map(axes, picture.flatten(2).flatten(0, 1)[:-1, :-1], symmetric_limit(kernels))
     colour_bar(figure, image, axes, "weight")
     save_figure(figure, HERE / "filters.png")
-
 
 
 if __name__ == "__main__":

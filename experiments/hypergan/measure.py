@@ -39,6 +39,7 @@ from hyperevo.plots.run_view import RunView, open_view
 from hyperevo.runs import finished
 from hyperevo.runs.checkpoint import latest_checkpoint
 from hyperevo.runs.compose import build_task
+from hyperevo.runs.environment import keep_freed_memory
 from hyperevo.tasks._classes import accuracy
 from hyperevo.tasks._images import ImageClassification
 from hyperevo.weights import Weights
@@ -129,9 +130,9 @@ def moved_images(victim: Victim, images: Tensor, labels: Tensor, epsilon: float)
         yield "PGD", projected_gradient(victim, images, labels, epsilon, STEPS, epsilon / 4)
 
 
-def from_outside(task: ImageClassification) -> Tensor:
-    """Images (N, …), bytes, of no class that the networks know."""
-    data = load_images(task.data_name)
+def from_outside(source: str, task: ImageClassification) -> Tensor:
+    """Images (N, …), bytes, of no class that the networks know, by the name of the data set that they were shown."""
+    data = load_images(source)
     if task.outputs < data.classes:
         return torch.from_numpy(data.test_images[data.test_labels >= task.outputs])
     return torch.from_numpy(read_idx(Path(os.environ["HYPEREVO_DATA"]) / "notmnist" / "t10k-images-idx3-ubyte.gz"))
@@ -144,7 +145,7 @@ def measure(name: str, seed: int, folder: Path, images: int) -> None:
     first = task.preprocessing()
     inputs, labels = (part[:images] for part in task.test())
     outputs, networks, weights = networks_of(name, view, task, seed)
-    unknown = from_outside(task)
+    unknown = from_outside(view.config.part("task").name, task)
     unknown = unknown[:: max(len(unknown) // min(OUTSIDE, images), 1)]
     inside, outside = (shown(outputs, networks, own) for own in (inputs, first(unknown)))
     write("ensembles", name, seed, list(ensembles(inside, labels, outside)), "networks")
@@ -193,6 +194,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, default=Path("runs/hypergan"))
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
+    keep_freed_memory()
     for own in options.names:
         for number in range(options.seeds):
             folder = options.runs / f"{'ensemble' if own == SWAG else own}-{number}"

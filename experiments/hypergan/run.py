@@ -43,6 +43,7 @@ ROWS: dict[str, Sequence[str]] = {
     "hypernetwork": [*DRAWN, "search.discriminator=none"],
     "bayes": [*DRAWN, *GAUSSIAN],
     "dropout": [*trained(1), "target.dropout=0.25"],
+    **{f"hypergan-decay-{decay}": [*DRAWN, f"search.weight_decay={decay}"] for decay in ("0.1", "0.3", "1")},
 }
 ELSEWHERE = ("hypergan", "ensemble")
 """Rows of the other two data sets."""

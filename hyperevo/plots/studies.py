@@ -105,7 +105,7 @@ def curves_beside_tests(curves: Curves, tests: Mapping[str, Sequence[float]], x:
     right.set_xlabel(test, fontsize=TEXT)
     for axes in (left, right):
         bare(axes)
-    left.legend(fontsize=SMALL, loc="upper right", frameon=False)
+    left.legend(fontsize=SMALL, loc="best", frameon=False)
     right.grid(visible=False, axis="y")
     right.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
