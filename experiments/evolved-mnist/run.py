@@ -18,6 +18,7 @@ from hyperevo.compare.studies import Curve, add_rows, arguments, read_table, res
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import curves_beside_tests
 from hyperevo.runs import Round, finished
+from hyperevo.runs.files import read_rows
 
 NAMES = ("cppn-mnist", "dct-eggroll-mnist")
 COLUMNS = ("name", "data", "seed", "test_accuracy", "validation_accuracy", "encoded_genes", "direct_parameters",
@@ -29,10 +30,7 @@ TABLE, CURVES = (Path(__file__).with_name(name) for name in ("results.csv", "cur
 
 def points_of(name: str, seed: int) -> list[dict[str, str]]:
     """Points of one run's curve."""
-    if not CURVES.exists():
-        return []
-    with CURVES.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if (row["name"], row["seed"]) == (name, str(seed))]
+    return [row for row in read_rows(CURVES) if (row["name"], row["seed"]) == (name, str(seed))]
 
 
 def timed(name: str, seed: int) -> Callable[[Round], None]:

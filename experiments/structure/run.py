@@ -8,7 +8,6 @@ graphs and the same number of evaluations; one of them has all mutations of stru
 has solved its task.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import mannwhitneyu
 
-from hyperevo.compare.studies import arguments, read_table, record
+from hyperevo.compare.studies import arguments, read_table, record, write_table
 from hyperevo.plots._series import COLOURS
 from hyperevo.plots._style import INK, SMALL, TEXT, bare, new_figure
 from hyperevo.plots.run_figures import save_figure
@@ -149,8 +148,5 @@ if __name__ == "__main__":
     options.names = [f"{name}-{side}" for name in options.names for side in SIDES]
     record(options, variants, results, COLUMNS)
     found = effects(results)
-    with results.with_name("effects.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_table(results.with_name("effects.csv"), list(found[0]), found)
     draw(results, found)

@@ -7,10 +7,9 @@ figures beside this file from the runs' own files. bootstrap.csv holds sacrebleu
 the LSTM with layer normalisation of the same seed, on each test: BLEU, its 95 % interval, and p.
 """
 
-import csv
 from pathlib import Path
 
-from hyperevo.compare.studies import along_and_after, arguments, record
+from hyperevo.compare.studies import along_and_after, arguments, record, write_table
 from hyperevo.data import load_pairs
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.run_translations import translation_figures, translations
@@ -46,10 +45,7 @@ def write_bootstrap(runs: Path, seeds: int, table: Path) -> None:
             _, scores = PairedTest(systems, {"BLEU": BLEU()}, [list(pairs.target)], "bs", SAMPLES)()
             rows += [{"test": test, "seed": seed, "name": name, "bleu": own.score, "mean": own.mean, "interval": own.ci,
                       "p": own.p_value} for name, own in zip(scores["System"], scores["BLEU"], strict=True)]
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ("test", "seed", "name", "bleu", "mean", "interval", "p"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(table, ("test", "seed", "name", "bleu", "mean", "interval", "p"), rows)
 
 
 def draw(table: Path, runs: Path) -> None:

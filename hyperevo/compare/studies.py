@@ -87,10 +87,15 @@ def add_rows(table: Path, columns: Sequence[str], added: Mapping[tuple[str, int]
     """Add rows, by name and seed, to a table."""
     # Another study's process may have written a row in the meantime.
     rows = {**read_table(table), **added}
+    write_table(table, columns, [rows[key] for key in sorted(rows)])
+
+
+def write_table(table: Path, columns: Sequence[str], rows: Sequence[Result]) -> None:
+    """Write rows to a table anew; what is in no column is left out."""
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows[key] for key in sorted(rows))
+        writer.writerows(rows)
 
 
 def read_table(table: Path) -> dict[tuple[str, int], Result]:
