@@ -1,12 +1,13 @@
 """A NEAT generation's evaluation in CartPole: 1,024 different networks for 500 steps, all at once and by neat-python.
 
-    python benchmarks/neat_cartpole.py [--out FILE]
+    python benchmarks/neat_cartpole.py [--out FILE] [--tensorneat PYTHON]
 
 Nobody fails: the limits of the cart and the pole are lifted, so that every network acts for all 500 steps.
 neat-python's networks act in gymnasium's CartPole-v1, in two processes, as its ParallelEvaluator would have them; a
 sample of networks is timed and scaled up. hyperevo plays as a run does (`runs.evaluate`), with the making of tensors
 from genes counted in. Seconds of the processor are counted beside those of the clock: on a machine that does other
-things too, only their ratio is fair.
+things too, only their ratio is fair. `--tensorneat` names the Python of an environment with jax and TensorNEAT, whose
+evaluation of as many networks of such sizes is then measured too, on one core, right after ours.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import math
 import multiprocessing
 import statistics
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from hyperevo.tasks.control import Control
 from hyperevo.tasks.control import Settings as ControlSettings
 
 POPULATION, STEPS, SAMPLE, GENERATIONS, TIMES = 1024, 500, 32, 12, 9
+KINDS = {"feed-forward": False, "recurrent": True}
+"""Whether networks recur, by kind."""
 
 
 def evolved(encoding: network.NetworkEncoding, population: int) -> NeatSearch:
@@ -120,13 +124,28 @@ def measured(population: int = POPULATION, sample: int = SAMPLE, recurrent: bool
             "speedup_by_the_clock": clock / min(medians.values()), "speedup_by_the_processor": processor / alone}
 
 
+def beside_tensorneat(python: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """What TensorNEAT's program measures, with how many times as long it takes as ours on one core."""
+    program = Path(__file__).with_name("tensorneat_cartpole.py")
+    done = subprocess.run([python, str(program)], stdout=subprocess.PIPE, text=True, check=True)
+    found = json.loads(done.stdout)
+    for kind in KINDS:
+        ours, theirs = figures[kind], found[kind]
+        theirs["speedup_by_the_clock"] = theirs["seconds"] / ours["seconds_by_threads"]["1"]
+        theirs["speedup_by_the_processor"] = theirs["processor_seconds"] / ours["processor_seconds_on_one_core"]
+    return found
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    path = parser.parse_args().out
-    figures = {"environment": environment(torch.device("cpu")), "feed-forward": measured(),
-               "recurrent": measured(recurrent=True)}
+    parser.add_argument("--tensorneat", metavar="PYTHON")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"environment": environment(torch.device("cpu")),
+                               **{kind: measured(recurrent=recurrent) for kind, recurrent in KINDS.items()}}
+    if options.tensorneat:
+        figures["tensorneat"] = beside_tensorneat(options.tensorneat, figures)
     text = json.dumps(figures, indent=2)
     print(text)
-    if path:
-        path.write_text(text + "\n", encoding="utf-8")
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ many candidates are tried together, later, and the earliest of a run counts; its
 until then, of at most 1,000 steps each.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,17 @@ NEAT = ("search={name='neat', population=50, functions=['gauss', 'sin', 'sigmoid
 HEAVIEST = {"markov": 24.0, "hidden": 16.0}
 """The largest weight that a CPPN can write: a little more than any in six direct solutions of SNES."""
 
+
+def kept(function: str, hidden: int) -> list[str]:
+    """Overrides: one CPPN whose numbers SNES searches. Its hidden nodes read the input's place and are summed to its
+    weight; the bias is an output of its own."""
+    nodes = [[function, "sum", [0]]] * hidden + [["identity", "sum", [*range(5, 5 + hidden)]], ["identity", "sum", []]]
+    graph = {"inputs": 5, "outputs": [hidden, hidden + 1], "nodes": nodes, "weights": [0.0] * 2 * hidden,
+             "biases": [0.0] * (hidden + 2), "responses": [1.0] * (hidden + 2)}
+    return [f"encoding={{name='fixed-graph', graph='{json.dumps(graph)}', threshold=0.0, maximum_weight=10.0, "
+            "deviation=1.0}", "search.deviation=1.0"]
+
+
 COEFFICIENTS = {"markov": ("[3]", "[4]", "[5]", "[6]"), "hidden": ("[1, 1]", "[2, 2]", "[1, 3]", "[2, 3]", "[3, 3]")}
 CONFIGS = {"markov": "double-pole-dct", "hidden": "double-pole-hidden-velocities-dct"}
 TITLES = {"markov": "Two poles, velocities seen", "hidden": "Two poles, velocities hidden, damped"}
@@ -48,7 +60,11 @@ VARIANTS = {f"{version}-{name}": (version, overrides) for version in CONFIGS for
 VARIANTS |= {"markov-neat": ("double-pole-neat", []), "hidden-neat": ("double-pole-hidden-velocities-neat", []),
              "markov-neat-alone": ("double-pole-neat", ["search.population=150", "search.refine.rounds=0",
                                                         "search.stagnation=20", "search.species_elitism=2"])}
-BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 10_000, "hidden-neat": 66_000, "markov-neat-alone": 20_000}
+# One CPPN whose numbers alone are searched, by SNES: six of its hidden nodes can write any six weights.
+KEPT = {f"markov-kept-{function}-{hidden}": (function, hidden)
+        for function, hidden in (("gauss", 3), ("gauss", 6), ("sin", 6))}
+VARIANTS |= {name: ("markov", kept(*graph)) for name, graph in KEPT.items()}
+BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 10_000, "hidden-neat": 33_000, "markov-neat-alone": 20_000}
 SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 16, 200
 """Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
 candidates of a run that are tried together; and how many of Gruau's starts."""
@@ -176,7 +192,7 @@ def draw(table: Path) -> None:
             found = [float(one["evaluations"]) if int(one["solved"]) else None for one in own]
             if own and "dct" in name:
                 curve[int(own[0]["coefficients"])] = found
-            elif own and name not in BUDGET:
+            elif own and name not in {*BUDGET, *KEPT}:
                 others[name.removeprefix(f"{version}-")] = found
         if curve or others:
             curve = dict(sorted(curve.items()))

@@ -27,6 +27,9 @@ class RefineSettings(Options):
     """Rounds of every further champion, as a share of those of the champion before."""
     step: Positive = 0.1
     """Standard deviation of the perturbation of a gene that was never refined."""
+    keep_steps: bool = True
+    """true: a gene goes on with the standard deviation that the last refinement left it, in whichever genome that was;
+    false: every refinement begins with `step`, so that a champion does not suffer from one that got stuck."""
     learning_rate: Positive = 1.0
     """Learning rate of the champion's weights and biases."""
     step_learning_rate: NotNegative | None = None

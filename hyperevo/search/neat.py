@@ -252,7 +252,8 @@ class NeatSearch(Search):
         if refinement.rounds_left == 0:
             genome = self.population[refinement.genome]
             write_back(genome, self.genome_config, centre)
-            self._steps |= zip(step_keys(genome, self.genome_config), refinement.steps.tolist(), strict=True)
+            if self.settings.refine.keep_steps:
+                self._steps |= zip(step_keys(genome, self.genome_config), refinement.steps.tolist(), strict=True)
             self._packed = None
             self._next_refinement()
 

@@ -192,6 +192,19 @@ def test_refinement_improves_the_champion_and_writes_it_back():
                for graph in search.ask())
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_refinement_begins_with_the_steps_that_the_last_one_left_or_anew(kept):
+    refine = RefineSettings(rounds=5, population=6, champions=3, share=1.0, step=0.7, keep_steps=kept)
+    search = build(Settings(**SMALL, refine=refine), ENCODING, 0)
+    begun = []
+    for _ in range(34):
+        if search._refinement is not None and search._refinement.rounds_left == refine.rounds:
+            begun.append(search._refinement.steps)
+        step(search)
+    assert len(begun) > 3
+    assert bool((begun[0] == 0.7).all()) and all(bool((own == 0.7).all()) for own in begun) is not kept
+
+
 def test_neutral_growth_changes_structure_and_not_the_function():
     search = build(Settings(population=4, hidden=2, connection="full_direct", add_node=1, add_link=1, delete_node=0,
                             delete_link=0, mutate_rate=0, toggle_rate=0, function_rate=0), ENCODING, 0)
