@@ -40,8 +40,12 @@ def spread(row: dict) -> dict:
                   for what, value in values.items()}
 
 
+PAPER = ("hyperneat-delta", "hyperneat", "p-neat")
+"""The encodings that the paper compares."""
+
+
 def draw(table: Path, runs: Path) -> None:
-    """Figures 10a and 10b of the paper: along the generations, and at other resolutions."""
+    """Figures 10a and 10b of the paper: along the generations, as there and of all encodings; at other resolutions."""
     rows = [row for (name, seed), row in read_table(table).items() if (runs / f"{name}-{seed}").is_dir()]
     curves: dict[str, list] = {}
     scaled: dict[str, list] = {}
@@ -52,6 +56,9 @@ def draw(table: Path, runs: Path) -> None:
             scaled.setdefault(name, []).append([float(row[f"accuracy_{size}"]) for size in SIZES])
     save_figure(accuracy_along(curves, "generations", "Visual discrimination, 75 trials"),
                 table.with_name("generations.png"))
+    if "p-neat" in curves:
+        save_figure(accuracy_along({name: curves[name] for name in PAPER if name in curves}, "generations",
+                                   "Visual discrimination, 75 trials"), table.with_name("p-neat.png"))
     label, remark = "Visual discrimination, every pair of boxes", "champions of 11 × 11; rings: seeds; line: mean"
     save_figure(across_sizes(scaled, [f"{size} × {size}" for size in SIZES], label, remark=remark, names=tuple(curves)),
                 table.with_name("scaling.png"))

@@ -5,7 +5,7 @@ how far the halves of the networks that come out are modules.
 
 Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv and figures beside
 this file from the runs' own result.json. Every search has 1,000 generations of 500 at most, where the paper has 2,500
-and 30 runs: so all of it takes about 25 minutes of one core. The config retina has the paper's 2,500.
+and 30 runs: so all of it takes about half an hour of one core. The config retina has the paper's 2,500.
 """
 
 from pathlib import Path
@@ -20,6 +20,8 @@ PLAIN = ["search.locality=''", "encoding.link_expression=false", "encoding.thres
 SNES = "search={name='snes', population=500, deviation=1.0}"
 VARIANTS = {
     "leo-locality": ("retina", BUDGET),
+    # As ES-HyperNEAT has them: all pixels on one line, and here hidden units on lines above them.
+    "leo-locality-line": ("retina", [*BUDGET, "task.layout=line", "target.hidden=[[1, 8], [1, 4]]"]),
     "leo": ("retina", [*BUDGET, "search.locality=''"]),
     "hyperneat": ("retina", [*BUDGET, *PLAIN]),
     "direct-snes": ("retina", [*BUDGET, "encoding={name='direct', scale=1.0}", SNES]),

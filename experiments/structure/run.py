@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from scipy.stats import mannwhitneyu
 
 from hyperevo.compare.studies import arguments, read_table, record, write_table
-from hyperevo.plots._series import COLOURS
+from hyperevo.plots._series import COLOURS, log_ticks
 from hyperevo.plots._style import INK, SMALL, TEXT, bare, new_figure
 from hyperevo.plots.run_figures import save_figure
 
@@ -45,7 +45,7 @@ PAINTING = ["task={{name='arrays', path='{path}', examples=400, fitness='squared
 
 CASES = {
     "xor": Case("XOR", "xor-neat", [], 1.0),
-    "painting": Case("painting of known structure", "xor-neat", PAINTING, 0.99),
+    "painting": Case("painting of known structure", "xor-neat", PAINTING),
     "two-poles": Case("two poles, velocities seen", "double-pole-neat", ["run.evaluations=10000"], 100_000),
     "two-poles-hidden": Case("two poles, velocities hidden", "double-pole-hidden-velocities-neat",
                              ["run.evaluations=30000"], 100_000),
@@ -116,6 +116,8 @@ def panel(axes: Axes, case: Case, rows: Sequence[Sequence[dict[str, str]]], effe
     axes.set_xlim(-0.5, len(SIDES) - 0.5)
     if case.solved is not None:
         axes.set_yscale("log")
+        log_ticks(axes.yaxis)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylabel("score" if case.solved is None else "evaluations until solved", fontsize=TEXT)
     bare(axes)
 
