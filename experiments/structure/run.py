@@ -85,9 +85,11 @@ def effects(table: Path) -> list[dict[str, object]]:
     better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
     rows, found = read_table(table), []
     for name, case in CASES.items():
-        sides = [[outcome(case, row) for (own, _), row in rows.items() if own == f"{name}-{side}"] for side in SIDES]
-        if not all(sides):
+        seeds = [seed for own, seed in rows if all((f"{name}-{side}", seed) in rows for side in SIDES)
+                 and own == f"{name}-structure"]
+        if not seeds:
             continue
+        sides = [[outcome(case, rows[f"{name}-{side}", seed]) for seed in seeds] for side in SIDES]
         structure, numbers = (np.array(side) for side in sides)
         wins = ((structure[:, None] > numbers).mean() + (structure[:, None] == numbers).mean() / 2)
         # Infinite outcomes are the worst; ranks are all that the test looks at.
