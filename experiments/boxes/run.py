@@ -28,6 +28,8 @@ VARIANTS = {
     "dct-snes": ("boxes", ["run.until=1.0", "encoding={name='dct', coefficients=[5, 5, 5, 5]}",
                            "search={name='snes', population=150, deviation=1.0}"]),
 }
+PAPER = ("hyperneat-delta", "hyperneat", "p-neat")
+"""The encodings that the paper compares."""
 SIZES = ("11", "33", "55")
 COLUMNS = ("name", "seed", "rounds", "validation_accuracy", "encoded_genes", "direct_parameters", "generated_weights",
            *(f"{what}_{size}" for size in SIZES for what in ("accuracy", "distance", "pairs")), "seconds")
@@ -38,10 +40,6 @@ def spread(row: dict) -> dict:
     """A result with a column for every number of its retests."""
     return row | {f"{what}_{size}": value for size, values in row.get("retests", {}).items()
                   for what, value in values.items()}
-
-
-PAPER = ("hyperneat-delta", "hyperneat", "p-neat")
-"""The encodings that the paper compares."""
 
 
 def draw(table: Path, runs: Path) -> None:

@@ -80,17 +80,20 @@ def outcome(case: Case, row: dict[str, str]) -> float:
     return -float(row["evaluations"]) if score >= case.solved else -math.inf
 
 
+def both_sides(rows: dict[tuple[str, int], dict[str, str]], name: str) -> list[list[dict[str, str]]]:
+    """Rows of a task, one list for NEAT and one for numbers only, of the seeds that both have."""
+    sides = [{seed: row for (own, seed), row in rows.items() if own == f"{name}-{side}"} for side in SIDES]
+    return [[side[seed] for seed in sides[0] if seed in sides[1]] for side in sides]
+
+
 def effects(table: Path) -> list[dict[str, object]]:
     """A row for every task of which both sides are there: median outcomes, share of pairs of runs in which NEAT is the
     better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
     rows, found = read_table(table), []
     for name, case in CASES.items():
-        seeds = [seed for own, seed in rows if all((f"{name}-{side}", seed) in rows for side in SIDES)
-                 and own == f"{name}-structure"]
-        if not seeds:
+        structure, numbers = (np.array([outcome(case, row) for row in side]) for side in both_sides(rows, name))
+        if not len(structure):
             continue
-        sides = [[outcome(case, rows[f"{name}-{side}", seed]) for seed in seeds] for side in SIDES]
-        structure, numbers = (np.array(side) for side in sides)
         wins = ((structure[:, None] > numbers).mean() + (structure[:, None] == numbers).mean() / 2)
         # Infinite outcomes are the worst; ranks are all that the test looks at.
         ranked = [np.where(np.isinf(side), -1e18, side) for side in (structure, numbers)]
@@ -134,8 +137,7 @@ def draw(table: Path, found: Sequence[dict[str, object]]) -> None:
     grid = figure.subplots(math.ceil(len(found) / columns), columns, squeeze=False).ravel()
     for axes, effect in zip(grid, found, strict=False):
         name = str(effect["name"])
-        panel(axes, CASES[name], [[row for (own, _), row in rows.items() if own == f"{name}-{side}"]
-                                  for side in SIDES], effect)
+        panel(axes, CASES[name], both_sides(rows, name), effect)
     for axes in grid[len(found):]:
         axes.axis("off")
     save_figure(figure, table.with_name("structure.png"))
