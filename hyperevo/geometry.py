@@ -85,6 +85,18 @@ class Ring(Sheet):
 
 
 @dataclass(frozen=True)
+class PlacedLine(Sheet):
+    """Units along a line at positions of their own, in [-1, 1]. `sizes` is (units,)."""
+
+    positions: tuple[float, ...] = ()
+
+    @cached_property
+    def coordinates(self) -> Tensor:
+        """Coordinates (units, 1) float64."""
+        return torch.tensor(self.positions, dtype=torch.float64)[:, None]
+
+
+@dataclass(frozen=True)
 class ParameterGeometry:
     """One weight matrix, shape (target units, source units), or one bias, shape (target units,), and its sheets.
 

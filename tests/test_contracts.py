@@ -78,7 +78,7 @@ VARIANTS = {
                                "longest": 20, "sentences": 5}],
     ("target", "encoder-decoder"): [{"embedding": 3, "hidden": 4, "hyper": 3, "hyper_embedding": 2, "layer": layer}
                                     for layer in ("lstm", "layer-norm-lstm", "hyper-lstm")],
-    ("task", "retina"): [{}, {"layout": "line"}]}
+    ("task", "retina"): [{}, {"layout": "line"}, {"layout": "columns"}]}
 """Options of parts that cannot be built without, or are to be tested with others too."""
 
 REAL_DATA = {"task": ("cifar10", "fashion", "mnist"), "data set": ("cifar10", "enwik8", "fashion", "mnist", "multi30k",

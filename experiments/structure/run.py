@@ -52,9 +52,7 @@ CASES = {
     "retina": Case("retina, seed of locality", "retina", ["run.rounds=400"], 1.0),
     "boxes": Case("boxes", "boxes", [], 1.0),
     "food": Case("food", "food", ["encoding.distance=false"]),
-    "mnist": Case("MNIST", "cppn-mnist", [
-        "task.images=500", "task.scale_outputs=2.5", "target.activation=tanh", "search.refine.rounds=100",
-        "run.rounds=240", "run.validate_every=20", "run.precision=float32"]),
+    "mnist": Case("MNIST", "cppn-mnist", []),
 }
 COLUMNS = ("name", "data", "seed", "validation_accuracy", "test_accuracy", "encoded_genes", "rounds", "evaluations",
            "seconds")

@@ -87,6 +87,12 @@ class FrameFile(_File):
     frame: Sizes
 
 
+class LineFile(_File):
+    """Sheet of units at positions of their own on a line."""
+
+    line: Annotated[list[Annotated[float, Field(ge=-1, le=1)]], Field(min_length=1)]
+
+
 class ReadingFile(_File):
     """Format of a score."""
 
@@ -104,9 +110,9 @@ class TaskFile(_Measured):
     """task.json."""
 
     data: str
-    inputs: Sizes | FrameFile | RingFile
+    inputs: Sizes | FrameFile | RingFile | LineFile
     classes: Size
-    outputs: Sizes | FrameFile | RingFile | None = None
+    outputs: Sizes | FrameFile | RingFile | LineFile | None = None
     class_names: list[str]
     alphabet: list[Annotated[str, Field(min_length=1, max_length=1)]] | list[Annotated[int, Field(ge=0, le=255)]] = []
     examples_per_batch: Count = 0

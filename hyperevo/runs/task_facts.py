@@ -6,7 +6,7 @@ from pathlib import Path
 from hyperevo.config import Values
 from hyperevo.data import Alphabet
 from hyperevo.errors import UserError, shortened
-from hyperevo.geometry import Frame, Ring, Sheet
+from hyperevo.geometry import Frame, PlacedLine, Ring, Sheet
 from hyperevo.measure import ACCURACY, Measure
 from hyperevo.parts import Task, output_units
 from hyperevo.runs.schemas import TaskFile, read_checked
@@ -39,6 +39,8 @@ def task_facts(task: Task) -> dict[str, object]:
 def _sheet_values(sheet: Sheet) -> object:
     if isinstance(sheet, Frame):
         return {"frame": list(sheet.sizes)}
+    if isinstance(sheet, PlacedLine):
+        return {"line": list(sheet.positions)}
     return {"ring": sheet.units, "radius": sheet.radius} if isinstance(sheet, Ring) else list(sheet.sizes)
 
 
@@ -62,9 +64,11 @@ def read_task(folder: Path) -> TaskFacts:
 
 
 def _sheet(sizes: list[int] | Values) -> Sheet:
-    """Sheet from a list of sizes, a frame's, or a ring's units and radius."""
+    """Sheet from a list of sizes, a frame's, positions on a line, or a ring's units and radius."""
     if isinstance(sizes, dict) and "frame" in sizes:
         return Frame(tuple(int(size) for size in sizes["frame"]))
+    if isinstance(sizes, dict) and "line" in sizes:
+        return PlacedLine((len(sizes["line"]),), tuple(map(float, sizes["line"])))
     if isinstance(sizes, dict):
         return Ring((int(sizes["ring"]),), float(sizes["radius"]))
     return Sheet(tuple(int(size) for size in sizes))

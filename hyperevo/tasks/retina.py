@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperevo.components import TaskSettings
-from hyperevo.geometry import Sheet
+from hyperevo.geometry import PlacedLine, Sheet
 from hyperevo.measure import ACCURACY
 from hyperevo.parts import Batch, Target, Task
 from hyperevo.pictures import PanelsPicture, Picture
@@ -22,6 +22,8 @@ from hyperevo.weights import Weights
 ROWS, COLUMNS = 2, 4
 PATTERNS = 2 ** (ROWS * COLUMNS)
 
+NEIGHBOURS = 0.02
+"""Half the distance of a column's two pixels, where they lie side by side."""
 
 
 class Settings(TaskSettings):
@@ -30,8 +32,9 @@ class Settings(TaskSettings):
     needs_no_data: ClassVar[bool] = True
 
     name: Literal["retina"] = "retina"
-    layout: Literal["sheet", "line"] = "sheet"
-    """Positions of the pixels: in two rows as they are seen (sheet), or column by column along x alone (line)."""
+    layout: Literal["sheet", "line", "columns"] = "sheet"
+    """Positions of the pixels: in two rows as they are seen (sheet); column by column along x alone, evenly spaced
+    (line), or with a column's two pixels side by side (columns)."""
 
 
 class Retina(Task):
@@ -51,7 +54,7 @@ class Retina(Task):
         pixels = torch.arange(PATTERNS)[:, None] >> torch.arange(ROWS * COLUMNS) & 1
         columns = pixels.view(-1, ROWS, COLUMNS).sum(1)
         left, right = _shows(columns[:, 0], columns[:, 1]), _shows(columns[:, 3], columns[:, 2])
-        if settings.layout == "line":
+        if settings.layout != "sheet":
             pixels = pixels.view(-1, ROWS, COLUMNS).transpose(1, 2).flatten(1)
         self.validation: Batch = (2.0 * pixels - 1).to(device), torch.stack([left, right], 1).to(device)
 
@@ -98,7 +101,7 @@ class Retina(Task):
         if not target.layers and not (links.keys() >= RECURRENT and links["input.weight"].shape[1] == ROWS * COLUMNS):
             return {}
         reached = _reached(links, target.layers)
-        if self.settings.layout == "line":
+        if self.settings.layout != "sheet":
             reached = reached.view(2, COLUMNS, ROWS).transpose(1, 2).flatten(1)
         halves = reached.view(2, ROWS, 2, COLUMNS // 2)
         crossing = halves[0, :, 1].sum() + halves[1, :, 0].sum()
@@ -130,6 +133,10 @@ def _shows(outer: Tensor, inner: Tensor) -> Tensor:
 
 def shape(settings: Settings) -> tuple[Sheet, int]:
     """Sheet of the inputs, and number of outputs."""
+    if settings.layout == "columns":
+        columns = Sheet((COLUMNS,)).coordinates[:, 0] * (1 - NEIGHBOURS)
+        pixels = columns[:, None] + columns.new_tensor([-NEIGHBOURS, NEIGHBOURS])
+        return PlacedLine((ROWS * COLUMNS,), tuple(pixels.flatten().tolist())), 2
     return Sheet((ROWS, COLUMNS) if settings.layout == "sheet" else (ROWS * COLUMNS,)), 2
 
 

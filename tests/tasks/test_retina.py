@@ -6,8 +6,9 @@ from safetensors.torch import load_file
 from hyperevo.config import load_config
 from hyperevo.geometry import Sheet
 from hyperevo.runs import create_run, execute
+from hyperevo.runs.task_facts import read_task
 from hyperevo.targets import mlp, substrate
-from hyperevo.tasks.retina import Settings, build
+from hyperevo.tasks.retina import Settings, build, shape
 from hyperevo.weights import Weights
 
 LINE = Sheet((8,))
@@ -75,6 +76,22 @@ def test_on_a_line_the_pixels_are_the_same_column_by_column():
     assert torch.equal(across.view(-1, 4, 2).transpose(1, 2).flatten(1), pixels)
     assert torch.equal(answers, shown)
     assert line.inputs == Sheet((8,))
+
+
+def test_a_columns_two_pixels_may_lie_side_by_side():
+    columns, line = (build(Settings(layout=layout), torch.device("cpu")) for layout in ("columns", "line"))
+    for ours, evenly in zip(columns.batch(0, 0), line.batch(0, 0), strict=True):
+        assert torch.equal(ours, evenly)
+    places = columns.inputs.coordinates[:, 0]
+    assert torch.allclose(places[1::2] - places[::2], torch.full((4,), 0.04, dtype=torch.float64))
+    assert torch.allclose(places, -places.flip(0))
+    assert places[0] == -1
+
+
+def test_a_run_keeps_the_places_of_pixels_side_by_side(tmp_path):
+    config = load_config("retina", ["task.layout=columns", "search.population=10", "run.rounds=1"]).config
+    execute(create_run(config, tmp_path / "run"))
+    assert read_task(tmp_path / "run").inputs == shape(Settings(layout="columns"))[0]
 
 
 def test_paths_through_found_nodes_join_halves_too():
