@@ -5,7 +5,7 @@ found, and how far the retina problem gets.
 
 Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv and a figure for
 each task beside this file. A run ends when its champion is right on all patterns, or after 300 generations of parity
-and 120 of the retina, of which there are three seeds at most: all of the retina takes about half an hour of one core.
+and 400 of the retina, of which there are five seeds at most: all of the retina takes about an hour of one core.
 """
 
 from argparse import Namespace
@@ -17,18 +17,22 @@ from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import success_along
 from hyperevo.tensors import read_tensors
 
-PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 120
+PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 400
 PARITY = ["run.until=1.0", f"run.rounds={PARITY_GENERATIONS}", "encoding.maximum_depth=4"]
 RETINA = [f"run.rounds={RETINA_GENERATIONS}"]
+LINE, BY_TREE = "task.layout=line", "encoding.bias_everywhere=false"
 VARIANTS = {
     "parity": ("es-hyperneat-parity", PARITY),
     "parity-depth-3": ("es-hyperneat-parity", [*PARITY, "encoding.maximum_depth=3"]),
     "retina": ("es-hyperneat-retina", RETINA),
+    "retina-bias-by-tree": ("es-hyperneat-retina", [*RETINA, BY_TREE]),
+    "retina-line": ("es-hyperneat-retina", [*RETINA, LINE]),
+    "retina-line-bias-by-tree": ("es-hyperneat-retina", [*RETINA, LINE, BY_TREE]),
     "retina-no-seeds": ("es-hyperneat-retina", [*RETINA, "search.locality=''", "search.layering=false",
                                                 "search.connection=full_direct"]),
 }
 SHOWN = {"parity": "depth 4", "parity-depth-3": "depth 3"}
-RETINA_SEEDS = 3
+RETINA_SEEDS = 5
 COLUMNS = ("name", "seed", "rounds", "champion_round", "validation_accuracy", "hidden_nodes", "generated_weights",
            "encoded_genes", "separation", "seconds", "seconds_a_round")
 """rounds are generations; validation_accuracy is that of all patterns, of which there are no others; generated_weights

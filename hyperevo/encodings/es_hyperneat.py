@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyperevo import devices
@@ -48,6 +48,9 @@ class Settings(TreeSettings):
     """Weight that a CPPN output of 1 becomes."""
     bias: bool = True
     """true: networks have a further input that is always 1."""
+    bias_everywhere: bool = False
+    """true, with bias: every hidden node has a connection from the bias, whatever its tree finds and link expression
+    says. Otherwise a seed of locality keeps the bias, which lies at the centre, from all nodes far from it."""
     delta: bool = False
     """true: the CPPN has the differences of the coordinates, x1 - x2 and so on, as further inputs."""
     distance: bool = False
@@ -55,6 +58,12 @@ class Settings(TreeSettings):
     link_expression: bool = False
     """true: a second CPPN output says where a connection exists: where it is above zero. The first output alone decides
     where trees divide and which cells they compare."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if self.bias_everywhere and not self.bias:
+            raise ValueError("bias_everywhere = true needs bias = true")
+        return self
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,11 @@ class EsHyperneatEncoding(Encoding):
             -> tuple[dict[str, Tensor], Tensor]:
         """Values of the CPPN by parameter, NaN where there is no connection, and the cell of every hidden node
         (P, hidden), -1 where a network has fewer than others."""
-        return self._lay_out(self._discover(graphs, dtype))
+        cppns = self._cppns(graphs, dtype)
+        weights, nodes = self._lay_out(self._discover(cppns))
+        if self.settings.bias_everywhere:
+            weights["recurrent.bias"] = self._biases(cppns, nodes)
+        return weights, nodes
 
     @cached_property
     def _places(self) -> Tensor:
@@ -123,8 +136,7 @@ class EsHyperneatEncoding(Encoding):
 
     # Discovery
 
-    def _discover(self, graphs: Sequence[Graph], dtype: torch.dtype) -> Found:
-        cppns = self._cppns(graphs, dtype)
+    def _discover(self, cppns: Cppns | KernelCppns) -> Found:
         inputs = self._from_ends(cppns, self.sources, outgoing=True)
         outputs = self._from_ends(cppns, self.outputs, outgoing=False)
         hidden, owner, cell, found = self._explore(cppns, connected(inputs).any(1))
@@ -179,6 +191,17 @@ class EsHyperneatEncoding(Encoding):
         weights = {"input.weight": inputs[:, :, : len(self.inputs)].contiguous(), "recurrent.weight": recurrent,
                    "readout.weight": outputs}
         return (weights | {"recurrent.bias": inputs[:, :, -1].contiguous()} if self.settings.bias else weights), nodes
+
+    def _biases(self, cppns: Cppns | KernelCppns, nodes: Tensor) -> Tensor:
+        """Values (P, hidden) of the CPPN from the centre to hidden nodes, NaN where a network has fewer than others."""
+        owner, place = (nodes >= 0).nonzero().unbind(1)
+        targets = self._places[nodes[owner, place]]
+        near = torch.stack([cppn_input(name, torch.zeros_like(targets), targets, 1.0) for name in cppns.names])
+        # A distance is worked out from the other inputs; a point adds nothing to what a unit gives.
+        answers = cppns.ask(owner, near.to(cppns.dtype), near.new_zeros(len(near), 1, dtype=cppns.dtype))
+        biases = answers.new_full(nodes.shape, torch.nan)
+        biases[owner, place] = answers[0, :, 0]
+        return biases
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:
         """Values of the connections once more, differentiable: every graph is asked for them again."""

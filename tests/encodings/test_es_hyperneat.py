@@ -36,7 +36,8 @@ FUNCTIONS = ("sin", "cos", "gauss", "sigmoid", "tanh", "abs", "identity", "squar
 OPTIONS = [{}, {"maximum_depth": 2}, {"initial_depth": 1}, {"iteration_level": 2, "initial_depth": 1},
            {"iteration_level": 0, "initial_depth": 3}, {"delta": True, "distance": True}, {"bias": False},
            {"variance_threshold": 0.2, "band_threshold": 0.05}, {"division_threshold": 0.5, "band_threshold": 0.1},
-           {"link_expression": True, "initial_depth": 1}]
+           {"link_expression": True, "initial_depth": 1},
+           {"bias_everywhere": True, "link_expression": True, "distance": True}]
 
 
 def population(encoding, size, seed, functions=FUNCTIONS, hidden=4, aggregations=("sum",)):
@@ -162,7 +163,11 @@ def paper_network(graph, inputs, outputs, options):
                     for place, w in tree(a, False, ask, options).items()}
     ahead = reachable({("input", number) for number in range(len(inputs))}, connections)
     back = reachable({("output", number) for number in range(len(outputs))}, [edge[::-1] for edge in connections])
-    return {(source, target): w for (source, target), w in connections.items() if {source, target} <= ahead & back}
+    kept = {(source, target): w for (source, target), w in connections.items() if {source, target} <= ahead & back}
+    if options.bias_everywhere:
+        bias = len(inputs) - 1
+        kept |= {(("input", bias), place): ask(inputs[bias], place)[0] for place in hidden & ahead & back}
+    return kept
 
 
 def reachable(start, edges):
@@ -316,8 +321,9 @@ def test_expressed_weights_are_scaled_and_placed():
     assert bool((hidden[nodes >= 0].abs() < 1).all())
 
 
-def test_gradients_equal_finite_differences():
-    encoding = EsHyperneatEncoding(Settings(distance=True, maximum_depth=2), LINE)
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_gradients_equal_finite_differences(everywhere):
+    encoding = EsHyperneatEncoding(Settings(distance=True, maximum_depth=2, bias_everywhere=everywhere), LINE)
     graphs = population(encoding, 3, seed=5, functions=("sin", "tanh", "sigmoid"))
     numbers = [part.clone().requires_grad_() for graph in graphs for part in (graph.weights, graph.biases)]
 

@@ -125,7 +125,8 @@ def test_a_fixed_graph_is_painted_with_every_genotypes_numbers():
         assert_close(own, painted_alone(CppnEncoding(Settings(), GEOMETRY), numbers, "readout.weight"))
 
 
-@pytest.mark.parametrize("options", [{"delta": True, "distance": True}, {"link_expression": True}])
+@pytest.mark.parametrize("options", [{"delta": True, "distance": True},
+                                     {"link_expression": True, "bias_everywhere": True}])
 def test_es_hyperneat_asks_the_kernel(options, monkeypatch):
     place = ParameterGeometry(Sheet((1,)), Sheet((2,)))
     encoding, alone = (EsHyperneatEncoding(EsHyperneat(maximum_depth=3, **options), place, device)
