@@ -20,8 +20,8 @@ PLAIN = ["search.locality=''", "encoding.link_expression=false", "encoding.thres
 SNES = "search={name='snes', population=500, deviation=1.0}"
 VARIANTS = {
     "leo-locality": ("retina", BUDGET),
-    # As ES-HyperNEAT has them: all pixels on one line, evenly spaced or with a column's two side by side, and here hidden
-    # units on lines above them.
+    # As ES-HyperNEAT has them: all pixels on one line, evenly spaced or with a column's two side by side; here, hidden
+    # units lie on lines above them.
     "leo-locality-line": ("retina", [*BUDGET, "task.layout=line", "target.hidden=[[1, 8], [1, 4]]"]),
     "leo-locality-columns": ("retina", [*BUDGET, "task.layout=columns", "target.hidden=[[1, 8], [1, 4]]"]),
     "leo": ("retina", [*BUDGET, "search.locality=''"]),
