@@ -3,18 +3,24 @@ found, and how far the retina problem gets.
 
     python experiments/es-hyperneat/run.py [--seeds 30] [--runs DIR] [NAME ...]
 
-Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv and a figure for
-each task beside this file. A run ends when its champion is right on all patterns, or after 300 generations of parity
-and 400 of the retina, of which there are five seeds at most: all of the retina takes about an hour of one core.
+Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, a figure for each
+task and the network of a champion that solved the retina beside this file. A run ends when its champion is right on all
+patterns, or after 300 generations of parity and 400 of the retina, of which there are five seeds at most: all of the
+retina takes about an hour of one core.
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
+import hyperevo
 from hyperevo.compare.studies import arguments, champions_along, read_table, record, success_rounds
+from hyperevo.pictures import FoundNetworkPicture
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
 from hyperevo.plots.studies import success_along
+from hyperevo.plots.substrate import found_network
+from hyperevo.runs.compose import compose
 from hyperevo.tensors import read_tensors
 
 PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 400
@@ -69,6 +75,18 @@ def draw(table: Path, runs: Path) -> None:
     if curves:
         save_figure(accuracy_along(curves, "generations", "Retina, left and right, population 300"),
                     table.with_name("retina.png"))
+    solved = [row for row in rows if row["name"] == "retina" and float(row["validation_accuracy"]) == 1]
+    if solved:
+        draw_smallest(solved, runs, table.with_name("champion.png"))
+
+
+def draw_smallest(solved: Sequence[dict[str, str]], runs: Path, file: Path) -> None:
+    """The champion with the fewest connections: its network, and weights painted from an input and a hidden node."""
+    row = min(solved, key=lambda row: int(row["generated_weights"]))
+    run = hyperevo.load(runs / f"{row['name']}-{row['seed']}")
+    encoding = compose(run.config).encoding
+    picture, = (own for own in encoding.figures(run.genotype) if isinstance(own, FoundNetworkPicture))
+    save_figure(found_network(picture, f"Retina, ES-HyperNEAT, seed {row['seed']}"), file)
 
 
 if __name__ == "__main__":
