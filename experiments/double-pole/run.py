@@ -38,14 +38,16 @@ HEAVIEST = {"markov": 24.0, "hidden": 16.0}
 """The largest weight that a CPPN can write: a little more than any in six direct solutions of SNES."""
 
 
-def kept(function: str, hidden: int) -> list[str]:
-    """Overrides: one CPPN whose numbers SNES searches. Its hidden nodes read the input's place and are summed to its
-    weight; the bias is an output of its own."""
+def kept(function: str, hidden: int, width: float = 0.0, heaviest: float = 10.0) -> list[str]:
+    """Overrides: one CPPN whose numbers are searched. Its hidden nodes read the input's place, each times `width` and
+    from a place of its own on, and are summed to its weight; the bias is an output of its own."""
     nodes = [[function, "sum", [0]]] * hidden + [["identity", "sum", [*range(5, 5 + hidden)]], ["identity", "sum", []]]
-    graph = {"inputs": 5, "outputs": [hidden, hidden + 1], "nodes": nodes, "weights": [0.0] * 2 * hidden,
-             "biases": [0.0] * (hidden + 2), "responses": [1.0] * (hidden + 2)}
-    return [f"encoding={{name='fixed-graph', graph='{json.dumps(graph)}', threshold=0.0, maximum_weight=10.0, "
-            "deviation=1.0}", "search.deviation=1.0"]
+    places = [-1 + 2 * number / (hidden - 1) for number in range(hidden)]
+    graph = {"inputs": 5, "outputs": [hidden, hidden + 1], "nodes": nodes,
+             "weights": [width] * hidden + [0.0] * hidden, "biases": [-width * place for place in places] + [0.0] * 2,
+             "responses": [1.0] * (hidden + 2)}
+    return [f"encoding={{name='fixed-graph', graph='{json.dumps(graph)}', threshold=0.0, maximum_weight={heaviest}, "
+            "deviation=1.0}"]
 
 
 COEFFICIENTS = {"markov": ("[3]", "[4]", "[5]", "[6]"), "hidden": ("[1, 1]", "[2, 2]", "[1, 3]", "[2, 3]", "[3, 3]")}
@@ -63,7 +65,11 @@ VARIANTS |= {"markov-neat": ("double-pole-neat", []), "hidden-neat": ("double-po
 # One CPPN whose numbers alone are searched, by SNES: six of its hidden nodes can write any six weights.
 KEPT = {f"markov-kept-{function}-{hidden}": (function, hidden)
         for function, hidden in (("gauss", 3), ("gauss", 6), ("sin", 6))}
-VARIANTS |= {name: ("markov", kept(*graph)) for name, graph in KEPT.items()}
+VARIANTS |= {name: ("markov", [*kept(*graph), "search.deviation=1.0"]) for name, graph in KEPT.items()}
+# Six Gaussians that are at the six inputs' places when the search begins, and small first steps.
+PLACED = {f"markov-placed-gauss-6-{search}": search for search in ("snes", "cmaes", "xnes")}
+VARIANTS |= {name: ("markov", [*kept("gauss", 6, 1.5, 30.0), f"search.name={search}", "search.start=sample",
+                               "search.deviation=0.1"]) for name, search in PLACED.items()}
 BUDGET = {"markov": 5_000, "hidden": 10_000, "markov-neat": 10_000, "hidden-neat": 33_000, "markov-neat-alone": 20_000}
 SOLVED, SIEVE, WINDOW, TRIES, GENERALISES = 100_000, 10_000, 16, 16, 200
 """Steps that solve the task, and that a candidate has to balance to be tried for so long; generations between sieves;
@@ -192,7 +198,7 @@ def draw(table: Path) -> None:
             found = [float(one["evaluations"]) if int(one["solved"]) else None for one in own]
             if own and "dct" in name:
                 curve[int(own[0]["coefficients"])] = found
-            elif own and name not in {*BUDGET, *KEPT}:
+            elif own and name not in {*BUDGET, *KEPT, *PLACED}:
                 others[name.removeprefix(f"{version}-")] = found
         if curve or others:
             curve = dict(sorted(curve.items()))
