@@ -2,10 +2,10 @@
 
     python experiments/structure/run.py [--seeds 10] [--runs DIR] [NAME ...]
 
-Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, effects.csv and
-structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config, the same seed
-graphs and the same number of evaluations; one of them has all mutations of structure switched off. A run ends when it
-has solved its task.
+Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, effects.csv,
+rates.csv and structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config,
+the same seed graphs and the same number of evaluations; one of them has all mutations of structure switched off. A run
+ends when it has solved its task. rates.csv sets calmer mutation, that of the retina, against each task's own.
 """
 
 import math
@@ -25,6 +25,9 @@ from hyperevo.plots.run_figures import save_figure
 FROZEN = [f"search.{name}=0" for name in ("add_node", "add_link", "delete_node", "delete_link", "function_rate",
                                           "toggle_rate")]
 SIDES = {"structure": ("NEAT", []), "numbers": ("seed graph, numbers only", FROZEN)}
+CALM = ["search.mutate_rate=0.1", "search.replace_rate=0.01", "search.toggle_rate=0"]
+CALMED = ("xor", "boxes", "food")
+"""Tasks whose own rates are eight and ten times as high, and whose champions are not refined."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +81,28 @@ def outcome(case: Case, row: dict[str, str]) -> float:
     return -float(row["evaluations"]) if score >= case.solved else -math.inf
 
 
-def both_sides(rows: dict[tuple[str, int], dict[str, str]], name: str) -> list[list[dict[str, str]]]:
-    """Rows of a task, one list for NEAT and one for numbers only, of the seeds that both have."""
-    sides = [{seed: row for (own, seed), row in rows.items() if own == f"{name}-{side}"} for side in SIDES]
+def both_sides(rows: dict[tuple[str, int], dict[str, str]], name: str,
+               between: Sequence[str] = tuple(SIDES)) -> list[list[dict[str, str]]]:
+    """Rows of a task, one list for each of two sides, of the seeds that both have."""
+    sides = [{seed: row for (own, seed), row in rows.items() if own == f"{name}-{side}"} for side in between]
     return [[side[seed] for seed in sides[0] if seed in sides[1]] for side in sides]
 
 
-def effects(table: Path) -> list[dict[str, object]]:
-    """A row for every task of which both sides are there: median outcomes, share of pairs of runs in which NEAT is the
-    better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
+def effects(table: Path, first: str, second: str) -> list[dict[str, object]]:
+    """A row for every task of which two sides are there: median outcomes, share of pairs of runs in which the first is
+    the better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
     rows, found = read_table(table), []
     for name, case in CASES.items():
-        structure, numbers = (np.array([outcome(case, row) for row in side]) for side in both_sides(rows, name))
-        if not len(structure):
+        sides = both_sides(rows, name, (first, second))
+        one, other = (np.array([outcome(case, row) for row in side]) for side in sides)
+        if not len(one):
             continue
-        wins = ((structure[:, None] > numbers).mean() + (structure[:, None] == numbers).mean() / 2)
+        wins = ((one[:, None] > other).mean() + (one[:, None] == other).mean() / 2)
         # Infinite outcomes are the worst; ranks are all that the test looks at.
-        ranked = [np.where(np.isinf(side), -1e18, side) for side in (structure, numbers)]
-        found.append({"name": name, "seeds": len(structure), "structure": abs(np.median(structure)),
-                      "numbers": abs(np.median(numbers)), "solved_structure": int(np.isfinite(structure).sum()),
-                      "solved_numbers": int(np.isfinite(numbers).sum()), "wins": wins,
+        ranked = [np.where(np.isinf(side), -1e18, side) for side in (one, other)]
+        found.append({"name": name, "seeds": len(one), first: abs(np.median(one)), second: abs(np.median(other)),
+                      f"solved_{first}": int(np.isfinite(one).sum()), f"solved_{second}": int(np.isfinite(other).sum()),
+                      "wins": wins,
                       "p": float(mannwhitneyu(*ranked).pvalue) if len({*ranked[0], *ranked[1]}) > 1 else 1.0})
     return found
 
@@ -145,12 +150,15 @@ if __name__ == "__main__":
     options = arguments(__doc__, list(CASES), 10, "runs/structure")
     results, painting = Path(__file__).with_name("results.csv"), options.runs.absolute() / "painting.npz"
     painted(painting)
+    sides = {**{side: changed for side, (_, changed) in SIDES.items()}, "calm": CALM}
     variants = {f"{name}-{side}": (case.config, [
-        *(own.format(path=painting) if "{path}" in own else own for own in case.overrides), *frozen,
+        *(own.format(path=painting) if "{path}" in own else own for own in case.overrides), *changed,
         *([] if case.solved is None else [f"run.until={case.solved}"])])
-        for name, case in CASES.items() for side, (_, frozen) in SIDES.items()}
-    options.names = [f"{name}-{side}" for name in options.names for side in SIDES]
+        for name, case in CASES.items() for side, changed in sides.items() if side in SIDES or name in CALMED}
+    options.names = [name for name in variants if name.rpartition("-")[0] in options.names]
     record(options, variants, results, COLUMNS)
-    found = effects(results)
-    write_table(results.with_name("effects.csv"), list(found[0]), found)
+    found = effects(results, *SIDES)
+    for file, rows in (("effects.csv", found), ("rates.csv", effects(results, "calm", "structure"))):
+        if rows:
+            write_table(results.with_name(file), list(rows[0]), rows)
     draw(results, found)
