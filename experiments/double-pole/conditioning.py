@@ -1,4 +1,4 @@
-"""Why CPPNs do not balance two poles: how far each free direction of an encoding's numbers moves the six weights.
+"""What makes two poles hard for CPPNs: how far each free direction of an encoding's numbers moves the six weights.
 
     python experiments/double-pole/conditioning.py
 

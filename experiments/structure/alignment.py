@@ -19,8 +19,7 @@ from hyperevo.runs import create_run, execute
 from hyperevo.search import _neat_breeding
 from hyperevo.search._neat_genes import Pool, cross
 
-CASES = {"xor-neat": ["run.rounds=100"], "boxes": ["run.rounds=100"], "food": [], "retina": ["run.rounds=100"],
-         "double-pole-hidden-velocities-neat": ["run.evaluations=30000"]}
+CASES = {"xor-neat": ["run.rounds=100"], "boxes": ["run.rounds=100"], "food": [], "retina": ["run.rounds=100"]}
 SEEDS = 3
 
 
