@@ -3,9 +3,10 @@
     python experiments/structure/run.py [--seeds 10] [--runs DIR] [NAME ...]
 
 Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, effects.csv,
-rates.csv and structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config,
+others.csv and structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config,
 the same seed graphs and the same number of evaluations; one of them has all mutations of structure switched off. A run
-ends when it has solved its task. rates.csv sets calmer mutation, that of the retina, against each task's own.
+ends when it has solved its task. others.csv sets two further sides against NEAT: calmer mutation, that of the retina, and
+seed graphs with hidden nodes, of which nothing but the numbers evolves.
 """
 
 import math
@@ -26,8 +27,10 @@ FROZEN = [f"search.{name}=0" for name in ("add_node", "add_link", "delete_node",
                                           "toggle_rate")]
 SIDES = {"structure": ("NEAT", []), "numbers": ("seed graph, numbers only", FROZEN)}
 CALM = ["search.mutate_rate=0.1", "search.replace_rate=0.01", "search.toggle_rate=0"]
-CALMED = ("xor", "boxes", "food")
-"""Tasks whose own rates are eight and ten times as high, and whose champions are not refined."""
+OTHERS = {"hidden": (["search.hidden=4", "search.connection=full_direct", *FROZEN], ("xor", "painting", "boxes", "food")),
+          "calm": (CALM, ("xor", "boxes", "food"))}
+"""Further sides: overrides, and the tasks that have them. Calm ones are those whose own rates are eight and ten times as
+high, and whose champions are not refined."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,9 @@ def effects(table: Path, first: str, second: str) -> list[dict[str, object]]:
         wins = ((one[:, None] > other).mean() + (one[:, None] == other).mean() / 2)
         # Infinite outcomes are the worst; ranks are all that the test looks at.
         ranked = [np.where(np.isinf(side), -1e18, side) for side in (one, other)]
-        found.append({"name": name, "seeds": len(one), first: abs(np.median(one)), second: abs(np.median(other)),
-                      f"solved_{first}": int(np.isfinite(one).sum()), f"solved_{second}": int(np.isfinite(other).sum()),
-                      "wins": wins,
+        found.append({"name": name, "side": first, "against": second, "seeds": len(one),
+                      "median": abs(np.median(one)), "median_against": abs(np.median(other)),
+                      "solved": int(np.isfinite(one).sum()), "solved_against": int(np.isfinite(other).sum()), "wins": wins,
                       "p": float(mannwhitneyu(*ranked).pvalue) if len({*ranked[0], *ranked[1]}) > 1 else 1.0})
     return found
 
@@ -150,15 +153,16 @@ if __name__ == "__main__":
     options = arguments(__doc__, list(CASES), 10, "runs/structure")
     results, painting = Path(__file__).with_name("results.csv"), options.runs.absolute() / "painting.npz"
     painted(painting)
-    sides = {**{side: changed for side, (_, changed) in SIDES.items()}, "calm": CALM}
+    sides = {**{side: (changed, tuple(CASES)) for side, (_, changed) in SIDES.items()}, **OTHERS}
     variants = {f"{name}-{side}": (case.config, [
-        *(own.format(path=painting) if "{path}" in own else own for own in case.overrides), *changed,
+        *(words.format(path=painting) if "{path}" in words else words for words in case.overrides), *changed,
         *([] if case.solved is None else [f"run.until={case.solved}"])])
-        for name, case in CASES.items() for side, changed in sides.items() if side in SIDES or name in CALMED}
+        for name, case in CASES.items() for side, (changed, own) in sides.items() if name in own}
     options.names = [name for name in variants if name.rpartition("-")[0] in options.names]
     record(options, variants, results, COLUMNS)
     found = effects(results, *SIDES)
-    for file, rows in (("effects.csv", found), ("rates.csv", effects(results, "calm", "structure"))):
-        if rows:
-            write_table(results.with_name(file), list(rows[0]), rows)
+    write_table(results.with_name("effects.csv"), list(found[0]), found)
+    others = [row for side in OTHERS for row in effects(results, side, "structure")]
+    if others:
+        write_table(results.with_name("others.csv"), list(others[0]), others)
     draw(results, found)
