@@ -5,8 +5,8 @@
 Runs what is missing (a finished run in DIR is kept, a broken one resumed), then writes results.csv, effects.csv,
 others.csv and structure.png beside this file from the runs' own result.json. Both sides have the task's shipped config,
 the same seed graphs and the same number of evaluations; one of them has all mutations of structure switched off. A run
-ends when it has solved its task. others.csv sets two further sides against NEAT: calmer mutation, that of the retina, and
-seed graphs with hidden nodes, of which nothing but the numbers evolves.
+ends when it has solved its task. others.csv sets two further sides against NEAT: calmer mutation, that of the retina,
+and seed graphs with hidden nodes, of which nothing but the numbers evolves.
 """
 
 import math
@@ -27,10 +27,10 @@ FROZEN = [f"search.{name}=0" for name in ("add_node", "add_link", "delete_node",
                                           "toggle_rate")]
 SIDES = {"structure": ("NEAT", []), "numbers": ("seed graph, numbers only", FROZEN)}
 CALM = ["search.mutate_rate=0.1", "search.replace_rate=0.01", "search.toggle_rate=0"]
-OTHERS = {"hidden": (["search.hidden=4", "search.connection=full_direct", *FROZEN], ("xor", "painting", "boxes", "food")),
-          "calm": (CALM, ("xor", "boxes", "food"))}
-"""Further sides: overrides, and the tasks that have them. Calm ones are those whose own rates are eight and ten times as
-high, and whose champions are not refined."""
+WITH_HIDDEN = ["search.hidden=4", "search.connection=full_direct", *FROZEN]
+OTHERS = {"hidden": (WITH_HIDDEN, ("xor", "painting", "boxes", "food")), "calm": (CALM, ("xor", "boxes", "food"))}
+"""Further sides: overrides, and the tasks that have them. Calm ones are those whose own rates are eight and ten times
+as high, and whose champions are not refined."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def effects(table: Path, first: str, second: str) -> list[dict[str, object]]:
         ranked = [np.where(np.isinf(side), -1e18, side) for side in (one, other)]
         found.append({"name": name, "side": first, "against": second, "seeds": len(one),
                       "median": abs(np.median(one)), "median_against": abs(np.median(other)),
-                      "solved": int(np.isfinite(one).sum()), "solved_against": int(np.isfinite(other).sum()), "wins": wins,
+                      "solved": int(np.isfinite(one).sum()), "solved_against": int(np.isfinite(other).sum()),
+                      "wins": wins,
                       "p": float(mannwhitneyu(*ranked).pvalue) if len({*ranked[0], *ranked[1]}) > 1 else 1.0})
     return found
 
