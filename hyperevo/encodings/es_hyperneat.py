@@ -198,9 +198,10 @@ class EsHyperneatEncoding(Encoding):
         targets = self._places[nodes[owner, place]]
         near = torch.stack([cppn_input(name, torch.zeros_like(targets), targets, 1.0) for name in cppns.names])
         # A distance is worked out from the other inputs; a point adds nothing to what a unit gives.
-        answers = cppns.ask(owner, near.to(cppns.dtype), near.new_zeros(len(near), 1, dtype=cppns.dtype))
-        biases = answers.new_full(nodes.shape, torch.nan)
-        biases[owner, place] = answers[0, :, 0]
+        biases = torch.full(nodes.shape, torch.nan, dtype=cppns.dtype, device=self.device)
+        if len(owner):
+            answers = cppns.ask(owner, near.to(cppns.dtype), near.new_zeros(len(near), 1, dtype=cppns.dtype))
+            biases[owner, place] = answers[0, :, 0]
         return biases
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:

@@ -285,8 +285,9 @@ def test_a_network_is_the_same_to_the_last_bit_whatever_is_grown_beside_it(optio
             assert torch.equal(own.nan_to_num(99.0), padded.nan_to_num(99.0)), name
 
 
-def test_a_constant_cppn_makes_no_hidden_node():
-    encoding = EsHyperneatEncoding(Settings(), LINE)
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_constant_cppn_makes_no_hidden_node(everywhere):
+    encoding = EsHyperneatEncoding(Settings(bias_everywhere=everywhere), LINE)
     topology = Topology(5, (Node("identity", "sum", (4,)),), (0,))
     graph = Graph(topology, torch.ones(1).double(), torch.ones(1).double(), torch.ones(1).double())
     weights = encoding.express([graph, graph])
