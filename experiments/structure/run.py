@@ -25,7 +25,8 @@ from hyperevo.plots.run_figures import save_figure
 
 FROZEN = [f"search.{name}=0" for name in ("add_node", "add_link", "delete_node", "delete_link", "function_rate",
                                           "toggle_rate")]
-SIDES = {"structure": ("NEAT", []), "numbers": ("seed graph, numbers only", FROZEN)}
+SIDES = {"structure": [], "numbers": FROZEN}
+"""The two that are compared: overrides."""
 CALM = ["search.mutate_rate=0.1", "search.replace_rate=0.01", "search.toggle_rate=0"]
 WITH_HIDDEN = ["search.hidden=4", "search.connection=full_direct", *FROZEN]
 OTHERS = {"hidden": (WITH_HIDDEN, ("xor", "painting", "boxes", "food")), "calm": (CALM, ("xor", "boxes", "food"))}
@@ -111,8 +112,12 @@ def effects(table: Path, first: str, second: str) -> list[dict[str, object]]:
     return found
 
 
+LABELS = ("NEAT", "seed graph,\nnumbers", "4 hidden,\nnumbers")
+"""Words of the sides in the figure, the last where there are runs of it."""
+
+
 def panel(axes: Axes, case: Case, rows: Sequence[Sequence[dict[str, str]]], effect: dict[str, object]) -> None:
-    """Runs of one task: evaluations until it was solved, or the score."""
+    """Runs of one task, side by side: evaluations until it was solved, or the score."""
     for place, runs in enumerate(rows):
         values = np.array([outcome(case, row) for row in runs])
         shift = np.linspace(-0.16, 0.16, len(values))
@@ -122,10 +127,10 @@ def panel(axes: Axes, case: Case, rows: Sequence[Sequence[dict[str, str]]], effe
         axes.plot(place + shift[~solved], np.full((~solved).sum(), most), "x", color=COLOURS[place], markersize=6)
         if np.isfinite(np.median(values)):
             axes.plot([place - 0.25, place + 0.25], [abs(np.median(values))] * 2, color=INK, linewidth=1.5)
-    axes.set_title(f"{case.title}\nNEAT ahead in {effect['wins']:.0%} of pairs, p = {effect['p']:.2g}", fontsize=SMALL,
+    axes.set_title(f"{case.title}\nahead in {effect['wins']:.0%} of pairs, p = {effect['p']:.2g}", fontsize=SMALL,
                    color=INK)
-    axes.set_xticks(range(len(SIDES)), [word.replace(", ", ",\n") for word, _ in SIDES.values()], fontsize=SMALL)
-    axes.set_xlim(-0.5, len(SIDES) - 0.5)
+    axes.set_xticks(range(len(rows)), LABELS[: len(rows)], fontsize=SMALL)
+    axes.set_xlim(-0.5, len(rows) - 0.5)
     if case.solved is not None:
         axes.set_yscale("log")
         log_ticks(axes.yaxis)
@@ -139,12 +144,12 @@ def draw(table: Path, found: Sequence[dict[str, object]]) -> None:
     rows, columns = read_table(table), 4
     figure = new_figure(13, 3.9 * math.ceil(len(found) / columns), "NEAT against its seed graph",
                         "evolved structure against evolved numbers alone",
-                        "a dot: a run that solved its task, or its score; a cross: one that did not, in all its "
-                        "evaluations; a line: the median")
+                        "dot: solved, or the score; cross: not solved; line: median; ahead: NEAT, of its seed graph")
     grid = figure.subplots(math.ceil(len(found) / columns), columns, squeeze=False).ravel()
     for axes, effect in zip(grid, found, strict=False):
         name = str(effect["name"])
-        panel(axes, CASES[name], both_sides(rows, name), effect)
+        hidden = [row for (own, _), row in rows.items() if own == f"{name}-hidden"]
+        panel(axes, CASES[name], [*both_sides(rows, name), *([hidden] if hidden else [])], effect)
     for axes in grid[len(found):]:
         axes.axis("off")
     save_figure(figure, table.with_name("structure.png"))
@@ -154,7 +159,7 @@ if __name__ == "__main__":
     options = arguments(__doc__, list(CASES), 10, "runs/structure")
     results, painting = Path(__file__).with_name("results.csv"), options.runs.absolute() / "painting.npz"
     painted(painting)
-    sides = {**{side: (changed, tuple(CASES)) for side, (_, changed) in SIDES.items()}, **OTHERS}
+    sides = {**{side: (changed, tuple(CASES)) for side, changed in SIDES.items()}, **OTHERS}
     variants = {f"{name}-{side}": (case.config, [
         *(words.format(path=painting) if "{path}" in words else words for words in case.overrides), *changed,
         *([] if case.solved is None else [f"run.until={case.solved}"])])
