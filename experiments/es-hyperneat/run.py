@@ -1,5 +1,5 @@
 """ES-HyperNEAT (Risi & Stanley 2012): generations until parity of 3 bits is solved on networks whose hidden nodes are
-found, and how far the retina problem gets.
+found, and generations until the retina problem is solved.
 
     python experiments/es-hyperneat/run.py [--seeds 30] [--runs DIR] [NAME ...]
 
@@ -13,14 +13,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-import hyperevo
 from hyperevo.compare.studies import arguments, champions_along, read_table, record, success_rounds
 from hyperevo.pictures import FoundNetworkPicture
 from hyperevo.plots.comparison import accuracy_along
 from hyperevo.plots.run_figures import save_figure
+from hyperevo.plots.run_view import open_view
 from hyperevo.plots.studies import success_along
 from hyperevo.plots.substrate import found_network
-from hyperevo.runs.compose import compose
 from hyperevo.tensors import read_tensors
 
 PARITY_GENERATIONS, RETINA_GENERATIONS = 300, 400
@@ -83,9 +82,8 @@ def draw(table: Path, runs: Path) -> None:
 def draw_smallest(solved: Sequence[dict[str, str]], runs: Path, file: Path) -> None:
     """The champion with the fewest connections: its network, and weights painted from an input and a hidden node."""
     row = min(solved, key=lambda row: int(row["generated_weights"]))
-    run = hyperevo.load(runs / f"{row['name']}-{row['seed']}")
-    encoding = compose(run.config).encoding
-    picture, = (own for own in encoding.figures(run.genotype) if isinstance(own, FoundNetworkPicture))
+    view = open_view(runs / f"{row['name']}-{row['seed']}")
+    picture, = (own for own in view.encoding.figures(view.champion) if isinstance(own, FoundNetworkPicture))
     save_figure(found_network(picture, f"Retina, ES-HyperNEAT, seed {row['seed']}"), file)
 
 

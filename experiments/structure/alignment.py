@@ -17,7 +17,7 @@ from hyperevo.compare.studies import write_table
 from hyperevo.config import load_config
 from hyperevo.runs import create_run, execute
 from hyperevo.search import _neat_breeding
-from hyperevo.search._neat_genes import Pool, cross
+from hyperevo.search._neat_genes import Pool, cross, matched
 
 CASES = {"xor-neat": ["run.rounds=100"], "boxes": ["run.rounds=100"], "food": [], "retina": ["run.rounds=100"]}
 SEEDS = 3
@@ -26,12 +26,10 @@ SEEDS = 3
 def counted(pool: Pool, fitter: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Links of fitter parents; those that the other parent has too; those of these with other innovation numbers."""
     couples = fitter != other
-    rows = pool.links.rows_of(fitter[couples])
-    owners = np.repeat(other[couples], pool.links.sizes[fitter[couples]])
-    match = pool.links.find(owners, pool.links["key"][rows])
+    links, match = matched(pool.links, fitter[couples], other[couples])
     shared = match >= 0
-    renamed = pool.links["innovation"][match[shared]] != pool.links["innovation"][rows[shared]]
-    return np.array([len(rows), shared.sum(), renamed.sum()])
+    renamed = pool.links["innovation"][match[shared]] != links["innovation"][shared]
+    return np.array([len(links), shared.sum(), renamed.sum()])
 
 
 def crossed(name: str, overrides: list[str], seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ and seed graphs with hidden nodes, of which nothing but the numbers evolves.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import mannwhitneyu
 
+from hyperevo.compare.statistics import probability_of_improvement
 from hyperevo.compare.studies import arguments, read_table, record, write_table
 from hyperevo.plots._series import COLOURS, log_ticks
 from hyperevo.plots._style import INK, SMALL, TEXT, bare, new_figure
@@ -61,6 +62,8 @@ CASES = {
     "food": Case("food", "food", ["encoding.distance=false"]),
     "mnist": Case("MNIST", "cppn-mnist", []),
 }
+Rows = Mapping[tuple[str, int], dict[str, str]]
+"""Rows of results.csv by variant and seed."""
 COLUMNS = ("name", "data", "seed", "validation_accuracy", "test_accuracy", "encoded_genes", "rounds", "evaluations",
            "seconds")
 
@@ -85,29 +88,31 @@ def outcome(case: Case, row: dict[str, str]) -> float:
     return -float(row["evaluations"]) if score >= case.solved else -math.inf
 
 
-def both_sides(rows: dict[tuple[str, int], dict[str, str]], name: str,
-               between: Sequence[str] = tuple(SIDES)) -> list[list[dict[str, str]]]:
+def runs_of(rows: Rows, name: str, side: str) -> dict[int, dict[str, str]]:
+    """Rows of one side of a task, by seed."""
+    return {seed: row for (own, seed), row in rows.items() if own == f"{name}-{side}"}
+
+
+def both_sides(rows: Rows, name: str, first: str, second: str) -> list[list[dict[str, str]]]:
     """Rows of a task, one list for each of two sides, of the seeds that both have."""
-    sides = [{seed: row for (own, seed), row in rows.items() if own == f"{name}-{side}"} for side in between]
+    sides = [runs_of(rows, name, side) for side in (first, second)]
     return [[side[seed] for seed in sides[0] if seed in sides[1]] for side in sides]
 
 
-def effects(table: Path, first: str, second: str) -> list[dict[str, object]]:
+def effects(rows: Rows, first: str, second: str) -> list[dict[str, object]]:
     """A row for every task of which two sides are there: median outcomes, share of pairs of runs in which the first is
     the better one (Vargha & Delaney's A, ties count half), and the p-value of Mann and Whitney's test."""
-    rows, found = read_table(table), []
+    found: list[dict[str, object]] = []
     for name, case in CASES.items():
-        sides = both_sides(rows, name, (first, second))
-        one, other = (np.array([outcome(case, row) for row in side]) for side in sides)
+        one, other = (np.array([outcome(case, row) for row in side]) for side in both_sides(rows, name, first, second))
         if not len(one):
             continue
-        wins = ((one[:, None] > other).mean() + (one[:, None] == other).mean() / 2)
         # Infinite outcomes are the worst; ranks are all that the test looks at.
         ranked = [np.where(np.isinf(side), -1e18, side) for side in (one, other)]
         found.append({"name": name, "side": first, "against": second, "seeds": len(one),
                       "median": abs(np.median(one)), "median_against": abs(np.median(other)),
                       "solved": int(np.isfinite(one).sum()), "solved_against": int(np.isfinite(other).sum()),
-                      "wins": wins,
+                      "wins": probability_of_improvement(*ranked),
                       "p": float(mannwhitneyu(*ranked).pvalue) if len({*ranked[0], *ranked[1]}) > 1 else 1.0})
     return found
 
@@ -139,20 +144,20 @@ def panel(axes: Axes, case: Case, rows: Sequence[Sequence[dict[str, str]]], effe
     bare(axes)
 
 
-def draw(table: Path, found: Sequence[dict[str, object]]) -> None:
+def draw(rows: Rows, found: Sequence[dict[str, object]], file: Path) -> None:
     """All tasks side by side."""
-    rows, columns = read_table(table), 4
+    columns = 4
     figure = new_figure(13, 3.9 * math.ceil(len(found) / columns), "NEAT against its seed graph",
                         "evolved structure against evolved numbers alone",
                         "dot: solved, or the score; cross: not solved; line: median; ahead: NEAT, of its seed graph")
     grid = figure.subplots(math.ceil(len(found) / columns), columns, squeeze=False).ravel()
     for axes, effect in zip(grid, found, strict=False):
         name = str(effect["name"])
-        hidden = [row for (own, _), row in rows.items() if own == f"{name}-hidden"]
-        panel(axes, CASES[name], [*both_sides(rows, name), *([hidden] if hidden else [])], effect)
+        hidden = list(runs_of(rows, name, "hidden").values())
+        panel(axes, CASES[name], [*both_sides(rows, name, *SIDES), *([hidden] if hidden else [])], effect)
     for axes in grid[len(found):]:
         axes.axis("off")
-    save_figure(figure, table.with_name("structure.png"))
+    save_figure(figure, file)
 
 
 if __name__ == "__main__":
@@ -166,9 +171,10 @@ if __name__ == "__main__":
         for name, case in CASES.items() for side, (changed, own) in sides.items() if name in own}
     options.names = [name for name in variants if name.rpartition("-")[0] in options.names]
     record(options, variants, results, COLUMNS)
-    found = effects(results, *SIDES)
+    rows = read_table(results)
+    found = effects(rows, *SIDES)
     write_table(results.with_name("effects.csv"), list(found[0]), found)
-    others = [row for side in OTHERS for row in effects(results, side, "structure")]
+    others = [row for side in OTHERS for row in effects(rows, side, "structure")]
     if others:
         write_table(results.with_name("others.csv"), list(others[0]), others)
-    draw(results, found)
+    draw(rows, found, results.with_name("structure.png"))

@@ -180,12 +180,16 @@ def _ask(cppns: Cppns | KernelCppns, trees: Trees, tree: Tensor, cell: Tensor, l
     ends = {"1": (own, torch.zeros_like(around)), "2": (centre, around)}
     if not trees.outgoing:
         ends = {"1": ends["2"], "2": ends["1"]}
-    near, far = (torch.stack([cppn_input(name, ends["1"][part], ends["2"][part], float(part == 0))
-                              for name in cppns.names]) for part in (0, 1))
+    near, far = (cppn_inputs(cppns.names, ends["1"][part], ends["2"][part], float(part == 0)) for part in (0, 1))
     answers = cppns.ask(trees.owner[tree], near.to(cppns.dtype), far.to(cppns.dtype))
     sizes = [2**n + 2 for n in range(1, levels + 1)]
     parts = answers.split([size**axes for size in sizes], 2)
     return tuple(part.unflatten(2, [size] * axes) for part, size in zip(parts, sizes, strict=True))
+
+
+def cppn_inputs(names: Sequence[str], source: Tensor, target: Tensor, one: float) -> Tensor:
+    """All inputs (inputs, n) of a CPPN, each as `cppn_input` gives it."""
+    return torch.stack([cppn_input(name, source, target, one) for name in names])
 
 
 def cppn_input(name: str, source: Tensor, target: Tensor, one: float) -> Tensor:

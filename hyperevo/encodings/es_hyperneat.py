@@ -23,7 +23,7 @@ from hyperevo import devices
 from hyperevo.components import Positive
 from hyperevo.encodings._painter import KernelCppns
 from hyperevo.encodings._program import graph_numbers
-from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, grow
+from hyperevo.encodings._quadtree import AXES, Cells, Trees, TreeSettings, cppn_input, cppn_inputs, grow
 from hyperevo.encodings._queries import Cppns
 from hyperevo.encodings._table import TabledGraphs, table_from_graphs, wants_gradient
 from hyperevo.genotypes import Genotype, Genotypes, as_graph, as_graphs
@@ -196,12 +196,11 @@ class EsHyperneatEncoding(Encoding):
         """Values (P, hidden) of the CPPN from the centre to hidden nodes, NaN where a network has fewer than others."""
         owner, place = (nodes >= 0).nonzero().unbind(1)
         targets = self._places[nodes[owner, place]]
-        near = torch.stack([cppn_input(name, torch.zeros_like(targets), targets, 1.0) for name in cppns.names])
-        # A distance is worked out from the other inputs; a point adds nothing to what a unit gives.
         biases = torch.full(nodes.shape, torch.nan, dtype=cppns.dtype, device=self.device)
         if len(owner):
-            answers = cppns.ask(owner, near.to(cppns.dtype), near.new_zeros(len(near), 1, dtype=cppns.dtype))
-            biases[owner, place] = answers[0, :, 0]
+            near = cppn_inputs(cppns.names, torch.zeros_like(targets), targets, 1.0).to(cppns.dtype)
+            # A unit's inputs are the whole of them: its only point adds nothing.
+            biases[owner, place] = cppns.ask(owner, near, near.new_zeros(len(near), 1))[0, :, 0]
         return biases
 
     def _painted_again(self, graphs: Sequence[Graph], weights: dict[str, Tensor], nodes: Tensor) -> dict[str, Tensor]:

@@ -218,7 +218,7 @@ def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Ge
     """Children of pairs of a pool's genomes, `fitter` and `other` by index: matching genes come from either parent at
     random, all others from the fitter one. A child has just the genes of its fitter parent, in their order, so that no
     new cycle can arise."""
-    (nodes, node_match), (links, match) = (_matched(genes, fitter, other) for genes in pool)
+    (nodes, node_match), (links, match) = (matched(genes, fitter, other) for genes in pool)
     _mix(nodes, pool.nodes, np.flatnonzero(node_match >= 0), node_match, (*NODE_NUMBERS, *NODE_WORDS), draws)
     same = np.flatnonzero((match >= 0) & (pool.links["innovation"][match] == links["innovation"]))
     # A link that one parent has disabled often stays disabled.
@@ -228,7 +228,7 @@ def cross(pool: Pool, fitter: np.ndarray, other: np.ndarray, draws: np.random.Ge
     return Pool(nodes, links)
 
 
-def _matched(genes: Genes, fitter: np.ndarray, other: np.ndarray) -> tuple[Genes, np.ndarray]:
+def matched(genes: Genes, fitter: np.ndarray, other: np.ndarray) -> tuple[Genes, np.ndarray]:
     """A copy of the genes of the fitter genomes, and the row of each one's match in the other; -1 where it has none."""
     rows = genes.rows_of(fitter)
     own = genes.rows(genes.sizes[fitter], rows)

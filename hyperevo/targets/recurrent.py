@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hyperevo.components import ComponentSettings
-from hyperevo.geometry import Frame, ParameterGeometry, PlacedLine, Ring, Sheet, near_square
+from hyperevo.geometry import Frame, ParameterGeometry, Sheet, near_square
 from hyperevo.parts import Form, Target, output_sheet
 from hyperevo.targets.mlp import ACTIVATIONS
 from hyperevo.weights import Weights, project, project_and_add
@@ -31,7 +31,8 @@ class RecurrentTarget(Target):
     forms: frozenset[Form] = frozenset({"values", "sequences", "observations"})
 
     def __init__(self, settings: Settings, inputs: Sheet, outputs: int | Sheet):
-        self.step_sheet = inputs if isinstance(inputs, Frame | PlacedLine | Ring) else Sheet(inputs.sizes[-1:])
+        one_step = isinstance(inputs, Frame) or len(inputs.sizes) == 1
+        self.step_sheet = inputs if one_step else Sheet(inputs.sizes[-1:])
         hidden, readout = near_square(settings.hidden), output_sheet(outputs)
         self.activation = ACTIVATIONS[settings.activation]
         self.geometry = {
